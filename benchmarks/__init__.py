@@ -1,0 +1,1 @@
+"""Latency and throughput measurements; records are kept in `results/`."""

@@ -1,0 +1,1 @@
+"""The network: configuration, parts, joint loss, preprocessing recipe and checkpoint files."""

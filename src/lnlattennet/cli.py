@@ -1,0 +1,24 @@
+"""The command `lnlattennet`: every room brings its own commands, this file only gathers them."""
+
+from __future__ import annotations
+
+import typer
+
+from lnlattennet.command import run_app
+from lnlattennet.model.cli import info
+from lnlattennet.serving.cli import predict, serve
+from lnlattennet.training.cli import train
+
+app = typer.Typer(
+    help="From a facial-expression checkpoint to a verified, fast, served engine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (info, train, serve, predict):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    run_app(app)

@@ -1,0 +1,67 @@
+"""What every command shares: exit codes, logging to stderr, one JSON document on stdout."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+
+from lnlattennet.errors import LnlAttenNetError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
+stderr = Console(stderr=True)
+"""Logs, tables for people and progress go here; stdout is for results."""
+
+
+def run_app(app: typer.Typer) -> NoReturn:
+    """Run a Typer application; deliberate errors become one line on stderr and their exit code."""
+    try:
+        app()
+    except LnlAttenNetError as error:
+        stderr.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        stderr.print("interrupted", highlight=False)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of stdout went away (`| head`); a second error at interpreter exit helps nobody.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(0)
+
+
+def configure_logging(verbose: int, quiet: bool) -> None:
+    """Send this package's log to stderr: warnings with -q, progress by default, detail with -v."""
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    handler = _terminal_handler() if stderr.is_terminal else logging.StreamHandler(sys.stderr)
+    logger = logging.getLogger("lnlattennet")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Write the command's one JSON document to stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def stdout() -> Console:
+    """Return a console for people on stdout; without a terminal its lines are wide, not cut at 80."""
+    return Console(width=None if sys.stdout.isatty() else 160)
+
+
+def _terminal_handler() -> logging.Handler:
+    return RichHandler(console=stderr, show_time=False, show_path=False)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,1 @@
+"""Training: data, synthetic faces, the Lightning module and evaluation."""
