@@ -1,0 +1,113 @@
+"""The one way from an RGB picture to the network's input, used in training, engines and server.
+
+It needs numpy and Pillow only, so that a server needs no torch and every room resizes alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lnlattennet.errors import ConfigError
+
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom in pixels of the picture; right and bottom are exclusive."""
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Recipe stored in every checkpoint and bundle.
+
+    Attributes:
+        size: S, side of the network's square input in pixels.
+        color_order: order of the three channels.
+        mean: subtracted per channel from values in 0..1.
+        std: divided by per channel afterwards.
+        resize_filter: Pillow's antialiased filter: bilinear, bicubic or lanczos.
+        face_margin: share of a found face's box that is added on each side before cropping.
+
+    Raises:
+        ConfigError: a field breaks its rule.
+    """
+
+    size: int = 112
+    color_order: Literal["RGB"] = "RGB"
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    resize_filter: str = "bilinear"
+    face_margin: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or not 16 <= self.size <= 1024:
+            raise ConfigError(f"preprocessing size must be an integer from 16 to 1024, got {self.size!r}")
+        if self.color_order != "RGB":
+            raise ConfigError(f"preprocessing color_order must be 'RGB', got {self.color_order!r}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(np.isfinite(values)):
+                raise ConfigError(f"preprocessing {name} must be 3 finite numbers, got {values!r}")
+        if min(self.std) <= 0:
+            raise ConfigError(f"preprocessing std must be positive, got {self.std!r}")
+        if self.resize_filter not in _FILTERS:
+            raise ConfigError(
+                f"preprocessing resize_filter must be one of {sorted(_FILTERS)}, got {self.resize_filter!r}"
+            )
+        if not 0 <= self.face_margin <= 1:
+            raise ConfigError(f"preprocessing face_margin must be from 0 to 1, got {self.face_margin!r}")
+
+    def crop(self, picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        """Cut ``box`` out of ``picture`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""
+        face = Image.fromarray(picture).resize((self.size, self.size), _FILTERS[self.resize_filter], box=box)
+        return np.asarray(face)
+
+    def normalize(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Turn RGB faces uint8 [..., S, S, 3] into the network's float32 input [..., 3, S, S]."""
+        # One multiply and one add per value; float32 throughout, so every caller gets the same bits.
+        scale = (1 / (255 * np.asarray(self.std))).astype(np.float32)
+        shift = (np.asarray(self.mean) / np.asarray(self.std)).astype(np.float32)
+        values = faces.astype(np.float32) * scale - shift
+        return np.ascontiguousarray(np.moveaxis(values, -1, -3))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return dataclasses.asdict(self) | {"mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
+        """Build a recipe from JSON values; unknown fields are refused by name."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(fields) - known)
+        if unknown:
+            raise ConfigError(f"unknown preprocessing field {unknown[0]!r}; known: {sorted(known)}")
+        values = dict(fields)
+        for name in {"mean", "std"} & set(values):
+            values[name] = tuple(values[name])
+        return cls(**values)
+
+
+def square_box(box: Box, margin: float, width: int, height: int) -> Box:
+    """Grow ``box`` by ``margin`` on each side to a square that lies inside a width x height picture.
+
+    A square that sticks out is moved inside; one larger than the picture shrinks to its short side.
+    """
+    left, top, right, bottom = box
+    side = min(max(right - left, bottom - top) * (1 + 2 * margin), width, height)
+    x = min(max((left + right - side) / 2, 0), width - side)
+    y = min(max((top + bottom - side) / 2, 0), height - side)
+    return (x, y, x + side, y + side)
+
+
+def center_square(width: int, height: int) -> Box:
+    """Return the largest square around the centre of a width x height picture."""
+    return square_box((0, 0, width, height), 0, width, height)

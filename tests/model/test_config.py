@@ -1,0 +1,59 @@
+"""Every field that is out of range is refused by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from lnlattennet.errors import ConfigError
+from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.preprocessing import Preprocessing
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("classes", 1), ("classes", 1001), ("classes", 7.0), ("classes", True), ("classes", "7"),
+        ("image_size", 8), ("image_size", 2048), ("image_size", 100), ("image_size", 116),
+        ("out_stride", 0), ("out_stride", 3), ("out_stride", 16), ("out_stride", True),
+        ("grid", 0), ("grid", 17), ("grid", 5),
+        ("widths", ()), ("widths", (0,)), ("widths", (8, 2.5)), ("widths", [8, 8]), ("widths", (4,) * 8),
+        ("channels", 0), ("channels", 4096),
+        ("heads", 0), ("heads", 65),
+        ("local_features", 0), ("local_features", 5000),
+        ("affinity_features", 0), ("affinity_features", -1),
+        ("lambda_local", -0.1), ("lambda_local", float("nan")), ("lambda_local", "1"),
+        ("lambda_nonlocal", float("inf")), ("lambda_nonlocal", None), ("lambda_nonlocal", 101),
+    ],
+)  # fmt: skip
+def test_a_field_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        NetworkConfig(**{field: value})
+
+
+def test_the_message_names_rule_value_and_way_out() -> None:
+    with pytest.raises(ConfigError, match=r"divisible by 16 .*got 100; the nearest is 96"):
+        NetworkConfig(image_size=100, widths=(8, 8, 8, 8))
+    with pytest.raises(ConfigError, match="unknown network config field 'chanels'"):
+        NetworkConfig.from_dict({"chanels": 3})
+
+
+def test_a_config_survives_json() -> None:
+    config = NetworkConfig(grid=2, widths=(8, 16), heads=3)
+    assert NetworkConfig.from_dict(config.to_dict()) == config
+    recipe = Preprocessing(size=48, mean=(0.1, 0.2, 0.3), resize_filter="lanczos")
+    assert Preprocessing.from_dict(recipe.to_dict()) == recipe
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("size", 8), ("size", 112.0), ("color_order", "BGR"), ("mean", (0.5, 0.5)),
+        ("mean", (0, 0, float("nan"))), ("std", (0.1, 0.1, 0.0)), ("std", (0.1, 0.1, -1.0)),
+        ("resize_filter", "nearest"), ("face_margin", -0.1), ("face_margin", 2.0),
+    ],
+)  # fmt: skip
+def test_a_preprocessing_field_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=field):
+        Preprocessing(**{field: value})

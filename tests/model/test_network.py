@@ -1,0 +1,78 @@
+"""What users of the network rely on."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.loss import joint_loss
+from lnlattennet.model.network import LNLAttenNet
+
+SMALL = NetworkConfig(
+    image_size=32, widths=(4, 6), channels=5, heads=2, local_features=3, affinity_features=4
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), scale=st.sampled_from([0.0, 1.0, 100.0]))
+def test_region_weights_and_affinity_rows_are_distributions(seed: int, scale: float) -> None:
+    torch.manual_seed(seed)
+    outputs = LNLAttenNet(SMALL).eval()(torch.randn(2, 3, 32, 32) * scale)
+    assert outputs.logits.shape == (2, 7)
+    assert outputs.region_weights.shape == (2, 16)
+    assert outputs.region_affinity.shape == (2, 16, 16)
+    for distribution in (outputs.region_weights, outputs.region_affinity):
+        assert (distribution >= 0).all()
+        torch.testing.assert_close(distribution.sum(-1), torch.ones_like(distribution.sum(-1)))
+
+
+def test_the_answer_of_a_sample_does_not_depend_on_its_batch_neighbours() -> None:
+    network = LNLAttenNet(SMALL).eval()
+    images = torch.randn(5, 3, 32, 32)
+    together = network(images)
+    reversed_order = network(images.flip(0))
+    for index in range(5):
+        alone = network(images[index : index + 1])
+        for name in ("logits", "region_weights", "region_affinity"):
+            torch.testing.assert_close(getattr(alone, name)[0], getattr(together, name)[index])
+            torch.testing.assert_close(getattr(alone, name)[0], getattr(reversed_order, name)[4 - index])
+
+
+def test_gradients_reach_every_parameter() -> None:
+    torch.manual_seed(1)
+    network = LNLAttenNet(SMALL).train()
+    loss = joint_loss(network.joint(torch.randn(8, 3, 32, 32)), torch.arange(8) % 7, SMALL)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+@pytest.mark.parametrize(
+    ("zero", "untouched"), [("lambda_local", "local_heads"), ("lambda_nonlocal", "nonlocal_head")]
+)
+def test_a_zero_lambda_switches_its_term_off(zero: str, untouched: str) -> None:
+    config = NetworkConfig.from_dict(SMALL.to_dict() | {zero: 0.0})
+    network = LNLAttenNet(config).train()
+    loss = joint_loss(network.joint(torch.randn(4, 3, 32, 32)), torch.arange(4), config)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for parameter in getattr(network, untouched).parameters():
+        assert parameter.grad is None or not parameter.grad.any()
+
+
+def test_the_local_term_moves_weight_to_the_region_that_can_tell() -> None:
+    """Gradient descent on the joint loss must raise the weight of the only right region."""
+    scores = torch.zeros(1, 4, requires_grad=True)
+    votes = torch.tensor([[[-5.0, 5.0], [-5.0, 5.0], [5.0, -5.0], [-5.0, 5.0]]])
+    from lnlattennet.model.network import JointOutputs, Outputs
+
+    weights = scores.softmax(dim=1)
+    joint = JointOutputs(Outputs(torch.zeros(1, 2), weights, torch.zeros(1, 4, 4)), votes, torch.zeros(1, 2))
+    joint_loss(joint, torch.tensor([0]), NetworkConfig(grid=2)).backward()  # type: ignore[no-untyped-call]
+    assert scores.grad is not None
+    assert scores.grad.argmin() == 2
+    assert (scores.grad[0, [0, 1, 3]] > 0).all()

@@ -1,0 +1,212 @@
+"""Every part of the network against plain loops in float64 that follow docs/network.md line by line."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from lnlattennet.kernels.reference import region_attention
+from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.local_networks import LocalNetworks
+from lnlattennet.model.loss import joint_loss
+from lnlattennet.model.network import JointOutputs, LNLAttenNet, Outputs
+from lnlattennet.model.nonlocal_attention import NonlocalAttention
+from lnlattennet.model.unet import UNet
+
+Array = NDArray[np.float64]
+CONFIGS = [
+    NetworkConfig(image_size=16, out_stride=1, grid=2, widths=(4, 6), channels=5, heads=2, local_features=3,
+                  affinity_features=4, classes=3),
+    NetworkConfig(image_size=32, out_stride=2, grid=4, widths=(4,), channels=3, heads=1, local_features=2,
+                  affinity_features=5, classes=7),
+    NetworkConfig(image_size=24, out_stride=4, grid=1, widths=(4, 4), channels=2, heads=3, local_features=4,
+                  affinity_features=1, classes=2),
+]  # fmt: skip
+
+
+def softmax(scores: Array) -> Array:
+    powers = np.exp(scores - scores.max())
+    return np.asarray(powers / powers.sum())
+
+
+def values(tensor: torch.Tensor) -> Array:
+    return tensor.detach().double().numpy()
+
+
+def looped_attention(features: Array, query: Array, grid: int) -> tuple[Array, Array]:
+    batch, channels, height, width = features.shape
+    regions, heads = query.shape[:2]
+    pooled = np.zeros((batch, regions, heads, channels))
+    mean = np.zeros((batch, regions, channels))
+    rows, columns = height // grid, width // grid
+    for b in range(batch):
+        for k in range(regions):
+            top, left = (k // grid) * rows, (k % grid) * columns
+            positions = [
+                features[b, :, y, x] for y in range(top, top + rows) for x in range(left, left + columns)
+            ]
+            mean[b, k] = sum(positions) / len(positions)
+            for h in range(heads):
+                weights = softmax(np.array([query[k, h] @ p for p in positions]) / math.sqrt(channels))
+                pooled[b, k, h] = sum(w * p for w, p in zip(weights, positions, strict=True))
+    return pooled, mean
+
+
+def looped_nonlocal(part: NonlocalAttention, mean: Array) -> tuple[Array, Array, Array]:
+    tokens = mean + values(part.position)
+    width = part.query.out_features
+    weights, affinities, contexts = [], [], []
+    for sample in tokens:
+        queries = [values(part.query.weight) @ token for token in sample]
+        keys = [values(part.key.weight) @ token for token in sample]
+        vectors = [values(part.value.weight) @ token + values(part.value.bias) for token in sample]
+        affinity = np.array([softmax(np.array([q @ k for k in keys]) / math.sqrt(width)) for q in queries])
+        context = np.array([sum(a * v for a, v in zip(row, vectors, strict=True)) for row in affinity])
+        scores = np.array([values(part.score.weight)[0] @ np.maximum(c, 0) for c in context])
+        weights.append(softmax(scores))
+        affinities.append(affinity)
+        contexts.append(sum(w * c for w, c in zip(weights[-1], context, strict=True)))
+    return np.array(weights), np.array(affinities), np.array(contexts)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_region_attention_equals_plain_loops(config: NetworkConfig) -> None:
+    size = config.feature_size
+    features = torch.randn(3, config.channels, size, size)
+    query = torch.randn(config.regions, config.heads, config.channels)
+    pooled, mean = region_attention(features, query, config.grid)
+    expected_pooled, expected_mean = looped_attention(values(features), values(query), config.grid)
+    np.testing.assert_allclose(values(pooled), expected_pooled, atol=1e-6)
+    np.testing.assert_allclose(values(mean), expected_mean, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("features", "query", "grid", "rule"),
+    [
+        ((3, 8, 8), (4, 1, 3), 2, "must be \\[B, C, H, W\\]"),
+        ((1, 3, 9, 8), (4, 1, 3), 2, "9x8 positions cannot be cut into a 2x2 grid"),
+        ((1, 3, 8, 8), (3, 1, 3), 2, "query must be \\[4, heads, 3\\]"),
+        ((1, 3, 8, 8), (4, 1, 5), 2, "query must be \\[4, heads, 3\\]"),
+    ],
+)
+def test_region_attention_names_the_broken_rule(
+    features: tuple[int, ...], query: tuple[int, ...], grid: int, rule: str
+) -> None:
+    with pytest.raises(ValueError, match=rule):
+        region_attention(torch.zeros(features), torch.zeros(query), grid)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_local_networks_equal_plain_loops(config: NetworkConfig) -> None:
+    part = LocalNetworks(config)
+    with torch.no_grad():
+        part.bias.normal_()
+    features = torch.randn(2, config.channels, config.feature_size, config.feature_size)
+    local, _ = part(features)
+    pooled, _ = looped_attention(values(features), values(part.query), config.grid)
+    for b in range(2):
+        for k in range(config.regions):
+            expected = pooled[b, k].reshape(-1) @ values(part.weight[k]) + values(part.bias[k])
+            np.testing.assert_allclose(values(local[b, k]), np.maximum(expected, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_nonlocal_attention_equals_plain_loops(config: NetworkConfig) -> None:
+    part = NonlocalAttention(config)
+    mean = torch.randn(3, config.regions, config.channels)
+    for found, expected in zip(part(mean), looped_nonlocal(part, values(mean)), strict=True):
+        np.testing.assert_allclose(values(found), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_fusion_and_feedback_equal_plain_loops(config: NetworkConfig) -> None:
+    network = LNLAttenNet(config).eval()
+    image = torch.randn(2, 3, config.image_size, config.image_size)
+    joint = network.joint(image)
+    local, mean = network.local_networks(network.unet(image))
+    weights, _, context = looped_nonlocal(network.nonlocal_attention, values(mean))
+    heads = values(network.local_heads.weight)
+    for b in range(2):
+        scaled = [weights[b, k] * values(local[b, k]) for k in range(config.regions)]
+        fused = np.concatenate([*scaled, context[b]])
+        logits = values(network.fusion.weight) @ fused + values(network.fusion.bias)
+        np.testing.assert_allclose(values(joint.outputs.logits[b]), logits, atol=1e-5)
+        votes = [values(local[b, k]) @ heads[k] for k in range(config.regions)]
+        np.testing.assert_allclose(values(joint.local_logits[b]), votes, atol=1e-5)
+        alone = values(network.nonlocal_head.weight) @ context[b] + values(network.nonlocal_head.bias)
+        np.testing.assert_allclose(values(joint.nonlocal_logits[b]), alone, atol=1e-5)
+
+
+def test_joint_loss_equals_plain_loops() -> None:
+    config = NetworkConfig(classes=3, grid=2, image_size=16, lambda_local=0.7, lambda_nonlocal=0.3)
+    weights = torch.rand(5, 4).softmax(dim=1)
+    outputs = Outputs(torch.randn(5, 3), weights, torch.rand(5, 4, 4))
+    joint = JointOutputs(outputs, torch.randn(5, 4, 3), torch.randn(5, 3))
+    target = torch.tensor([0, 1, 2, 1, 0])
+    expected = 0.0
+    for b in range(5):
+
+        def cross_entropy(logits: torch.Tensor, label: int = int(target[b])) -> float:
+            return -math.log(softmax(values(logits))[label])
+
+        expected += cross_entropy(outputs.logits[b])
+        expected += 0.7 * sum(
+            float(weights[b, k]) * cross_entropy(joint.local_logits[b, k]) for k in range(4)
+        )
+        expected += 0.3 * cross_entropy(joint.nonlocal_logits[b])
+    assert float(joint_loss(joint, target, config)) == pytest.approx(expected / 5, rel=1e-5)
+
+
+def naive_conv(image: Array, weight: Array, bias: Array | None, stride: int, padding: int) -> Array:
+    outputs, _, kernel, _ = weight.shape
+    padded = np.pad(image, ((0, 0), (padding, padding), (padding, padding)))
+    side = (padded.shape[1] - kernel) // stride + 1
+    result = np.zeros((outputs, side, side))
+    for o in range(outputs):
+        for y in range(side):
+            for x in range(side):
+                window = padded[:, y * stride : y * stride + kernel, x * stride : x * stride + kernel]
+                result[o, y, x] = (window * weight[o]).sum() + (0 if bias is None else bias[o])
+    return result
+
+
+def naive_block(block: torch.nn.Module, image: Array) -> Array:
+    """Convolution, batch norm with running statistics, ReLU; sequences of them in order."""
+    children = list(block.children())
+    if isinstance(children[0], torch.nn.Sequential):
+        for child in children:
+            image = naive_block(child, image)
+        return image
+    conv, norm = children[0], children[1]
+    assert isinstance(conv, torch.nn.Conv2d)
+    assert isinstance(norm, torch.nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    image = naive_conv(image, values(conv.weight), None, conv.stride[0], 1)
+    scale = values(norm.weight) / np.sqrt(values(norm.running_var) + norm.eps)
+    shift = values(norm.bias) - values(norm.running_mean) * scale
+    return np.maximum(image * scale[:, None, None] + shift[:, None, None], 0)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_unet_equals_plain_loops(config: NetworkConfig) -> None:
+    unet = UNet(config)
+    for module in unet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.running_mean)  # type: ignore[arg-type]
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+    unet.eval()
+    image = torch.randn(1, 3, config.image_size, config.image_size)
+    levels = [naive_block(unet.stem, values(image[0]))]
+    for down in unet.down:
+        levels.append(naive_block(down, levels[-1]))
+    features = levels.pop()
+    for up in reversed(list(unet.up)):
+        features = features.repeat(2, axis=1).repeat(2, axis=2)
+        features = naive_block(up, np.concatenate([features, levels.pop()]))
+    expected = naive_conv(features, values(unet.project.weight), values(unet.project.bias), 1, 0)  # type: ignore[arg-type]
+    np.testing.assert_allclose(values(unet(image)[0]), expected, atol=1e-4)
