@@ -1,0 +1,19 @@
+"""One module per inference runtime, all of the same shape (see ``base``)."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from lnlattennet.errors import UsageError
+from lnlattennet.export.backends.base import Backend
+
+BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+"""Names of the backend modules, the most portable first."""
+
+
+def backend_named(name: str) -> Backend:
+    """Import the backend module ``name``; raise UsageError with the known names otherwise."""
+    if name not in BACKENDS:
+        raise UsageError(f"unknown backend {name!r}; known: {', '.join(BACKENDS)}")
+    return cast(Backend, importlib.import_module(f"{__name__}.{name}"))

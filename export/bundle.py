@@ -1,0 +1,80 @@
+"""A bundle on disk: verify it, then run one of its engines."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from lnlattennet.errors import BundleError, UnavailableError
+from lnlattennet.export.backends import backend_named
+from lnlattennet.export.backends.base import Runner, Unavailable
+from lnlattennet.export.manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose every file has been compared with the manifest's SHA-256.
+
+    Attributes:
+        path: the bundle's folder.
+        manifest: what it holds.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, path: Path | str) -> Bundle:
+        """Verify the folder at ``path``; nothing in it is deserialised before its hash is right.
+
+        Raises:
+            BundleError: not a bundle, a file missing, changed or not listed.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        for name, record in manifest.files.items():
+            _verify(folder, name, record)
+        for engine in manifest.engines:
+            if engine.file not in manifest.files:
+                raise BundleError(f"{folder}: engine {engine.name} names {engine.file}, which no hash covers")
+        manifest.engine(manifest.selected)
+        return cls(folder, manifest)
+
+    def runner(self, engine: str | None = None, threads: int = 0) -> Runner:
+        """Load an engine (the selected one if ``engine`` is None) and return it ready to run.
+
+        Raises:
+            BundleError: no engine of that name.
+            UnavailableError: its runtime is not installed, or cannot run engines on this machine.
+        """
+        record = self.manifest.engine(engine or self.manifest.selected)
+        backend = backend_named(record.backend)
+        available = backend.availability()
+        why_not = available.reason if isinstance(available, Unavailable) else available.cannot_run
+        if why_not:
+            raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
+        return backend.load(self.path / record.file, threads)
+
+
+def hash_file(path: Path) -> FileRecord:
+    """Return size and SHA-256 of a file."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileRecord(sha256=digest, size=path.stat().st_size)
+
+
+def _verify(folder: Path, name: str, record: FileRecord) -> None:
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or name == MANIFEST_NAME:
+        raise BundleError(f"{folder}: the manifest lists {name!r}, which must lie inside the bundle")
+    path = folder / relative
+    if path.is_symlink() or not path.is_file():
+        raise BundleError(f"{folder}: {name} is missing or not a regular file; export the bundle again")
+    found = hash_file(path)
+    if found != record:
+        raise BundleError(
+            f"{folder}: {name} was changed after the export (SHA-256 {found.sha256[:12]}…, "
+            f"{found.size} bytes; the manifest says {record.sha256[:12]}…, {record.size} bytes); "
+            "export the bundle again"
+        )
