@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import threading
 from collections.abc import Mapping
 from importlib import metadata
@@ -11,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.errors import ExportError
 from lnlattennet.export.backends.base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
 
 NAME = "openvino"
@@ -31,7 +35,13 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     import openvino as ov
 
     path = spec.directory / "openvino-cpu-fp32.xml"
-    ov.save_model(ov.Core().read_model(onnx_path), path, compress_to_fp16=False)
+    try:
+        ov.save_model(ov.Core().read_model(onnx_path), path, compress_to_fp16=False)
+    except RuntimeError as error:
+        # OpenVINO does not say why a write failed; without this a full disk reads "iostream error".
+        if shutil.disk_usage(spec.directory).free < onnx_path.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise ExportError(f"OpenVINO cannot convert {onnx_path.name}: {error}") from error
     return EngineFile(path, {"device": "cpu"})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -23,6 +24,8 @@ stderr = Console(stderr=True)
 
 def run_app(app: typer.Typer) -> NoReturn:
     """Run a Typer application; deliberate errors become one line on stderr and their exit code."""
+    # A plain `kill` unwinds like Ctrl-C, so that nothing half-written or half-started stays behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except LnlAttenNetError as error:

@@ -1,0 +1,66 @@
+"""Fixtures that several rooms share; each is made once per test session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from lnlattennet.export.backends.base import BatchRange
+from lnlattennet.model.checkpoint import CheckpointInfo, save_checkpoint
+from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.network import LNLAttenNet
+from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.training.synthetic import EXPRESSIONS
+
+ROOT = Path(__file__).parent.parent
+SMALL = NetworkConfig(
+    image_size=48,
+    widths=(8, 12),
+    channels=8,
+    heads=2,
+    local_features=6,
+    affinity_features=4,
+    out_stride=2,
+    grid=4,
+)
+
+
+@pytest.fixture(scope="session")
+def demo_checkpoint() -> Path:
+    """The trained checkpoint that the project ships."""
+    return ROOT / "checkpoints" / "demo.safetensors"
+
+
+@pytest.fixture(scope="session")
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network with random weights, its batch norms past their initial state."""
+    torch.manual_seed(3)
+    network = LNLAttenNet(SMALL).train()
+    for _ in range(3):
+        network(torch.randn(8, 3, 48, 48) * 2 + 0.5)
+    with torch.no_grad():
+        # Spread the answers: logits near zero would agree within any tolerance.
+        network.fusion.weight.mul_(30)
+        network.nonlocal_attention.score.weight.mul_(20)
+    info = CheckpointInfo(
+        config=SMALL,
+        class_names=EXPRESSIONS,
+        preprocessing=Preprocessing(size=48),
+        provenance={"data": "none"},
+    )
+    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
+    save_checkpoint(path, network, info)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of that network with every backend that is installed, batches 1 to 8."""
+    from lnlattennet.export.engine_export import export_engine
+    from lnlattennet.export.options import ExportOptions
+
+    path = tmp_path_factory.mktemp("bundle") / "small"
+    export_engine(ExportOptions(checkpoint=checkpoint_path, output=path, batch=BatchRange(1, 4, 8)))
+    return path
