@@ -1,0 +1,156 @@
+"""A short real training: data, checkpoint, provenance, resume."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lnlattennet.errors import UsageError
+from lnlattennet.model.checkpoint import load_checkpoint
+from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.training.data import FaceImages, collate
+from lnlattennet.training.rendered_faces import SPLITS, render_split
+from lnlattennet.training.synthetic import EXPRESSIONS
+
+TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--data", "synthetic"]
+TINY = {
+    "image_size": 16,
+    "widths": [4, 6],
+    "channels": 4,
+    "local_features": 3,
+    "affinity_features": 3,
+    "grid": 2,
+}
+IMAGES = ["--train-images", "42", "--val-images", "14", "--test-images", "14", "--batch-size", "14"]
+
+
+def run_train(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    (folder / "tiny.json").write_text(json.dumps(TINY))
+    command = [*TRAIN, "--network", "tiny.json", *IMAGES, *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+
+
+def losses(folder: Path) -> list[str]:
+    with (folder / "metrics.csv").open() as file:
+        return [row["val_accuracy"] for row in csv.DictReader(file) if row["val_accuracy"]]
+
+
+def test_rendering_does_not_depend_on_the_number_of_workers() -> None:
+    one, labels = render_split("val", 70, 16, seed=3, workers=1)
+    two, _ = render_split("val", 70, 16, seed=3, workers=2)
+    assert np.array_equal(one, two)
+    assert labels.tolist()[:8] == [0, 1, 2, 3, 4, 5, 6, 0]
+
+
+def test_no_two_splits_share_a_face() -> None:
+    seeds = [
+        set(range(split.first_seed, split.first_seed + 4096 * 2**24, 2**24)) for split in SPLITS.values()
+    ]
+    assert len(set().union(*seeds)) == 3 * 4096
+    faces = [render_split(split, 7, 16, workers=1)[0] for split in SPLITS]
+    faces.append(render_split("train", 7, 16, seed=1, workers=1)[0])
+    assert len({images.tobytes() for images in faces}) == 4
+
+
+@pytest.mark.parametrize(("seed", "count"), [(-1, 7), (4096, 7), (0, 0), (0, 2**24 + 1)])
+def test_a_split_out_of_range_is_refused(seed: int, count: int) -> None:
+    with pytest.raises(UsageError, match=f"got seed {seed} and {count} images"):
+        render_split("train", count, 16, seed=seed)
+
+
+def test_training_sees_exactly_what_engines_and_the_server_see() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
+    recipe = Preprocessing(size=16, mean=(0.1, 0.5, 0.7), std=(0.2, 0.3, 0.9))
+    faces, labels = collate([FaceImages(images, np.arange(5))[index] for index in range(5)], recipe)
+    assert torch.equal(faces, torch.from_numpy(recipe.normalize(images)))
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    expected = (images / 255 - np.array(recipe.mean)) / np.array(recipe.std)
+    np.testing.assert_allclose(faces.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-6)
+
+
+def test_half_of_the_training_faces_are_mirrored() -> None:
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    data = FaceImages(images, np.arange(2), flip=True)
+    mirrored = sum(bool((data[0][0] == images[0, :, ::-1]).all()) for _ in range(200))
+    assert 60 < mirrored < 140
+    assert all((FaceImages(images, np.arange(2))[0][0] == images[0]).all() for _ in range(20))
+
+
+@pytest.mark.slow
+def test_a_run_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path) -> None:
+    done = run_train(tmp_path, "-o", "a.safetensors", "--epochs", 2, "--seed", 5, "--json")
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    info = load_checkpoint(tmp_path / "a.safetensors").info
+    assert info.class_names == EXPRESSIONS
+    assert info.preprocessing.size == info.config.image_size == 16
+    assert info.provenance["seed"] == 5
+    assert info.provenance["test_accuracy"] == figures["test_accuracy"]
+    assert info.provenance["command"].startswith("lnlattennet train --data synthetic")
+    assert "no photograph" in info.licence
+    again = run_train(tmp_path, "-o", "a.safetensors", "--epochs", 2)
+    assert again.returncode == 2
+    assert "holds a run already; pass --resume" in again.stderr
+    last = load_checkpoint(tmp_path / "runs" / "a" / "last.ckpt", allow_pickle=True)
+    assert last.info.config == info.config
+
+
+@pytest.mark.slow
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    """The first half is a run that was killed after its second epoch of four."""
+    whole = run_train(tmp_path, "-o", "whole.safetensors", "--epochs", 4)
+    assert whole.returncode == 0, whole.stderr
+    command = [*TRAIN, "--network", "tiny.json", *IMAGES, "-o", "halves.safetensors", "--epochs", "4"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        log = tmp_path / "runs" / "halves" / "log"
+        while not (log / "metrics.csv").exists() or len(losses(log)) < 2:
+            assert process.poll() is None
+        process.kill()
+    resumed = run_train(tmp_path, "-o", "halves.safetensors", "--epochs", 4, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    expected = load_checkpoint(tmp_path / "whole.safetensors").weights
+    found = load_checkpoint(tmp_path / "halves.safetensors").weights
+    for name, tensor in expected.items():
+        assert torch.equal(tensor, found[name]), name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "a.pt"], "--output must end in .safetensors"),
+        (["-o", "a.safetensors", "--precision", "int8"], "--precision must be one of"),
+        (["-o", "a.safetensors", "--batch-size", "43"], "must be at least --batch-size 43"),
+        (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
+        (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
+        (["-o", "a.safetensors", "--data", "faces"], "--data must be 'synthetic'"),
+        (["-o", "a.safetensors", "--epochs", "0"], "--epochs"),
+    ],
+)
+def test_a_wrong_call_ends_with_its_reason(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run_train(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_demo_checkpoint_reads_held_out_faces(demo_checkpoint: Path) -> None:
+    """Faces of a seed that its training did not use, with light, hair and occluders it never saw."""
+    assert demo_checkpoint.stat().st_size <= 4_000_000
+    checkpoint = load_checkpoint(demo_checkpoint)
+    images, labels = render_split("test", 700, checkpoint.info.config.image_size, seed=77, workers=2)
+    network = checkpoint.network()
+    right = 0
+    with torch.inference_mode():
+        for start in range(0, 700, 50):
+            faces = torch.from_numpy(checkpoint.info.preprocessing.normalize(images[start : start + 50]))
+            answers = network(faces).logits.argmax(dim=1).numpy()
+            right += int((answers == labels[start : start + 50]).sum())
+    assert right / 700 >= 0.9
