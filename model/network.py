@@ -54,6 +54,9 @@ class LNLAttenNet(nn.Module):
         self.fusion = nn.Linear(fused, config.classes)
         self.local_heads = LocalHeads(config)
         self.nonlocal_head = nn.Linear(config.affinity_features, config.classes)
+        with torch.no_grad():
+            # Feedback scales every region by about 1/K at first; undo that, or training stalls at chance.
+            self.fusion.weight[:, : config.regions * config.local_features] *= config.regions
 
     def forward(self, image: Tensor) -> Outputs:
         """Return the inference outputs for normalised images [B, 3, S, S]."""

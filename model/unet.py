@@ -18,12 +18,10 @@ from lnlattennet.model.config import NetworkConfig
 
 def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """Return 3x3 convolution, batch norm and ReLU: [B, inputs, H, W] -> [B, outputs, H/stride, W/stride]."""
-    return nn.Sequential(
-        # Batch norm adds the bias; a second one would never receive a gradient of its own.
-        nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
+    # Batch norm adds the bias; a second one would never receive a gradient of its own.
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
 class UNet(nn.Module):

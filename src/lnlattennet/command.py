@@ -7,9 +7,9 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
-import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -22,8 +22,8 @@ stderr = Console(stderr=True)
 """Logs, tables for people and progress go here; stdout is for results."""
 
 
-def run_app(app: typer.Typer) -> NoReturn:
-    """Run a Typer application; deliberate errors become one line on stderr and their exit code."""
+def run_app(app: Callable[[], object]) -> NoReturn:
+    """Run a Typer application or a function; deliberate errors become one line on stderr and their exit code."""
     # A plain `kill` unwinds like Ctrl-C, so that nothing half-written or half-started stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

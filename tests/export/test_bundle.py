@@ -153,7 +153,7 @@ def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path) -> None:
 
 
 def options(checkpoint: Path, output: Path, **fields: Any) -> ExportOptions:
-    settings = {"batch": BatchRange(1, 2, 3), "backends": ("onnxruntime",)} | fields
+    settings: dict[str, Any] = {"batch": BatchRange(1, 2, 3), "backends": ("onnxruntime",)} | fields
     return ExportOptions(checkpoint=checkpoint, output=output, **settings)
 
 

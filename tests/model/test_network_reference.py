@@ -189,7 +189,7 @@ def naive_block(block: torch.nn.Module, image: Array) -> Array:
     image = naive_conv(image, values(conv.weight), None, conv.stride[0], 1)
     scale = values(norm.weight) / np.sqrt(values(norm.running_var) + norm.eps)
     shift = values(norm.bias) - values(norm.running_mean) * scale
-    return np.maximum(image * scale[:, None, None] + shift[:, None, None], 0)
+    return np.asarray(np.maximum(image * scale[:, None, None] + shift[:, None, None], 0))
 
 
 @pytest.mark.parametrize("config", CONFIGS)
