@@ -1,0 +1,1 @@
+"""Bundle to a served model: deployable repository, tritonserver process, client."""

@@ -1,0 +1,92 @@
+"""Where a server listens: three ports of one host, checked before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass
+
+from lnlattennet.errors import ServingError, UsageError
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The IPv4 address that a server binds, and one port per protocol."""
+
+    host: str
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+
+    @property
+    def client_host(self) -> str:
+        """The host that a client on this machine connects to."""
+        return "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
+
+    @property
+    def http(self) -> str:
+        """URL of the HTTP protocol."""
+        return f"http://{self.client_host}:{self.http_port}"
+
+    @property
+    def grpc(self) -> str:
+        """URL of the gRPC protocol."""
+        return f"grpc://{self.client_host}:{self.grpc_port}"
+
+    @property
+    def metrics(self) -> str:
+        """URL of the Prometheus metrics."""
+        return f"http://{self.client_host}:{self.metrics_port}/metrics"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host.startswith("127.")
+
+
+def choose_endpoints(host: str, http_port: int, grpc_port: int, metrics_port: int) -> Endpoints:
+    """Check three ports of ``host`` and replace each 0 by a free one.
+
+    Raises:
+        UsageError: ``host`` is not an IPv4 address or name of this machine, or two ports are the same.
+        ServingError: a port is taken; the message names it and its flag.
+    """
+    wanted = {"--http-port": http_port, "--grpc-port": grpc_port, "--metrics-port": metrics_port}
+    fixed = [port for port in wanted.values() if port]
+    if len(set(fixed)) < len(fixed):
+        numbers = ", ".join(map(str, fixed))
+        raise UsageError(f"--http-port, --grpc-port and --metrics-port must differ, got {numbers}")
+    address = _resolve(host)
+    # All three stay bound until each is known, so that no free port is chosen twice.
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in wanted]
+    try:
+        ports = [_bind(sock, address, *item) for sock, item in zip(sockets, wanted.items(), strict=True)]
+    finally:
+        for sock in sockets:
+            sock.close()
+    return Endpoints(address, *ports)
+
+
+def _resolve(host: str) -> str:
+    # Triton's HTTP service binds addresses only, no names.
+    try:
+        return socket.gethostbyname(host)
+    except OSError as error:
+        raise UsageError(f"--host must be an IPv4 address or a host name, got {host!r}") from error
+
+
+def _bind(sock: socket.socket, address: str, flag: str, port: int) -> int:
+    # As servers do: a connection of an earlier server that is still closing is no obstacle.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except PermissionError as error:
+        raise ServingError(f"port {port} needs privileges: choose one from 1024 on with {flag}") from error
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UsageError(f"--host must be an address of this machine, got {address}") from error
+        raise ServingError(
+            f"cannot listen on {address} port {port} ({error.strerror}): "
+            f"choose another with {flag}, or 0 for a free one"
+        ) from error
+    return int(sock.getsockname()[1])

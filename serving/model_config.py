@@ -1,0 +1,77 @@
+"""Triton model configurations, read and written as protobuf (never as text templates)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lnlattennet.errors import require
+from lnlattennet.export.manifest import EngineRecord, Manifest
+
+CONFIG_NAME = "config.pbtxt"
+ENGINE_MODEL = "lnlattennet"
+ENSEMBLE = "expression"
+FUSED = "expression_fused"
+
+NATIVE_FORMS = {
+    "onnxruntime": ("onnxruntime_onnx", "model.onnx"),
+    "tensorrt": ("tensorrt_plan", "model.plan"),
+}
+"""Engine backends that Triton has a C++ backend of the same name for: platform and model file name."""
+
+
+def read_config(path: Path) -> Any:
+    """Parse a ``config.pbtxt`` into a ``ModelConfig`` message."""
+    messages = require("tritonclient.grpc.model_config_pb2", "triton")
+    text_format = require("google.protobuf.text_format", "triton")
+    return text_format.Parse(path.read_text(encoding="utf-8"), messages.ModelConfig())
+
+
+def write_config(config: Any, path: Path) -> None:
+    """Write a ``ModelConfig`` message as a ``config.pbtxt``."""
+    text_format = require("google.protobuf.text_format", "triton")
+    path.write_text(text_format.MessageToString(config, as_utf8=True), encoding="utf-8")
+
+
+def fit_config(config: Any, manifest: Manifest) -> None:
+    """Set the sizes, the batch limit and the facts for clients to those of a bundle."""
+    config.max_batch_size = manifest.engine(manifest.selected).batch[2]
+    shapes = _tensor_shapes(manifest)
+    for tensor in (*config.input, *config.output):
+        # Two models call their input `image`: the encoded picture [1] keeps its shape.
+        if tensor.dims != [1] and tensor.name in shapes:
+            tensor.dims[:] = shapes[tensor.name]
+    for warmup in config.model_warmup:
+        for name, tensor in warmup.inputs.items():
+            tensor.dims[:] = shapes[name]
+    names = json.dumps(manifest.class_names, ensure_ascii=False)
+    facts = {"class_names": names, "grid": str(_grid(manifest))}
+    for name in facts.keys() & config.parameters.keys():
+        config.parameters[name].string_value = facts[name]
+
+
+def make_native(config: Any, engine: EngineRecord) -> None:
+    """Turn the engine model's configuration from the python backend to Triton's own for this engine."""
+    config.platform, config.default_model_filename = NATIVE_FORMS[engine.backend]
+    config.backend = engine.backend
+    config.parameters.clear()
+    group = config.instance_group[0]
+    group.kind = group.KIND_CPU if engine.built_for.get("device") == "cpu" else group.KIND_GPU
+
+
+def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:
+    size, classes, regions = manifest.preprocessing.size, len(manifest.class_names), _grid(manifest) ** 2
+    return {
+        "image": [3, size, size],
+        "face": [3, size, size],
+        "logits": [classes],
+        "probabilities": [classes],
+        "region_weights": [regions],
+        "region_affinity": [regions, regions],
+    }
+
+
+def _grid(manifest: Manifest) -> int:
+    return int(manifest.network["grid"])

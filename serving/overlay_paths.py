@@ -1,0 +1,45 @@
+"""Where `--overlay` writes: decided before anything is predicted, and never onto a photo."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from lnlattennet.errors import UsageError
+
+
+def overlay_paths(overlay: Path | None, photos: Sequence[Path]) -> list[Path | None]:
+    """Return the file for each photo's overlay, or None for each if none is wanted.
+
+    With one photo, an ``overlay`` that ends in .png is that file. Otherwise it is a folder, made if needed,
+    for files called STEM-overlay.png, or STEM-2-overlay.png where that is taken.
+
+    Raises:
+        UsageError: several photos and a file, or a file would replace a photo.
+    """
+    if overlay is None:
+        return [None] * len(photos)
+    is_file = overlay.suffix.lower() == ".png" and not overlay.is_dir()
+    if is_file and len(photos) > 1:
+        raise UsageError(f"--overlay must be a folder for {len(photos)} photos, got the file {overlay}")
+    if not is_file and overlay.exists() and not overlay.is_dir():
+        raise UsageError(f"--overlay must be a .png file or a folder, got the file {overlay}")
+    paths = [overlay] if is_file else _distinct_paths(overlay, photos)
+    for path in paths:
+        if any(_same_file(path, photo) for photo in photos):
+            raise UsageError(f"--overlay would replace the photo {path}; choose another name or folder")
+    return list(paths)
+
+
+def _distinct_paths(folder: Path, photos: Sequence[Path]) -> list[Path]:
+    taken: list[str] = []
+    for photo in photos:
+        numbered = (f"{photo.stem}-{number}-overlay.png" for number in itertools.count(2))
+        names = itertools.chain([f"{photo.stem}-overlay.png"], numbered)
+        taken.append(next(name for name in names if name not in taken))
+    return [folder / name for name in taken]
+
+
+def _same_file(path: Path, photo: Path) -> bool:
+    return path.exists() and photo.exists() and path.samefile(photo)

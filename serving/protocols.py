@@ -1,0 +1,176 @@
+"""Triton's two protocols behind one interface, with failures told in this package's words."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import ImageError, ServingError, UsageError, require
+
+Outputs = dict[str, NDArray[Any]]
+
+_URL = re.compile(r"(?P<scheme>grpc|http)://(?P<address>[^/\s@]+:(?P<port>\d{1,5}))/?")
+_LARGEST_PORT = 65535
+_SPELLINGS = "grpc://host:port (Triton's default port is 8001) or http://host:port (8000)"
+
+
+class Connection(Protocol):
+    """A connection to a Triton server."""
+
+    def model_config(self, model: str) -> dict[str, Any]:
+        """Return the configuration of ``model``."""
+        ...
+
+    def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
+        """Send encoded pictures [B, 1] as input ``image`` and return the named outputs."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
+
+
+def connect(url: str, timeout: float) -> Connection:
+    """Return a connection to ``url``; nothing is sent yet.
+
+    Raises:
+        UsageError: the URL is of another form, or the timeout is not positive.
+        UnavailableError: tritonclient is not installed.
+    """
+    match = _URL.fullmatch(url)
+    if match is None or int(match["port"]) > _LARGEST_PORT:
+        missing = "" if "://" in url else " (the scheme is missing)"
+        raise UsageError(f"a server's URL must be {_SPELLINGS}, got {url!r}{missing}")
+    if not 0 < timeout < float("inf"):
+        raise UsageError(f"the timeout must be a positive number of seconds, got {timeout}")
+    protocol = _Grpc if match["scheme"] == "grpc" else _Http
+    return protocol(match["address"], timeout)
+
+
+class _Grpc:
+    def __init__(self, address: str, timeout: float) -> None:
+        self._triton = require("tritonclient.grpc", "triton")
+        self._url = f"grpc://{address}"
+        self._timeout = timeout
+        self._client = self._triton.InferenceServerClient(address)
+
+    def model_config(self, model: str) -> dict[str, Any]:
+        with self._explained():
+            reply = self._client.get_model_config(model, as_json=True, client_timeout=self._timeout)
+        config: dict[str, Any] = reply["config"]
+        return config
+
+    def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
+        with self._explained(sends_images=True):
+            reply = self._client.infer(
+                model,
+                [_input(self._triton, images)],
+                outputs=[self._triton.InferRequestedOutput(name) for name in outputs],
+                client_timeout=self._timeout,
+            )
+        return {name: reply.as_numpy(name) for name in outputs}
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _explained(self, sends_images: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except self._triton.InferenceServerException as error:
+            status, message = str(error.status()).removeprefix("StatusCode."), error.message()
+            if status == "INVALID_ARGUMENT" and sends_images:
+                raise _image_error(message) from error
+            if status == "DEADLINE_EXCEEDED":
+                raise _too_slow(self._url, self._timeout) from error
+            if status == "UNAVAILABLE":  # nobody listens, or a full queue, or a server that is stopping
+                raise _no_answer(self._url, message) from error
+            raise _refused(self._url, message) from error
+
+
+class _Http:
+    def __init__(self, address: str, timeout: float) -> None:
+        self._triton = require("tritonclient.http", "triton")
+        # The parser's base class covers a server that hangs up and one that does not speak HTTP.
+        self._broken_reply = require("geventhttpclient.response", "triton").HTTPParseError
+        self._url = f"http://{address}"
+        self._timeout = timeout
+        self._thread = threading.get_ident()
+        self._client = self._triton.InferenceServerClient(
+            address, connection_timeout=timeout, network_timeout=timeout
+        )
+
+    def model_config(self, model: str) -> dict[str, Any]:
+        with self._explained():
+            config: dict[str, Any] = self._client.get_model_config(model)
+        return config
+
+    def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
+        with self._explained(sends_images=True):
+            reply = self._client.infer(
+                model,
+                [_input(self._triton, images)],
+                outputs=[self._triton.InferRequestedOutput(name) for name in outputs],
+            )
+        return {name: reply.as_numpy(name) for name in outputs}
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _explained(self, sends_images: bool = False) -> Iterator[None]:
+        if threading.get_ident() != self._thread:
+            # Its greenlets cannot switch to another thread; gevent would fail at random places.
+            raise ServingError(
+                "an http:// client works only in the thread that made it; "
+                "make one per thread, or share a grpc:// client"
+            )
+        try:
+            yield
+        except self._triton.InferenceServerException as error:
+            if error.status() == "400" and sends_images:
+                raise _image_error(error.message()) from error
+            raise _refused(self._url, error.message()) from error
+        except TimeoutError as error:
+            raise _too_slow(self._url, self._timeout) from error
+        # ValueError: the reply is HTTP but not JSON, so another program listens there.
+        except (OSError, ValueError, self._broken_reply) as error:
+            raise _no_answer(self._url, str(error)) from error
+
+
+def _input(triton: Any, images: NDArray[np.object_]) -> Any:
+    tensor = triton.InferInput("image", list(images.shape), "BYTES")
+    tensor.set_data_from_numpy(images)
+    return tensor
+
+
+def _image_error(message: str) -> ImageError:
+    # Where in the ensemble a picture was refused does not help the person who sent it.
+    return ImageError(re.sub(r"^in ensemble '[^']*', ", "", message))
+
+
+def _no_answer(url: str, reason: str) -> ServingError:
+    return ServingError(
+        f"no answer from a Triton server at {url}: {reason}; "
+        "start one with `lnlattennet serve BUNDLE`, or look into its log"
+    )
+
+
+def _too_slow(url: str, timeout: float) -> ServingError:
+    return ServingError(
+        f"the server at {url} gave no answer within {timeout:g} s; allow more with --timeout, "
+        "or look whether `lnlattennet serve BUNDLE` is still well"
+    )
+
+
+def _refused(url: str, message: str) -> ServingError:
+    return ServingError(
+        f"the server at {url} refused: {message}; `lnlattennet serve BUNDLE` serves the models 'expression' "
+        "and 'expression_fused', and its log says more"
+    )

@@ -1,0 +1,19 @@
+"""The whole ensemble in one model."""
+
+from __future__ import annotations
+
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.serving.python_model import PythonModel
+from lnlattennet.serving.stages import AnswerStep, EngineStep, FaceStep, Stage, each, together
+
+
+class TritonPythonModel(PythonModel):
+    """Pictures are prepared one request at a time, then all faces go through the engine as one batch."""
+
+    def stages(self, bundle: Bundle) -> list[Stage]:
+        """Decode and crop, run the engine, check and name."""
+        return [
+            each(FaceStep(bundle.manifest)),
+            together(EngineStep(bundle.runner())),
+            each(AnswerStep(bundle.manifest)),
+        ]

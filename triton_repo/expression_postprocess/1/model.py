@@ -1,0 +1,15 @@
+"""Checked engine outputs, probabilities and label."""
+
+from __future__ import annotations
+
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.serving.python_model import PythonModel
+from lnlattennet.serving.stages import AnswerStep, Stage, each
+
+
+class TritonPythonModel(PythonModel):
+    """Requests stay apart: an engine output that breaks a rule fails only its own request."""
+
+    def stages(self, bundle: Bundle) -> list[Stage]:
+        """Check, then name the most probable class."""
+        return [each(AnswerStep(bundle.manifest))]

@@ -1,0 +1,15 @@
+"""Encoded JPEG or PNG to a normalised face crop."""
+
+from __future__ import annotations
+
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.serving.python_model import PythonModel
+from lnlattennet.serving.stages import FaceStep, Stage, each
+
+
+class TritonPythonModel(PythonModel):
+    """Requests stay apart: a damaged picture fails only the request that brought it."""
+
+    def stages(self, bundle: Bundle) -> list[Stage]:
+        """Decode, find the face, crop and normalise."""
+        return [each(FaceStep(bundle.manifest))]

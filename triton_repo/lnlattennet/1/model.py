@@ -1,0 +1,15 @@
+"""The bundle's selected engine."""
+
+from __future__ import annotations
+
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.serving.python_model import PythonModel
+from lnlattennet.serving.stages import Stage, together
+
+
+class TritonPythonModel(PythonModel):
+    """All requests of an execution go through the engine as one batch."""
+
+    def stages(self, bundle: Bundle) -> list[Stage]:
+        """Run the engine."""
+        return [together(bundle.runner())]
