@@ -59,7 +59,7 @@ def print_json(document: dict[str, Any]) -> None:
 
 def stdout() -> Console:
     """Return a console for people on stdout; without a terminal its lines are wide, not cut at 80."""
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
 
 
 def _terminal_handler() -> logging.Handler:

@@ -1,0 +1,86 @@
+"""What importing the package costs, and that nothing of the machine leaks into it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def modules_after(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_importing_the_package_imports_no_heavy_module() -> None:
+    assert not {"torch", "onnx", "onnxruntime", "cv2", "numpy"} & modules_after("import lnlattennet")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from lnlattennet.export.bundle import Bundle",
+        "from lnlattennet.serving.prediction import LocalPredictor",
+        "from lnlattennet.serving.python_model import PythonModel",
+        "import lnlattennet.cli, lnlattennet.export.cli",
+    ],
+)
+def test_running_a_bundle_and_starting_a_command_need_no_torch(statement: str) -> None:
+    assert not {"torch", "lightning", "onnx", "tensorrt_rtx"} & modules_after(statement)
+
+
+@pytest.mark.parametrize(
+    "command", [["lnlattennet", "--help"], ["export-engine", "--help"], ["lnlattennet", "info"]]
+)
+def test_every_command_starts(command: list[str]) -> None:
+    program = str(Path(sys.executable).with_name(command[0]))
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_info_counts_what_the_network_has() -> None:
+    import json
+
+    program = str(Path(sys.executable).with_name("lnlattennet"))
+    done = subprocess.run(
+        [program, "info", "--json"], capture_output=True, text=True, check=True, timeout=120
+    )
+    from lnlattennet.model.config import NetworkConfig
+    from lnlattennet.model.network import LNLAttenNet
+
+    document = json.loads(done.stdout)
+    network = LNLAttenNet(NetworkConfig())
+    assert document["parameters"] == sum(parameter.numel() for parameter in network.parameters())
+    assert {part["name"] for part in document["parts"]} == {name for name, _ in network.named_children()}
+
+
+def test_flops_equal_a_count_by_hand() -> None:
+    """One level, stride 1: every convolution and product of this network, counted from its definition."""
+    from lnlattennet.model.config import NetworkConfig
+    from lnlattennet.model.network import LNLAttenNet
+    from lnlattennet.model.summary import costs
+
+    config = NetworkConfig(
+        image_size=16, out_stride=1, grid=2, widths=(4,), channels=5, heads=2, local_features=3,
+        affinity_features=6, classes=7,
+    )  # fmt: skip
+    positions, regions = 16 * 16, 4
+    convolutions = positions * (3 * 4 * 9 + 4 * 5)
+    attention = 2 * positions * 2 * 5
+    local = regions * (2 * 5) * 3
+    nonlocal_products = regions * (3 * 5 * 6 + 2 * regions * 6 + 6)
+    fusion = (regions * 3 + 6) * 7
+    total = 2 * (convolutions + attention + local + nonlocal_products + fusion)
+    assert costs(LNLAttenNet(config))["flops"] == total
+
+
+def test_the_model_repository_holds_no_python_package() -> None:
+    assert not list((ROOT / "triton_repo").rglob("__init__.py"))
