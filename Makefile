@@ -29,7 +29,7 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Trains the demo checkpoint again (about 25 minutes on 2 cores); checkpoints/README.md has its figures.
+# Trains the demo checkpoint again (under 30 minutes on 2 cores); checkpoints/README.md has its figures.
 checkpoint: $(STAMP)
 	$(BIN)/lnlattennet train --data synthetic --precision bf16-mixed --output checkpoints/demo.safetensors
 

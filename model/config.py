@@ -48,7 +48,7 @@ class NetworkConfig:
     image_size: int = 112
     out_stride: int = 2
     grid: int = 4
-    widths: tuple[int, ...] = (32, 48, 64, 96)
+    widths: tuple[int, ...] = (16, 32, 64, 128)
     channels: int = 64
     heads: int = 1
     local_features: int = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -12,26 +13,36 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.training.augmentation import augment
 from lnlattennet.training.rendered_faces import render_split
 
 Sample = tuple[NDArray[np.uint8], int]
 
 
 class FaceImages(Dataset[Sample]):
-    """Faces in memory: RGB uint8 [N, S, S, 3] with labels [N]; ``flip`` mirrors half of them at random."""
+    """Faces in memory: RGB uint8 [N, S, S, 3] with labels [N].
 
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64], *, flip: bool = False) -> None:
+    With ``augmentation``, a pair (seed, epoch), every face is changed at random, and in the same way
+    whenever the same epoch of the same run is repeated.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        augmentation: tuple[int, int] | None = None,
+    ) -> None:
         self.images = images
         self.labels = labels
-        self.flip = flip
+        self.augmentation = augmentation
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
         image = self.images[index]
-        if self.flip and torch.rand(()) < 0.5:
-            image = image[:, ::-1]
+        if self.augmentation is not None:
+            image = augment(image, np.random.default_rng((*self.augmentation, index)))
         return image, int(self.labels[index])
 
 
@@ -54,31 +65,35 @@ class SyntheticFaces(L.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.workers = workers
-        self._splits: dict[str, FaceImages] = {}
+        self._splits: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Return shuffled, mirrored batches; the last, smaller one is left out."""
-        return self._loader("train", shuffle=True)
+        """Return this epoch's shuffled, augmented batches; the last, smaller one is left out.
+
+        Order and augmentation depend on seed and epoch alone, so a resumed run goes on as it would have.
+        """
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        order = torch.Generator().manual_seed(self.seed * 65_536 + epoch)
+        faces = FaceImages(*self._rendered("train"), augmentation=(self.seed, epoch))
+        return self._loader(faces, shuffle=True, drop_last=True, generator=order)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation split in order."""
-        return self._loader("val")
+        return self._loader(FaceImages(*self._rendered("val")))
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Return the held-out split in order."""
-        return self._loader("test")
+        return self._loader(FaceImages(*self._rendered("test")))
 
-    def _loader(self, split: str, *, shuffle: bool = False) -> DataLoader[Sample]:
+    def _rendered(self, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         if split not in self._splits:
-            images, labels = render_split(
+            self._splits[split] = render_split(
                 split, self.counts[split], self.recipe.size, seed=self.seed, workers=self.workers
             )
-            self._splits[split] = FaceImages(images, labels, flip=shuffle)
-        # The images are in memory already: loader processes would only copy them.
-        return DataLoader(
-            self._splits[split],
-            self.batch_size,
-            shuffle=shuffle,
-            drop_last=shuffle,
-            collate_fn=partial(collate, recipe=self.recipe),
-        )
+        return self._splits[split]
+
+    def _loader(self, faces: FaceImages, **options: Any) -> DataLoader[Sample]:
+        # The images are in memory, and augmenting one takes about a tenth of training on it: loader
+        # processes would compete with training for the cores.
+        collate_fn = partial(collate, recipe=self.recipe)
+        return DataLoader(faces, self.batch_size, collate_fn=collate_fn, **options)

@@ -131,6 +131,7 @@ def _trainer(options: TrainingOptions) -> tuple[L.Trainer, ModelCheckpoint]:
         log_every_n_steps=10,
         gradient_clip_val=1.0,
         deterministic="warn",
+        reload_dataloaders_every_n_epochs=1,
     )
     return trainer, best
 

@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lnlattennet.errors import UsageError
 from lnlattennet.model.checkpoint import load_checkpoint
 from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.training.augmentation import augment
 from lnlattennet.training.data import FaceImages, collate
 from lnlattennet.training.rendered_faces import SPLITS, render_split
-from lnlattennet.training.synthetic import EXPRESSIONS
+from lnlattennet.training.synthetic import EXPRESSIONS, render_face
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--data", "synthetic"]
 TINY = {
@@ -75,12 +78,34 @@ def test_training_sees_exactly_what_engines_and_the_server_see() -> None:
     np.testing.assert_allclose(faces.numpy(), expected.transpose(0, 3, 1, 2), atol=1e-6)
 
 
-def test_half_of_the_training_faces_are_mirrored() -> None:
-    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
-    data = FaceImages(images, np.arange(2), flip=True)
-    mirrored = sum(bool((data[0][0] == images[0, :, ::-1]).all()) for _ in range(200))
-    assert 60 < mirrored < 140
-    assert all((FaceImages(images, np.arange(2))[0][0] == images[0]).all() for _ in range(20))
+def test_augmentation_is_repeated_for_the_same_epoch_and_differs_in_the_next() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+
+    def epoch(number: int) -> list[bytes]:
+        data = FaceImages(images, np.arange(6), augmentation=(1, number))
+        return [data[index][0].tobytes() for index in range(6)]
+
+    assert epoch(0) == epoch(0)
+    assert all(first != second for first, second in zip(epoch(0), epoch(1), strict=True))
+    assert all((FaceImages(images, np.arange(6))[i][0] == images[i]).all() for i in range(6))
+
+
+@given(seed=st.integers(0, 2**32), size=st.sampled_from([16, 48, 112]))
+@settings(max_examples=60, deadline=None)
+def test_an_augmented_face_is_still_that_face(seed: int, size: int) -> None:
+    """Shape and type stay, the input is not changed, and the picture stays more like itself than noise."""
+    face = render_face(seed % 50, "happiness", size=size, with_regions=False).image
+    before = face.copy()
+    changed = augment(face, np.random.default_rng(seed))
+    assert np.array_equal(face, before)
+    assert changed.shape == face.shape
+    assert changed.dtype == np.uint8
+    shown = changed.astype(float).ravel()
+    likeness = max(
+        np.corrcoef(shown, picture.astype(float).ravel())[0, 1] for picture in (face, face[:, ::-1])
+    )
+    assert shown.std() > 2
+    assert likeness > 0.1
 
 
 @pytest.mark.slow
