@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+from lnlattennet.errors import UnavailableError
 from lnlattennet.export.backends.base import BatchRange
+from lnlattennet.export.bundle import Bundle
 from lnlattennet.model.checkpoint import CheckpointInfo, save_checkpoint
 from lnlattennet.model.config import NetworkConfig
 from lnlattennet.model.network import LNLAttenNet
 from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.serving.endpoints import choose_endpoints
+from lnlattennet.serving.process import TritonProcess
+from lnlattennet.serving.repository import deploy
+from lnlattennet.serving.tritonserver import TritonServer, find_server
 from lnlattennet.training.synthetic import EXPRESSIONS
 
 ROOT = Path(__file__).parent.parent
@@ -64,3 +71,24 @@ def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory)
     path = tmp_path_factory.mktemp("bundle") / "small"
     export_engine(ExportOptions(checkpoint=checkpoint_path, output=path, batch=BatchRange(1, 4, 8)))
     return path
+
+
+@pytest.fixture(scope="session")
+def triton_server() -> Iterator[TritonServer]:
+    """The tritonserver of this machine; tests that need one are skipped where there is none."""
+    try:
+        with find_server() as server:
+            yield server
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def server(
+    bundle_path: Path, triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TritonProcess]:
+    """A running server with the session's bundle."""
+    folder = tmp_path_factory.mktemp("served") / "deployment"
+    deployment = deploy(Bundle.load(bundle_path), folder, triton_server.backends)
+    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
+        yield process

@@ -40,7 +40,10 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
 def _move(image: Image, rng: np.random.Generator) -> Image:
     """Rotate by up to 8 degrees, scale by up to 8% and shift by up to 5% of the side."""
     size = image.shape[0]
-    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), rng.uniform(-8, 8), rng.uniform(0.92, 1.08))
+    center = (size / 2, size / 2)
+    matrix = np.array(
+        cv2.getRotationMatrix2D(center, rng.uniform(-8, 8), rng.uniform(0.92, 1.08)), np.float64
+    )
     matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
     return np.asarray(
         cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT),

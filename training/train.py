@@ -7,6 +7,8 @@ import logging
 import platform
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -81,8 +83,8 @@ def train(options: TrainingOptions) -> dict[str, Any]:
     data = SyntheticFaces(
         recipe, options.images, batch_size=options.batch_size, seed=options.seed, workers=options.workers
     )
-    trainer, best = _trainer(options)
-    with _lightning_warnings():
+    with _quiet_lightning():
+        trainer, best = _trainer(options)
         trainer.fit(module, datamodule=data, ckpt_path=last)
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -136,11 +138,17 @@ def _trainer(options: TrainingOptions) -> tuple[L.Trainer, ModelCheckpoint]:
     return trainer, best
 
 
-def _lightning_warnings() -> warnings.catch_warnings:
-    """Hide advice that does not apply: the data are in memory, so more loader workers cannot help."""
-    context = warnings.catch_warnings()
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    return context
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep advertisements and advice that does not apply here out of the log."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # The data are in memory, so loader workers cannot help.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # It is the run's folder, which holds the log already.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+        yield
 
 
 def _provenance(options: TrainingOptions) -> dict[str, Any]:

@@ -1,43 +1,15 @@
-"""One real server for the whole session, and what tests use to look for leftovers."""
+"""What the tests of serving send, and how they look for leftovers."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from lnlattennet.errors import UnavailableError
-from lnlattennet.export.bundle import Bundle
-from lnlattennet.serving.endpoints import choose_endpoints
-from lnlattennet.serving.process import TritonProcess
-from lnlattennet.serving.repository import deploy
-from lnlattennet.serving.tritonserver import TritonServer, find_server
-
-
-@pytest.fixture(scope="session")
-def triton_server() -> Iterator[TritonServer]:
-    """The tritonserver of this machine; tests that need one are skipped where there is none."""
-    try:
-        with find_server() as server:
-            yield server
-    except UnavailableError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def server(
-    bundle_path: Path, triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TritonProcess]:
-    """A running server with the session's bundle."""
-    folder = tmp_path_factory.mktemp("served") / "deployment"
-    deployment = deploy(Bundle.load(bundle_path), folder, triton_server.backends)
-    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
-        yield process
 
 
 @pytest.fixture(scope="session")
