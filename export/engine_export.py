@@ -188,8 +188,5 @@ def _write_errors(output: Path) -> Iterator[None]:
                 f"-o {output}: the disk is full ({error.strerror}); nothing was written, free space or "
                 "choose another folder"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise BundleError(
-                f"-o {output} cannot be written: {error.strerror}; choose another folder"
-            ) from error
-        raise
+        reason = f"cannot be written ({error.strerror}); choose another folder"
+        raise BundleError(f"-o {output} {reason}") from error

@@ -182,6 +182,12 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def test_a_place_that_cannot_be_written_is_refused(checkpoint_path: Path) -> None:
+    """Nobody may create a folder in /proc, not even root."""
+    with pytest.raises(BundleError, match=r"-o /proc/out.* another"):
+        export_engine(options(checkpoint_path, Path("/proc/out")))
+
+
 def test_if_no_engine_passes_nothing_is_written(checkpoint_path: Path, tmp_path: Path) -> None:
     impossible = {"logits": 0.0, "region_weights": 0.0, "region_affinity": 0.0}
     with pytest.raises(GateError, match=r"logits is .* from the checkpoint at batch \d+, sample \d+"):

@@ -1,0 +1,93 @@
+"""The main job with the demo checkpoint: export, serve, and one answer for one photograph everywhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.model.checkpoint import load_checkpoint
+from lnlattennet.serving.client import Client
+from lnlattennet.serving.endpoints import choose_endpoints
+from lnlattennet.serving.pipeline import Preprocessor
+from lnlattennet.serving.prediction import LocalPredictor
+from lnlattennet.serving.process import TritonProcess
+from lnlattennet.serving.repository import deploy
+from lnlattennet.serving.tritonserver import TritonServer
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def report(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What `export-engine … --json` prints, with the bundle's folder as "bundle"."""
+    folder = tmp_path_factory.mktemp("main") / "demo"
+    program = str(Path(sys.executable).with_name("export-engine"))
+    command = [program, "--checkpoint", str(demo_checkpoint), "-o", str(folder), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    return json.loads(done.stdout) | {"bundle": folder}
+
+
+@pytest.fixture(scope="module")
+def demo_server(report: dict[str, Any], triton_server: TritonServer) -> Iterator[TritonProcess]:
+    bundle = Bundle.load(report["bundle"])
+    deployment = deploy(bundle, report["bundle"].parent / "deployment", triton_server.backends)
+    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def photograph() -> bytes:
+    """Eileen Collins, NASA 1999, public domain, as scikit-image ships it."""
+    stream = io.BytesIO()
+    Image.fromarray(skimage.data.astronaut()).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+def test_at_least_two_engines_are_measured_and_one_real_plan_is_built(report: dict[str, Any]) -> None:
+    measured = [engine for engine in report["engines"] if engine["status"] == "passed"]
+    assert len(measured) >= 2
+    for engine in measured:
+        assert engine["checks"]["logits"]["max_abs"] <= 1e-4
+    plan = next(report["bundle"].glob("engines/*.plan"))
+    assert plan.stat().st_size > 100_000
+
+
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_the_served_answer_is_that_of_the_bundle_and_of_torch(
+    protocol: str,
+    model: str,
+    report: dict[str, Any],
+    demo_server: TritonProcess,
+    demo_checkpoint: Path,
+    photograph: bytes,
+) -> None:
+    with Client(getattr(demo_server.endpoints, protocol), model) as client:
+        served = client.predict([photograph])[0]
+    local = LocalPredictor(Bundle.load(report["bundle"])).predict([photograph])[0]
+    checkpoint = load_checkpoint(demo_checkpoint)
+    prepared = Preprocessor(checkpoint.info.preprocessing)(photograph)
+    with torch.inference_mode():
+        expected = checkpoint.network()(torch.from_numpy(prepared.face)[None])
+    assert served.face_found
+    assert served.face_box == pytest.approx(prepared.box)
+    for answer in (served, local):
+        np.testing.assert_allclose(answer.logits, expected.logits[0], atol=1e-4)
+        np.testing.assert_allclose(np.ravel(answer.region_weights), expected.region_weights[0], atol=1e-4)
+        np.testing.assert_allclose(answer.region_affinity, expected.region_affinity[0], atol=1e-4)
+        probabilities = list(answer.probabilities.values())
+        np.testing.assert_allclose(probabilities, expected.logits[0].softmax(0), atol=1e-4)
+        assert list(answer.probabilities) == list(checkpoint.info.class_names)
+    assert served.label == local.label == checkpoint.info.class_names[int(expected.logits[0].argmax())]
