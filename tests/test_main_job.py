@@ -36,7 +36,8 @@ def report(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     program = str(Path(sys.executable).with_name("export-engine"))
     command = [program, "--checkpoint", str(demo_checkpoint), "-o", str(folder), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
-    return json.loads(done.stdout) | {"bundle": folder}
+    document: dict[str, Any] = json.loads(done.stdout)
+    return document | {"bundle": folder}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,8 @@ def demo_server(report: dict[str, Any], triton_server: TritonServer) -> Iterator
 def photograph() -> bytes:
     """Eileen Collins, NASA 1999, public domain, as scikit-image ships it."""
     stream = io.BytesIO()
-    Image.fromarray(skimage.data.astronaut()).save(stream, "JPEG", quality=95)
+    portrait = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    Image.fromarray(portrait).save(stream, "JPEG", quality=95)
     return stream.getvalue()
 
 
