@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ def write_reports(folder: Path, document: dict[str, Any]) -> None:
     (folder / "report.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     template = resources.files("lnlattennet.export").joinpath("templates/report.html").read_text()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    html = environment.from_string(template).render(report=document, charts=_charts(document))
+    html = environment.from_string(template).render(
+        report=document, charts=_charts(document), command=shlex.join(document["command"])
+    )
     (folder / "report.html").write_text(html)
 
 

@@ -48,12 +48,12 @@ class NetworkConfig:
     image_size: int = 112
     out_stride: int = 2
     grid: int = 4
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: tuple[int, ...] = (24, 48, 64, 96)
     channels: int = 64
     heads: int = 1
     local_features: int = 64
     affinity_features: int = 32
-    lambda_local: float = 0.5
+    lambda_local: float = 0.2
     lambda_nonlocal: float = 0.5
 
     def __post_init__(self) -> None:

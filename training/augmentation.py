@@ -28,11 +28,11 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
     image = _light(image, rng)
     if rng.random() < 0.15:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    if rng.random() < 0.35:
+    if rng.random() < 0.25:
         image = _blur(image, rng)
-    if rng.random() < 0.35:
+    if rng.random() < 0.3:
         image = _grain(image, rng)
-    if rng.random() < 0.2:
+    if rng.random() < 0.15:
         image = _cover(image, rng)
     return image
 
@@ -53,13 +53,13 @@ def _move(image: Image, rng: np.random.Generator) -> Image:
 
 def _light(image: Image, rng: np.random.Generator) -> Image:
     """Change gamma, contrast and colour balance, and shade the face from a random side."""
-    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.6, 0.6))
-    contrast, brightness = rng.uniform(0.65, 1.25), rng.uniform(-0.12, 0.12)
+    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
+    contrast, brightness = rng.uniform(0.7, 1.2), rng.uniform(-0.1, 0.1)
     levels = (levels - 0.5) * contrast + 0.5 + brightness
     table = levels[:, None] * rng.uniform(0.85, 1.15, 3)
     lit = cv2.LUT(image, (table.clip(0, 1) * 255).astype(np.uint8)[None])
     axis = np.linspace(-1, 1, image.shape[0], dtype=np.float32)
-    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.45)
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4)
     shade = 1 + strength * (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None])
     return np.asarray((lit * shade[..., None].astype(np.float32)).clip(0, 255), np.uint8)
 

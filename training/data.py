@@ -68,13 +68,14 @@ class SyntheticFaces(L.LightningDataModule):
         self._splits: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Return this epoch's shuffled, augmented batches; the last, smaller one is left out.
+        """Return this epoch's shuffled batches, augmented from the second epoch on; the last is left out.
 
-        Order and augmentation depend on seed and epoch alone, so a resumed run goes on as it would have.
+        The first epoch shows the faces as they are: augmented from the start, the loss stayed at chance
+        for about twice as many steps. Order and augmentation depend on seed and epoch alone, so a resumed run goes on as it would have.
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
         order = torch.Generator().manual_seed(self.seed * 65_536 + epoch)
-        faces = FaceImages(*self._rendered("train"), augmentation=(self.seed, epoch))
+        faces = FaceImages(*self._rendered("train"), augmentation=(self.seed, epoch) if epoch else None)
         return self._loader(faces, shuffle=True, drop_last=True, generator=order)
 
     def val_dataloader(self) -> DataLoader[Sample]:

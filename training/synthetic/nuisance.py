@@ -159,12 +159,12 @@ HELD_OUT = Nuisance(
     occluders=("scarf", "phone"),
     grayscale=0.1,
     gamma=(0.5, 0.69),
-    contrast=(0.7, 0.9),
-    blur=(0.6, 1.1),
-    motion=(0.0, 4.0),
-    noise=(0.015, 0.035),
-    low_resolution=0.4,
-    jpeg=0.5,
+    contrast=(0.7, 1.0),
+    blur=(0.0, 1.1),
+    motion=(0.0, 3.0),
+    noise=(0.0, 0.035),
+    low_resolution=0.3,
+    jpeg=0.4,
     jpeg_quality=(20.0, 60.0),
 )
 """What the held-out test is drawn from: light, hair, things and cameras that training never saw."""
