@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,29 +22,8 @@ from rich.table import Table
 from lnlattennet import __version__
 from lnlattennet.command import print_json, run_app, stdout
 from lnlattennet.errors import UsageError
+from lnlattennet.export.timing import interleaved_calls
 from lnlattennet.serving.client import Client
-
-WARM_UP_REQUESTS = 10
-Samples = dict[str, list[float]]
-
-
-def interleaved(targets: Mapping[str, Callable[[], object]], rounds: int) -> Samples:
-    """Call every target once per round, in turn; return every duration in milliseconds.
-
-    Args:
-        targets: name -> a call that returns when its answer is there.
-        rounds: counted calls per target, after ``WARM_UP_REQUESTS`` that are not.
-    """
-    for call in targets.values():
-        for _ in range(WARM_UP_REQUESTS):
-            call()
-    samples: Samples = {name: [] for name in targets}
-    for _ in range(rounds):
-        for name, call in targets.items():
-            start = time.perf_counter_ns()
-            call()
-            samples[name].append((time.perf_counter_ns() - start) / 1e6)
-    return samples
 
 
 def percentiles(samples: list[float]) -> dict[str, float]:
@@ -63,7 +41,7 @@ def latency_record(urls: list[str], models: list[str], photo: Path, requests: in
             for model in models:
                 client = stack.enter_context(Client(url, model))
                 targets[f"{model} {url}"] = _request(client, data)
-        samples = interleaved(targets, requests)
+        samples = interleaved_calls(targets, requests)
     return {
         "benchmark": "latency",
         "lnlattennet": __version__,

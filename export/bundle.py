@@ -33,6 +33,7 @@ class Bundle:
         """
         folder = Path(path)
         manifest = read_manifest(folder)
+        _refuse_unlisted(folder, set(manifest.files) | {MANIFEST_NAME})
         for name, record in manifest.files.items():
             _verify(folder, name, record)
         for engine in manifest.engines:
@@ -64,12 +65,23 @@ def hash_file(path: Path) -> FileRecord:
     return FileRecord(sha256=digest, size=path.stat().st_size)
 
 
+def _refuse_unlisted(folder: Path, listed: set[str]) -> None:
+    """Refuse links and files without a hash: a runtime may read what lies beside its engine file."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or (not path.is_dir() and name not in listed):
+            raise BundleError(
+                f"{folder}: {name} is a link or is not listed in the manifest, so nothing vouches for it; "
+                "remove it, or export the bundle again"
+            )
+
+
 def _verify(folder: Path, name: str, record: FileRecord) -> None:
     relative = PurePosixPath(name)
     if relative.is_absolute() or ".." in relative.parts or name == MANIFEST_NAME:
         raise BundleError(f"{folder}: the manifest lists {name!r}, which must lie inside the bundle")
     path = folder / relative
-    if path.is_symlink() or not path.is_file():
+    if not path.is_file():
         raise BundleError(f"{folder}: {name} is missing or not a regular file; export the bundle again")
     found = hash_file(path)
     if found != record:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.command import stderr
-from lnlattennet.errors import GateError, UnavailableError
+from lnlattennet.errors import ExportError, GateError, UnavailableError
 from lnlattennet.export.backends import BACKENDS, backend_named
 from lnlattennet.export.backends.base import Arrays, Available, BatchRange, BuildSpec, Runner
 from lnlattennet.export.gate import Tolerances, check_engine
 from lnlattennet.export.manifest import EngineRecord, Latency, OutputCheck, Skipped
-from lnlattennet.export.timing import interleaved_latency, usable_threads
+from lnlattennet.export.timing import engine_latency, usable_threads
 
 TIMING_ROUNDS = 50
 _log = logging.getLogger(__name__)
@@ -28,14 +30,12 @@ class Candidate:
 
     Attributes:
         record: what the manifest will say, without latency.
-        path: the engine file.
         runner: the loaded engine, or None where it cannot run.
         seconds: how long the build took.
         samples: batch size -> every timed call in milliseconds.
     """
 
     record: EngineRecord
-    path: Path
     runner: Runner | None
     seconds: float
     samples: dict[int, list[float]] = field(default_factory=dict)
@@ -67,7 +67,8 @@ def build_candidate(name: str, available: Available, onnx_path: Path, spec: Buil
     """Build one engine and load it if it can run here; raises ExportError if the runtime refuses."""
     backend = backend_named(name)
     start = time.perf_counter()
-    with stderr.status(f"building {name}"):
+    with stderr.status(f"building {name}"), _runtime_failures(name, "build"):
+        spec.directory.mkdir(parents=True)
         engine = backend.build(onnx_path, spec)
     seconds = time.perf_counter() - start
     _log.info("built %s in %.1f s", name, seconds)
@@ -82,8 +83,9 @@ def build_candidate(name: str, available: Available, onnx_path: Path, spec: Buil
         status="built, not run",
         reason=available.cannot_run,
     )
-    runner = None if available.cannot_run else backend.load(engine.path, usable_threads())
-    return Candidate(record, engine.path, runner, seconds)
+    with _runtime_failures(name, "load"):
+        runner = None if available.cannot_run else backend.load(engine.path, usable_threads())
+    return Candidate(record, runner, seconds)
 
 
 def gate_candidate(
@@ -92,21 +94,22 @@ def gate_candidate(
     faces: NDArray[np.float32],
     batch: BatchRange,
     tolerances: Tolerances,
-) -> bool:
-    """Put a candidate that can run through the gate and note the outcome; return whether it stays."""
+) -> None:
+    """Put a candidate that can run through the gate and note what was found.
+
+    Raises:
+        ExportError: it failed to run, or an output is too far from the checkpoint's.
+    """
+    name = candidate.record.name
     if candidate.runner is None:
-        _log.warning("%s: built, not run: %s", candidate.record.name, candidate.record.reason)
-        return True
-    with stderr.status(f"verifying {candidate.record.name}"):
+        _log.warning("%s: built, not run: %s", name, candidate.record.reason)
+        return
+    with stderr.status(f"verifying {name}"), _runtime_failures(name, "run"):
         checks = check_engine(candidate.runner, reference, faces, batch, tolerances)
-    passed = all(check.passed for check in checks.values())
-    outcome = {"status": "passed"} if passed else {"reason": why_failed(checks)}
-    candidate.record = candidate.record.model_copy(update={"checks": checks, **outcome})
-    if passed:
-        _log.info("%s: passed the gate", candidate.record.name)
-    else:
-        _log.error("%s: %s", candidate.record.name, candidate.record.reason)
-    return passed
+    if not all(check.passed for check in checks.values()):
+        raise ExportError(why_failed(checks))
+    candidate.record = candidate.record.model_copy(update={"checks": checks, "status": "passed"})
+    _log.info("%s: passed the gate", name)
 
 
 def why_failed(checks: dict[str, OutputCheck]) -> str:
@@ -124,7 +127,7 @@ def time_candidates(candidates: list[Candidate], faces: NDArray[np.float32], bat
     runners = {c.record.name: c.runner for c in candidates if c.runner is not None}
     for size in sorted({batch.minimum, batch.optimum}):
         with stderr.status(f"timing batch {size}"):
-            samples = interleaved_latency(runners, faces[:size], TIMING_ROUNDS)
+            samples = engine_latency(runners, faces[:size], TIMING_ROUNDS)
         for candidate in candidates:
             if candidate.record.name in samples:
                 candidate.samples[size] = samples[candidate.record.name]
@@ -149,6 +152,20 @@ def select_fastest(candidates: list[Candidate], skipped: list[Skipped], batch: B
     others = ", ".join(f"{key} {value:.2f} ms" for key, value in medians.items() if key != name)
     because = f"lowest median latency at batch {batch.minimum}: {medians[name]:.2f} ms"
     return name, f"{because} (against {others})" if others else f"{because} (the only engine that passed)"
+
+
+@contextmanager
+def _runtime_failures(name: str, action: str) -> Iterator[None]:
+    """Turn whatever a runtime raises into ExportError, so that one that fails does not end the others.
+
+    Runtimes raise undocumented types of their own; the operating system's errors (a full disk) concern all.
+    """
+    try:
+        yield
+    except (ExportError, OSError):
+        raise
+    except Exception as error:
+        raise ExportError(f"{name} failed to {action}: {type(error).__name__}: {error}") from error
 
 
 def _latency(size: int, samples: list[float]) -> Latency:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from lnlattennet.command import configure_logging, print_json, run_app, stdout
+from lnlattennet.command import configure_logging, print_json, printable, run_app, stdout
 from lnlattennet.errors import UsageError, require
+from lnlattennet.export.backends.base import BatchRange
 from lnlattennet.export.options import (
     DEFAULT_ATOL,
     ExportOptions,
@@ -73,7 +74,7 @@ def export_engine(
         rtol=parse_tolerances("--rtol", rtol or [], dict.fromkeys(OUTPUT_NAMES, 0.0)),
         force=force,
         allow_pickle=allow_pickle,
-        command=("export-engine", *sys.argv[1:]),
+        command=("export-engine", *map(printable, sys.argv[1:])),
     )
     if dry_run:
         document = engine_export.plan_export(options)
@@ -90,7 +91,7 @@ def main() -> None:
     run_app(app)
 
 
-def _batch(batch: str | None, shapes: list[str | None], checkpoint: Path, allow_pickle: bool) -> Any:
+def _batch(batch: str | None, shapes: list[str | None], checkpoint: Path, allow_pickle: bool) -> BatchRange:
     given = [shape for shape in shapes if shape is not None]
     if not given:
         return parse_batch(batch or _DEFAULT_BATCH)

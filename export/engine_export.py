@@ -6,6 +6,7 @@ import datetime
 import errno
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ from lnlattennet.export.candidates import (
 )
 from lnlattennet.export.gate import Tolerances, batch_sizes, torch_reference
 from lnlattennet.export.images import verification_faces
-from lnlattennet.export.manifest import MANIFEST_NAME, SCHEMA_VERSION, Manifest, Skipped
+from lnlattennet.export.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileRecord, Manifest, Skipped
 from lnlattennet.export.onnx_export import export_onnx
 from lnlattennet.export.options import ExportOptions
 from lnlattennet.export.report import report_document, write_reports
@@ -68,10 +69,12 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
     check_output(options.output, force=options.force)
     usable, skipped = chosen_backends(options.backends)
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
-    with _write_errors(options.output), replace_folder(options.output) as folder:
-        candidates = _build(checkpoint, options, usable, skipped, folder)
-        kept = _gate_and_time(checkpoint, options, candidates, skipped)
-        document = _publish(checkpoint, options, kept, skipped, folder)
+    source = hash_file(options.checkpoint)
+    with _write_errors(options.output), replace_folder(options.output.resolve()) as folder:
+        built, not_built = _build(checkpoint, options, usable, folder)
+        kept, not_passed = _gate_and_time(checkpoint, options, built, folder)
+        left_out = [*skipped, *not_built, *not_passed]
+        document = _publish(checkpoint, source, options, kept, left_out, folder)
     _log.info("wrote %s: %s serves, %s", options.output, document["selected"], document["selected_because"])
     return document
 
@@ -80,62 +83,70 @@ def check_output(output: Path, *, force: bool) -> None:
     """Refuse an output that would overwrite something, before any work is done.
 
     Raises:
-        BundleError: ``output`` exists without ``force``, is not a bundle, or its parent is not a folder.
+        BundleError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
+            where nothing can be written.
     """
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        if not (output / MANIFEST_NAME).is_file():
+    whole = output.resolve()
+    if Path.cwd().is_relative_to(whole):
+        raise BundleError(f"-o {output} is the current folder or holds it; choose a folder of its own")
+    parent = next(folder for folder in whole.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise BundleError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
+    if whole.exists() and not (whole.is_dir() and os.access(whole, os.R_OK) and not any(whole.iterdir())):
+        if not (whole / MANIFEST_NAME).is_file():
             raise BundleError(f"-o {output} exists and is not a bundle; choose another folder")
         if not force:
             raise BundleError(f"-o {output} is a bundle already; pass --force to replace it")
-    parent = next(folder for folder in output.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise BundleError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
 
 
 def _build(
-    checkpoint: Checkpoint,
-    options: ExportOptions,
-    usable: dict[str, Available],
-    skipped: list[Skipped],
-    folder: Path,
-) -> list[Candidate]:
+    checkpoint: Checkpoint, options: ExportOptions, usable: dict[str, Available], folder: Path
+) -> tuple[list[Candidate], list[Skipped]]:
     onnx_path = folder / "model.onnx"
     with stderr.status("exporting ONNX"):
         export_onnx(checkpoint, onnx_path, options.batch)
-    (folder / "engines").mkdir()
-    spec = BuildSpec(folder / "engines", options.batch, checkpoint.info.config.image_size)
-    candidates = []
+    built, failed = [], []
     for name, available in usable.items():
+        spec = BuildSpec(_engine_folder(folder, name), options.batch, checkpoint.info.config.image_size)
         try:
-            candidates.append(build_candidate(name, available, onnx_path, spec))
+            built.append(build_candidate(name, available, onnx_path, spec))
         except ExportError as error:
-            if options.backends:
-                raise
-            _log.error("%s: %s", name, error)
-            skipped.append(Skipped(backend=name, reason=str(error)))
-    return candidates
+            failed.append(_left_out(name, str(error), folder))
+    return built, failed
 
 
 def _gate_and_time(
-    checkpoint: Checkpoint, options: ExportOptions, candidates: list[Candidate], skipped: list[Skipped]
-) -> list[Candidate]:
+    checkpoint: Checkpoint, options: ExportOptions, built: list[Candidate], folder: Path
+) -> tuple[list[Candidate], list[Skipped]]:
     with stderr.status("computing the reference in torch"):
         faces = verification_faces(options.batch.maximum + 8, checkpoint.info.preprocessing)
         reference = torch_reference(checkpoint.network())(faces)
     tolerances = Tolerances(options.atol, options.rtol)
-    kept = []
-    for candidate in candidates:
-        if gate_candidate(candidate, reference, faces, options.batch, tolerances):
+    kept, failed = [], []
+    for candidate in built:
+        try:
+            gate_candidate(candidate, reference, faces, options.batch, tolerances)
             kept.append(candidate)
-        else:
-            skipped.append(Skipped(backend=candidate.record.backend, reason=candidate.record.reason))
-            _remove_engine(candidate)
+        except ExportError as error:
+            failed.append(_left_out(candidate.record.backend, str(error), folder))
     time_candidates(kept, faces, options.batch)
-    return kept
+    return kept, failed
+
+
+def _left_out(backend: str, reason: str, folder: Path) -> Skipped:
+    """Keep an engine out of the bundle; model.onnx stays, it is the source of all and not an engine."""
+    _log.error("%s: %s", backend, reason)
+    shutil.rmtree(_engine_folder(folder, backend), ignore_errors=True)
+    return Skipped(backend=backend, reason=reason)
+
+
+def _engine_folder(folder: Path, backend: str) -> Path:
+    return folder / "engines" / backend
 
 
 def _publish(
     checkpoint: Checkpoint,
+    source: FileRecord,
     options: ExportOptions,
     kept: list[Candidate],
     skipped: list[Skipped],
@@ -147,7 +158,7 @@ def _publish(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=list(options.command),
         toolkit_version=__version__,
-        checkpoint_sha256=hash_file(options.checkpoint).sha256,
+        checkpoint_sha256=source.sha256,
         provenance=checkpoint.info.provenance,
         class_names=list(checkpoint.info.class_names),
         preprocessing=checkpoint.info.preprocessing,
@@ -166,15 +177,8 @@ def _publish(
         if path.is_file()
     }
     text = manifest.model_copy(update={"files": files}).model_dump_json(indent=2)
-    (folder / MANIFEST_NAME).write_text(text + "\n")
+    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
     return document
-
-
-def _remove_engine(candidate: Candidate) -> None:
-    """Keep a failed engine out of the bundle; model.onnx stays, it is the source and not an engine."""
-    if candidate.path.parent.name == "engines":
-        for file in candidate.path.parent.glob(f"{candidate.path.stem}.*"):
-            file.unlink()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lnlattennet.errors import BundleError
+from lnlattennet.model.config import NetworkConfig
 from lnlattennet.model.preprocessing import Preprocessing
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -95,6 +96,11 @@ class Manifest(_Strict):
     selected: str
     selected_because: str
     files: dict[str, FileRecord]
+
+    @property
+    def grid(self) -> int:
+        """Face regions per side."""
+        return NetworkConfig.from_dict(self.network).grid
 
     def engine(self, name: str) -> EngineRecord:
         """Return the engine called ``name``; raise BundleError with the known names otherwise."""

@@ -28,13 +28,17 @@ def report_document(manifest: Manifest, candidates: list[Candidate]) -> dict[str
 
 def write_reports(folder: Path, document: dict[str, Any]) -> None:
     """Write `report.json` and the self-contained `report.html` into ``folder``."""
-    (folder / "report.json").write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    template = resources.files("lnlattennet.export").joinpath("templates/report.html").read_text()
+    (folder / "report.json").write_text(
+        json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    template = (
+        resources.files("lnlattennet.export").joinpath("templates/report.html").read_text(encoding="utf-8")
+    )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     html = environment.from_string(template).render(
         report=document, charts=_charts(document), command=shlex.join(document["command"])
     )
-    (folder / "report.html").write_text(html)
+    (folder / "report.html").write_text(html, encoding="utf-8")
 
 
 def _charts(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -54,6 +54,8 @@ class CheckpointInfo:
 
     def __post_init__(self) -> None:
         names = self.class_names
+        if not all(isinstance(name, str) for name in names) or not isinstance(self.provenance, dict):
+            raise ConfigError("class names must be texts and provenance an object of facts")
         if len(names) != self.config.classes:
             raise ConfigError(
                 f"the config has {self.config.classes} classes, but there are {len(names)} names"
@@ -89,7 +91,7 @@ class CheckpointInfo:
                 )
             return cls(
                 config=NetworkConfig.from_dict(fields["config"]),
-                class_names=tuple(fields["class_names"]),
+                class_names=tuple(_list(fields["class_names"])),
                 preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
                 provenance=fields["provenance"],
                 licence=fields["licence"],
@@ -111,8 +113,11 @@ class Checkpoint:
         Raises:
             CheckpointError: the tensors do not fit the config; names the first that does not.
         """
+        with torch.device("meta"):
+            # Shapes only: a config may declare far more memory than the file's tensors fill.
+            expected = LNLAttenNet(self.info.config).state_dict()
+        _check_tensors(expected, self.weights)
         network = LNLAttenNet(self.info.config)
-        _check_tensors(network.state_dict(), self.weights)
         network.load_state_dict(self.weights)
         return network.eval()
 
@@ -139,8 +144,11 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
     """
     if not path.is_file():
         raise CheckpointError(f"no checkpoint file at {path}")
-    with path.open("rb") as stream:
-        pickled = stream.read(4).startswith(_PICKLE_MAGIC)
+    try:
+        with path.open("rb") as stream:
+            pickled = _is_pickle(stream.read(9))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
     if pickled and not allow_pickle:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when loaded; convert it to .safetensors, or pass "
@@ -152,6 +160,17 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
     except (CheckpointError, ConfigError) as error:
         raise type(error)(f"{path}: {error}") from error
     return checkpoint
+
+
+def _is_pickle(head: bytes) -> bool:
+    # A safetensors file begins with the length of its header, any 8 bytes, and the header's brace.
+    return head.startswith(_PICKLE_MAGIC) and head[8:9] != b"{"
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"class_names must be a list, got {value!r}")
+    return value
 
 
 def _load_safetensors(path: Path) -> Checkpoint:
@@ -174,16 +193,19 @@ def _load_pickle(path: Path) -> Checkpoint:
             # It warns of foreign pickles before it refuses them; the error below says it better.
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else "empty"
         raise CheckpointError(f"a pickle that torch's weights_only loader refuses: {reason}") from error
-    if not isinstance(content, dict) or METADATA_KEY not in content or "state_dict" not in content:
+    if not isinstance(content, dict) or not {METADATA_KEY, "state_dict"} <= set(content):
         raise CheckpointError(
             f"a pickle without the keys 'state_dict' and '{METADATA_KEY}': not a training checkpoint "
             "of this network"
         )
     prefix = "network."
-    weights = {name.removeprefix(prefix): tensor for name, tensor in content["state_dict"].items()}
+    state = content["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError("its state_dict is not a table of tensors")
+    weights = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return Checkpoint(CheckpointInfo.from_json(content[METADATA_KEY]), weights)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
-from lnlattennet.command import configure_logging, print_json, stdout
+from lnlattennet.command import configure_logging, print_json, printable, stdout
 from lnlattennet.errors import ImageError, ServingError, UsageError
 from lnlattennet.export.bundle import Bundle
 from lnlattennet.serving.client import Client
@@ -102,7 +101,7 @@ def _predictor(
 
 
 def _answer(predictor: _Predictor, photo: Path, overlay: Path | None) -> _Answer:
-    name = _printable(photo)
+    name = printable(photo)
     try:
         data = photo.read_bytes()
         prediction = predictor.predict([data])[0]
@@ -114,19 +113,14 @@ def _answer(predictor: _Predictor, photo: Path, overlay: Path | None) -> _Answer
         if overlay is not None:
             _write_overlay(data, prediction, overlay)
     except OSError as error:
-        return _Answer(name, prediction, f"cannot write the overlay {_printable(overlay)}: {error.strerror}")
+        return _Answer(name, prediction, f"cannot write the overlay {overlay}: {error.strerror}")
     return _Answer(name, prediction)
 
 
 def _write_overlay(data: bytes, prediction: Prediction, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw_overlay(decode_image(data), prediction)).save(path, "PNG")
-    _logger.info("wrote %s", _printable(path))
-
-
-def _printable(path: Path | None) -> str:
-    """Return a path as text; bytes of a name that are no text become question marks."""
-    return os.fsencode(path or "").decode(errors="replace")
+    _logger.info("wrote %s", printable(path))
 
 
 def _document(answers: list[_Answer]) -> dict[str, object]:

@@ -75,7 +75,7 @@ def _enlargement(height: int, width: int, prediction: Prediction) -> float:
     for_caption = _SHORTEST_SIDE / min(height, width)
     # Corners are rounded to whole pixels, which may take two from a cell.
     for_numbers = (_NUMBER_CELL + 2) * len(prediction.region_weights) / (right - left)
-    return max(1.0, for_caption, min(for_numbers, _LONGEST_SIDE / max(height, width)))
+    return max(1.0, min(max(for_caption, for_numbers), _LONGEST_SIDE / max(height, width)))
 
 
 def _tint_regions(picture: Image.Image, prediction: Prediction, scale: float) -> None:

@@ -47,7 +47,7 @@ def fit_config(config: Any, manifest: Manifest) -> None:
         for name, tensor in warmup.inputs.items():
             tensor.dims[:] = shapes[name]
     names = json.dumps(manifest.class_names, ensure_ascii=False)
-    facts = {"class_names": names, "grid": str(_grid(manifest))}
+    facts = {"class_names": names, "grid": str(manifest.grid)}
     for name in facts.keys() & config.parameters.keys():
         config.parameters[name].string_value = facts[name]
 
@@ -62,7 +62,7 @@ def make_native(config: Any, engine: EngineRecord) -> None:
 
 
 def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:
-    size, classes, regions = manifest.preprocessing.size, len(manifest.class_names), _grid(manifest) ** 2
+    size, classes, regions = manifest.preprocessing.size, len(manifest.class_names), manifest.grid**2
     return {
         "image": [3, size, size],
         "face": [3, size, size],
@@ -71,7 +71,3 @@ def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:
         "region_weights": [regions],
         "region_affinity": [regions, regions],
     }
-
-
-def _grid(manifest: Manifest) -> int:
-    return int(manifest.network["grid"])

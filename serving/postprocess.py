@@ -49,12 +49,12 @@ def _check_array(name: str, array: NDArray[np.float32], shape: tuple[int, ...]) 
         position = [int(axis[0]) for axis in np.nonzero(~np.isfinite(array))]
         raise ServingError(
             f"engine output {name} must be finite, got {array[tuple(position)]} at {position}; "
-            "serve another engine of the bundle or export it again"
+            "export the bundle again, without this engine if it is at fault (--backend)"
         )
 
 
 def _check_shares(name: str, shares: NDArray[np.float32]) -> None:
-    advice = "serve another engine of the bundle or export it again"
+    advice = "export the bundle again, without this engine if it is at fault (--backend)"
     if shares.size and shares.min() < 0:
         raise ServingError(f"engine output {name} must not be negative, got {shares.min():.6g}; {advice}")
     sums = shares.sum(axis=-1, dtype=np.float64)

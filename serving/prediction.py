@@ -98,7 +98,7 @@ class LocalPredictor:
     def __init__(self, bundle: Bundle, engine: str | None = None, threads: int = 0) -> None:
         manifest = bundle.manifest
         self._class_names = manifest.class_names
-        self._grid = int(manifest.network["grid"])
+        self._grid = manifest.grid
         self._smallest, _, self._largest = manifest.engine(engine or manifest.selected).batch
         self._prepare = Preprocessor(manifest.preprocessing)
         self._run = bundle.runner(engine, threads)

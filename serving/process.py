@@ -126,6 +126,8 @@ class TritonProcess:
             time.sleep(0.1)
         for model in (ENSEMBLE, FUSED):
             send_canary(self.endpoints.grpc, model)
+        # Whoever answered, it was this server only if this server is still there.
+        self.check()
         self._processes = len(_group_members(self.pid))
 
     def _stop(self) -> None:

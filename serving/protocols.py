@@ -58,7 +58,9 @@ class _Grpc:
         self._triton = require("tritonclient.grpc", "triton")
         self._url = f"grpc://{address}"
         self._timeout = timeout
-        self._client = self._triton.InferenceServerClient(address)
+        # gRPC would send even requests to this machine through the proxy of `http_proxy`.
+        direct = [("grpc.enable_http_proxy", 0)] if address.startswith(("127.", "localhost:")) else None
+        self._client = self._triton.InferenceServerClient(address, channel_args=direct)
 
     def model_config(self, model: str) -> dict[str, Any]:
         with self._explained():

@@ -30,6 +30,7 @@ from lnlattennet.serving.model_config import (
     read_config,
     write_config,
 )
+from lnlattennet.serving.plain_paths import require_plain_path
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
     engine = bundle.manifest.engine(bundle.manifest.selected)
     _require_single_pictures(engine)
     destination = destination.resolve()
+    require_plain_path(destination, "choose another folder with --deploy-to")
     _require_replaceable(destination)
     try:
         with replace_folder(destination) as draft:

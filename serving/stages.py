@@ -108,7 +108,7 @@ class AnswerStep:
 
     def __init__(self, manifest: Manifest) -> None:
         self._names = np.array([name.encode() for name in manifest.class_names], dtype=np.object_)
-        self._regions = int(manifest.network["grid"]) ** 2
+        self._regions = manifest.grid**2
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add object [B, 1] and float32 [B, classes]; everything else passes through.

@@ -18,6 +18,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from lnlattennet.errors import UnavailableError
+from lnlattennet.serving.plain_paths import require_plain_path
 
 EMBEDDED_VERSION = "2.51.0"
 """Version of the tritonserver in the nvidia-pytriton wheel that the extra pins."""
@@ -74,11 +75,13 @@ def _installed(program: Path, backends: Path) -> TritonServer:
             f"{program} has no python backend in {backends}, which this package's models need: "
             "name its folder of backends with --backend-directory"
         )
+    require_plain_path(backends, "name another folder of backends with --backend-directory")
     return TritonServer(program, backends, {"PATH": _path_with_this_python()})
 
 
 def _embedded(folder: Path) -> TritonServer:
     """Put the wheel's server together; ``folder`` becomes its backend directory."""
+    require_plain_path(folder, "set TMPDIR to another folder")
     package = _wheel()
     _require_numpy_1()
     parts = package / "tritonserver"

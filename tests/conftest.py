@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from lnlattennet.errors import UnavailableError
 from lnlattennet.export.backends.base import BatchRange
 from lnlattennet.export.bundle import Bundle
 from lnlattennet.model.checkpoint import CheckpointInfo, save_checkpoint
@@ -75,12 +74,9 @@ def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def triton_server() -> Iterator[TritonServer]:
-    """The tritonserver of this machine; tests that need one are skipped where there is none."""
-    try:
-        with find_server() as server:
-            yield server
-    except UnavailableError as error:
-        pytest.skip(str(error))
+    """The tritonserver of this machine; `make` installs one, so a missing one is a failure."""
+    with find_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def test_at_least_two_engines_are_measured_and_one_real_plan_is_built(report: di
     assert len(measured) >= 2
     for engine in measured:
         assert engine["checks"]["logits"]["max_abs"] <= 1e-4
-    plan = next(report["bundle"].glob("engines/*.plan"))
+    plan = next(report["bundle"].glob("engines/*/*.plan"))
     assert plan.stat().st_size > 100_000
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from lnlattennet.command import configure_logging, print_json, stdout
+from lnlattennet.command import configure_logging, print_json, printable, stdout
 from lnlattennet.errors import UsageError, require
 from lnlattennet.model.config import NetworkConfig
 
@@ -47,12 +47,14 @@ def train(
     configure_logging(verbose, quiet)
     if data != "synthetic":
         raise UsageError(f"--data must be 'synthetic' (rendered faces), got {data!r}")
-    if output.suffix != ".safetensors":
-        raise UsageError(f"--output must end in .safetensors, got {output}")
     if precision not in _PRECISIONS:
         raise UsageError(f"--precision must be one of {', '.join(_PRECISIONS)}, got {precision!r}")
-    if train_images < batch_size:
-        raise UsageError(f"--train-images {train_images} must be at least --batch-size {batch_size}")
+    if train_images // batch_size * epochs < 2:
+        raise UsageError(
+            f"--train-images {train_images} at --batch-size {batch_size} and --epochs {epochs} make less "
+            "than two steps of training; give more images or a smaller batch"
+        )
+    _check_output(output)
     require("lightning", "train")
     from lnlattennet.training.train import TrainingOptions
     from lnlattennet.training.train import train as run
@@ -71,7 +73,7 @@ def train(
             seed=seed,
             precision="bf16-mixed" if precision == "bf16-mixed" else "32-true",
             workers=workers,
-            command=("lnlattennet", *sys.argv[1:]),
+            command=("lnlattennet", *map(printable, sys.argv[1:])),
         )
     )
     if json_output:
@@ -79,8 +81,19 @@ def train(
         return
     stdout().print(
         f"wrote {figures['checkpoint']}: {figures['test_accuracy']:.1%} on {test_images} held-out faces, "
-        f"{figures['val_accuracy']:.1%} on validation, {figures['seconds']} s"
+        f"{figures['val_accuracy']:.1%} on validation, {figures['training_seconds']} s of training"
     )
+
+
+def _check_output(output: Path) -> None:
+    """Refuse an output that could not be written at the end of the training, before it begins."""
+    if output.suffix != ".safetensors":
+        raise UsageError(f"--output must end in .safetensors, got {output}")
+    folder = next(parent for parent in output.resolve().parents if parent.exists())
+    if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(
+            f"--output {output} is a folder or lies where nothing can be written: choose another"
+        )
 
 
 def _network_config(path: Path | None) -> NetworkConfig:

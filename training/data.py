@@ -71,7 +71,8 @@ class SyntheticFaces(L.LightningDataModule):
         """Return this epoch's shuffled batches, augmented from the second epoch on; the last is left out.
 
         The first epoch shows the faces as they are: augmented from the start, the loss stayed at chance
-        for about twice as many steps. Order and augmentation depend on seed and epoch alone, so a resumed run goes on as it would have.
+        for about twice as many steps. Order and augmentation depend on seed and epoch alone, so that a
+        resumed run goes on as it would have.
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
         order = torch.Generator().manual_seed(self.seed * 65_536 + epoch)

@@ -31,7 +31,7 @@ class ExpressionTraining(L.LightningModule):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         network = LNLAttenNet(info.config)
-        # channels_last trains about five times faster on a CPU (docs/network.md, "Costs").
+        # channels_last trains about five times faster on a CPU; docs/network.md has the figures.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.accuracy = MulticlassAccuracy(info.config.classes, average="micro")
 
@@ -55,7 +55,11 @@ class ExpressionTraining(L.LightningModule):
         """Return AdamW and its schedule over all steps of the run."""
         optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.learning_rate, steps, pct_start=0.1)
+        # Its warm-up must end after the first step, or it divides by zero.
+        warm_up = min(1.0, max(0.1, 2 / steps))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, self.learning_rate, steps, pct_start=warm_up
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

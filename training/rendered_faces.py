@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
@@ -68,7 +70,7 @@ def render_split(
     # Spawned, not forked: torch's threads in the parent do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(workers, context) as pool,
+        ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool,
         Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
     ):
         task = progress.add_task(f"rendering {split}", total=count)
@@ -77,6 +79,12 @@ def render_split(
             progress.advance(task, len(chunk))
     _log.info("rendered %d faces for %s", count, split)
     return images, np.arange(count) % len(EXPRESSIONS)
+
+
+def _start_worker() -> None:
+    # Ctrl-C is the parent's to handle; and one renderer per core needs no threads of OpenCV's own.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
 
 
 def _render_chunk(seeds: range, first: int, size: int, *, nuisance: Nuisance) -> NDArray[np.uint8]:

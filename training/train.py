@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import platform
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, Timer
 from lightning.pytorch.loggers import CSVLogger
 
 from lnlattennet import __version__
+from lnlattennet.atomic import replace_file
 from lnlattennet.command import stderr
 from lnlattennet.errors import UsageError
 from lnlattennet.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -29,7 +30,6 @@ from lnlattennet.training.module import ExpressionTraining
 from lnlattennet.training.synthetic import EXPRESSIONS
 
 LICENCE = "Trained on faces rendered by this project (Apache-2.0); no photograph was used."
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,18 +62,23 @@ class TrainingOptions:
     workers: int
     command: tuple[str, ...] = ()
 
+    def settings(self) -> dict[str, Any]:
+        """Return what decides the outcome, as plain JSON values."""
+        names = ("images", "epochs", "batch_size", "learning_rate", "weight_decay", "seed", "precision")
+        return {"network": self.network.to_dict()} | {name: getattr(self, name) for name in names}
+
 
 def train(options: TrainingOptions) -> dict[str, Any]:
     """Train, keep the epoch with the best validation accuracy, judge it once, and write it.
 
     Returns:
-        The run's figures: accuracies, epochs, seconds and the output path.
+        The run's figures: accuracies, epochs, seconds of training and the output path.
 
     Raises:
-        UsageError: the run's folder and --resume contradict each other.
+        UsageError: the run's folder, its settings and --resume contradict each other.
+        KeyboardInterrupt: after Ctrl-C; --resume goes on from the last whole epoch.
     """
     last = _resumable(options)
-    started = time.perf_counter()
     L.seed_everything(options.seed, workers=True, verbose=False)
     recipe = Preprocessing(size=options.network.image_size)
     info = CheckpointInfo(
@@ -83,11 +88,10 @@ def train(options: TrainingOptions) -> dict[str, Any]:
     data = SyntheticFaces(
         recipe, options.images, batch_size=options.batch_size, seed=options.seed, workers=options.workers
     )
+    timer = Timer()
     with _quiet_lightning():
-        trainer, best = _trainer(options)
-        trainer.fit(module, datamodule=data, ckpt_path=last)
-        if trainer.interrupted:
-            raise KeyboardInterrupt
+        trainer, best = _trainer(options, timer)
+        _fit(trainer, module, data, last)
         best_weights = load_checkpoint(Path(best.best_model_path), allow_pickle=True).weights
         module.network.load_state_dict(best_weights)
         test = trainer.test(module, datamodule=data, verbose=False)[0]
@@ -95,25 +99,53 @@ def train(options: TrainingOptions) -> dict[str, Any]:
         "val_accuracy": round(float(best.best_model_score or 0), 4),
         "test_accuracy": round(float(test["test_accuracy"]), 4),
         "epochs": options.epochs,
-        "seconds": round(time.perf_counter() - started),
+        "training_seconds": round(timer.time_elapsed("train")),
     }
     finished = dataclasses.replace(info, provenance=_provenance(options) | figures)
     save_checkpoint(options.output, module.network, finished)
     return figures | {"checkpoint": str(options.output)}
 
 
+def _fit(trainer: L.Trainer, module: ExpressionTraining, data: SyntheticFaces, last: Path | None) -> None:
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=last)
+    except SystemExit as error:
+        # Lightning turns Ctrl-C into an exit with code 1; commands of this project end like others.
+        if trainer.interrupted:
+            raise KeyboardInterrupt from error
+        raise
+
+
 def _resumable(options: TrainingOptions) -> Path | None:
+    """Return the checkpoint to go on from, or None; what a run was started with is kept beside it."""
     last = options.run_folder / "last.ckpt"
-    if options.resume and not last.is_file():
+    started_with = options.run_folder / "settings.json"
+    if options.resume and not (last.is_file() and started_with.is_file()):
         raise UsageError(f"--resume: there is no training checkpoint at {last}")
     if last.is_file() and not options.resume:
         raise UsageError(
             f"{options.run_folder} holds a run already; pass --resume to continue it, or another --run-folder"
         )
-    return last if options.resume else None
+    settings = options.settings()
+    if options.resume:
+        _check_same(json.loads(started_with.read_text(encoding="utf-8")), settings)
+        return last
+    with replace_file(started_with) as draft:
+        draft.write_text(json.dumps(settings, indent=2), encoding="utf-8")
+    return None
 
 
-def _trainer(options: TrainingOptions) -> tuple[L.Trainer, ModelCheckpoint]:
+def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """A run that goes on under other settings would be neither of the two, and its provenance wrong."""
+    for name, value in now.items():
+        if before.get(name) != value:
+            raise UsageError(
+                f"--resume: the run was started with {name} {before.get(name)!r}, got {value!r}; "
+                "resume with the same settings, or start another run with --run-folder"
+            )
+
+
+def _trainer(options: TrainingOptions, timer: Timer) -> tuple[L.Trainer, ModelCheckpoint]:
     best = ModelCheckpoint(
         options.run_folder,
         filename="best",
@@ -122,11 +154,11 @@ def _trainer(options: TrainingOptions) -> tuple[L.Trainer, ModelCheckpoint]:
         save_last=True,
         enable_version_counter=False,
     )
-    progress = [TQDMProgressBar()] if stderr.is_terminal else []
+    progress = [RichProgressBar(console_kwargs={"stderr": True})] if stderr.is_terminal else []
     trainer = L.Trainer(
         max_epochs=options.epochs,
         precision=options.precision,
-        callbacks=[best, *progress],
+        callbacks=[best, timer, *progress],
         enable_progress_bar=bool(progress),
         enable_model_summary=False,
         logger=CSVLogger(options.run_folder, name=None, version="log"),
@@ -155,9 +187,7 @@ def _provenance(options: TrainingOptions) -> dict[str, Any]:
     return {
         "command": " ".join(options.command),
         "data": "synthetic",
-        "images": options.images,
-        "seed": options.seed,
-        "precision": options.precision,
+        "settings": options.settings(),
         "lnlattennet": __version__,
         "torch": torch.__version__,
         "lightning": L.__version__,

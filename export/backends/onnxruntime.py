@@ -13,17 +13,13 @@ from numpy.typing import NDArray
 
 from lnlattennet.export.backends.base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
 
-NAME = "onnxruntime"
-
 
 def availability() -> Available | Unavailable:
     """ONNX Runtime is a core dependency, so it is missing only from a damaged installation."""
-    for package in ("onnxruntime", "onnxruntime-gpu"):
-        try:
-            return Available({package: metadata.version(package)})
-        except metadata.PackageNotFoundError:
-            continue
-    return Unavailable("the Python package 'onnxruntime' is not installed: pip install onnxruntime")
+    try:
+        return Available({"onnxruntime": metadata.version("onnxruntime")})
+    except metadata.PackageNotFoundError:
+        return Unavailable("the Python package 'onnxruntime' is not installed: pip install onnxruntime")
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from lnlattennet.errors import ExportError
 from lnlattennet.export.backends.base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
 
-NAME = "openvino"
-
 
 def availability() -> Available | Unavailable:
     """Say whether OpenVINO is installed."""

@@ -21,7 +21,6 @@ from lnlattennet.errors import ExportError
 from lnlattennet.export.backends.base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
 from lnlattennet.model.names import INPUT_NAME
 
-NAME = "tensorrt"
 _MODULES = ("tensorrt", "tensorrt_rtx")
 _log = logging.getLogger(__name__)
 
@@ -50,10 +49,12 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
         errors = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise ExportError(f"TensorRT cannot parse {onnx_path.name}: {errors}")
     config = builder.create_builder_config()
+    # On by default, and then "float32" products keep 10 bits of mantissa and miss the gate by far.
+    config.clear_flag(trt.BuilderFlag.TF32)
     config.add_optimization_profile(_profile(builder, spec))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise ExportError("TensorRT built no engine; its messages are above (-v shows all of them)")
+        raise ExportError("TensorRT built no engine; its messages are above")
     path = spec.directory / f"{trt.__name__.replace('_', '-')}-fp32.plan"
     path.write_bytes(memoryview(plan))
     return EngineFile(path, _built_for(trt))
@@ -101,7 +102,11 @@ class _EngineRunner:
 
 
 def _module_name() -> str | None:
-    return next((name for name in _MODULES if importlib.util.find_spec(name) is not None), None)
+    """TensorRT proper where it can build, else TensorRT-RTX, which builds anywhere."""
+    installed = [name for name in _MODULES if importlib.util.find_spec(name) is not None]
+    if len(installed) > 1 and _why_no_gpu():
+        return "tensorrt_rtx"
+    return installed[0] if installed else None
 
 
 def _module() -> ModuleType:

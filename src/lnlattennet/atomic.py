@@ -50,15 +50,18 @@ def _swap(new: Path, path: Path) -> None:
         new.rename(path)
         return
     aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    old = aside / path.name
     try:
-        path.rename(aside / path.name)
-        try:
-            new.rename(path)
-        except BaseException:
-            (aside / path.name).rename(path)
-            raise
+        path.rename(old)
+        new.rename(path)
+    except BaseException:
+        # A signal may arrive between any two steps: whatever happened, one of the two must be in place.
+        if not path.exists() and old.exists():
+            old.rename(path)
+        raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -8,10 +8,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.text import Text
 
 from lnlattennet.errors import LnlAttenNetError
 
@@ -29,7 +31,7 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     try:
         app()
     except LnlAttenNetError as error:
-        stderr.print(f"[bold red]error:[/] {_escaped(str(error))}", highlight=False, soft_wrap=True)
+        stderr.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr.print("interrupted", highlight=False)
@@ -53,18 +55,20 @@ def configure_logging(verbose: int, quiet: bool) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Write the command's one JSON document to stdout."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def stdout() -> Console:
     """Return a console for people on stdout; without a terminal its lines are wide, not cut at 80."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    width = None if sys.stdout.isatty() else 160
+    return Console(width=width, highlight=False, markup=False)
 
 
 def _terminal_handler() -> logging.Handler:
     return RichHandler(console=stderr, show_time=False, show_path=False)
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def printable(text: str | Path) -> str:
+    """Return a path or argument as text; bytes of it that are no text become question marks."""
+    return os.fsencode(text).decode(errors="replace")

@@ -13,16 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lnlattennet.benchmarks.latency import WARM_UP_REQUESTS, interleaved, percentiles
+from lnlattennet.benchmarks.latency import percentiles
 from lnlattennet.serving.process import TritonProcess
-
-
-def test_targets_take_turns_and_every_counted_call_is_kept() -> None:
-    calls: list[str] = []
-    samples = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 5)
-    assert calls[2 * WARM_UP_REQUESTS :] == ["a", "b"] * 5
-    assert {name: len(values) for name, values in samples.items()} == {"a": 5, "b": 5}
-    assert min(min(values) for values in samples.values()) > 0
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=300))

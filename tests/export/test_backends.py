@@ -112,7 +112,7 @@ def test_a_tensorrt_engine_gives_what_the_checkpoint_gives(
     expected = torch_reference(load_checkpoint(checkpoint_path).network())(faces(count))
     found = runner({"image": faces(count)})
     for output in OUTPUT_NAMES:
-        np.testing.assert_allclose(found[output], expected[output], atol=1e-3, rtol=0)
+        np.testing.assert_allclose(found[output], expected[output], atol=1e-4, rtol=0)
 
 
 def test_tensorrt_names_what_it_cannot_parse(tmp_path: Path) -> None:

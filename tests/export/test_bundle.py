@@ -114,7 +114,23 @@ def test_a_missing_truncated_or_linked_file_is_refused(bundle_copy: Path) -> Non
     elsewhere = bundle_copy.parent / "elsewhere.onnx"
     elsewhere.write_bytes(content)
     model.symlink_to(elsewhere)
-    with pytest.raises(BundleError, match="not a regular file"):
+    with pytest.raises(BundleError, match=r"model\.onnx is a link or is not listed"):
+        Bundle.load(bundle_copy)
+
+
+def test_a_file_that_no_hash_covers_is_refused(bundle_copy: Path) -> None:
+    """OpenVINO would read the weights beside its .xml, whatever they are."""
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    weights = next(name for name in manifest["files"] if name.endswith(".bin"))
+    edit_manifest(bundle_copy, files={k: v for k, v in manifest["files"].items() if k != weights})
+    with pytest.raises(BundleError, match=r"\.bin is a link or is not listed in the manifest"):
+        Bundle.load(bundle_copy)
+
+
+def test_a_linked_folder_is_refused(bundle_copy: Path, tmp_path: Path) -> None:
+    (bundle_copy / "engines").rename(tmp_path / "elsewhere")
+    (bundle_copy / "engines").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="engines is a link"):
         Bundle.load(bundle_copy)
 
 
@@ -123,7 +139,7 @@ def test_a_manifest_cannot_point_outside_its_bundle(bundle_copy: Path, tmp_path:
     outside.write_bytes(b"x")
     record = hash_file(outside).model_dump()
     files = json.loads((bundle_copy / "manifest.json").read_text())["files"]
-    for name in ("../outside.onnx", str(outside)):
+    for name in ("../../outside.onnx", str(outside)):
         edit_manifest(bundle_copy, files=files | {name: record})
         with pytest.raises(BundleError, match="must lie inside the bundle"):
             Bundle.load(bundle_copy)
@@ -207,6 +223,33 @@ def test_an_engine_that_could_not_be_run_is_not_published_alone(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_engine_that_fails_to_run_does_not_end_the_others(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that raises something of its own while loading: its files must not stay behind."""
+    from lnlattennet.export.backends import openvino
+
+    def broken(engine_file: Path, threads: int = 0) -> None:
+        raise ValueError("this CPU lacks an instruction")
+
+    monkeypatch.setattr(openvino, "load", broken)
+    report = export_engine(options(checkpoint_path, tmp_path / "out", backends=("onnxruntime", "openvino")))
+    assert [engine["backend"] for engine in report["engines"]] == ["onnxruntime"]
+    assert "ValueError: this CPU lacks an instruction" in report["skipped"][0]["reason"]
+    assert not list((tmp_path / "out").rglob("*openvino*"))
+    Bundle.load(tmp_path / "out")
+
+
+@pytest.mark.parametrize("output", [".", "..", "here/.."])
+def test_the_current_folder_is_never_the_output(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="is the current folder or holds it"):
+        export_engine(options(checkpoint_path, Path(output)))
+
+
 def run_export(*arguments: object, **settings: Any) -> subprocess.CompletedProcess[str]:
     command = [*EXPORT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **settings)
@@ -283,7 +326,7 @@ def test_an_interrupted_export_leaves_the_old_bundle_and_nothing_else(
 ) -> None:
     before = {path: hash_file(path) for path in bundle_copy.rglob("*") if path.is_file()}
     command = [*EXPORT, "-c", str(checkpoint_path), "-o", str(bundle_copy), "--force"]
-    patterns = {"start": ".copy.*", "onnx": ".copy.*/model.onnx", "engines": ".copy.*/engines/*.xml"}
+    patterns = {"start": ".copy.*", "onnx": ".copy.*/model.onnx", "engines": ".copy.*/engines/*/*.xml"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: any(bundle_copy.parent.glob(patterns[moment])), process)
         process.send_signal(number)

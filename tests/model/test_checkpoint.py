@@ -91,6 +91,17 @@ def test_a_pickle_is_refused_and_never_runs_code(tmp_path: Path, writer: str) ->
     assert not trace.exists()
 
 
+def test_a_header_length_that_looks_like_a_pickle_is_none(checkpoint_path: Path, tmp_path: Path) -> None:
+    """The first byte of a safetensors file is the low byte of a length; pickles begin with 0x80."""
+    path, length = tmp_path / "a.safetensors", 0
+    for padding in range(0, 256, 4):
+        rewritten(checkpoint_path, path, licence="x" * padding)
+        if (length := path.read_bytes()[0]) == 0x80:
+            break
+    assert length == 0x80
+    assert load_checkpoint(path).info.licence.startswith("x") or not load_checkpoint(path).info.licence
+
+
 def test_a_training_checkpoint_is_accepted_on_request(checkpoint_path: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(checkpoint_path)
     weights = {f"network.{name}": tensor for name, tensor in checkpoint.weights.items()}
@@ -126,6 +137,43 @@ def test_damaged_metadata_is_refused(checkpoint_path: Path, tmp_path: Path) -> N
     save_file(load_file(checkpoint_path), path, metadata={METADATA_KEY: "{not json"})
     with pytest.raises(CheckpointError, match="metadata is damaged"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"class_names": "abcdefg"}, "class_names must be a list"),
+        ({"class_names": [1, 2, 3, 4, 5, 6, 7]}, "class names must be texts"),
+        ({"provenance": []}, "provenance an object"),
+        ({"config": 3}, "metadata is damaged"),
+    ],
+)
+def test_metadata_of_the_wrong_type_is_refused(
+    checkpoint_path: Path, tmp_path: Path, fields: dict[str, Any], reason: str
+) -> None:
+    wrong = rewritten(checkpoint_path, tmp_path / "a.safetensors", **fields)
+    with pytest.raises((CheckpointError, ConfigError), match=reason):
+        load_checkpoint(wrong)
+
+
+def test_a_config_that_declares_a_huge_network_is_refused_without_building_it(
+    checkpoint_path: Path, tmp_path: Path
+) -> None:
+    """550 GB of local networks, declared by a file of some kilobytes."""
+    config = load_checkpoint(checkpoint_path).info.config.to_dict()
+    huge = config | {"grid": 12, "heads": 64, "channels": 2048, "local_features": 4096}
+    wrong = rewritten(checkpoint_path, tmp_path / "huge.safetensors", config=huge)
+    with pytest.raises(CheckpointError, match="its config needs"):
+        load_checkpoint(wrong)
+
+
+def test_a_training_checkpoint_without_tensors_is_refused(checkpoint_path: Path, tmp_path: Path) -> None:
+    text = load_checkpoint(checkpoint_path).info.to_json()
+    for state in ([1], {"network.fusion.bias": 3}):
+        path = tmp_path / "last.ckpt"
+        torch.save({"state_dict": state, METADATA_KEY: text}, path)
+        with pytest.raises(CheckpointError, match="state_dict is not a table of tensors"):
+            load_checkpoint(path, allow_pickle=True)
 
 
 def test_extra_and_non_finite_tensors_are_refused(checkpoint_path: Path, tmp_path: Path) -> None:

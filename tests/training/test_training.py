@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
+import os
+import pty
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +45,7 @@ def run_train(folder: Path, *arguments: object) -> subprocess.CompletedProcess[s
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
-def losses(folder: Path) -> list[str]:
+def accuracies(folder: Path) -> list[str]:
     with (folder / "metrics.csv").open() as file:
         return [row["val_accuracy"] for row in csv.DictReader(file) if row["val_accuracy"]]
 
@@ -116,7 +121,7 @@ def test_a_run_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path) -
     info = load_checkpoint(tmp_path / "a.safetensors").info
     assert info.class_names == EXPRESSIONS
     assert info.preprocessing.size == info.config.image_size == 16
-    assert info.provenance["seed"] == 5
+    assert info.provenance["settings"]["seed"] == 5
     assert info.provenance["test_accuracy"] == figures["test_accuracy"]
     assert info.provenance["command"].startswith("lnlattennet train --data synthetic")
     assert "no photograph" in info.licence
@@ -135,7 +140,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
     command = [*TRAIN, "--network", "tiny.json", *IMAGES, "-o", "halves.safetensors", "--epochs", "4"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         log = tmp_path / "runs" / "halves" / "log"
-        while not (log / "metrics.csv").exists() or len(losses(log)) < 2:
+        while not (log / "metrics.csv").exists() or len(accuracies(log)) < 2:
             assert process.poll() is None
         process.kill()
     resumed = run_train(tmp_path, "-o", "halves.safetensors", "--epochs", 4, "--resume")
@@ -146,12 +151,58 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
         assert torch.equal(tensor, found[name]), name
 
 
+@pytest.mark.slow
+def test_an_interrupted_run_ends_like_other_commands_and_resumes_only_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    command = [*TRAIN, "--network", "tiny.json", *IMAGES, "-o", "a.safetensors", "--epochs", "500"]
+    log = tmp_path / "runs" / "a" / "log"
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (log / "metrics.csv").exists() or not accuracies(log):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert not (tmp_path / "a.safetensors").exists()
+    other = run_train(tmp_path, "-o", "a.safetensors", "--epochs", 3, "--resume")
+    assert other.returncode == 2
+    assert "--resume: the run was started with epochs 500, got 3" in other.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("images", "epochs"), [("28", 1), ("70", 2)])
+def test_the_shortest_runs_and_ten_steps_end_well(tmp_path: Path, images: str, epochs: int) -> None:
+    """The schedule of 2 steps, and of 10, where a warm-up of a tenth would be one step."""
+    done = run_train(tmp_path, "-o", "a.safetensors", "--train-images", images, "--epochs", epochs)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_on_a_terminal_the_progress_bar_stays_out_of_the_json(tmp_path: Path) -> None:
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    command = [*TRAIN, "--network", "tiny.json", *IMAGES, "-o", "a.safetensors", "--epochs", "1", "--json"]
+    terminal, end = pty.openpty()
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=end, text=True) as process:
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal whose other end closed
+            while chunk := os.read(terminal, 4096):
+                shown += chunk
+        out = process.stdout.read() if process.stdout else ""
+    os.close(terminal)
+    assert json.loads(out)["epochs"] == 1
+    assert b"Epoch" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-o", "a.pt"], "--output must end in .safetensors"),
         (["-o", "a.safetensors", "--precision", "int8"], "--precision must be one of"),
-        (["-o", "a.safetensors", "--batch-size", "43"], "must be at least --batch-size 43"),
+        (["-o", "a.safetensors", "--batch-size", "43"], "make less than two steps"),
+        (["-o", "a.safetensors", "--epochs", "1", "--batch-size", "42"], "make less than two steps"),
+        (["-o", "tiny.json/a.safetensors"], "cannot be written there"),
         (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
         (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
         (["-o", "a.safetensors", "--data", "faces"], "--data must be 'synthetic'"),
