@@ -82,5 +82,21 @@ def test_flops_equal_a_count_by_hand() -> None:
     assert costs(LNLAttenNet(config))["flops"] == total
 
 
+def test_the_documents_name_the_current_sizes_and_existing_files() -> None:
+    import re
+
+    from lnlattennet.model.config import NetworkConfig
+    from lnlattennet.model.network import LNLAttenNet
+    from lnlattennet.model.summary import costs
+
+    found = costs(LNLAttenNet(NetworkConfig()))
+    document = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
+    assert f"{found['parameters']:,} parameters" in document
+    assert f"{found['flops'] / 1e6:.1f} MFLOP" in document
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "checkpoints" / "README.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
 def test_the_model_repository_holds_no_python_package() -> None:
     assert not list((ROOT / "triton_repo").rglob("__init__.py"))

@@ -28,7 +28,7 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
     image = _light(image, rng)
     if rng.random() < 0.15:
         image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
-    if rng.random() < 0.25:
+    if rng.random() < 0.35:
         image = _blur(image, rng)
     if rng.random() < 0.3:
         image = _grain(image, rng)
@@ -59,7 +59,7 @@ def _light(image: Image, rng: np.random.Generator) -> Image:
     table = levels[:, None] * rng.uniform(0.85, 1.15, 3)
     lit = cv2.LUT(image, (table.clip(0, 1) * 255).astype(np.uint8)[None])
     axis = np.linspace(-1, 1, image.shape[0], dtype=np.float32)
-    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.4)
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.5)
     shade = 1 + strength * (np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None])
     return np.asarray((lit * shade[..., None].astype(np.float32)).clip(0, 255), np.uint8)
 

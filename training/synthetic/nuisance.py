@@ -74,11 +74,11 @@ class Nuisance:
     hair_colours: tuple[str, ...] = ("black", "brown", "chestnut", "blond", "grey")
     beards: tuple[str, ...] = ("none", "none", "none", "stubble", "moustache", "full")
     age: Range = (0.0, 1.0)
-    glasses: float = 0.2
+    glasses: float = 0.25
     glasses_shapes: tuple[str, ...] = ("round", "rectangle")
     glasses_tint: Range = (0.0, 0.3)
     light_azimuth: Range = (0.0, 45.0)
-    light_elevation: Range = (0.0, 50.0)
+    light_elevation: Range = (-20.0, 50.0)
     light_strength: Range = (0.25, 0.65)
     light_warmth: Range = (-0.08, 0.1)
     roll: Range = (-10.0, 10.0)
