@@ -194,3 +194,15 @@ def test_a_grpc_client_serves_many_threads(server: TritonProcess) -> None:
             thread.join()
     assert len(answers) == 4
     assert len(set(answers)) == 1
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    server: TritonProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    with Client(server.endpoints.grpc) as client:
+        assert client.predict([jpeg()])[0].label
