@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import cv2
@@ -14,6 +15,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from lnlattennet.serving.images import MAX_PIXELS
 from lnlattennet.serving.prediction import Prediction
 
 _Rgb = tuple[int, int, int]
@@ -75,7 +77,9 @@ def _enlargement(height: int, width: int, prediction: Prediction) -> float:
     for_caption = _SHORTEST_SIDE / min(height, width)
     # Corners are rounded to whole pixels, which may take two from a cell.
     for_numbers = (_NUMBER_CELL + 2) * len(prediction.region_weights) / (right - left)
-    return max(1.0, min(max(for_caption, for_numbers), _LONGEST_SIDE / max(height, width)))
+    wanted = max(for_caption, min(for_numbers, _LONGEST_SIDE / max(height, width)))
+    # A strip of 16 pixels by a million would grow to 14 gigapixels for its caption.
+    return max(1.0, min(wanted, math.sqrt(MAX_PIXELS / (height * width))))
 
 
 def _tint_regions(picture: Image.Image, prediction: Prediction, scale: float) -> None:

@@ -193,7 +193,7 @@ def test_an_engine_that_takes_no_single_pictures_is_refused(bundle: Bundle, tmp_
 @pytest.mark.parametrize("name", ["my models", "a;reboot", "a$HOME", "a'b", "a&b"])
 def test_a_path_that_a_shell_would_take_apart_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
     """Triton's python backend starts its processes through a shell, without quotes."""
-    with pytest.raises(ServingError, match="a path may hold only letters, digits .* choose another folder"):
+    with pytest.raises(ServingError, match=r"a path may hold only letters, digits .* choose another folder"):
         deploy(bundle, tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
