@@ -49,10 +49,10 @@ def train(
         raise UsageError(f"--data must be 'synthetic' (rendered faces), got {data!r}")
     if precision not in _PRECISIONS:
         raise UsageError(f"--precision must be one of {', '.join(_PRECISIONS)}, got {precision!r}")
-    if train_images // batch_size * epochs < 2:
+    if train_images // batch_size * epochs < 3:
         raise UsageError(
             f"--train-images {train_images} at --batch-size {batch_size} and --epochs {epochs} make less "
-            "than two steps of training; give more images or a smaller batch"
+            "than three steps of training; give more images or a smaller batch"
         )
     _check_output(output)
     require("lightning", "train")
@@ -91,9 +91,7 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"--output must end in .safetensors, got {output}")
     folder = next(parent for parent in output.resolve().parents if parent.exists())
     if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(
-            f"--output {output} is a folder or lies where nothing can be written: choose another"
-        )
+        raise UsageError(f"--output {output} is a folder or cannot be written: choose another")
 
 
 def _network_config(path: Path | None) -> NetworkConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.augmentation import augment
@@ -46,6 +47,20 @@ class FaceImages(Dataset[Sample]):
         return image, int(self.labels[index])
 
 
+class EpochOrder(Sampler[int]):
+    """The order of one epoch of one run, the same however often a loader is asked for it."""
+
+    def __init__(self, count: int, seed: int, epoch: int) -> None:
+        self.count = count
+        self.seed = seed * 65_536 + epoch
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(torch.randperm(self.count, generator=torch.Generator().manual_seed(self.seed)).tolist())
+
+
 def collate(samples: list[Sample], recipe: Preprocessing) -> tuple[Tensor, Tensor]:
     """Stack samples to the network's input [B, 3, S, S] float32 and targets [B] int64."""
     images, labels = zip(*samples, strict=True)
@@ -75,9 +90,8 @@ class SyntheticFaces(L.LightningDataModule):
         resumed run goes on as it would have.
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
-        order = torch.Generator().manual_seed(self.seed * 65_536 + epoch)
         faces = FaceImages(*self._rendered("train"), augmentation=(self.seed, epoch) if epoch else None)
-        return self._loader(faces, shuffle=True, drop_last=True, generator=order)
+        return self._loader(faces, sampler=EpochOrder(len(faces), self.seed, epoch), drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation split in order."""

@@ -55,8 +55,8 @@ class ExpressionTraining(L.LightningModule):
         """Return AdamW and its schedule over all steps of the run."""
         optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
         steps = int(self.trainer.estimated_stepping_batches)
-        # Its warm-up must end after the first step, or it divides by zero.
-        warm_up = min(1.0, max(0.1, 2 / steps))
+        # Its warm-up must end after the first step and before the last, or it divides by zero.
+        warm_up = max(0.1, 2 / steps)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, self.learning_rate, steps, pct_start=warm_up
         )

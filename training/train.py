@@ -151,17 +151,18 @@ def _trainer(options: TrainingOptions, timer: Timer) -> tuple[L.Trainer, ModelCh
         filename="best",
         monitor="val_accuracy",
         mode="max",
-        save_last=True,
         enable_version_counter=False,
     )
+    # Without a monitor every epoch is kept in turn; `save_last` would keep the last of the best.
+    last = ModelCheckpoint(options.run_folder, filename="last", enable_version_counter=False)
     progress = [RichProgressBar(console_kwargs={"stderr": True})] if stderr.is_terminal else []
     trainer = L.Trainer(
         max_epochs=options.epochs,
         precision=options.precision,
-        callbacks=[best, timer, *progress],
+        callbacks=[best, last, timer, *progress],
         enable_progress_bar=bool(progress),
         enable_model_summary=False,
-        logger=CSVLogger(options.run_folder, name=None, version="log"),
+        logger=CSVLogger(options.run_folder, name=None, version="resumed" if options.resume else "log"),
         log_every_n_steps=10,
         gradient_clip_val=1.0,
         deterministic="warn",

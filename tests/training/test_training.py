@@ -149,6 +149,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
     found = load_checkpoint(tmp_path / "halves.safetensors").weights
     for name, tensor in expected.items():
         assert torch.equal(tensor, found[name]), name
+    after = accuracies(log.with_name("resumed"))
+    assert after == accuracies(tmp_path / "runs" / "whole" / "log")[-len(after) :]
 
 
 @pytest.mark.slow
@@ -171,9 +173,9 @@ def test_an_interrupted_run_ends_like_other_commands_and_resumes_only_as_it_was(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("images", "epochs"), [("28", 1), ("70", 2)])
+@pytest.mark.parametrize(("images", "epochs"), [("42", 1), ("70", 2)])
 def test_the_shortest_runs_and_ten_steps_end_well(tmp_path: Path, images: str, epochs: int) -> None:
-    """The schedule of 2 steps, and of 10, where a warm-up of a tenth would be one step."""
+    """The schedule of 3 steps, and of 10, where a warm-up of a tenth would be one step."""
     done = run_train(tmp_path, "-o", "a.safetensors", "--train-images", images, "--epochs", epochs)
     assert done.returncode == 0, done.stderr
 
@@ -200,9 +202,9 @@ def test_on_a_terminal_the_progress_bar_stays_out_of_the_json(tmp_path: Path) ->
     [
         (["-o", "a.pt"], "--output must end in .safetensors"),
         (["-o", "a.safetensors", "--precision", "int8"], "--precision must be one of"),
-        (["-o", "a.safetensors", "--batch-size", "43"], "make less than two steps"),
-        (["-o", "a.safetensors", "--epochs", "1", "--batch-size", "42"], "make less than two steps"),
-        (["-o", "tiny.json/a.safetensors"], "cannot be written there"),
+        (["-o", "a.safetensors", "--batch-size", "43"], "make less than three steps"),
+        (["-o", "a.safetensors", "--epochs", "2", "--batch-size", "42"], "make less than three steps"),
+        (["-o", "tiny.json/a.safetensors"], "cannot be written"),
         (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
         (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
         (["-o", "a.safetensors", "--data", "faces"], "--data must be 'synthetic'"),
