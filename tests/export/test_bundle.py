@@ -135,7 +135,7 @@ def test_a_manifest_cannot_point_outside_its_bundle(bundle_copy: Path, tmp_path:
         ({"surprise": 1}, "surprise"),
         ({"selected": "nothing"}, "no engine 'nothing'"),
         ({"class_names": ["one"]}, "class_names"),
-        ({"files": {}}, "which no hash covers"),
+        ({"files": {}}, "is not listed in the manifest"),
     ],
 )
 def test_a_manifest_that_breaks_the_schema_is_refused(
@@ -143,6 +143,15 @@ def test_a_manifest_that_breaks_the_schema_is_refused(
 ) -> None:
     edit_manifest(bundle_copy, **fields)
     with pytest.raises(BundleError, match=reason):
+        Bundle.load(bundle_copy)
+
+
+@pytest.mark.parametrize("file", ["../outside.onnx", "engines/missing.onnx"])
+def test_an_engine_must_be_one_of_the_hashed_files(bundle_copy: Path, file: str) -> None:
+    (bundle_copy.parent / "outside.onnx").write_bytes(b"x")
+    engines = json.loads((bundle_copy / "manifest.json").read_text())["engines"]
+    edit_manifest(bundle_copy, engines=[engine | {"file": file} for engine in engines])
+    with pytest.raises(BundleError, match="which no hash covers"):
         Bundle.load(bundle_copy)
 
 
