@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,12 @@ def run_train(folder: Path, *arguments: object) -> subprocess.CompletedProcess[s
 def accuracies(folder: Path) -> list[str]:
     with (folder / "metrics.csv").open() as file:
         return [row["val_accuracy"] for row in csv.DictReader(file) if row["val_accuracy"]]
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen[Any]) -> None:
+    while not (folder / "last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 def test_rendering_does_not_depend_on_the_number_of_workers() -> None:
@@ -134,14 +141,12 @@ def test_a_run_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path) -> None:
-    """The first half is a run that was killed after its second epoch of four."""
+    """The first half is a run that was killed after an epoch of four."""
     whole = run_train(tmp_path, "-o", "whole.safetensors", "--epochs", 4)
     assert whole.returncode == 0, whole.stderr
     command = [*TRAIN, "--network", "tiny.json", *IMAGES, "-o", "halves.safetensors", "--epochs", "4"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
-        log = tmp_path / "runs" / "halves" / "log"
-        while not (log / "metrics.csv").exists() or len(accuracies(log)) < 2:
-            assert process.poll() is None
+        wait_for_checkpoint(tmp_path / "runs" / "halves", process)
         process.kill()
     resumed = run_train(tmp_path, "-o", "halves.safetensors", "--epochs", 4, "--resume")
     assert resumed.returncode == 0, resumed.stderr
@@ -149,7 +154,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
     found = load_checkpoint(tmp_path / "halves.safetensors").weights
     for name, tensor in expected.items():
         assert torch.equal(tensor, found[name]), name
-    after = accuracies(log.with_name("resumed"))
+    after = accuracies(tmp_path / "runs" / "halves" / "resumed")
     assert after == accuracies(tmp_path / "runs" / "whole" / "log")[-len(after) :]
 
 
@@ -157,11 +162,8 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
 def test_an_interrupted_run_ends_like_other_commands_and_resumes_only_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(TINY))
     command = [*TRAIN, "--network", "tiny.json", *IMAGES, "-o", "a.safetensors", "--epochs", "500"]
-    log = tmp_path / "runs" / "a" / "log"
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        while not (log / "metrics.csv").exists() or not accuracies(log):
-            assert process.poll() is None
-            time.sleep(0.05)
+        wait_for_checkpoint(tmp_path / "runs" / "a", process)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
