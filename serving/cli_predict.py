@@ -113,7 +113,7 @@ def _answer(predictor: _Predictor, photo: Path, overlay: Path | None) -> _Answer
         if overlay is not None:
             _write_overlay(data, prediction, overlay)
     except OSError as error:
-        return _Answer(name, prediction, f"cannot write the overlay {overlay}: {error.strerror}")
+        return _Answer(name, prediction, f"cannot write its overlay: {error.strerror}")
     return _Answer(name, prediction)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,10 @@ from lnlattennet.serving.process import TritonProcess
 from lnlattennet.serving.repository import deploy
 from lnlattennet.serving.tritonserver import TritonServer, find_server
 from lnlattennet.training.synthetic import EXPRESSIONS
+
+# A shell's background job (`make test &`, some CI runners) ignores Ctrl-C, and so would every command
+# that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 SMALL = NetworkConfig(
