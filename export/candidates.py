@@ -165,7 +165,18 @@ def _runtime_failures(name: str, action: str) -> Iterator[None]:
     except (ExportError, OSError):
         raise
     except Exception as error:
+        if _interrupted(error):
+            raise KeyboardInterrupt from error
         raise ExportError(f"{name} failed to {action}: {type(error).__name__}: {error}") from error
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C lies behind an error: one that arrives while a C extension loads becomes ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _latency(size: int, samples: list[float]) -> Latency:
