@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.command import stderr
+from lnlattennet.command import behind_interrupt, stderr
 from lnlattennet.errors import ExportError, GateError, UnavailableError
 from lnlattennet.export.backends import BACKENDS, backend_named
 from lnlattennet.export.backends.base import Arrays, Available, BatchRange, BuildSpec, Runner
@@ -165,18 +165,9 @@ def _runtime_failures(name: str, action: str) -> Iterator[None]:
     except (ExportError, OSError):
         raise
     except Exception as error:
-        if _interrupted(error):
+        if behind_interrupt(error):
             raise KeyboardInterrupt from error
         raise ExportError(f"{name} failed to {action}: {type(error).__name__}: {error}") from error
-
-
-def _interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C lies behind an error: one that arrives while a C extension loads becomes ImportError."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _latency(size: int, samples: list[float]) -> Latency:

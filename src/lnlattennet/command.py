@@ -40,7 +40,20 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         # The reader of stdout went away (`| head`); a second error at interpreter exit helps nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except Exception as error:
+        if not behind_interrupt(error):
+            raise
+        sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def behind_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C lies behind an error: one that arrives while a C extension loads becomes ImportError."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def configure_logging(verbose: int, quiet: bool) -> None:
