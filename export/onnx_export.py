@@ -12,11 +12,14 @@ import torch
 
 from lnlattennet.errors import ExportError
 from lnlattennet.export.backends.base import BatchRange
+from lnlattennet.kernels.reference import local_nonlocal_attention
 from lnlattennet.model.checkpoint import Checkpoint
 from lnlattennet.model.names import INPUT_NAME, OUTPUT_NAMES
 
 OPSET = 18
 """Chosen for the oldest runtimes that are supported; the network needs nothing newer."""
+
+_FUSED_ATTENTION = torch.ops.lnlattennet.local_nonlocal_attention.default
 
 
 def export_onnx(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
@@ -39,24 +42,24 @@ def export_onnx(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
 
 
 def _traced(checkpoint: Checkpoint, batch: BatchRange) -> onnx.ModelProto:
-    network = checkpoint.network()
     size = checkpoint.info.config.image_size
     # torch specialises dimensions of 0 and 1, so the example has two images whatever the range is.
     example = torch.zeros(2, 3, size, size)
-    dimension = torch.export.Dim("batch", min=1, max=max(2, batch.maximum))
+    shapes = ({0: torch.export.Dim("batch", min=1, max=max(2, batch.maximum))},)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # The exporter's own deprecations are torch's to mend; they say nothing about this network.
         warnings.simplefilter("ignore")
+        traced = torch.export.export(checkpoint.network(), (example,), dynamic_shapes=shapes)
         program = torch.onnx.export(
-            network,
-            (example,),
+            # Runtimes know standard operators only: the fused one is written out.
+            traced.run_decompositions({_FUSED_ATTENTION: local_nonlocal_attention}),
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
             input_names=[INPUT_NAME],
             output_names=list(OUTPUT_NAMES),
-            dynamic_shapes=({0: dimension},),
+            dynamic_shapes=shapes,
         )
     if program is None:
         raise ExportError("torch.onnx.export gave no program")

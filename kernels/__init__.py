@@ -1,1 +1,9 @@
-"""The per-region attention operation."""
+"""The attention of the network's head as fused operators for CPU and CUDA, differentiable and traceable.
+
+Importing this registers ``torch.ops.lnlattennet.*``. The compiled kernels are loaded, and built if need be,
+when an operator first runs on a device; where that cannot be done, plain torch operations run (reference.py).
+"""
+
+from lnlattennet.kernels.ops import local_nonlocal_attention, nonlocal_attention, region_attention
+
+__all__ = ["local_nonlocal_attention", "nonlocal_attention", "region_attention"]

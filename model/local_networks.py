@@ -12,26 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lnlattennet.kernels.reference import region_attention
 from lnlattennet.model.config import NetworkConfig
 
 
 class LocalNetworks(nn.Module):
-    """Features [B, C, H, W] -> local features u [B, K, D] and region means m [B, K, C]."""
+    """Pooled regions l [B, K, heads, C] -> local features u [B, K, D]; ``query`` says how they are pooled."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.grid = config.grid
         pooled = config.heads * config.channels
         # Scaled like a transformer's query, so attention starts soft but not uniform.
         self.query = nn.Parameter(torch.randn(config.regions, config.heads, config.channels))
         self.weight = nn.Parameter(_uniform(config.regions, pooled, config.local_features, fan_in=pooled))
         self.bias = nn.Parameter(torch.zeros(config.regions, config.local_features))
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Pool each region by its own attention and pass it through its own layer."""
-        pooled, mean = region_attention(features, self.query, self.grid)
-        return F.relu(batched_linear(pooled.flatten(2), self.weight) + self.bias), mean
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Pass each region through its own layer."""
+        return F.relu(batched_linear(pooled.flatten(2), self.weight) + self.bias)
 
 
 class LocalHeads(nn.Module):

@@ -68,8 +68,9 @@ class LNLAttenNet(nn.Module):
         return JointOutputs(outputs, self.local_heads(local), self.nonlocal_head(context))
 
     def _parts(self, image: Tensor) -> tuple[Outputs, Tensor, Tensor]:
-        local, mean = self.local_networks(self.unet(image))  # (B, K, D), (B, K, C)
-        weights, affinity, context = self.nonlocal_attention(mean)
+        pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks)
+        weights, affinity, context = whole_face
+        local = self.local_networks(pooled)  # (B, K, D)
         # Feedback: a region's global weight scales what its local network says.
         weighted = weights.unsqueeze(-1) * local
         logits = self.fusion(torch.cat([weighted.flatten(1), context], dim=1))

@@ -1,18 +1,18 @@
-"""The non-local attention network: it looks at the whole face and gives each region a global weight.
+"""The attention of the head: each region's own, and the non-local one that gives each region a global weight.
 
 Sources: Shi et al. 2024 (see ``local_networks``); Wang et al., "Non-local Neural Networks", CVPR 2018.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from lnlattennet.kernels import local_nonlocal_attention
 from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.local_networks import LocalNetworks
 
 
 class NonlocalOutputs(NamedTuple):
@@ -30,11 +30,15 @@ class NonlocalOutputs(NamedTuple):
 
 
 class NonlocalAttention(nn.Module):
-    """Region means m [B, K, C] -> global region weights, affinity and context."""
+    """Features F [B, C, H, W] -> the local networks' pooled regions l [B, K, heads, C], and NonlocalOutputs.
+
+    One op gives both, and so reads the features, by far the largest tensor of the head, once.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         channels, width = config.channels, config.affinity_features
+        self.grid = config.grid
         self.position = nn.Parameter(torch.randn(config.regions, channels) * 0.02)
         self.query = nn.Linear(channels, width, bias=False)
         # A key bias would add the same number to a whole row of scores, which softmax removes.
@@ -42,11 +46,18 @@ class NonlocalAttention(nn.Module):
         self.value = nn.Linear(channels, width)
         self.score = nn.Linear(width, 1, bias=False)
 
-    def forward(self, mean: Tensor) -> NonlocalOutputs:
-        """Let every region look at all regions, then weigh them."""
-        tokens = mean + self.position
-        scores = self.query(tokens) @ self.key(tokens).transpose(1, 2)
-        affinity = (scores / math.sqrt(self.query.out_features)).softmax(dim=-1)  # (B, K, K)
-        context = affinity @ self.value(tokens)  # (B, K, d)
-        weights = self.score(F.relu(context)).squeeze(-1).softmax(dim=-1)  # (B, K)
-        return NonlocalOutputs(weights, affinity, (weights.unsqueeze(-1) * context).sum(dim=1))
+    def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
+        """Pool every region by the query of its local network, and weigh the regions by their means."""
+        # The module, not its query: torch's FlopCounterMode refuses a parameter as a module's input.
+        pooled, _, *whole_face = local_nonlocal_attention(
+            features,
+            local_networks.query,
+            self.grid,
+            self.position,
+            self.query.weight,
+            self.key.weight,
+            self.value.weight,
+            self.value.bias,
+            self.score.weight.flatten(),
+        )
+        return pooled, NonlocalOutputs(*whole_face)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from lnlattennet.command import run_app
+from lnlattennet.kernels_cli import app as kernels
 from lnlattennet.model.cli import info
 from lnlattennet.serving.cli import predict, serve
 from lnlattennet.training.cli import train
@@ -17,6 +18,7 @@ app = typer.Typer(
 )
 for command in (info, train, serve, predict):
     app.command()(command)
+app.add_typer(kernels, name="kernels")
 
 
 def main() -> None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from lnlattennet.kernels.reference import region_attention
 from lnlattennet.model.config import NetworkConfig
 from lnlattennet.model.local_networks import LocalNetworks
 from lnlattennet.model.loss import joint_loss
@@ -74,51 +73,26 @@ def looped_nonlocal(part: NonlocalAttention, mean: Array) -> tuple[Array, Array,
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_region_attention_equals_plain_loops(config: NetworkConfig) -> None:
-    size = config.feature_size
-    features = torch.randn(3, config.channels, size, size)
-    query = torch.randn(config.regions, config.heads, config.channels)
-    pooled, mean = region_attention(features, query, config.grid)
-    expected_pooled, expected_mean = looped_attention(values(features), values(query), config.grid)
-    np.testing.assert_allclose(values(pooled), expected_pooled, atol=1e-6)
-    np.testing.assert_allclose(values(mean), expected_mean, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("features", "query", "grid", "rule"),
-    [
-        ((3, 8, 8), (4, 1, 3), 2, "must be \\[B, C, H, W\\]"),
-        ((1, 3, 9, 8), (4, 1, 3), 2, "9x8 positions cannot be cut into a 2x2 grid"),
-        ((1, 3, 8, 8), (3, 1, 3), 2, "query must be \\[4, heads, 3\\]"),
-        ((1, 3, 8, 8), (4, 1, 5), 2, "query must be \\[4, heads, 3\\]"),
-    ],
-)
-def test_region_attention_names_the_broken_rule(
-    features: tuple[int, ...], query: tuple[int, ...], grid: int, rule: str
-) -> None:
-    with pytest.raises(ValueError, match=rule):
-        region_attention(torch.zeros(features), torch.zeros(query), grid)
-
-
-@pytest.mark.parametrize("config", CONFIGS)
 def test_local_networks_equal_plain_loops(config: NetworkConfig) -> None:
     part = LocalNetworks(config)
     with torch.no_grad():
         part.bias.normal_()
-    features = torch.randn(2, config.channels, config.feature_size, config.feature_size)
-    local, _ = part(features)
-    pooled, _ = looped_attention(values(features), values(part.query), config.grid)
+    pooled = torch.randn(2, config.regions, config.heads, config.channels)
+    local = part(pooled)
     for b in range(2):
         for k in range(config.regions):
-            expected = pooled[b, k].reshape(-1) @ values(part.weight[k]) + values(part.bias[k])
+            expected = values(pooled[b, k]).reshape(-1) @ values(part.weight[k]) + values(part.bias[k])
             np.testing.assert_allclose(values(local[b, k]), np.maximum(expected, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("config", CONFIGS)
-def test_nonlocal_attention_equals_plain_loops(config: NetworkConfig) -> None:
-    part = NonlocalAttention(config)
-    mean = torch.randn(3, config.regions, config.channels)
-    for found, expected in zip(part(mean), looped_nonlocal(part, values(mean)), strict=True):
+def test_the_attention_of_both_networks_equals_plain_loops(config: NetworkConfig) -> None:
+    part, local = NonlocalAttention(config), LocalNetworks(config)
+    features = torch.randn(3, config.channels, config.feature_size, config.feature_size)
+    pooled, whole_face = part(features, local)
+    expected_pooled, mean = looped_attention(values(features), values(local.query), config.grid)
+    np.testing.assert_allclose(values(pooled), expected_pooled, atol=1e-5)
+    for found, expected in zip(whole_face, looped_nonlocal(part, mean), strict=True):
         np.testing.assert_allclose(values(found), expected, atol=1e-5)
 
 
@@ -127,8 +101,11 @@ def test_fusion_and_feedback_equal_plain_loops(config: NetworkConfig) -> None:
     network = LNLAttenNet(config).eval()
     image = torch.randn(2, 3, config.image_size, config.image_size)
     joint = network.joint(image)
-    local, mean = network.local_networks(network.unet(image))
-    weights, _, context = looped_nonlocal(network.nonlocal_attention, values(mean))
+    features = network.unet(image)
+    pooled, _ = network.nonlocal_attention(features, network.local_networks)
+    local = network.local_networks(pooled)
+    _, mean = looped_attention(values(features), values(network.local_networks.query), config.grid)
+    weights, _, context = looped_nonlocal(network.nonlocal_attention, mean)
     heads = values(network.local_heads.weight)
     for b in range(2):
         scaled = [weights[b, k] * values(local[b, k]) for k in range(config.regions)]

@@ -1,0 +1,58 @@
+"""Where built libraries are kept: a folder per user, shared by processes that may build at the same time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lnlattennet.errors import LnlAttenNetError
+
+
+def cache_folder() -> Path:
+    """Return ``$LNLATTENNET_CACHE``, else ``lnlattennet`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    own, shared = (os.environ.get(name) for name in ("LNLATTENNET_CACHE", "XDG_CACHE_HOME"))
+    if own:
+        return Path(own).absolute() / "kernels"
+    return (Path(shared) if shared else _home() / ".cache") / "lnlattennet" / "kernels"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # as for a container's user that no password file knows
+        return Path("/")
+
+
+@contextmanager
+def writable(folder: Path) -> Iterator[None]:
+    """Create ``folder``; an error of the file system, then or inside, says which folder to replace.
+
+    Raises:
+        LnlAttenNetError: the folder cannot be created or written, or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise LnlAttenNetError(
+            f"the kernels' cache folder {folder} cannot be used ({error.strerror or error}); set "
+            "LNLATTENNET_CACHE to a folder that can be written"
+        ) from error
+
+
+@contextmanager
+def exclusive(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold ``lock`` against other processes; calls ``waiting`` if one of them has it.
+
+    The system gives the lock back when its holder dies, however it dies.
+    """
+    with lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
