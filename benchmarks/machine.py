@@ -1,0 +1,87 @@
+"""The facts about a machine that a record of measurements needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+_FLAGS = re.compile(r"^(avx|amx|fma|f16c|asimd|sve|neon)")
+_CPU_INFO = Path("/proc/cpuinfo")
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
+
+
+def machine_facts(device: str) -> dict[str, Any]:
+    """Return what the figures depend on: processor, caches, versions, threads, load."""
+    facts = {
+        "cpu": _cpu_field("model name") or platform.machine(),
+        "cpu_flags": [flag for flag in _cpu_field("flags").split() if _FLAGS.match(flag)],
+        "cpus": len(os.sched_getaffinity(0)),
+        "last_level_cache_bytes": last_level_cache(),
+        "transparent_huge_pages": _huge_pages(),
+        "threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+    }
+    return facts | (_gpu_facts() if device == "cuda" else {})
+
+
+def last_level_cache() -> int:
+    """Return the bytes of the largest cache of the first CPU; 0 if the system does not say."""
+    sizes = [_size(path.read_text().strip()) for path in _CACHES.glob("index*/size")]
+    return max(sizes, default=0)
+
+
+def gpu_name() -> str:
+    """Return the GPU's name for a file name, such as "nvidia-h200"."""
+    return re.sub(r"[^a-z0-9]+", "-", torch.cuda.get_device_name().lower()).strip("-")
+
+
+def _size(text: str) -> int:
+    return int(text[:-1]) * _UNITS[text[-1]] if text[-1:] in _UNITS else int(text)
+
+
+def _cpu_field(name: str) -> str:
+    if not _CPU_INFO.exists():
+        return ""
+    found = re.search(rf"^{name}\s*:\s*(.*)$", _CPU_INFO.read_text(), re.MULTILINE)
+    return found.group(1) if found else ""
+
+
+def _huge_pages() -> str:
+    """Whether large allocations come in large pages, which decides what a fresh tensor costs on a CPU."""
+    chosen = re.search(r"\[(\w+)\]", _HUGE_PAGES.read_text()) if _HUGE_PAGES.exists() else None
+    return chosen.group(1) if chosen else "unknown"
+
+
+def _gpu_facts() -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "gpu": properties.name,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+        "gpu_memory_bytes": properties.total_memory,
+        "gpu_cache_bytes": properties.L2_cache_size,
+        "cuda": torch.version.cuda,
+        "driver": _driver(),
+    }
+
+
+def _driver() -> str:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return "unknown: no nvidia-smi"
+    query = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()

@@ -1,0 +1,112 @@
+"""`make gpu-suite`: its steps end in time, late ones are named, and without a GPU it says so."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lnlattennet.benchmarks import kernel_suite, steps
+from lnlattennet.benchmarks.steps import Outcome, Step, run_steps
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"lnlattennet.benchmarks.{module}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(("module", "arguments"), [("gpu_suite", ()), ("kernels", ("--device", "cuda"))])
+def test_without_a_gpu_the_answer_is_exit_code_4_and_one_line(module: str, arguments: tuple[str]) -> None:
+    done = run_module(module, *arguments)
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert "NVIDIA GPU" in done.stderr
+
+
+def test_a_missing_package_is_named_in_one_line() -> None:
+    # -S hides site-packages: a Python without torch.
+    command = [sys.executable, "-S", "-m", "lnlattennet.benchmarks.gpu_suite"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 4
+    assert len(done.stderr.splitlines()) == 1
+    assert "'torch'" in done.stderr
+
+
+def test_a_bare_machine_needs_no_other_package() -> None:
+    modules = ("gpu_suite", "kernel_suite", "kernels", "kernel_build", "sanitized_calls")
+    code = (
+        f"import sys; [__import__('lnlattennet.benchmarks.' + m) for m in {modules}]; "
+        "print({'rich', 'typer', 'pydantic', 'hypothesis', 'lightning', 'onnx'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def python_step(name: str, code: str, **options: Any) -> Step:
+    defaults = {"limit": 30, "least": 0.1}
+    return Step(name, lambda _: [sys.executable, "-c", code], **(defaults | options))
+
+
+def test_steps_pass_fail_and_wait_for_what_they_need() -> None:
+    outcomes = run_steps(
+        [
+            python_step("good", "import os; print(os.environ['GREETING'])"),
+            python_step("bad", "print('why'); raise SystemExit(3)"),
+            python_step("shaky", "raise SystemExit(5)", unsteady_code=5),
+            python_step("after bad", "", needs=("good", "bad")),
+            python_step("not here", "", unavailable="no such tool"),
+        ],
+        60,
+        {"GREETING": "hello"},
+    )
+    assert [outcome.status for outcome in outcomes] == ["passed", "failed", "unsteady", "skipped", "skipped"]
+    assert outcomes[0].output == "hello\n"
+    assert outcomes[1].reason == "exit code 3: why"
+    assert "'bad', which is failed" in outcomes[3].reason
+    assert outcomes[4].reason == "no such tool"
+    assert kernel_suite.exit_code(outcomes) == 1
+    assert kernel_suite.exit_code(outcomes[:1] + outcomes[2:]) == 5
+    assert kernel_suite.exit_code(outcomes[:1] + outcomes[3:]) == 0
+
+
+def test_a_late_step_is_stopped_with_its_children_and_the_next_ones_are_skipped(tmp_path: Path) -> None:
+    mark = tmp_path / "child"
+    child = f"import pathlib, time; time.sleep(4); pathlib.Path({str(mark)!r}).touch()"
+    slow = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    started = time.monotonic()
+    late, skipped = run_steps([python_step("slow", slow), python_step("next", "", least=5)], 1.5, {})
+    assert (late.status, skipped.status) == (steps.LATE, steps.SKIPPED)
+    assert "only 0 s are left" in skipped.reason
+    time.sleep(max(0, started + 5 - time.monotonic()))
+    assert not mark.exists()
+
+
+def test_a_step_learns_how_much_time_it_has() -> None:
+    (outcome,) = run_steps([Step("tell", lambda left: ["echo", f"{left:.0f}"], limit=7, least=1)], 60, {})
+    assert outcome.output == "7\n"
+
+
+def test_the_suite_measures_last_with_the_time_that_is_left(tmp_path: Path) -> None:
+    for device in ("cpu", "cuda"):
+        plan = kernel_suite.suite_steps(device, tmp_path / "record.json", quick=False)
+        assert [step.name for step in plan] == ["build", "tests", "memcheck", "racecheck", "measure"]
+        assert f"--device={device}" in plan[-1].command(300)
+        assert "--time-limit=270" in plan[-1].command(300)
+        assert sum(step.limit for step in plan[:-1]) + plan[-1].least < kernel_suite.SECONDS
+    assert "CUDA only" in kernel_suite.suite_steps("cpu", tmp_path / "record.json", quick=True)[2].unavailable
+
+
+def test_a_summary_without_a_measurement_says_so() -> None:
+    text = kernel_suite.summary([Outcome("build", steps.FAILED, "exit code 1: no nvcc")], None)
+    assert "exit code 1: no nvcc" in text
+    assert "nothing was measured" in text
