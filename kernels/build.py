@@ -23,7 +23,7 @@ from lnlattennet.kernels.naming import CSRC, EXTENSION, find_library, library_pa
 
 TITLES = {"cpu": "CPU", "cuda": "CUDA"}
 # Measured on 2 cores of a server CPU; CUDA for one architecture.
-_SECONDS = {"cpu": 20, "cuda": 60}
+_SECONDS = {"cpu": 20, "cuda": 30}
 _SHOWN_LINES = 30
 
 

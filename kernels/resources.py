@@ -151,12 +151,12 @@ def _section(source: str, kernels: list[KernelResources]) -> str:
     for name, per_architecture in groupby(kernels, lambda kernel: kernel.kernel):
         of = {kernel.architecture: kernel for kernel in per_architecture}
         shared = max(kernel.static_shared for kernel in of.values())
-        rows.append(f"| `{name}` | {shared} |{''.join(f' {_cell(of[sm])} |' for sm in ARCHITECTURES)}")
+        rows.append(f"| `{name}` | {shared} |{''.join(f' {_cell(of.get(sm))} |' for sm in ARCHITECTURES)}")
     return "\n".join(rows) + "\n"
 
 
-def _cell(kernel: KernelResources) -> str:
-    if kernel.empty:
+def _cell(kernel: KernelResources | None) -> str:
+    if kernel is None or kernel.empty:
         return "-"
     stack = f" st {kernel.stack}" if kernel.stack else ""
     spills = f" sp {kernel.spills}" if kernel.spills else ""

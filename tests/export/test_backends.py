@@ -59,6 +59,12 @@ def test_local_networks_are_batched_products_and_never_grouped_convolutions(onnx
             assert all(attribute.i == 1 for attribute in node.attribute if attribute.name == "group")
 
 
+def test_the_fused_operator_is_written_out_in_standard_ones(onnx_path: Path) -> None:
+    model = onnx.load(onnx_path)
+    assert {node.domain for node in model.graph.node} == {""}
+    assert not model.functions
+
+
 @pytest.mark.parametrize("name", CPU_BACKENDS)
 @pytest.mark.parametrize("count", [1, 2, 5, 8])
 def test_an_engine_gives_what_the_checkpoint_gives(
