@@ -1,0 +1,26 @@
+"""Marks and parameters that the files of this folder share.
+
+These tests also run with bare pytest on a machine that has only a GPU, torch and numpy: no conftest, no
+pyproject.toml, so nothing that registers marks.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+
+def _mark(name: str) -> pytest.MarkDecorator:
+    with warnings.catch_warnings():
+        # pyproject.toml registers it, and --strict-markers refuses it if not; a bare pytest only warns.
+        warnings.simplefilter("ignore", pytest.PytestUnknownMarkWarning)
+        mark: pytest.MarkDecorator = getattr(pytest.mark, name)
+        return mark
+
+
+slow = _mark("slow")
+gpu = _mark("gpu")
+_needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+every_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[gpu, _needs_cuda])])

@@ -1,0 +1,122 @@
+"""Every line of CUDA compiles for every architecture, without a GPU, and stays in registers."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lnlattennet.errors import LnlAttenNetError, UnavailableError
+from lnlattennet.kernels import resources
+from lnlattennet.kernels.architectures import ARCHITECTURES, find_nvcc
+from lnlattennet.kernels.resources import TABLE, KernelResources, parse_ptxas, readable, spilling
+from tests.kernels.marks import slow
+
+REPORT = """\
+ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function '_ZN1a4poolIfLi8ELNS_7VariantE1EEEvNS_9ArgumentsE' for 'sm_90'
+ptxas info    : Function properties for _ZN1a4poolIfLi8ELNS_7VariantE1EEEvNS_9ArgumentsE
+    24 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 96 registers, used 1 barriers, 24 bytes cumulative stack size, 512 bytes smem
+ptxas info    : Compile time = 12.255 ms
+ptxas info    : Compiling entry function 'plain' for 'sm_90'
+ptxas info    : Function properties for plain
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 10 registers, used 0 barriers, 368 bytes cmem[0]
+"""
+
+
+def skip_without_nvcc() -> None:
+    try:
+        find_nvcc()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def compiled() -> list[KernelResources]:
+    """Every kernel on every architecture; a warning fails it."""
+    skip_without_nvcc()
+    return resources.compile_everywhere(resources.cuda_sources())
+
+
+def rows(table: str) -> set[str]:
+    return {row.partition(" |")[0] for row in table.splitlines() if row.startswith("| `")}
+
+
+@slow
+@pytest.mark.timeout(1200)
+def test_every_kernel_compiles_for_every_architecture(compiled: list[KernelResources]) -> None:
+    per_architecture = [
+        {(kernel.source, kernel.kernel) for kernel in compiled if kernel.architecture == architecture}
+        for architecture in ARCHITECTURES
+    ]
+    assert per_architecture[0]
+    assert all(kernels == per_architecture[0] for kernels in per_architecture)
+
+
+@slow
+@pytest.mark.timeout(1200)
+def test_no_kernel_keeps_values_in_local_memory(compiled: list[KernelResources]) -> None:
+    assert spilling(compiled) == []
+
+
+@slow
+@pytest.mark.timeout(1200)
+def test_the_committed_table_has_the_kernels_that_there_are(compiled: list[KernelResources]) -> None:
+    assert rows(TABLE.read_text()) == rows(resources.table(compiled)), "run `make kernels-report`"
+
+
+def test_a_report_of_ptxas_is_read_kernel_by_kernel() -> None:
+    assert parse_ptxas("cuda/a.cu", "90", REPORT) == [
+        KernelResources(
+            "cuda/a.cu",
+            "pool<float, 8, Variant(1)>",
+            "90",
+            registers=96,
+            stack=24,
+            spills=20,
+            static_shared=512,
+        ),
+        KernelResources("cuda/a.cu", "plain", "90", registers=10, stack=0, spills=0, static_shared=0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mangled", "name"),
+    [
+        ("_ZN3lnl4cuda6kernelI4HalfLb1ELi4EEEvPKT_", "kernel<Half, true, 4>"),
+        ("_ZN3lnl4cuda6kernelINS0_4TileIfLi4EEEEEvNS0_4ViewIT_EE", "kernel<Tile<float, 4> >"),
+        ("_ZN12_GLOBAL__N_16kernelEPf", "kernel"),
+        ("extern_c_kernel", "extern_c_kernel"),
+    ],
+)
+def test_kernels_have_readable_names(mangled: str, name: str) -> None:
+    assert readable(mangled) == name
+
+
+def test_a_table_shows_spills_and_where_a_kernel_is_empty() -> None:
+    kernels = [
+        KernelResources("cuda/hopper/a.cu", "pool<float>", sm, 40, 8 * (sm == "90"), 12 * (sm == "90"), 0)
+        for sm in ARCHITECTURES
+    ]
+    assert "| `pool<float>` | 0 | - | - | - | - | 40 st 8 sp 12 | 40 | 40 |" in resources.table(kernels)
+
+
+def test_without_a_compiler_the_report_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(UnavailableError, match=re.escape("set CUDA_HOME")) as failure:
+        resources.main()
+    assert failure.value.exit_code == 4
+
+
+def test_a_warning_of_the_compiler_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    skip_without_nvcc()
+    source = tmp_path / "cuda" / "unused.cu"
+    source.parent.mkdir()
+    source.write_text("__global__ void kernel(int* x) { int unused; x[0] = 1; }\n")
+    monkeypatch.setattr(resources, "_CSRC", tmp_path)
+    with pytest.raises(LnlAttenNetError, match=r"cuda/unused\.cu does not compile for sm_75"):
+        resources.compile_everywhere([source])

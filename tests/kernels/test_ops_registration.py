@@ -1,0 +1,228 @@
+"""The ops as torch sees them (schemas, fakes, gradients, tracing), and the reference behind them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from lnlattennet.kernels import local_nonlocal_attention, nonlocal_attention, reference, region_attention
+from lnlattennet.kernels.nonlocal_reference import nonlocal_attention as nonlocal_reference
+from lnlattennet.kernels.nonlocal_reference import nonlocal_attention_backward
+from tests.kernels import oracle
+from tests.kernels.marks import every_device, slow
+
+BATCH, GRID, HEADS, CHANNELS, WIDTH = 3, 2, 2, 5, 4
+REGIONS = GRID * GRID
+TYPES = [
+    (torch.float32, torch.float32),
+    (torch.float64, torch.float64),
+    (torch.float16, torch.float16),
+    (torch.bfloat16, torch.float32),
+]
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+ops = torch.ops.lnlattennet
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def make_region(
+    features: torch.dtype = torch.float32,
+    parameters: torch.dtype = torch.float32,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> tuple[Tensor, Tensor, int]:
+    """features [B, C, 6, 4] and query, both with gradients; grid."""
+    values = torch.randn(BATCH, CHANNELS, 6, 4, dtype=torch.float64)
+    query = torch.randn(REGIONS, HEADS, CHANNELS, dtype=torch.float64).to(parameters)
+    leaf = values.to(features).contiguous(memory_format=layout)
+    return leaf.requires_grad_(), query.requires_grad_(), GRID
+
+
+def make_mean(dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(BATCH, REGIONS, CHANNELS, dtype=torch.float64).to(dtype).requires_grad_()
+
+
+def make_tail(dtype: torch.dtype = torch.float32) -> list[Tensor]:
+    shapes = [(REGIONS, CHANNELS), *[(WIDTH, CHANNELS)] * 3, (WIDTH,), (WIDTH,)]
+    return [torch.randn(shape, dtype=torch.float64).to(dtype).requires_grad_() for shape in shapes]
+
+
+def total(outputs: Sequence[Tensor]) -> Tensor:
+    return torch.stack([output.double().square().sum() for output in outputs]).sum()
+
+
+def arguments(
+    name: str, types: tuple[torch.dtype, torch.dtype], layout: torch.memory_format, device: str
+) -> tuple[Any, ...]:
+    features, query, grid = make_region(*types, layout)
+    call: tuple[Any, ...] = (features, query, grid)
+    if name == "region_attention_backward":
+        pooled, mean = reference.region_attention(features, query, grid)
+        call = torch.randn_like(pooled), torch.randn_like(mean), *call
+    if name == "nonlocal_attention":
+        call = (make_mean(types[0]),)
+    if "nonlocal" in name:
+        call = (*call, *make_tail(types[1]))
+    needed = name != "region_attention_backward"
+    return tuple(
+        one.detach().to(device).requires_grad_(needed) if isinstance(one, Tensor) else one for one in call
+    )
+
+
+@every_device
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("types", TYPES, ids=str)
+@pytest.mark.parametrize(
+    "name",
+    ["region_attention", "region_attention_backward", "nonlocal_attention", "local_nonlocal_attention"],
+)
+def test_opcheck_finds_nothing(
+    name: str, types: tuple[torch.dtype, torch.dtype], layout: torch.memory_format, device: str
+) -> None:
+    op = getattr(ops, name).default
+    results = torch.library.opcheck(op, arguments(name, types, layout, device))
+    assert set(results.values()) == {"SUCCESS"}
+    assert "test_aot_dispatch_dynamic" in results
+
+
+def values(tensor: Tensor) -> oracle.Array:
+    return np.asarray(tensor.detach().double().numpy())
+
+
+@pytest.mark.parametrize("types", TYPES, ids=str)
+def test_the_reference_equals_plain_loops(types: tuple[torch.dtype, torch.dtype]) -> None:
+    features, query, grid = make_region(*types)
+    tail = make_tail(types[1])
+    found = reference.local_nonlocal_attention(features, query, grid, *tail)
+    assert [output.dtype for output in found] == [types[0]] * 2 + [types[1]] * 3
+    pooled, mean = oracle.region_attention(values(features), values(query), grid)
+    expected = (pooled, mean, *oracle.nonlocal_attention(mean, oracle.Tail(*map(values, tail))))
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2}
+    for output, loops in zip(found, expected, strict=True):
+        np.testing.assert_allclose(values(output), loops, atol=tolerance[types[0]], rtol=tolerance[types[0]])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+def test_the_gradients_of_the_reference_equal_autograd(layout: torch.memory_format) -> None:
+    features, query, grid = make_region(torch.float64, torch.float64, layout)
+    outputs = reference.region_attention(features, query, grid)
+    gradients = torch.randn_like(outputs[0]), torch.randn_like(outputs[1])
+    found = reference.region_attention_backward(*gradients, features, query, grid)
+    torch.testing.assert_close(found, torch.autograd.grad(outputs, (features, query), gradients))
+    assert found[0].is_contiguous(memory_format=layout)
+
+    mean, tail = make_mean(torch.float64), make_tail(torch.float64)
+    of_tail = nonlocal_reference(mean, *tail)
+    incoming = [torch.randn_like(output) for output in of_tail]
+    formula = nonlocal_attention_backward(incoming, mean, *tail)
+    torch.testing.assert_close(formula, torch.autograd.grad(of_tail, (mean, *tail), incoming))
+
+
+def test_tracing_names_the_broken_rule() -> None:
+    """Fakes check what the implementations check; test_input_errors.py has all the rules."""
+    features, query, grid = (one.to("meta") if isinstance(one, Tensor) else one for one in make_region())
+    with pytest.raises(ValueError, match="6x4 positions cannot be cut into a 3x3 grid"):
+        ops.region_attention(features, query, 3)
+    tail = [one.to("meta") for one in make_tail()]
+    with pytest.raises(ValueError, match=r"position must be \[4, 5\], got \[4, 4\]"):
+        ops.local_nonlocal_attention(features, query, grid, tail[0][:, 1:], *tail[1:])
+    with pytest.raises(ValueError, match=r"key_weight must be \[4, 5\], got \[3, 5\]"):
+        ops.nonlocal_attention(make_mean().to("meta"), *tail[:2], tail[2][1:], *tail[3:])
+
+
+def test_a_frozen_feature_extractor_costs_no_memory_for_gradients() -> None:
+    features, query, grid = make_region()
+    features, query, tail = features.detach(), query.detach(), make_tail()
+    kept: list[torch.Size] = []
+
+    def keep(saved: Tensor) -> Tensor:
+        kept.append(saved.shape)
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        outputs = local_nonlocal_attention(features, query, grid, *tail)
+    assert features.shape not in kept
+    gradients = torch.autograd.grad(total(outputs[2:]), tail[1:])
+    assert all(gradient.isfinite().all() for gradient in gradients)
+
+
+def test_the_tail_has_second_derivatives_and_the_regions_refuse_theirs() -> None:
+    mean, tail = make_mean(torch.float64), make_tail(torch.float64)
+    assert torch.autograd.gradgradcheck(nonlocal_attention, (mean, *tail))
+    features, query, grid = make_region()
+    pooled, _ = region_attention(features, query, grid)
+    (gradient,) = torch.autograd.grad(pooled.square().sum(), features, create_graph=True)
+    with pytest.raises(RuntimeError, match="has no second derivative"):
+        gradient.sum().backward()  # type: ignore[no-untyped-call]
+
+
+def test_autocast_changes_neither_results_nor_gradients() -> None:
+    features, query, grid = make_region(torch.bfloat16, torch.float32)
+    leaves = (features, query, *(tail := make_tail()))
+
+    def run() -> list[Tensor]:
+        outputs = local_nonlocal_attention(features, query, grid, *tail)
+        return [*outputs, *torch.autograd.grad(total(outputs), leaves)]
+
+    plain = run()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = run()
+    torch.testing.assert_close(mixed, plain, rtol=0, atol=0)
+
+
+def test_an_empty_batch_gives_empty_outputs_and_zero_gradients() -> None:
+    features, query, grid = make_region()
+    empty, tail = features.detach()[:0].requires_grad_(), make_tail()
+    outputs = local_nonlocal_attention(empty, query, grid, *tail)
+    assert [len(output) for output in outputs] == [0] * 5
+    gradients = torch.autograd.grad(total(outputs), (empty, query, *tail))
+    assert gradients[0].shape == empty.shape
+    assert not any(gradient.any() for gradient in gradients[1:])
+
+
+def test_the_flop_counter_counts_forward_and_backward() -> None:
+    features, query, grid = make_region()
+    counter = FlopCounterMode(display=False)
+    with counter:
+        pooled, mean = region_attention(features, query, grid)
+        (pooled.sum() + mean.sum()).backward()  # type: ignore[no-untyped-call]
+    assert counter.get_total_flops() == (2 + 5) * 2 * features.numel() * HEADS
+
+
+@slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler calls what torch deprecated
+def test_compiled_graphs_take_any_batch_and_give_the_same_gradients() -> None:
+    def loss(features: Tensor, query: Tensor, *tail: Tensor) -> Tensor:
+        return total(local_nonlocal_attention(features * 2, query, GRID, *tail))
+
+    compiled = torch.compile(loss, fullgraph=True, dynamic=True)
+    _, query, _ = make_region(torch.float64, torch.float64)
+    tail = make_tail(torch.float64)
+    for batch in (2, 5):
+        features = torch.randn(batch, CHANNELS, 6, 4, dtype=torch.float64, requires_grad=True)
+        leaves = (features, query, *tail)
+        expected, found = loss(*leaves), compiled(*leaves)
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves))
+
+
+@slow
+def test_all_of_this_also_holds_for_the_reference() -> None:
+    """The tests of this file that are not slow, in a process where compiled kernels are switched off."""
+    pytest_program = str(Path(sys.executable).with_name("pytest"))
+    command = [pytest_program, "-q", "-p", "no:cacheprovider", "-m", "not slow", __file__]
+    environment = os.environ | {"LNLATTENNET_KERNELS": "reference"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout
