@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# The report is a developer's tool: a bare GPU machine does not have what it prints with.
+pytest.importorskip("rich")
+
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels import resources
 from lnlattennet.kernels.architectures import ARCHITECTURES, find_nvcc

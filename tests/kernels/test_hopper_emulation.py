@@ -6,7 +6,6 @@ and reports deadlocks: a missing barrier, a wrong phase or an early exit shows, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import cycle
 
 import numpy as np
@@ -17,7 +16,7 @@ from torch import Tensor
 from tests.kernels import oracle
 from tests.kernels.cases import Case, Shape, make_inputs, make_tail
 from tests.kernels.comparison import assert_close, computing_error, values
-from tests.kernels.cuda_emulation.emulator import FORWARD, Device, EmulationError, Emulator, Launch, build
+from tests.kernels.cuda_emulation.emulator import FORWARD, Device, EmulationError, Emulator, Launch
 from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
 from tests.kernels.marks import slow
 
@@ -54,12 +53,6 @@ SHAPES = [
     Shape(1, 3, 4, 40, 9, 2, width=2),
     Shape(1, 2, 1, 512, 3, 3, width=64),
 ]
-
-
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
-    with Emulator(build(tmp_path_factory.mktemp("emulated"))) as emulator:
-        yield emulator
 
 
 def outputs(

@@ -120,9 +120,10 @@ const char* forward(const Request& r, const Problem& p, const std::vector<Array>
   std::memset(counters.data(), 0, static_cast<size_t>(counters.bytes()));
   launch_counters = &counters;
   const Array scratch(r.tail_width > 0 ? cuda::scratch_bytes(p.tail, p.regions.features.dtype) : 0);
+  const DType dtype = p.regions.features.dtype;
   const char* failure =
       r.operation == 1
-          ? cuda::nonlocal_attention(p.tail, in[0].data(), p.regions.features.dtype, tail_outputs, scratch.data(), nullptr)
+          ? cuda::nonlocal_attention(p.tail, in[0].data(), dtype, tail_outputs, scratch.data(), nullptr)
           : cuda::region_attention(p.regions, {out[0].data(), out[1].data()}, r.tail_width > 0 ? &p.tail : nullptr,
                                    &tail_outputs, scratch.data(), static_cast<Variant>(r.variant), nullptr);
   return failure == nullptr && !counters.all_zero() ? "the counters were not left at zero" : failure;
