@@ -18,7 +18,7 @@ struct BackwardTask {
 template <class Element, int kWidthOf, int kPacketsOf, bool kOnePassOf>
 struct BackwardTile : RegionTile<Element, kWidthOf, kPacketsOf> {
   static constexpr bool kOnePass = kOnePassOf;
-  static constexpr int kUnroll = kOnePassOf && sizeof(Element) < 8 ? 4 : 2;  // positions in flight in the first pass
+  static constexpr int kUnroll = kOnePassOf && sizeof(Element) < 4 ? 4 : 2;  // positions in flight in the first pass
   static constexpr int kGradientUnroll = 2;                                  // and in the second
   static constexpr int kMaxThreads = 256;
   static constexpr int kMinBlocks = kOnePassOf && sizeof(Element) < 8 ? 2 : 1;

@@ -18,7 +18,7 @@ struct ForwardTile : RegionTile<Element, kWidthOf, kPacketsOf> {
   static constexpr int kMaxThreads = 256;
   // Blocks per multiprocessor that leave registers enough for the query and the sums (in 4-byte words), not more.
   static constexpr int kWords = Base::kChannels * (2 * kHeads + 1) * static_cast<int>(sizeof(typename Base::A)) / 4;
-  static constexpr int kMinBlocks = !kOnePass ? (kWords <= 40 ? 2 : 1) : kWords <= 24 ? 3 : kWords <= 48 ? 2 : 1;
+  static constexpr int kMinBlocks = !kOnePass ? (kWords <= 40 ? 2 : 1) : kWords <= 24 && sizeof(Element) < 4 ? 3 : kWords <= 48 ? 2 : 1;
 };
 
 // One group's share of a region: q and the sums for its lanes' channels.
