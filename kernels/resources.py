@@ -6,14 +6,11 @@ diff. No GPU is needed: the numbers are ptxas's own.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import re
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -21,12 +18,12 @@ from lnlattennet.atomic import replace_file
 from lnlattennet.command import run_app, stderr
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels.architectures import ARCHITECTURES, NVCC_FLAGS, find_nvcc
+from lnlattennet.kernels.ptxas import KernelResources, parse_ptxas
 
 # Not by way of src/lnlattennet, which links here: sources and the table are named by their own folders.
 _ROOT = Path(__file__).resolve().parent.parent
 _CSRC = _ROOT / "kernels" / "csrc"
 TABLE = _ROOT / "docs" / "kernel-resources.md"
-_FIRST_WITH_CLUSTERS = 90
 
 _INTRODUCTION = """\
 # Registers and memory of the CUDA kernels
@@ -36,24 +33,6 @@ where there are any, `st` bytes of stack frame and `sp` bytes of spill stores an
 shared memory, bytes. `-`: the kernel is empty there (no thread block clusters before sm_90).
 
 """
-
-
-@dataclass(frozen=True, order=True)
-class KernelResources:
-    """One kernel on one architecture; memory in bytes, registers and stack per thread."""
-
-    source: str
-    kernel: str
-    architecture: str
-    registers: int
-    stack: int
-    spills: int
-    static_shared: int
-
-    @property
-    def empty(self) -> bool:
-        """Whether the kernel has no body on this architecture."""
-        return "/hopper/" in self.source and int(self.architecture) < _FIRST_WITH_CLUSTERS
 
 
 def cuda_sources() -> list[Path]:
@@ -89,53 +68,6 @@ def _compile(nvcc: Path, source: Path, architecture: str) -> list[KernelResource
     return parse_ptxas(name, architecture, done.stdout + done.stderr)
 
 
-def parse_ptxas(source: str, architecture: str, report: str) -> list[KernelResources]:
-    """Read `ptxas -v`: one block of lines per kernel, the functions that it calls included."""
-    blocks = re.split(r"Compiling entry function '(\w+)'.*\n", report)[1:]
-    return [
-        KernelResources(
-            source,
-            readable(name),
-            architecture,
-            registers=_sum(r"Used (\d+) registers", block),
-            stack=_sum(r"(\d+) bytes stack frame", block),
-            spills=_sum(r"(\d+) bytes spill", block),
-            static_shared=_sum(r"(\d+) bytes smem", block),
-        )
-        for name, block in zip(blocks[::2], blocks[1::2], strict=True)
-    ]
-
-
-def _sum(pattern: str, text: str) -> int:
-    return sum(int(number) for number in re.findall(pattern, text))
-
-
-def readable(mangled: str) -> str:
-    """Return a kernel's name and template arguments: no namespaces, return type, parameters or casts."""
-    demangle = ctypes.CDLL("libstdc++.so.6").__cxa_demangle
-    demangle.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)]
-    demangle.restype = ctypes.c_void_p
-    status = ctypes.c_int()
-    address = demangle(mangled.encode(), None, None, ctypes.byref(status))
-    if status.value != 0:
-        return mangled
-    name = ctypes.string_at(address).decode()
-    ctypes.CDLL(None).free(ctypes.c_void_p(address))
-    name = re.sub(r"\((?:\w+::)+(\w+)\)(\d+)", r"\1(\2)", name)  # (a::Variant)1 -> Variant(1)
-    name = re.sub(r"\((?:unsigned )?(?:int|long|bool)\)", "", name)  # (int)4 -> 4
-    name = re.sub(r"^void |(?:\w+|\(anonymous namespace\))::", "", name)
-    return _without_parameters(name)
-
-
-def _without_parameters(function: str) -> str:
-    depth = 0
-    for index, character in enumerate(function):
-        depth += {"<": 1, ">": -1}.get(character, 0)
-        if character == "(" and depth == 0:
-            return function[:index]
-    return function
-
-
 def table(resources: Iterable[KernelResources]) -> str:
     """Return the markdown table: one section per file, one row per kernel, one column per architecture."""
     sections = [
@@ -164,7 +96,7 @@ def _cell(kernel: KernelResources | None) -> str:
 
 
 def spilling(resources: Iterable[KernelResources]) -> list[KernelResources]:
-    """Return the kernels that keep values in local memory, which is device memory and much slower."""
+    """Return the kernels that keep values in local memory, which is device memory and slow."""
     return [kernel for kernel in resources if kernel.stack or kernel.spills]
 
 

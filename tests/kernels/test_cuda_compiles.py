@@ -14,7 +14,8 @@ pytest.importorskip("rich")
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels import resources
 from lnlattennet.kernels.architectures import ARCHITECTURES, find_nvcc
-from lnlattennet.kernels.resources import TABLE, KernelResources, parse_ptxas, readable, spilling
+from lnlattennet.kernels.ptxas import KernelResources, parse_ptxas, readable
+from lnlattennet.kernels.resources import TABLE, spilling
 from tests.kernels.marks import slow
 
 REPORT = """\
