@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from lnlattennet.errors import LnlAttenNetError
-
-INTERRUPTED = 130
+from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
 
 
 def say(line: str) -> None:

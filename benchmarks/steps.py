@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from lnlattennet.benchmarks.bare_command import say
+
 PASSED, FAILED, SKIPPED, LATE = "passed", "failed", "skipped", "out of time"
 UNSTEADY = "unsteady"
 _KEPT_CHARACTERS = 20_000
@@ -66,7 +68,7 @@ def run_steps(steps: Sequence[Step], seconds: float, environment: Mapping[str, s
     for step in steps:
         left = max(0.0, deadline - time.monotonic())
         reason = _reason_to_skip(step, left, outcomes)
-        _say(f"\n== {step.name}: {f'skipped, {reason}' if reason else f'{left:.0f} s left'}")
+        say(f"\n== {step.name}: {f'skipped, {reason}' if reason else f'{left:.0f} s left'}")
         outcome = Outcome(step.name, SKIPPED, reason) if reason else _run(step, left, environment)
         outcomes.append(outcome)
     return outcomes
@@ -133,8 +135,3 @@ def _echo(stream: IO[str], lines: list[str]) -> None:
             lines.append(line)
             sys.stderr.write(line)
             sys.stderr.flush()
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()

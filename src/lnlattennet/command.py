@@ -15,17 +15,14 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.text import Text
 
-from lnlattennet.errors import LnlAttenNetError
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
 
 stderr = Console(stderr=True)
 """Logs, tables for people and progress go here; stdout is for results."""
 
 
 def run_app(app: Callable[[], object]) -> NoReturn:
-    """Run a Typer application or a function; deliberate errors become one line on stderr and their exit code."""
+    """Run a Typer application or a function; a deliberate error becomes one line and its exit code."""
     # A plain `kill` unwinds like Ctrl-C, so that nothing half-written or half-started stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

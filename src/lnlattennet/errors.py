@@ -19,6 +19,9 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT, as shells report it."""
+
 
 class LnlAttenNetError(Exception):
     """Base of every deliberate error; ``exit_code`` is what a command returns for it."""

@@ -61,7 +61,7 @@ class ChannelsLastBackward {
         stride_(padded<A>(sizes_.channels)),
         // Whole vectors, and up to three products more than there are positions.
         positions_(padded<A>(sizes_.positions() + 3)),
-        query_(sizes_.regions() * sizes_.heads * stride_),
+        queries_(problem, sizes_, stride_),
         sums_(sizes_.regions() * sizes_.heads * stride_),
         scores_(sizes_.grid * sizes_.heads * positions_),
         products_(sizes_.grid * sizes_.heads * positions_),
@@ -69,8 +69,6 @@ class ChannelsLastBackward {
         offsets_(sizes_.columns),
         gradients_(sizes_, gradients) {
     fill_offsets(offsets_.data(), band_view<const T>(problem.features, 0, 0, sizes_.rows), 1, sizes_.columns);
-    copy_rows(query_.data(), stride_, (const A*)problem.query, sizes_.regions() * sizes_.heads, sizes_.channels,
-              A(score_scale(sizes_)));
   }
 
   ~ChannelsLastBackward() {
@@ -100,7 +98,7 @@ class ChannelsLastBackward {
         dot_products<PlainQuery<T>>(features, offsets_.data(), sizes_.columns, view.row_stride, row_of_channels,
                                     sizes_.channels, to);
       };
-      dot_with(query(band, slot), scores_.data() + at);
+      dot_with(queries_.row(band, slot), scores_.data() + at);
       dot_with(gradients_.pooled(slot), products_.data() + at);
     }
   }
@@ -118,7 +116,7 @@ class ChannelsLastBackward {
           products_.data() + at,
           gradients_.mean(column),
           gradients_.pooled(slot),
-          query(band, slot),
+          queries_.row(band, slot),
           sums_.data() + (band * sizes_.grid * sizes_.heads + slot) * stride_,
           totals_.data(),
           stride_,
@@ -128,16 +126,13 @@ class ChannelsLastBackward {
     }
   }
 
-  const A* query(int64_t band, int64_t slot) const {
-    return query_.data() + (band * sizes_.grid * sizes_.heads + slot) * stride_;
-  }
-
   const RegionAttention& problem_;
   const Sizes sizes_;
   const FeatureMap& to_;
   A* const grad_query_;
   const int64_t stride_, positions_;  // of padded rows of channels, of positions
-  Scratch<A> query_, sums_;           // [K, heads]: scaled queries; ds F summed over positions and images
+  ScaledQueries<A> queries_;
+  Scratch<A> sums_;               // [K, heads]: ds F summed over positions and images
   Scratch<A> scores_, products_;      // [grid, heads, positions]
   Scratch<A> totals_;                 // [columns] of one region's row, where several heads add up
   Scratch<int64_t> offsets_;          // of the positions of one region's row

@@ -90,7 +90,7 @@ class ChannelsLastForward {
         sizes_(problem),
         outputs_(outputs),
         stride_(PackedQuery<T>::padded_channels(sizes_.channels)),
-        query_(sizes_.regions() * sizes_.heads * stride_),
+        queries_(problem, sizes_, stride_),
         pooled_(sizes_.grid * sizes_.heads * stride_),
         mean_(sizes_.grid * stride_),
         softmax_(sizes_.grid * sizes_.heads),
@@ -99,10 +99,9 @@ class ChannelsLastForward {
         weights_stride_(padded<A>(step_ * sizes_.columns + 3)),
         weights_(sizes_.grid * weights_stride_),
         factors_(sizes_.grid) {
-    copy_rows(query_.data(), stride_, (const A*)problem.query, sizes_.regions() * sizes_.heads, sizes_.channels,
-              A(score_scale(sizes_)));
-    for (int64_t row = 0; row < sizes_.regions() * sizes_.heads; ++row)
-      PackedQuery<T>::pack(query_.data() + row * stride_, sizes_.channels);
+    for (int64_t band = 0; band < sizes_.grid; ++band)
+      for (int64_t slot = 0; slot < sizes_.grid * sizes_.heads; ++slot)
+        PackedQuery<T>::pack(queries_.row(band, slot), sizes_.channels);
     fill_offsets(offsets_.data(), band_view<const T>(problem.features, 0, 0, sizes_.rows), step_, sizes_.columns);
   }
 
@@ -129,7 +128,7 @@ class ChannelsLastForward {
     const T* features = view.data + row * view.row_stride;
     const int64_t count = rows * sizes_.columns, next = sizes_.columns * view.column_stride;
     for (int64_t column = 0; column < sizes_.grid; ++column) {
-      const A* query = query_.data() + ((band * sizes_.grid + column) * sizes_.heads + head) * stride_;
+      const A* query = queries_.row(band, column * sizes_.heads + head);
       dot_products<PackedQuery<T>>(features + column * next, offsets_.data(), count, rows * view.row_stride, query,
                                    sizes_.channels, weights_.data() + column * weights_stride_);
     }
@@ -161,7 +160,7 @@ class ChannelsLastForward {
   const Sizes sizes_;
   const RegionOutputs& outputs_;
   const int64_t stride_;  // of the padded rows below
-  Scratch<A> query_;      // scaled, [K, heads]
+  ScaledQueries<A> queries_;
   Scratch<A> pooled_;     // [grid, heads]
   Scratch<A> mean_;       // [grid]
   Scratch<Softmax<A>> softmax_;

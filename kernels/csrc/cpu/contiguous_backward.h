@@ -13,14 +13,11 @@ class ContiguousBackward {
         grad_query_(grad_query),
         stride_(padded<A>(sizes_.grid * sizes_.columns)),
         query_stride_(padded<A>(sizes_.channels)),
-        query_(sizes_.regions() * sizes_.heads * query_stride_),
+        queries_(problem, sizes_, query_stride_),
         weights_(sizes_.heads * sizes_.rows * stride_),
         products_(sizes_.heads * sizes_.rows * stride_),
         rows_((1 + 2 * sizes_.heads) * stride_ + channel_block * stride_),
-        gradients_(sizes_, gradients) {
-    copy_rows(query_.data(), query_stride_, (const A*)problem.query, sizes_.regions() * sizes_.heads, sizes_.channels,
-              A(score_scale(sizes_)));
-  }
+        gradients_(sizes_, gradients) {}
 
   void band(int64_t image, int64_t band) {
     gradients_.read(image, band);
@@ -31,7 +28,7 @@ class ContiguousBackward {
     for (int64_t head = 0; head < sizes_.heads; ++head) softmax(from, band, head);
     for (int64_t c = 0; c < sizes_.channels; ++c) {
       spread_channel(band, c);
-      add(from, to, c);
+      add(to, c);
       for (int64_t head = 0; head < sizes_.heads; ++head) add_to_query(from, band, head, c);
     }
   }
@@ -41,7 +38,7 @@ class ContiguousBackward {
   void softmax(const BandView<const T>& view, int64_t band, int64_t head) {
     A *weights = weights_.data() + head * sizes_.rows * stride_, *products = products_.data() + head * sizes_.rows * stride_;
     const int64_t between = sizes_.heads * query_stride_;  // from one region's row to the next one's
-    band_products(view, sizes_, query(band, head), between, rows_.data(), weights);
+    band_products(view, sizes_, queries_.row(band, head), between, rows_.data(), weights);
     band_products(view, sizes_, gradients_.pooled(head), between, rows_.data(), products);
     band_softmax(sizes_, weights, rows_.data());
     subtract_expected(weights, products);
@@ -65,11 +62,11 @@ class ContiguousBackward {
     for (int64_t head = 0; head < sizes_.heads; ++head) {
       A* row = rows_.data() + (1 + 2 * head) * stride_;
       spread(row, gradients_.pooled(head) + c, sizes_.heads * query_stride_, sizes_.grid, sizes_.columns);
-      spread(row + stride_, query(band, head) + c, sizes_.heads * query_stride_, sizes_.grid, sizes_.columns);
+      spread(row + stride_, queries_.row(band, head) + c, sizes_.heads * query_stride_, sizes_.grid, sizes_.columns);
     }
   }
 
-  void add(const BandView<const T>&, const BandView<T>& to, int64_t c) {
+  void add(const BandView<T>& to, int64_t c) {
     const int64_t columns = sizes_.grid * sizes_.columns;
     for (int64_t r = 0; r < sizes_.rows; ++r)
       for (int64_t j = 0; j < columns; j += width<A>) {
@@ -94,16 +91,12 @@ class ContiguousBackward {
     }
   }
 
-  const A* query(int64_t band, int64_t head) const {
-    return query_.data() + (band * sizes_.grid * sizes_.heads + head) * query_stride_;
-  }
-
   const RegionAttention& problem_;
   const Sizes sizes_;
   const FeatureMap& to_;
   A* const grad_query_;
   const int64_t stride_, query_stride_;  // of padded rows of columns, of channels
-  Scratch<A> query_;                     // scaled, [K, heads]
+  ScaledQueries<A> queries_;
   Scratch<A> weights_, products_;        // [heads, rows] of padded rows
   Scratch<A> rows_;
   BandGradients<T> gradients_;

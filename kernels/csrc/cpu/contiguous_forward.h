@@ -11,21 +11,17 @@ class ContiguousForward {
         sizes_(problem),
         outputs_(outputs),
         stride_(padded<A>(sizes_.grid * sizes_.columns)),
-        query_(sizes_.regions() * sizes_.heads * padded<A>(sizes_.channels)),
+        query_stride_(padded<A>(sizes_.channels)),
+        queries_(problem, sizes_, query_stride_),
         weights_(sizes_.heads * sizes_.rows * stride_),
-        rows_(channel_block * stride_) {
-    copy_rows(query_.data(), padded<A>(sizes_.channels), (const A*)problem.query, sizes_.regions() * sizes_.heads,
-              sizes_.channels, A(score_scale(sizes_)));
-  }
+        rows_(channel_block * stride_) {}
 
   void band(int64_t image, int64_t band) {
     const auto view = band_view<const T>(problem_.features, image, band, sizes_.rows);
-    const int64_t query_stride = padded<A>(sizes_.channels);
     std::memset(weights_.data(), 0, sizes_.heads * sizes_.rows * stride_ * sizeof(A));
     for (int64_t head = 0; head < sizes_.heads; ++head) {
       A* weights = weights_.data() + head * sizes_.rows * stride_;
-      const A* query = query_.data() + (band * sizes_.grid * sizes_.heads + head) * query_stride;
-      band_products(view, sizes_, query, sizes_.heads * query_stride, rows_.data(), weights);
+      band_products(view, sizes_, queries_.row(band, head), sizes_.heads * query_stride_, rows_.data(), weights);
       band_softmax(sizes_, weights, rows_.data());
     }
     for (int64_t c = 0; c < sizes_.channels; ++c) pool(view, image, band, c);
@@ -53,8 +49,8 @@ class ContiguousForward {
   const RegionAttention& problem_;
   const Sizes sizes_;
   const RegionOutputs& outputs_;
-  const int64_t stride_;  // of a padded row of the band
-  Scratch<A> query_;      // scaled, [K, heads]
-  Scratch<A> weights_;    // [heads, rows]
-  Scratch<A> rows_;       // a few padded rows
+  const int64_t stride_, query_stride_;  // of padded rows of columns, of channels
+  ScaledQueries<A> queries_;
+  Scratch<A> weights_;  // [heads, rows]
+  Scratch<A> rows_;     // a few padded rows
 };

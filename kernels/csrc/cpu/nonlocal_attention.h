@@ -9,13 +9,13 @@ class NonlocalTail {
         channel_stride_(padded<A>(problem.channels)),
         width_stride_(padded<A>(problem.width)),
         projections_(3 * problem.width * channel_stride_),
-        tokens_((problem.regions + 3) * channel_stride_),
-        queries_((problem.regions + 3) * width_stride_),
-        keys_((problem.regions + 3) * width_stride_),
-        values_((problem.regions + 3) * width_stride_),
-        context_(width_stride_),
-        pooled_(width_stride_),
-        weights_(problem.regions) {
+        tokens_(problem.regions * channel_stride_),
+        queries_(problem.regions * width_stride_),
+        keys_((problem.regions + 3) * width_stride_),  // read four at a time
+        values_(problem.regions * width_stride_),
+        contexts_(problem.regions * width_stride_),
+        attention_(padded<A>(problem.regions + 3)),
+        scores_(padded<A>(problem.regions)) {
     const void* const rows[] = {problem.query_weight, problem.key_weight, problem.value_weight};
     for (int64_t i = 0; i < 3; ++i)
       copy_rows(projections_.data() + i * problem.width * channel_stride_, channel_stride_, (const A*)rows[i],
@@ -28,10 +28,8 @@ class NonlocalTail {
     project(0, queries_.data(), nullptr);
     project(1, keys_.data(), nullptr);
     project(2, values_.data(), (const A*)problem_.value_bias);
-    std::memset(pooled_.data(), 0, width_stride_ * sizeof(A));
-    Softmax<A> softmax = {A(-__FLT_MAX__), 0};
-    for (int64_t k = 0; k < problem_.regions; ++k) region(image, k, softmax);
-    finish(image, softmax);
+    for (int64_t k = 0; k < problem_.regions; ++k) attend(image, k);
+    weigh(image);
   }
 
  private:
@@ -61,59 +59,45 @@ class NonlocalTail {
     }
   }
 
-  // One row of the affinity, its context and its score; the weights' softmax is updated as they come.
-  void region(int64_t image, int64_t k, Softmax<A>& softmax) {
+  // One row of the affinity, its context and its score.
+  void attend(int64_t image, int64_t k) {
     const int64_t regions = problem_.regions;
-    A* affinity = (A*)outputs_.affinity + (image * regions + k) * regions;
-    attend(k, affinity);
-    std::memset(context_.data(), 0, width_stride_ * sizeof(A));
-    for (int64_t i = 0; i < regions; ++i)
-      for (int64_t j = 0; j < width_stride_; j += width<A>)
-        store(context_.data() + j, load(context_.data() + j) + load(values_.data() + i * width_stride_ + j) * affinity[i]);
-    weigh(k, softmax);
-  }
-
-  void attend(int64_t k, A* affinity) {
-    const int64_t regions = problem_.regions;
-    const A scale = A(log2_e / __builtin_sqrt(double(problem_.width)));
-    Softmax<A> softmax = {A(-__FLT_MAX__), 0};
-    A scores[4 + width<A>];
     for (int64_t i = 0; i < regions; i += 4) {
       const A* four[4];
       for (int64_t n = 0; n < 4; ++n) four[n] = keys_.data() + (i + n) * width_stride_;
-      plain_dot_four(four, queries_.data() + k * width_stride_, width_stride_, scores);
-      for (int64_t n = 0; n < 4 && i + n < regions; ++n) affinity[i + n] = scores[n] * scale;
+      plain_dot_four(four, queries_.data() + k * width_stride_, width_stride_, attention_.data() + i);
     }
-    for (int64_t i = 0; i < regions; ++i) softmax.maximum = affinity[i] > softmax.maximum ? affinity[i] : softmax.maximum;
-    for (int64_t i = 0; i < regions; i += width<A>) {
-      const Vector<A> weights = exp2(load_up_to(affinity + i, regions - i) - softmax.maximum);
-      store_up_to(affinity + i, weights, regions - i);
-    }
-    softmax.sum = sum_of(affinity, regions);
-    for (int64_t i = 0; i < regions; ++i) affinity[i] /= softmax.sum;
+    const A scale = A(log2_e / __builtin_sqrt(double(problem_.width)));
+    for (int64_t i = 0; i < regions; ++i) attention_[i] *= scale;
+    normalise(attention_.data(), (A*)outputs_.affinity + (image * regions + k) * regions);
+    A* context = contexts_.data() + k * width_stride_;
+    mix(attention_.data(), values_.data(), context);
+    scores_[k] = 0;
+    for (int64_t j = 0; j < problem_.width; ++j)  // relu that lets a NaN through
+      scores_[k] += ((const A*)problem_.score_weight)[j] * (context[j] < 0 ? 0 : context[j]);
   }
 
-  void weigh(int64_t k, Softmax<A>& softmax) {
-    A score = 0;
-    for (int64_t j = 0; j < problem_.width; ++j) {
-      const A c = context_[j];
-      score += ((const A*)problem_.score_weight)[j] * (c < 0 ? 0 : c);  // a NaN stays
-    }
-    score *= A(log2_e);
-    const A largest = score > softmax.maximum ? score : softmax.maximum;
-    const A factor = exp2(broadcast(softmax.maximum - largest))[0], weight = exp2(broadcast(score - largest))[0];
-    softmax = {largest, softmax.sum * factor + weight};
-    weights_[k] = score;
-    for (int64_t j = 0; j < width_stride_; j += width<A>)
-      store(pooled_.data() + j, load(pooled_.data() + j) * factor + load(context_.data() + j) * weight);
+  // The region weights, and the contexts pooled by them.
+  void weigh(int64_t image) {
+    for (int64_t k = 0; k < problem_.regions; ++k) scores_[k] *= A(log2_e);
+    normalise(scores_.data(), (A*)outputs_.weights + image * problem_.regions);
+    mix(scores_.data(), contexts_.data(), (A*)outputs_.context + image * problem_.width);
   }
 
-  void finish(int64_t image, const Softmax<A>& softmax) {
-    A* weights = (A*)outputs_.weights + image * problem_.regions;
-    for (int64_t k = 0; k < problem_.regions; ++k)
-      weights[k] = exp2(broadcast(weights_[k] - softmax.maximum))[0] / softmax.sum;
-    A* context = (A*)outputs_.context + image * problem_.width;
-    for (int64_t j = 0; j < problem_.width; ++j) context[j] = pooled_[j] / softmax.sum;
+  // Base-2 scores of the regions -> their softmax, in place and in `output`.
+  void normalise(A* scores, A* output) {
+    Softmax<A> softmax = {A(-__FLT_MAX__), 0};
+    update(softmax, scores, problem_.regions);
+    for (int64_t i = 0; i < problem_.regions; ++i) output[i] = scores[i] /= softmax.sum;
+  }
+
+  // to[j] = sum_i weights[i] * rows[i, j] over the regions
+  void mix(const A* weights, const A* rows, A* to) {
+    for (int64_t j = 0; j < problem_.width; j += width<A>) {
+      Vector<A> total = {};
+      for (int64_t i = 0; i < problem_.regions; ++i) total += load(rows + i * width_stride_ + j) * weights[i];
+      store_up_to(to + j, total, problem_.width - j);
+    }
   }
 
   const NonlocalAttention& problem_;
@@ -121,5 +105,6 @@ class NonlocalTail {
   const int64_t channel_stride_, width_stride_;  // of padded rows
   Scratch<A> projections_;                       // query, key, value weights
   Scratch<A> tokens_, queries_, keys_, values_;
-  Scratch<A> context_, pooled_, weights_;
+  Scratch<A> contexts_;
+  Scratch<A> attention_, scores_;  // one row of the affinity; the regions' scores, then weights
 };

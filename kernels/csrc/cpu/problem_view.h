@@ -59,7 +59,7 @@ inline void fill_offsets(int64_t* offsets, const BandView<T>& view, int64_t rows
 
 constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 
-// Factor that turns <q, F_p> into the softmax's argument in base 2.
+// What turns <q, F_p> into the softmax's argument in base 2.
 inline double score_scale(const Sizes& sizes) { return log2_e / __builtin_sqrt(double(sizes.channels)); }
 
 // to[row] = scale * from[row], rows of `channels`, each padded with zeros to `stride`.
@@ -69,3 +69,22 @@ void copy_rows(A* to, int64_t stride, const T* from, int64_t rows, int64_t chann
     for (int64_t c = 0; c < channels; c += width<A>)
       store(to + row * stride + c, load_up_to(from + row * channels + c, channels - c) * scale);
 }
+
+// The queries as rows of channels, padded with zeros to `stride`, and scaled by score_scale.
+template <class A>
+class ScaledQueries {
+ public:
+  ScaledQueries(const RegionAttention& problem, const Sizes& sizes, int64_t stride)
+      : sizes_(sizes), stride_(stride), rows_(sizes.regions() * sizes.heads * stride) {
+    copy_rows(rows_.data(), stride, (const A*)problem.query, sizes.regions() * sizes.heads, sizes.channels,
+              A(score_scale(sizes)));
+  }
+
+  // `slot` counts the regions and heads of a band: column * heads + head.
+  A* row(int64_t band, int64_t slot) const { return rows_.data() + (band * sizes_.grid * sizes_.heads + slot) * stride_; }
+
+ private:
+  const Sizes& sizes_;
+  const int64_t stride_;
+  Scratch<A> rows_;
+};

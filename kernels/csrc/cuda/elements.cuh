@@ -89,11 +89,6 @@ struct Packet {
   }
 };
 
-template <class T, int kCount>
-__device__ __forceinline__ Packet<T, kCount> as_packet(const typename Packet<T, kCount>::Word& word) {
-  return {word};
-}
-
 // From memory that no one writes while the kernel runs; `address` is aligned to the packet.
 template <class T, int kCount>
 __device__ __forceinline__ Packet<T, kCount> load_packet(const T* address) {
