@@ -81,8 +81,10 @@ class ChannelsLastBackward {
     gradients_.read(image, band);
     const auto from = band_view<const T>(problem_.features, image, band, sizes_.rows);
     const auto to = band_view<T>(to_, image, band, sizes_.rows);
-    for (int64_t row = 0; row < sizes_.rows; ++row)
-      for (int64_t column = 0; column < sizes_.grid; ++column) dot(from, band, row, column);
+    for (int64_t row = 0; row < sizes_.rows; ++row) {
+      ReadAhead ahead(from.data + (row + 1) * from.row_stride);
+      for (int64_t column = 0; column < sizes_.grid; ++column) dot(from, band, row, column, ahead);
+    }
     for (int64_t slot = 0; slot < sizes_.grid * sizes_.heads; ++slot)
       softmax_gradient(scores_.data() + slot * positions_, products_.data() + slot * positions_, sizes_.positions());
     for (int64_t row = 0; row < sizes_.rows; ++row)
@@ -90,13 +92,13 @@ class ChannelsLastBackward {
   }
 
  private:
-  void dot(const BandView<const T>& view, int64_t band, int64_t row, int64_t column) {
+  void dot(const BandView<const T>& view, int64_t band, int64_t row, int64_t column, ReadAhead& ahead) {
     const T* features = view.data + row * view.row_stride + column * sizes_.columns * view.column_stride;
     for (int64_t head = 0; head < sizes_.heads; ++head) {
       const int64_t slot = column * sizes_.heads + head, at = slot * positions_ + row * sizes_.columns;
       const auto dot_with = [&](const A* row_of_channels, A* to) {
-        dot_products<PlainQuery<T>>(features, offsets_.data(), sizes_.columns, view.row_stride, row_of_channels,
-                                    sizes_.channels, to);
+        dot_products<PlainQuery<T>>(features, offsets_.data(), sizes_.columns, row_of_channels, sizes_.channels,
+                                    ahead, to);
       };
       dot_with(queries_.row(band, slot), scores_.data() + at);
       dot_with(gradients_.pooled(slot), products_.data() + at);

@@ -12,11 +12,9 @@ struct Softmax {
 template <class A>
 inline A update(Softmax<A>& state, A* weights, int64_t count) {
   Vector<A> largest = broadcast(state.maximum);
-  for (int64_t p = 0; p < count; p += width<A>) {
-    const Vector<A> scores = first_lanes<A>(load(weights + p), count - p, -__builtin_inf());
-    store(weights + p, scores);
-    largest = maximum<A>(scores, largest);
-  }
+  A* const last = weights + (count - 1) / width<A> * width<A>;
+  store(last, first_lanes<A>(load(last), weights + count - last, -__builtin_inf()));
+  for (int64_t p = 0; p < count; p += width<A>) largest = maximum<A>(load(weights + p), largest);
   const A top = maximum_lane<A>(largest), factor = exp2(broadcast(state.maximum - top))[0];
   Vector<A> total = {};
   for (int64_t p = 0; p < count; p += width<A>) {
@@ -29,10 +27,11 @@ inline A update(Softmax<A>& state, A* weights, int64_t count) {
 }
 
 // pooled = pooled * factor + sum_p weights[p] F_p and mean += sum_p F_p, for `Vectors` vectors of channels; only the
-// last one may be partial, of `last` channels.
+// last one may be partial, of `last` channels. Fetches half as many bytes as it reads.
 template <bool with_mean, bool partial, int Vectors, class T, class A>
-inline void accumulate_tile(const T* features, const int64_t* offsets, int64_t count, int64_t last, const A* weights, A factor,
-                            A* pooled, A* mean) {
+inline void accumulate_tile(const T* features, const int64_t* offsets, int64_t count, int64_t last, const A* weights,
+                            A factor, A* pooled, A* mean, ReadAhead& ahead) {
+  ReadAhead local = ahead;  // in a register
   Vector<A> weighted[Vectors], plain[Vectors];
 #pragma GCC unroll 4
   for (int v = 0; v < Vectors; ++v) {
@@ -40,8 +39,9 @@ inline void accumulate_tile(const T* features, const int64_t* offsets, int64_t c
     if (with_mean) plain[v] = load(mean + v * width<A>);
   }
   for (int64_t p = 0; p < count; ++p) {
+    local.advance(Vectors * width<A> * int64_t(sizeof(T)) / 2);
 #pragma GCC unroll 4
-  for (int v = 0; v < Vectors; ++v) {
+    for (int v = 0; v < Vectors; ++v) {
       const T* from = features + offsets[p] + v * width<A>;
       const Vector<A> f = partial && v + 1 == Vectors ? load_first(from, last) : load(from);
       weighted[v] += f * weights[p];
@@ -53,19 +53,22 @@ inline void accumulate_tile(const T* features, const int64_t* offsets, int64_t c
     store(pooled + v * width<A>, weighted[v]);
     if (with_mean) store(mean + v * width<A>, plain[v]);
   }
+  ahead = local;
 }
 
 template <bool with_mean, class T, class A>
-inline void accumulate(const T* features, const int64_t* offsets, int64_t count, int64_t channels, const A* weights, A factor,
-                       A* pooled, A* mean) {
+inline void accumulate(const T* features, const int64_t* offsets, int64_t count, int64_t channels, const A* weights,
+                       A factor, A* pooled, A* mean, ReadAhead& ahead) {
   int64_t c = 0;
   for (; c + 4 * width<A> <= channels; c += 4 * width<A>)
-    accumulate_tile<with_mean, false, 4>(features + c, offsets, count, 0, weights, factor, pooled + c, mean + c);
+    accumulate_tile<with_mean, false, 4>(features + c, offsets, count, 0, weights, factor, pooled + c, mean + c,
+                                         ahead);
   for (; c + width<A> <= channels; c += width<A>)
-    accumulate_tile<with_mean, false, 1>(features + c, offsets, count, 0, weights, factor, pooled + c, mean + c);
+    accumulate_tile<with_mean, false, 1>(features + c, offsets, count, 0, weights, factor, pooled + c, mean + c,
+                                         ahead);
   if (c < channels)
     accumulate_tile<with_mean, true, 1>(features + c, offsets, count, channels - c, weights, factor, pooled + c,
-                                        mean + c);
+                                        mean + c, ahead);
 }
 
 // Rows that are handled at once: enough positions to fill vectors of weights, and few enough to stay in the L1 cache
@@ -96,9 +99,7 @@ class ChannelsLastForward {
         softmax_(sizes_.grid * sizes_.heads),
         step_(rows_per_step<T>(sizes_)),
         offsets_(step_ * sizes_.columns),
-        weights_stride_(padded<A>(step_ * sizes_.columns + 3)),
-        weights_(sizes_.grid * weights_stride_),
-        factors_(sizes_.grid) {
+        weights_(padded<A>(step_ * sizes_.columns + 3)) {
     for (int64_t band = 0; band < sizes_.grid; ++band)
       for (int64_t slot = 0; slot < sizes_.grid * sizes_.heads; ++slot)
         PackedQuery<T>::pack(queries_.row(band, slot), sizes_.channels);
@@ -123,22 +124,20 @@ class ChannelsLastForward {
     for (int64_t i = 0; i < sizes_.grid * sizes_.heads; ++i) softmax_[i] = {A(-__FLT_MAX__), 0};
   }
 
-  // The regions go side by side through each step: their softmaxes do not wait for one another.
+  // A region's scores, their softmax so far, and the sums they weigh, while its positions are in the L1 cache.
   void rows_of_head(const BandView<const T>& view, int64_t row, int64_t rows, int64_t band, int64_t head) {
-    const T* features = view.data + row * view.row_stride;
-    const int64_t count = rows * sizes_.columns, next = sizes_.columns * view.column_stride;
-    for (int64_t column = 0; column < sizes_.grid; ++column) {
-      const A* query = queries_.row(band, column * sizes_.heads + head);
-      dot_products<PackedQuery<T>>(features + column * next, offsets_.data(), count, rows * view.row_stride, query,
-                                   sizes_.channels, weights_.data() + column * weights_stride_);
-    }
-    for (int64_t column = 0; column < sizes_.grid; ++column)
-      factors_[column] =
-          update(softmax_[column * sizes_.heads + head], weights_.data() + column * weights_stride_, count);
     const auto add = head == 0 ? accumulate<true, T, A> : accumulate<false, T, A>;
-    for (int64_t column = 0; column < sizes_.grid; ++column)
-      add(features + column * next, offsets_.data(), count, sizes_.channels, weights_.data() + column * weights_stride_,
-          factors_[column], pooled_.data() + (column * sizes_.heads + head) * stride_, mean_.data() + column * stride_);
+    const int64_t count = rows * sizes_.columns;
+    const T* features = view.data + row * view.row_stride;
+    ReadAhead ahead(features + rows * view.row_stride);
+    for (int64_t column = 0; column < sizes_.grid; ++column, features += sizes_.columns * view.column_stride) {
+      const int64_t slot = column * sizes_.heads + head;
+      dot_products<PackedQuery<T>>(features, offsets_.data(), count, queries_.row(band, slot), sizes_.channels, ahead,
+                                   weights_.data());
+      const A factor = update(softmax_[slot], weights_.data(), count);
+      add(features, offsets_.data(), count, sizes_.channels, weights_.data(), factor, pooled_.data() + slot * stride_,
+          mean_.data() + column * stride_, ahead);
+    }
   }
 
   void finish(int64_t image, int64_t band) {
@@ -161,12 +160,10 @@ class ChannelsLastForward {
   const RegionOutputs& outputs_;
   const int64_t stride_;  // of the padded rows below
   ScaledQueries<A> queries_;
-  Scratch<A> pooled_;     // [grid, heads]
-  Scratch<A> mean_;       // [grid]
+  Scratch<A> pooled_;         // [grid, heads]
+  Scratch<A> mean_;           // [grid]
   Scratch<Softmax<A>> softmax_;
-  const int64_t step_;            // rows handled at once
-  Scratch<int64_t> offsets_;      // of their positions within a region
-  const int64_t weights_stride_;  // whole vectors, and up to three products more than there are positions
-  Scratch<A> weights_;            // [grid]
-  Scratch<A> factors_;            // [grid]
+  const int64_t step_;        // rows handled at once
+  Scratch<int64_t> offsets_;  // of their positions within a region
+  Scratch<A> weights_;        // of those positions: whole vectors, and up to three products more
 };

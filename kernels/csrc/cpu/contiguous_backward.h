@@ -16,7 +16,7 @@ class ContiguousBackward {
         queries_(problem, sizes_, query_stride_),
         weights_(sizes_.heads * sizes_.rows * stride_),
         products_(sizes_.heads * sizes_.rows * stride_),
-        rows_((1 + 2 * sizes_.heads) * stride_ + channel_block * stride_),
+        rows_((1 + 2 * sizes_.heads + channel_block) * stride_ + width<A>),
         gradients_(sizes_, gradients) {}
 
   void band(int64_t image, int64_t band) {

@@ -1,11 +1,13 @@
 // Helpers for contiguous maps, where vectors run along the width, across the regions' borders: a value per region
 // is spread over its columns, and a row of sums is folded back into regions. Included like simd.h.
 
-// to[column] = values[column / columns * stride] for a row of regions; the padding stays as it is.
+// to[column] = values[column / columns * stride] for a row of regions; may write a vector beyond it.
 template <class A>
 inline void spread(A* to, const A* values, int64_t stride, int64_t regions, int64_t columns) {
-  for (int64_t region = 0; region < regions; ++region)
-    for (int64_t column = 0; column < columns; ++column) to[region * columns + column] = values[region * stride];
+  for (int64_t region = 0; region < regions; ++region) {
+    const Vector<A> value = broadcast(values[region * stride]);
+    for (int64_t column = 0; column < columns; column += width<A>) store(to + region * columns + column, value);
+  }
 }
 
 // Sum of `count` elements that start anywhere.
@@ -16,27 +18,47 @@ inline A sum_of(const A* from, int64_t count) {
   return sum<A>(total);
 }
 
-// scores[r, j] += sum of `Channels` channels' queries[i, j] * F_i[r, j]: the scores are loaded and stored once for all.
+// scores[r, j] += sum of `Channels` channels' queries[i, j] * F_i[r, j] for one vector of columns, of which `left` are
+// still there if it is `partial`.
+template <int Channels, bool partial, class T, class A>
+inline void add_products_tile(const T* features, int64_t channel_stride, int64_t row_stride, int64_t rows, int64_t left,
+                              const A* queries, A* scores, int64_t stride) {
+  Vector<A> query[Channels];
+#pragma GCC unroll 4
+  for (int i = 0; i < Channels; ++i) query[i] = load(queries + i * stride);
+  for (int64_t r = 0; r < rows; ++r) {
+    Vector<A> total = load(scores + r * stride);
+#pragma GCC unroll 4
+    for (int i = 0; i < Channels; ++i) {
+      const T* from = features + i * channel_stride + r * row_stride;
+      total += query[i] * (partial ? load_first(from, left) : load(from));
+    }
+    store(scores + r * stride, total);
+  }
+}
+
+// The same for whole rows: the scores are loaded and stored once for all the channels. Fetches as many bytes of the
+// next channels as it reads.
 template <int Channels, class T, class A>
 inline void add_products(const T* features, int64_t channel_stride, int64_t row_stride, int64_t rows, int64_t columns,
                          const A* queries, A* scores) {
   const int64_t stride = padded<A>(columns);
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t j = 0; j < columns; j += width<A>) {
-      Vector<A> total = load(scores + r * stride + j);
-#pragma GCC unroll 4
-      for (int i = 0; i < Channels; ++i) {
-        const T* from = features + i * channel_stride + r * row_stride + j;
-        total += load(queries + i * stride + j) * load_up_to(from, columns - j);
-      }
-      store(scores + r * stride + j, total);
-    }
+  int64_t j = 0;
+  for (; j + width<A> <= columns; j += width<A>) {
+    for (int i = Channels; i < 2 * Channels; ++i)
+      ReadAhead(features + i * channel_stride + j * rows).advance(rows * width<A> * int64_t(sizeof(T)));
+    add_products_tile<Channels, false>(features + j, channel_stride, row_stride, rows, 0, queries + j, scores + j,
+                                       stride);
+  }
+  if (j < columns)
+    add_products_tile<Channels, true>(features + j, channel_stride, row_stride, rows, columns - j, queries + j,
+                                      scores + j, stride);
 }
 
 constexpr int channel_block = 4;
 
 // scores[r, j] += sum_c query[region(j), c] * F[c, r, j] over a band; query rows are `query_stride` apart.
-// `queries` has room for `channel_block` padded rows.
+// `queries` has room for `channel_block` padded rows and a vector.
 template <class T, class A>
 inline void band_products(const BandView<const T>& view, const Sizes& sizes, const A* query, int64_t query_stride,
                           A* queries, A* scores) {
@@ -59,7 +81,7 @@ inline void fold_regions(const Sizes& sizes, A* row, Fold&& fold) {
   for (int64_t region = 0; region < sizes.grid; ++region) {
     A* part = row + region * sizes.columns;
     const A value = fold(part, sizes.columns);
-    spread(part, &value, 0, 1, sizes.columns);
+    for (int64_t column = 0; column < sizes.columns; ++column) part[column] = value;
   }
 }
 
@@ -127,4 +149,20 @@ inline void column_sums(const T* features, int64_t row_stride, int64_t rows, int
                     : left > w     ? column_tile<with_plain, true, 2, T, A>
                                    : column_tile<with_plain, true, 1, T, A>;
   tile(features + j, row_stride, rows, (left - 1) % w + 1, weights + j, padded<A>(columns), to + j, plain + j);
+}
+
+// to[region, i] = sum of the region's part of row i, for `channel_block` rows of columns.
+template <class A>
+inline void region_sums(const Sizes& sizes, const A* rows, A* to, int64_t to_stride) {
+  const int64_t stride = padded<A>(sizes.grid * sizes.columns);
+  for (int64_t region = 0; region < sizes.grid; ++region) {
+    Vector<A> total[channel_block];
+#pragma GCC unroll 4
+    for (int i = 0; i < channel_block; ++i) {
+      const A* part = rows + i * stride + region * sizes.columns;
+      total[i] = Vector<A>{};
+      for (int64_t j = 0; j < sizes.columns; j += width<A>) total[i] += load_up_to(part + j, sizes.columns - j);
+    }
+    sums(total, to + region * to_stride);
+  }
 }

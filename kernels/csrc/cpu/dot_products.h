@@ -1,14 +1,5 @@
 // Dot products of one query with many positions of a channels_last feature map. Included like simd.h.
 
-constexpr int64_t cache_line_bytes = 64;
-
-// Fetches a position that is needed soon: the hardware's prefetchers stop at every page.
-template <class T>
-inline void prefetch(const T* position, int64_t channels) {
-  const char* bytes = (const char*)position;
-  for (int64_t i = 0; i < channels * int64_t(sizeof(T)); i += cache_line_bytes) __builtin_prefetch(bytes + i);
-}
-
 #if LNL_VECTOR_BYTES == 64
 // Four vectors at once: halves are folded before the lanes cross, about 6 instructions per sum.
 inline void sums(const Vector<float> (&v)[4], float* to) {
@@ -24,6 +15,7 @@ inline void sums(const Vector<float> (&v)[4], float* to) {
 #elif LNL_VECTOR_BYTES == 32
 inline void sums(const Vector<float> (&v)[4], float* to) {
   __m128 folded[4];
+#pragma GCC unroll 4
   for (int i = 0; i < 4; ++i)
     folded[i] = _mm_add_ps(_mm256_castps256_ps128((__m256)v[i]), _mm256_extractf128_ps((__m256)v[i], 1));
   const __m128 low = _mm_hadd_ps(folded[0], folded[1]), high = _mm_hadd_ps(folded[2], folded[3]);
@@ -38,22 +30,35 @@ inline void sums(const Vector<double> (&v)[4], double* to) {
   for (int i = 0; i < 4; ++i) to[i] = sum<double>(v[i]);
 }
 
-// to[i] = <query, positions[i]> for four positions (some may be the same); `query` is padded with zeros.
-template <class T, class A>
-inline void plain_dot_four(const T* const (&positions)[4], const A* query, int64_t channels, A* to) {
-  Vector<A> total[4] = {};
-  int64_t c = 0;
-  for (; c + width<A> <= channels; c += width<A>) {
-    const Vector<A> q = load(query + c);
+// totals[i] += query * positions[i], for `Vectors` vectors of channels. Fetches half as many bytes as it reads.
+template <int Vectors, class T, class A, class Ahead>
+inline void add_products_of_four(const T* const (&positions)[4], const A* query, int64_t c, Ahead& ahead,
+                                 Vector<A> (&totals)[4]) {
+  ahead.advance(2 * Vectors * width<A> * int64_t(sizeof(T)));
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) total[i] += q * load(positions[i] + c);
+  for (int64_t v = c; v < c + Vectors * width<A>; v += width<A>) {
+    const Vector<A> q = load(query + v);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) totals[i] += q * load(positions[i] + v);
   }
+}
+
+// to[i] = <query, positions[i]> for four positions (some may be the same); `query` is padded with zeros.
+template <class T, class A, class Ahead>
+inline void plain_dot_four(const T* const (&positions)[4], const A* query, int64_t channels,
+                           Ahead&& ahead, A* to) {
+  Vector<A> totals[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) totals[i] = Vector<A>{};  // "= {}" would put them in memory
+  int64_t c = 0;
+  for (; c + 4 * width<A> <= channels; c += 4 * width<A>) add_products_of_four<4>(positions, query, c, ahead, totals);
+  for (; c + width<A> <= channels; c += width<A>) add_products_of_four<1>(positions, query, c, ahead, totals);
   if (c < channels) {
     const Vector<A> q = load(query + c);
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) total[i] += q * load_first(positions[i] + c, channels - c);
+    for (int i = 0; i < 4; ++i) totals[i] += q * load_first(positions[i] + c, channels - c);
   }
-  sums(total, to);
+  sums(totals, to);
 }
 
 // How a query is stored for its dot products: as plain numbers ...
@@ -62,8 +67,8 @@ struct PlainQuery {
   using A = Accumulator<T>;
   static int64_t padded_channels(int64_t channels) { return padded<A>(channels); }
   static void pack(A*, int64_t) {}
-  static void dot_four(const T* const (&positions)[4], const A* query, int64_t channels, A* to) {
-    plain_dot_four(positions, query, channels, to);
+  static void dot_four(const T* const (&positions)[4], const A* query, int64_t channels, ReadAhead& ahead, A* to) {
+    plain_dot_four(positions, query, channels, ahead, to);
   }
 };
 
@@ -90,9 +95,11 @@ struct PackedQuery<BFloat16> {
 
   static __m512 widened(__m256i words) { return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16); }
 
-  static void dot_four(const BFloat16* const (&positions)[4], const float* query, int64_t channels, float* to) {
+  static void dot_four(const BFloat16* const (&positions)[4], const float* query, int64_t channels, ReadAhead& ahead,
+                       float* to) {
     Vector<float> total[4] = {};
     for (int64_t c = 0; c < channels; c += 32) {
+      ahead.advance(2 * 32 * sizeof(BFloat16));
       const __m512bh rounded = (__m512bh)_mm512_loadu_si512(query + c);
       const __m512bh rest = (__m512bh)_mm512_loadu_si512(query + c + 16);
       const __mmask32 lanes = channels - c >= 32 ? ~0u : (1u << (channels - c)) - 1;
@@ -107,17 +114,17 @@ struct PackedQuery<BFloat16> {
 };
 #endif
 
-// to[p] = <query, F_p> for positions at `offsets` from `features`, while the same ones `ahead` elements further on are
-// fetched; `to` has room for a multiple of four.
+// to[p] = <query, F_p> for positions at `offsets` from `features`; `to` has room for a multiple of four. Fetches half
+// as many bytes as it reads.
 template <class Query, class T, class A>
-inline void dot_products(const T* features, const int64_t* offsets, int64_t count, int64_t ahead, const A* query,
-                         int64_t channels, A* to) {
+inline void dot_products(const T* features, const int64_t* offsets, int64_t count, const A* query, int64_t channels,
+                         ReadAhead& ahead, A* to) {
+  ReadAhead local = ahead;  // in a register
   for (int64_t p = 0; p < count; p += 4) {
     const T* positions[4];
-    for (int64_t i = 0; i < 4; ++i) {
-      positions[i] = features + offsets[p + i < count ? p + i : count - 1];
-      prefetch(positions[i] + ahead, channels);
-    }
-    Query::dot_four(positions, query, channels, to + p);
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < 4; ++i) positions[i] = features + offsets[p + i < count ? p + i : count - 1];
+    Query::dot_four(positions, query, channels, local, to + p);
   }
+  ahead = local;
 }

@@ -52,7 +52,7 @@ class NonlocalTail {
       for (int64_t i = 0; i < 4; ++i) four[i] = rows + (j + i < last ? j + i : last) * channel_stride_;
       for (int64_t k = 0; k < problem_.regions; ++k) {
         A results[4];
-        plain_dot_four(four, tokens_.data() + k * channel_stride_, channel_stride_, results);
+        plain_dot_four(four, tokens_.data() + k * channel_stride_, channel_stride_, NoReadAhead(), results);
         for (int64_t i = 0; i < 4 && j + i <= last; ++i)
           to[k * width_stride_ + j + i] = results[i] + (bias ? bias[j + i] : 0);
       }
@@ -65,7 +65,7 @@ class NonlocalTail {
     for (int64_t i = 0; i < regions; i += 4) {
       const A* four[4];
       for (int64_t n = 0; n < 4; ++n) four[n] = keys_.data() + (i + n) * width_stride_;
-      plain_dot_four(four, queries_.data() + k * width_stride_, width_stride_, attention_.data() + i);
+      plain_dot_four(four, queries_.data() + k * width_stride_, width_stride_, NoReadAhead(), attention_.data() + i);
     }
     const A scale = A(log2_e / __builtin_sqrt(double(problem_.width)));
     for (int64_t i = 0; i < regions; ++i) attention_[i] *= scale;

@@ -78,6 +78,19 @@ template <>
 inline float maximum_lane<float>(Simd<float>::Vector v) {
   return _mm512_reduce_max_ps(v);
 }
+#elif LNL_VECTOR_BYTES == 32
+template <>
+inline float sum<float>(Simd<float>::Vector v) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+template <>
+inline float maximum_lane<float>(Simd<float>::Vector v) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
 #endif
 
 // 2^x for x <= 0 within 2 units in the last place; 0 below 2^-126; NaN stays NaN.

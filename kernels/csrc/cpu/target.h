@@ -3,6 +3,7 @@
 #include "simd.h"
 #include "elements.h"
 #include "problem_view.h"
+#include "read_ahead.h"
 #include "dot_products.h"
 #include "channels_last_forward.h"
 #include "contiguous_rows.h"

@@ -26,6 +26,7 @@ namespace avx512_bf16 {
 #include "simd.h"
 #include "elements.h"
 #include "problem_view.h"
+#include "read_ahead.h"
 #include "dot_products.h"
 #include "channels_last_forward.h"
 
