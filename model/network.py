@@ -71,7 +71,9 @@ class LNLAttenNet(nn.Module):
         pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks)
         weights, affinity, context = whole_face
         local = self.local_networks(pooled)  # (B, K, D)
-        # Feedback: a region's global weight scales what its local network says.
-        weighted = weights.unsqueeze(-1) * local
-        logits = self.fusion(torch.cat([weighted.flatten(1), context], dim=1))
+        logits = self.fusion(torch.cat([self.feedback(weights, local).flatten(1), context], dim=1))
         return Outputs(logits, weights, affinity), local, context
+
+    def feedback(self, weights: Tensor, local: Tensor) -> Tensor:
+        """Scale what the local networks say, u [B, K, D], by the regions' global weights: z [B, K, D]."""
+        return weights.unsqueeze(-1) * local

@@ -49,7 +49,12 @@ class NonlocalAttention(nn.Module):
     def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
         """Pool every region by the query of its local network, and weigh the regions by their means."""
         # The module, not its query: torch's FlopCounterMode refuses a parameter as a module's input.
-        pooled, _, *whole_face = local_nonlocal_attention(
+        pooled, _, *whole_face = self.attend(features, local_networks)
+        return pooled, NonlocalOutputs(*whole_face)
+
+    def attend(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, ...]:
+        """Return pooled [B, K, heads, C], mean [B, K, C], and the tensors of NonlocalOutputs."""
+        return local_nonlocal_attention(
             features,
             local_networks.query,
             self.grid,
@@ -60,4 +65,3 @@ class NonlocalAttention(nn.Module):
             self.value.bias,
             self.score.weight.flatten(),
         )
-        return pooled, NonlocalOutputs(*whole_face)
