@@ -1,1 +1,1 @@
-"""Training: data, synthetic faces, the Lightning module and evaluation."""
+"""Training: data sets, synthetic faces, protocols and the Lightning module."""

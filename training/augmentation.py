@@ -5,11 +5,14 @@ They widen what training sees beyond its data set, so that a network learns expr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+Augmentation = Callable[[Image, np.random.Generator], Image]
 
 
 def augment(image: Image, rng: np.random.Generator) -> Image:
@@ -35,6 +38,17 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
     if rng.random() < 0.15:
         image = _cover(image, rng)
     return image
+
+
+def augment_lightly(image: Image, rng: np.random.Generator) -> Image:
+    """Mirror, move and light a face at random, as ``augment`` does, and leave it at that."""
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    return _light(_move(np.ascontiguousarray(image), rng), rng)
+
+
+AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "light": augment_lightly, "full": augment}
+"""Strength -> what is done to every training face."""
 
 
 def _move(image: Image, rng: np.random.Generator) -> Image:

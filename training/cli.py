@@ -6,37 +6,94 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 
 from lnlattennet.command import configure_logging, print_json, printable, stdout
 from lnlattennet.errors import UsageError, require
 from lnlattennet.model.config import NetworkConfig
+from lnlattennet.training.options import (
+    SYNTHETIC,
+    Augmentation,
+    Balance,
+    Precision,
+    Schedule,
+    TrainingOptions,
+    fold_option,
+    folds_option,
+    is_helper,
+)
 
-_PRECISIONS = ("32-true", "bf16-mixed")
+_DATA = "Data"
+_RECIPE = "Recipe"
+_MACHINE = "Machine"
 
 
 def train(
-    data: Annotated[str, typer.Option(help="What to train on: synthetic.")],
+    data: Annotated[
+        str, typer.Option(help="What to train on: synthetic, or the folder or file of a data set.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
     run_folder: Annotated[
-        Path | None, typer.Option(help="Logs and training checkpoints. [default: runs/NAME of the output]")
+        Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
     network: Annotated[Path | None, typer.Option(help="JSON file with network config fields.")] = None,
-    train_images: Annotated[int, typer.Option(min=7, help="Faces to train on.")] = 16_000,
-    val_images: Annotated[int, typer.Option(min=7, help="Faces that choose the best epoch.")] = 700,
-    test_images: Annotated[int, typer.Option(min=7, help="Held-out faces that judge it.")] = 2_100,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    batch_size: Annotated[int, typer.Option(min=2)] = 64,
-    learning_rate: Annotated[float, typer.Option(min=0.0)] = 2e-3,
-    weight_decay: Annotated[float, typer.Option(min=0.0)] = 1e-2,
-    seed: Annotated[int, typer.Option(min=0, max=4095)] = 0,
-    precision: Annotated[str, typer.Option(help=" or ".join(_PRECISIONS))] = "32-true",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = len(
-        os.sched_getaffinity(0)
-    ),
+    data_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Layout of the data set; default: recognised.", rich_help_panel=_DATA),
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(help="Cross-validate: number of folds, or loso.", rich_help_panel=_DATA),
+    ] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="The fold to train, from 0; default: all.", rich_help_panel=_DATA)
+    ] = None,
+    train_images: Annotated[
+        int, typer.Option(min=7, help="Synthetic faces to train on.", rich_help_panel=_DATA)
+    ] = 16_000,
+    val_images: Annotated[
+        int, typer.Option(min=7, help="Synthetic faces that choose the epoch.", rich_help_panel=_DATA)
+    ] = 700,
+    test_images: Annotated[
+        int, typer.Option(min=7, help="Held-out synthetic faces that judge it.", rich_help_panel=_DATA)
+    ] = 2_100,
+    epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_RECIPE)] = 10,
+    batch_size: Annotated[int, typer.Option(min=2, help="Per process.", rich_help_panel=_RECIPE)] = 64,
+    learning_rate: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 2e-3,
+    weight_decay: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 1e-2,
+    schedule: Annotated[
+        str, typer.Option(help="one-cycle or cosine.", rich_help_panel=_RECIPE)
+    ] = "one-cycle",
+    warmup_epochs: Annotated[
+        float, typer.Option(help="Linear warm-up of the cosine schedule.", rich_help_panel=_RECIPE)
+    ] = 1.0,
+    balance: Annotated[
+        str, typer.Option(help="For rare classes: none, loss or sampler.", rich_help_panel=_RECIPE)
+    ] = "none",
+    label_smoothing: Annotated[float, typer.Option(help="From 0 to below 1.", rich_help_panel=_RECIPE)] = 0.0,
+    augmentation: Annotated[str, typer.Option(help="none, light or full.", rich_help_panel=_RECIPE)] = "full",
+    ema: Annotated[
+        float | None,
+        typer.Option(help="Decay of averaged weights, which are then the result.", rich_help_panel=_RECIPE),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after this many epochs without a gain.", rich_help_panel=_RECIPE),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=4095, rich_help_panel=_RECIPE)] = 0,
+    precision: Annotated[
+        str, typer.Option(help="32-true, bf16-mixed or 16-mixed (CUDA).", rich_help_panel=_MACHINE)
+    ] = "32-true",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes, or GPUs, per machine.", rich_help_panel=_MACHINE)
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.", rich_help_panel=_MACHINE)] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that render, threads that decode.", rich_help_panel=_MACHINE)
+    ] = len(os.sched_getaffinity(0)),
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON document.")
     ] = False,
@@ -44,44 +101,60 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
 ) -> None:
     """Train the network and write a checkpoint that says how it came to be."""
-    configure_logging(verbose, quiet)
-    if data != "synthetic":
-        raise UsageError(f"--data must be 'synthetic' (rendered faces), got {data!r}")
-    if precision not in _PRECISIONS:
-        raise UsageError(f"--precision must be one of {', '.join(_PRECISIONS)}, got {precision!r}")
-    if train_images // batch_size * epochs < 3:
-        raise UsageError(
-            f"--train-images {train_images} at --batch-size {batch_size} and --epochs {epochs} make less "
-            "than three steps of training; give more images or a smaller batch"
-        )
+    configure_logging(verbose, quiet or (devices * nodes > 1 and is_helper()))
+    options = TrainingOptions(
+        output=output,
+        run_folder=run_folder or Path("runs") / output.stem,
+        resume=resume,
+        network=_network_config(network),
+        data=data,
+        format=data_format,
+        folds=folds_option(folds),
+        fold=fold_option(fold),
+        images={"train": train_images, "val": val_images, "test": test_images} if data == SYNTHETIC else {},
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        schedule=cast(Schedule, schedule),
+        warmup_epochs=warmup_epochs,
+        balance=cast(Balance, balance),
+        label_smoothing=label_smoothing,
+        augmentation=cast(Augmentation, augmentation),
+        ema=ema,
+        patience=patience,
+        seed=seed,
+        precision=cast(Precision, precision),
+        devices=devices,
+        nodes=nodes,
+        workers=workers,
+        command=("lnlattennet", *map(printable, sys.argv[1:])),
+    )
+    options.check()
     _check_output(output)
-    require("lightning", "train")
-    from lnlattennet.training.train import TrainingOptions
+    for module in ("lightning", "tensorboard"):
+        require(module, "train")
     from lnlattennet.training.train import train as run
 
-    figures = run(
-        TrainingOptions(
-            output=output,
-            run_folder=run_folder or Path("runs") / output.stem,
-            resume=resume,
-            network=_network_config(network),
-            images={"train": train_images, "val": val_images, "test": test_images},
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            seed=seed,
-            precision="bf16-mixed" if precision == "bf16-mixed" else "32-true",
-            workers=workers,
-            command=("lnlattennet", *map(printable, sys.argv[1:])),
-        )
-    )
-    if json_output:
-        print_json(figures)
+    figures = run(options)
+    if not figures:  # a process that only helped the first
         return
-    stdout().print(
-        f"wrote {figures['checkpoint']}: {figures['test_accuracy']:.1%} on {test_images} held-out faces, "
-        f"{figures['val_accuracy']:.1%} on validation, {figures['training_seconds']} s of training"
+    print_json(figures) if json_output else stdout().print(_sentence(figures))
+
+
+def _sentence(figures: dict[str, Any]) -> str:
+    if "folds" in figures:
+        return (
+            f"wrote {figures['summary']}: {figures['mean_accuracy']:.1%} mean accuracy of "
+            f"{len(figures['folds'])} folds (standard deviation {figures['standard_deviation']:.1%}), "
+            f"{figures['pooled_accuracy']:.1%} of {figures['faces']} faces"
+        )
+    tested = "there is no test split"
+    if figures["judged_on"] == "test":
+        tested = f"{figures['test_accuracy']:.1%} on {figures['judged_faces']} held-out faces"
+    return (
+        f"wrote {figures['checkpoint']}: {tested}, {figures['val_accuracy']:.1%} on validation, "
+        f"{figures['training_seconds']} s of training"
     )
 
 

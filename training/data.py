@@ -1,86 +1,81 @@
-"""Batches for training: normalised by the checkpoint's own recipe, shuffled by the run's seed."""
+"""Batches for training: prepared once, normalised by the checkpoint's recipe, ordered by the run's seed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
+from lnlattennet.atomic import replace_file
 from lnlattennet.model.preprocessing import Preprocessing
-from lnlattennet.training.augmentation import augment
-from lnlattennet.training.rendered_faces import render_split
+from lnlattennet.training.augmentation import AUGMENTATIONS, augment
+from lnlattennet.training.face_images import BalancedOrder, EpochOrder, FaceImages, Sample, collate
+from lnlattennet.training.options import TrainingOptions
+from lnlattennet.training.sources import Source
 
-Sample = tuple[NDArray[np.uint8], int]
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes of prepared faces that are kept in memory; more go to a file in the run folder."""
 
 
-class FaceImages(Dataset[Sample]):
-    """Faces in memory: RGB uint8 [N, S, S, 3] with labels [N].
+class FaceBatches(L.LightningDataModule):
+    """The faces of a run, decoded and cropped (or rendered) once.
 
-    With ``augmentation``, a pair (seed, epoch), every face is changed at random, and in the same way
-    whenever the same epoch of the same run is repeated.
+    One process keeps up to ``memory_limit`` bytes of them in memory. Beyond that, and where several
+    processes train together, they lie in files that are mapped into memory, `FOLDER/faces-SPLIT.npy`, which
+    the system reads and forgets as it needs to.
+
+    Args:
+        source: where faces and labels come from.
+        recipe: the checkpoint's preprocessing.
+        options: batch size, seed, balance, augmentation, workers and number of processes.
+        memory_limit: bytes.
     """
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
-        augmentation: tuple[int, int] | None = None,
-    ) -> None:
-        self.images = images
-        self.labels = labels
-        self.augmentation = augmentation
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Sample:
-        image = self.images[index]
-        if self.augmentation is not None:
-            image = augment(image, np.random.default_rng((*self.augmentation, index)))
-        return image, int(self.labels[index])
-
-
-class EpochOrder(Sampler[int]):
-    """The order of one epoch of one run, the same however often a loader is asked for it."""
-
-    def __init__(self, count: int, seed: int, epoch: int) -> None:
-        self.count = count
-        self.seed = seed * 65_536 + epoch
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(torch.randperm(self.count, generator=torch.Generator().manual_seed(self.seed)).tolist())
-
-
-def collate(samples: list[Sample], recipe: Preprocessing) -> tuple[Tensor, Tensor]:
-    """Stack samples to the network's input [B, 3, S, S] float32 and targets [B] int64."""
-    images, labels = zip(*samples, strict=True)
-    faces = torch.from_numpy(recipe.normalize(np.stack(images)))
-    return faces.contiguous(memory_format=torch.channels_last), torch.tensor(labels)
-
-
-class SyntheticFaces(L.LightningDataModule):
-    """Rendered faces in three splits (see ``rendered_faces.SPLITS``)."""
-
-    def __init__(
-        self, recipe: Preprocessing, counts: dict[str, int], *, batch_size: int, seed: int, workers: int
+        source: Source,
+        recipe: Preprocessing,
+        options: TrainingOptions,
+        *,
+        memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         super().__init__()
+        self.source = source
         self.recipe = recipe
-        self.counts = counts
-        self.batch_size = batch_size
-        self.seed = seed
-        self.workers = workers
-        self._splits: dict[str, tuple[NDArray[np.uint8], NDArray[np.int64]]] = {}
+        self.options = options
+        faces = sum(len(labels) for labels in source.labels.values())
+        self.on_disk = options.processes > 1 or faces * recipe.size**2 * 3 > memory_limit
+        self._images: dict[str, NDArray[np.uint8]] = {}
+
+    def prepare_data(self) -> None:
+        """Prepare every split; of several processes Lightning calls one per machine."""
+        for split, labels in self.source.labels.items():
+            shape = (len(labels), self.recipe.size, self.recipe.size, 3)
+            if self.on_disk:
+                with replace_file(self._file(split)) as draft:
+                    mapped = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+                    self.source.fill(split, self.recipe, mapped)
+                    mapped.flush()
+            else:
+                self._images[split] = np.empty(shape, np.uint8)
+                self.source.fill(split, self.recipe, self._images[split])
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the files, in every process."""
+        if self.on_disk:
+            self._images = {split: np.load(self._file(split), mmap_mode="r") for split in self.source.labels}
+
+    def remove_files(self) -> None:
+        """Remove what ``prepare_data`` wrote."""
+        self._images.clear()
+        for split in self.source.labels:
+            self._file(split).unlink(missing_ok=True)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return this epoch's shuffled batches, augmented from the second epoch on; the last is left out.
@@ -90,26 +85,33 @@ class SyntheticFaces(L.LightningDataModule):
         resumed run goes on as it would have.
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
-        faces = FaceImages(*self._rendered("train"), augmentation=(self.seed, epoch) if epoch else None)
-        return self._loader(faces, sampler=EpochOrder(len(faces), self.seed, epoch), drop_last=True)
+        seed, labels = self.options.seed, self.source.labels["train"]
+        change = AUGMENTATIONS[self.options.augmentation]
+        changed = (seed, epoch) if epoch and change else None
+        faces = FaceImages(self._images["train"], labels, changed, change or augment)
+        balanced = self.options.balance == "sampler"
+        order = BalancedOrder(labels, seed, epoch) if balanced else EpochOrder(len(labels), seed, epoch)
+        return self._loader(faces, sampler=order, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation split in order."""
-        return self._loader(FaceImages(*self._rendered("val")))
+        return self.in_order("val")
 
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the held-out split in order."""
-        return self._loader(FaceImages(*self._rendered("test")))
-
-    def _rendered(self, split: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        if split not in self._splits:
-            self._splits[split] = render_split(
-                split, self.counts[split], self.recipe.size, seed=self.seed, workers=self.workers
-            )
-        return self._splits[split]
+    def in_order(self, split: str) -> DataLoader[Sample]:
+        """Return a split's batches, every face once, as it is."""
+        return self._loader(FaceImages(self._images[split], self.source.labels[split]))
 
     def _loader(self, faces: FaceImages, **options: Any) -> DataLoader[Sample]:
-        # The images are in memory, and augmenting one takes about a tenth of training on it: loader
-        # processes would compete with training for the cores.
+        # On a CPU, loader processes would compete with training for the cores: augmenting a face takes
+        # about a tenth of training on it. A GPU would wait for that, so there they load ahead.
+        if torch.cuda.is_available():
+            options |= {
+                "num_workers": self.options.workers,
+                "multiprocessing_context": "fork",
+                "pin_memory": True,
+            }
         collate_fn = partial(collate, recipe=self.recipe)
-        return DataLoader(faces, self.batch_size, collate_fn=collate_fn, **options)
+        return DataLoader(faces, self.options.batch_size, collate_fn=collate_fn, **options)
+
+    def _file(self, split: str) -> Path:
+        return self.options.run_folder / f"faces-{split}.npy"

@@ -12,24 +12,31 @@ from torchmetrics.classification import MulticlassAccuracy
 from lnlattennet.model.checkpoint import METADATA_KEY, CheckpointInfo
 from lnlattennet.model.loss import joint_loss
 from lnlattennet.model.network import JointOutputs, LNLAttenNet, Outputs
+from lnlattennet.training.options import TrainingOptions
+from lnlattennet.training.schedules import cosine, one_cycle
 
 Batch = tuple[Tensor, Tensor]
+REGION_METRIC = "val_region_"
+"""Prefix of the logged mean weight of a region over the validation faces."""
 
 
 class ExpressionTraining(L.LightningModule):
-    """AdamW with a one-cycle schedule on the joint loss.
+    """AdamW on the joint loss, with the options' schedule.
 
     Args:
         info: what the finished checkpoint will say; also written into every training checkpoint.
-        learning_rate: peak of the schedule.
-        weight_decay: of AdamW.
+        options: learning rate, weight decay, schedule and label smoothing.
+        class_weights: [classes], for the loss; None for equal ones.
     """
 
-    def __init__(self, info: CheckpointInfo, *, learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self, info: CheckpointInfo, options: TrainingOptions, class_weights: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.info = info
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
+        self.options = options
+        # Not persistent: a training checkpoint holds the network and nothing else.
+        self.register_buffer("class_weights", class_weights, persistent=False)
         network = LNLAttenNet(info.config)
         # channels_last trains about five times faster on a CPU; docs/network.md has the figures.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -38,38 +45,42 @@ class ExpressionTraining(L.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the joint loss of one batch."""
         faces, targets = batch
-        joint = _float32(self.network.joint(faces))
-        loss = joint_loss(joint, targets, self.info.config)
+        loss = joint_loss(
+            _float32(self.network.joint(faces)),
+            targets,
+            self.info.config,
+            class_weights=cast(Tensor | None, self.class_weights),
+            label_smoothing=self.options.label_smoothing,
+        )
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Count right answers on the validation split."""
-        self._evaluate(batch, "val")
-
-    def test_step(self, batch: Batch, batch_index: int) -> None:
-        """Count right answers on the held-out split."""
-        self._evaluate(batch, "test")
+        """Count right answers on the validation split, and average the region weights over it."""
+        faces, targets = batch
+        outputs = cast(Outputs, self.network(faces))
+        self.accuracy(outputs.logits, targets)
+        self.log("val_accuracy", self.accuracy, prog_bar=True, on_epoch=True, on_step=False)
+        regions = outputs.region_weights.float().mean(dim=0)
+        named = {f"{REGION_METRIC}{index}": weight for index, weight in enumerate(regions)}
+        self.log_dict(named, on_epoch=True, on_step=False, sync_dist=True, batch_size=len(targets))
 
     def configure_optimizers(self) -> Any:
         """Return AdamW and its schedule over all steps of the run."""
-        optimizer = torch.optim.AdamW(self.parameters(), self.learning_rate, weight_decay=self.weight_decay)
-        steps = int(self.trainer.estimated_stepping_batches)
-        # Its warm-up must end after the first step and before the last, or it divides by zero.
-        warm_up = max(0.1, 2 / steps)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, self.learning_rate, steps, pct_start=warm_up
+        options, steps = self.options, int(self.trainer.estimated_stepping_batches)
+        optimizer = torch.optim.AdamW(
+            self.parameters(), options.learning_rate, weight_decay=options.weight_decay
         )
+        if options.schedule == "cosine":
+            warm_up = round(steps * options.warmup_epochs / options.epochs)
+            schedule = cosine(optimizer, steps, warm_up)
+        else:
+            schedule = one_cycle(optimizer, options.learning_rate, steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what `--allow-pickle` needs to use a training checkpoint like a finished one."""
         checkpoint[METADATA_KEY] = self.info.to_json()
-
-    def _evaluate(self, batch: Batch, split: str) -> None:
-        faces, targets = batch
-        self.accuracy(cast(Outputs, self.network(faces)).logits, targets)
-        self.log(f"{split}_accuracy", self.accuracy, prog_bar=True, on_epoch=True, on_step=False)
 
 
 def _float32(joint: JointOutputs) -> JointOutputs:

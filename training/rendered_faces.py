@@ -56,17 +56,21 @@ def render_split(
     Returns:
         RGB images uint8 [count, size, size, 3] and labels int64 [count].
     """
-    if not 0 <= seed < 4096 or not 0 < count <= _SEEDS_PER_RUN:
-        raise UsageError(
-            f"the seed must be from 0 to 4095 and the images of a split from 1 to {_SEEDS_PER_RUN}, "
-            f"got seed {seed} and {count} images"
-        )
+    _check(seed, count)
+    images = np.empty((count, size, size, 3), np.uint8)
+    fill_split(split, images, seed=seed, workers=workers)
+    return images, np.arange(count) % len(EXPRESSIONS)
+
+
+def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers: int = 1) -> None:
+    """Render a split into ``images``, uint8 [count, size, size, 3]; see ``render_split``."""
+    count, size = images.shape[:2]
+    _check(seed, count)
     source = SPLITS[split]
     first = source.first_seed + seed * _SEEDS_PER_RUN
     starts = range(0, count, _CHUNK)
     ranges = [range(first + start, first + min(start + _CHUNK, count)) for start in starts]
     render = partial(_render_chunk, nuisance=source.nuisance)
-    images = np.empty((count, size, size, 3), np.uint8)
     # Spawned, not forked: torch's threads in the parent do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with (
@@ -78,7 +82,14 @@ def render_split(
             images[start : start + len(chunk)] = chunk
             progress.advance(task, len(chunk))
     _log.info("rendered %d faces for %s", count, split)
-    return images, np.arange(count) % len(EXPRESSIONS)
+
+
+def _check(seed: int, count: int) -> None:
+    if not 0 <= seed < 4096 or not 0 < count <= _SEEDS_PER_RUN:
+        raise UsageError(
+            f"the seed must be from 0 to 4095 and the images of a split from 1 to {_SEEDS_PER_RUN}, "
+            f"got seed {seed} and {count} images"
+        )
 
 
 def _start_worker() -> None:

@@ -4,6 +4,7 @@
     ├── UsageError              2  a flag or argument breaks a rule
     ├── ConfigError             2  a field of a configuration breaks a rule
     ├── CheckpointError         1  a checkpoint file is damaged, foreign or inconsistent
+    ├── DataError               1  a data set is missing, half unpacked, ambiguous or too small
     ├── ImageError              1  an image is damaged, unsupported or too large
     ├── BundleError             1  a bundle is damaged, foreign or cannot be written
     ├── ExportError             1  an engine could not be built
@@ -43,6 +44,10 @@ class ConfigError(LnlAttenNetError):
 
 class CheckpointError(LnlAttenNetError):
     """A checkpoint file is damaged, foreign or inconsistent."""
+
+
+class DataError(LnlAttenNetError):
+    """A data set is missing, half unpacked, ambiguous or too small."""
 
 
 class ImageError(LnlAttenNetError):

@@ -24,7 +24,7 @@ from lnlattennet.errors import UsageError
 from lnlattennet.model.checkpoint import load_checkpoint
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.augmentation import augment
-from lnlattennet.training.data import FaceImages, collate
+from lnlattennet.training.face_images import FaceImages, collate
 from lnlattennet.training.rendered_faces import SPLITS, render_split
 from lnlattennet.training.synthetic import EXPRESSIONS, render_face
 
@@ -209,7 +209,15 @@ def test_on_a_terminal_the_progress_bar_stays_out_of_the_json(tmp_path: Path) ->
         (["-o", "tiny.json/a.safetensors"], "cannot be written"),
         (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
         (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
-        (["-o", "a.safetensors", "--data", "faces"], "--data must be 'synthetic'"),
+        (["-o", "a.safetensors", "--folds", "3"], "--folds and --format are for data sets"),
+        (
+            ["-o", "a.safetensors", "--data", "faces", "--folds", "ten"],
+            "--folds must be a number of folds or",
+        ),
+        (
+            ["-o", "a.safetensors", "--data", "faces", "--fold", "last"],
+            "--fold must be a number from 0, or all",
+        ),
         (["-o", "a.safetensors", "--epochs", "0"], "--epochs"),
     ],
 )

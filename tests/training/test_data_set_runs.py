@@ -1,0 +1,242 @@
+"""Short real runs on a folder of pictures: what is learned from, judged, saved and refused."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from lnlattennet.errors import DataError, ImageError, UsageError
+from lnlattennet.model.checkpoint import load_checkpoint
+from lnlattennet.model.preprocessing import Preprocessing, center_square
+from lnlattennet.training.data import FaceBatches
+from lnlattennet.training.sources import Source, open_sources
+from lnlattennet.training.synthetic import EXPRESSIONS, render_face
+from lnlattennet.training.train import train
+from tests.training.trees import CLASSES, options, write_faces, write_tree
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """20 training and 6 test faces of each of three classes, no validation."""
+    return write_tree(tmp_path_factory.mktemp("data") / "photographs", train=20, test=6)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other take longer than networks this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def prepared(source: Source, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    out = np.empty((len(source.labels[split]), 16, 16, 3), np.uint8)
+    source.fill(split, Preprocessing(size=16), out)
+    return out
+
+
+def region_rows(path: Path) -> list[list[float]]:
+    with (path / "region_weights.csv").open() as file:
+        header, *rows = csv.reader(file)
+    assert header == ["step", "region_0", "region_1", "region_2", "region_3"]
+    return [[float(value) for value in row] for row in rows]
+
+
+def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree, balance="loss", label_smoothing=0.1, augmentation="light")
+    figures = train(chosen)
+    info = load_checkpoint(tmp_path / "a.safetensors").info
+    assert info.class_names == CLASSES
+    assert info.config.classes == 3
+    assert "'photographs' (format folder)" in info.licence
+    assert "inherit" in info.licence
+    provenance = info.provenance
+    assert provenance["format"] == "folder"
+    assert provenance["protocol"] == "official"
+    assert provenance["counts"]["train"] == dict.fromkeys(CLASSES, 18)
+    assert provenance["counts"]["val"] == dict.fromkeys(CLASSES, 2)
+    assert provenance["counts"]["test"] == dict.fromkeys(CLASSES, 6)
+    assert provenance["settings"]["seed"] == 3
+    assert {"torch", "lightning", "numpy", "pillow", "opencv", "python"} <= set(provenance)
+    assert provenance["temperature"] == figures["temperature"] > 0
+    assert str(tmp_path) not in json.dumps(provenance)
+    assert figures["judged_on"] == "test"
+    assert figures["judged_faces"] == 18
+    assert figures["test_accuracy"] == round(figures["judged_right"] / 18, 4)
+    assert json.loads((chosen.run_folder / "figures.json").read_text()) == figures
+    assert list((chosen.run_folder / "tensorboard").glob("events*"))
+    assert not list(chosen.run_folder.glob("faces-*"))
+
+
+def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None:
+    """With averaged weights too: a row of the history is that of the saved network."""
+    chosen = options(tmp_path, tree, ema=0.8, schedule="cosine", balance="sampler")
+    train(chosen)
+    checkpoint = load_checkpoint(chosen.output)
+    [source] = open_sources(chosen)
+    faces = torch.from_numpy(checkpoint.info.preprocessing.normalize(prepared(source, "val")))
+    with torch.inference_mode():
+        outputs = checkpoint.network()(faces)
+    rows = region_rows(chosen.run_folder)
+    assert [row[0] for row in rows] == [9, 18, 27]
+    mean = outputs.region_weights.mean(dim=0).numpy()
+    matches = [np.allclose(row[1:], mean, atol=2e-6) for row in rows]
+    assert matches.count(True) == 1
+    right = (outputs.logits.argmax(dim=1).numpy() == source.labels["val"]).mean()
+    assert checkpoint.info.provenance["val_accuracy"] == round(float(right), 4)
+
+
+def test_without_a_test_split_the_figures_say_what_they_are_of(tmp_path: Path) -> None:
+    figures = train(options(tmp_path, write_tree(tmp_path / "faces", train=8, val=4)))
+    assert figures["judged_on"] == "val"
+    assert figures["judged_faces"] == 12
+    assert "test_accuracy" not in figures
+    info = load_checkpoint(tmp_path / "a.safetensors").info
+    assert any("no test split" in note for note in info.provenance["notes"])
+
+
+def test_a_run_ends_early_when_nothing_gets_better(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree, epochs=30, learning_rate=0.0, patience=2)
+    figures = train(chosen)
+    with (chosen.run_folder / "log" / "metrics.csv").open() as file:
+        accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
+    assert figures["epochs"] == len(accuracies) < 30
+    assert accuracies.index(max(accuracies)) == len(accuracies) - 1 - 2
+    resumed = train(options(tmp_path, tree, epochs=30, learning_rate=0.0, patience=2, resume=True))
+    assert resumed["epochs"] == figures["epochs"]
+
+
+def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree)
+    [source] = open_sources(chosen)
+    recipe = Preprocessing(size=16)
+    memory = FaceBatches(source, recipe, chosen)
+    disk = FaceBatches(source, recipe, chosen, memory_limit=1000)
+    for data in (memory, disk):
+        data.prepare_data()
+        data.setup("fit")
+    assert (memory.on_disk, disk.on_disk) == (False, True)
+    assert (chosen.run_folder / "faces-test.npy").is_file()
+    for (first, labels), (second, _) in zip(memory.in_order("test"), disk.in_order("test"), strict=True):
+        assert torch.equal(first, second)
+        assert len(labels) == 6
+    picture = np.asarray(Image.open(tree / "test" / "happiness" / "003.png").convert("RGB"))
+    expected = recipe.crop(picture, center_square(20, 24))
+    assert np.array_equal(prepared(source, "test")[6 + 3], expected)
+    disk.remove_files()
+    assert not list(chosen.run_folder.iterdir())
+
+
+def test_all_folds_are_trained_and_summed_up_and_go_on_after_a_stop(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree, folds=3, epochs=1)
+    summary = train(chosen)
+    folds = summary["folds"]
+    assert [fold["judged_faces"] for fold in folds] == [26, 26, 26]
+    accuracies = [fold["judged_right"] / 26 for fold in folds]
+    assert summary["mean_accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-4)
+    assert summary["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1), abs=1e-4)
+    assert summary["pooled_accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-4)
+    assert summary["faces"] == 78
+    assert json.loads((tmp_path / "a-folds.json").read_text()) | {"summary": summary["summary"]} == summary
+    saved = [load_checkpoint(tmp_path / f"a-fold{index}.safetensors") for index in range(3)]
+    assert [one.info.provenance["protocol"] for one in saved] == [f"fold {i} of 3" for i in range(3)]
+    assert any("official split is set aside" in note for note in saved[0].info.provenance["notes"])
+
+    # As if the last fold had not begun: the others are taken as they are, and it comes out the same.
+    for file in sorted((chosen.run_folder / "fold2").rglob("*"), reverse=True):
+        file.rmdir() if file.is_dir() else file.unlink()
+    times = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in range(3)]
+    again = train(options(tmp_path, tree, folds=3, epochs=1, resume=True))
+    after = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in range(3)]
+    assert after[:2] == times[:2]
+    assert after[2] > times[2]
+    assert again["pooled_accuracy"] == summary["pooled_accuracy"]
+
+
+def test_one_fold_is_the_same_as_in_all_folds(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree, folds=3, fold=1, epochs=1)
+    train(chosen)
+    provenance = load_checkpoint(chosen.output).info.provenance
+    assert provenance["protocol"] == "fold 1 of 3"
+    assert provenance["settings"]["fold"] == 1
+
+
+def test_one_subject_is_left_out(tmp_path: Path) -> None:
+    """JAFFE's layout, whose file names say who is shown and what."""
+    folder = tmp_path / "jaffe"
+    folder.mkdir()
+    codes = {name[:2].upper(): name for name in EXPRESSIONS}
+    for person, subject in enumerate(("KA", "KL", "KM")):
+        for (code, label), take in itertools.product(codes.items(), (1, 2)):
+            face = render_face(person * 10 + take, label, size=24, with_regions=False).image
+            Image.fromarray(face).save(folder / f"{subject}.{code}{take}.{take}.tiff")
+    chosen = options(tmp_path, folder, format="jaffe", folds="loso", fold=1, batch_size=4)
+    assert len(open_sources(options(tmp_path, folder, format="jaffe", folds="loso"))) == 3
+    assert train(chosen)["judged_faces"] == 14
+    provenance = load_checkpoint(chosen.output).info.provenance
+    assert provenance["protocol"] == "without subject KL"
+    assert sum(provenance["counts"]["train"].values()) == 14
+    assert sum(provenance["counts"]["val"].values()) == 14
+
+
+class TestRefused:
+    def test_a_damaged_picture_is_named_before_training(self, tmp_path: Path) -> None:
+        faces = write_tree(tmp_path / "faces", train=8, test=2)
+        path = faces / "train" / "happiness" / "004.png"
+        path.write_bytes(path.read_bytes()[:200])
+        with pytest.raises(ImageError, match=r"train/happiness/004\.png"):
+            train(options(tmp_path, faces))
+        assert not (tmp_path / "runs" / "a" / "last.ckpt").exists()
+        assert not (tmp_path / "a.safetensors").exists()
+
+    def test_a_class_without_training_faces(self, tmp_path: Path) -> None:
+        faces = write_tree(tmp_path / "faces", train=8, test=2)
+        write_faces(faces / "test", "disgust", 2)
+        with pytest.raises(DataError, match="disgust"):
+            train(options(tmp_path, faces))
+
+    def test_a_single_class(self, tmp_path: Path) -> None:
+        write_faces(tmp_path / "faces" / "train", "anger", 9)
+        with pytest.raises(DataError, match="class"):
+            train(options(tmp_path, tmp_path / "faces"))
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"batch_size": 61}, "60 training faces at --batch-size 61 .* less than three steps"),
+            ({"folds": 3, "fold": 3}, "--fold must be from 0 to 2 or all, got 3"),
+            ({"folds": 3, "resume": True}, "--resume: there is no run of all folds in"),
+            ({"fold": 0}, "--fold 0 needs --folds"),
+            ({"folds": 3, "devices": 2}, "choose one --fold"),
+            ({"ema": 1.0}, "--ema must be a decay between 0 and 1"),
+            ({"label_smoothing": 1.0}, "--label-smoothing must be from 0 to below 1"),
+            (
+                {"schedule": "cosine", "warmup_epochs": 3},
+                "--warmup-epochs must be from 0 to below --epochs 3",
+            ),
+            ({"schedule": "step"}, "--schedule must be one of one-cycle, cosine, got 'step'"),
+            ({"balance": "all"}, "--balance must be one of none, loss, sampler"),
+            ({"augmentation": "strong"}, "--augmentation must be one of none, light, full"),
+            ({"format": "imagenet"}, "--format must be one of"),
+        ],
+    )
+    def test_options(self, tree: Path, tmp_path: Path, changes: dict[str, object], message: str) -> None:
+        if "batch_size" in changes:
+            tree = write_tree(tmp_path / "faces", train=20, val=2)
+        with pytest.raises(UsageError, match=message):
+            train(options(tmp_path, tree, **changes))
+
+    def test_sixteen_bit_floats_without_a_gpu(self, tree: Path, tmp_path: Path) -> None:
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU")
+        with pytest.raises(UsageError, match="16-mixed needs a CUDA GPU"):
+            train(options(tmp_path, tree, precision="16-mixed"))

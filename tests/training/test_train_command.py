@@ -1,0 +1,106 @@
+"""The command on a folder of pictures: resuming, several processes, folds, and what it prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from lnlattennet.model.checkpoint import load_checkpoint
+from tests.training.trees import TINY, write_tree
+
+TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--network", "tiny.json"]
+# Networks this small take longer with threads that wait for each other.
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with 60 training and 18 test faces in `faces`, and a small network in `tiny.json`."""
+    write_tree(tmp_path / "faces", train=20, test=6)
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY.to_dict()))
+    return tmp_path
+
+
+def run_train(folder: Path, output: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*TRAIN, "--data", "faces", "--batch-size", "6", "-o", output, *arguments]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=200, check=False, env=ENVIRONMENT
+    )
+
+
+def weight_bytes(path: Path) -> dict[str, bytes]:
+    weights = load_checkpoint(path, allow_pickle=True).weights
+    return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
+    """With averaged weights, balanced sampling, augmentation and a schedule: all have state."""
+    recipe = ["--epochs", "6", "--ema", "0.9", "--balance", "sampler", "--label-smoothing", "0.1"]
+    recipe += ["--schedule", "cosine", "--patience", "6", "--learning-rate", "0.02"]
+    whole = run_train(folder, "whole.safetensors", *recipe)
+    assert whole.returncode == 0, whole.stderr
+    command = [*TRAIN, "--data", "faces", "--batch-size", "6", "-o", "halves.safetensors", *recipe]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+        while not (folder / "runs" / "halves" / "last.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert not (folder / "halves.safetensors").exists()
+    resumed = run_train(folder, "halves.safetensors", *recipe, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    for whole_file, file in (
+        ("whole.safetensors", "halves.safetensors"),
+        # The last epoch too, lest the best one came before the kill.
+        ("runs/whole/last.ckpt", "runs/halves/last.ckpt"),
+    ):
+        assert weight_bytes(folder / whole_file) == weight_bytes(folder / file)
+    histories = [(folder / "runs" / run / "region_weights.csv").read_text() for run in ("whole", "halves")]
+    assert histories[0] == histories[1]
+    other = run_train(folder, "halves.safetensors", *recipe, "--resume", "--ema", "0.5")
+    assert other.returncode == 2
+    assert "--resume: the run was started with ema 0.9, got 0.5" in other.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_faces_and_agree_on_the_figures(folder: Path) -> None:
+    done = run_train(
+        folder, "a.safetensors", "--epochs", "3", "--devices", "2", "--learning-rate", "0.02", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    with (folder / "runs" / "a" / "region_weights.csv").open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    # 54 faces in training: 27 for each process, 4 whole batches of 6.
+    assert steps == [4, 8, 12]
+    with (folder / "runs" / "a" / "log" / "metrics.csv").open() as file:
+        logged = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
+    # 6 faces in validation, 3 for each: no face is counted twice, and what was logged is the mean of both.
+    assert round(max(logged), 4) == figures["val_accuracy"]
+    assert figures["judged_faces"] == 18
+    assert done.stderr.count("78 faces of 3 classes") == 1  # the helper is silent
+    assert not list((folder / "runs" / "a").glob("faces-*"))
+    assert load_checkpoint(folder / "a.safetensors").info.provenance["settings"]["devices"] == 2
+
+
+@pytest.mark.slow
+def test_folds_are_reported_in_a_sentence(folder: Path) -> None:
+    done = run_train(folder, "a.safetensors", "--epochs", "1", "--folds", "2", "--fold", "all")
+    assert done.returncode == 0, done.stderr
+    assert "mean accuracy of 2 folds" in done.stdout
+    assert (folder / "a-folds.json").is_file()
+
+
+def test_a_data_set_that_is_not_there_is_said(folder: Path) -> None:
+    done = run_train(folder, "a.safetensors", "--data", "elsewhere")
+    assert done.returncode == 1
+    assert "elsewhere does not exist" in done.stderr
+    assert "Traceback" not in done.stderr

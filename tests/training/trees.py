@@ -1,0 +1,51 @@
+"""Tiny trees of pictures, made by the tests, and options for runs of seconds on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lnlattennet.model.config import NetworkConfig
+from lnlattennet.training.options import TrainingOptions
+from lnlattennet.training.synthetic import render_face
+
+CLASSES = ("anger", "happiness", "surprise")
+TINY = NetworkConfig(
+    image_size=16, widths=(4, 6), channels=6, local_features=4, affinity_features=8, grid=2, classes=3
+)
+
+
+def write_faces(folder: Path, label: str, count: int, first_seed: int = 0) -> None:
+    """Write `folder/label/NNN.png`, pictures of 24 x 20 pixels."""
+    (folder / label).mkdir(parents=True, exist_ok=True)
+    for index in range(count):
+        face = render_face(first_seed + index, label, size=24, with_regions=False).image
+        Image.fromarray(np.ascontiguousarray(face[:, 2:22])).save(folder / label / f"{index:03}.png")
+
+
+def write_tree(root: Path, **counts: int) -> Path:
+    """Write `root/SPLIT/CLASS/*.png` with this many faces of every class in a split."""
+    for place, (split, count) in enumerate(counts.items()):
+        for label in CLASSES:
+            write_faces(root / split, label, count, 1000 * place)
+    return root
+
+
+def options(folder: Path, tree: Path | str, **changes: Any) -> TrainingOptions:
+    """Return options of a short run that writes `folder/a.safetensors`."""
+    chosen: dict[str, Any] = {
+        "output": folder / "a.safetensors",
+        "run_folder": folder / "runs" / "a",
+        "network": TINY,
+        "data": str(tree),
+        "epochs": 3,
+        "batch_size": 6,
+        "learning_rate": 2e-2,
+        "weight_decay": 1e-2,
+        "seed": 3,
+        "workers": 2,
+    }
+    return TrainingOptions(**(chosen | changes))

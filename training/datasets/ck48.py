@@ -1,0 +1,75 @@
+"""CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48, a folder per class."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lnlattennet.training.datasets.class_folders import ClassTree, class_tree, class_tree_or_none
+from lnlattennet.training.datasets.files import ignored_notes
+from lnlattennet.training.datasets.layout import Layout, refusal, require_classes
+from lnlattennet.training.datasets.pictures import PictureFiles
+from lnlattennet.training.datasets.records import Face, FaceData
+
+CLASS_NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+
+EXPECTED = """\
+anger/S010_004_00000017.png        the same in contempt, disgust, fear, happy, sadness, surprise;
+                                   all of it may lie in a folder CK+48"""
+
+_TITLE = "CK+48"
+_FOLDERS = {"happy" if name == "happiness" else name: label for label, name in enumerate(CLASS_NAMES)}
+_NAME = re.compile(r"(S\d{3})_\d{3}_\d{8}\.png", re.IGNORECASE)
+
+
+def detects(path: Path) -> bool:
+    """Return whether all folders are called like CK+48's classes and hold names with a subject."""
+    if (path / "CK+48").is_dir():
+        return True
+    tree = class_tree_or_none(path)
+    return tree is not None and tree.names() <= set(_FOLDERS) and any(map(_subject, _pictures(tree)))
+
+
+def load(path: Path) -> FaceData:
+    """Read the class folders; the first part of a picture's name is the subject.
+
+    Raises:
+        DataError: other folders, names without a subject, or a class without pictures.
+    """
+    root = path / "CK+48" if (path / "CK+48").is_dir() else path
+    tree = class_tree(root)
+    if not tree.names() <= set(_FOLDERS) or tree.splits() not in ([], [None]):
+        unknown = ", ".join(sorted(tree.names() - set(_FOLDERS))) or "splits"
+        raise refusal(root, _TITLE, f"unknown folders: {unknown}", EXPECTED)
+    nameless = [name for name in _pictures(tree) if _subject(name) is None]
+    if nameless:
+        problem = f"{len(nameless):,} pictures have no subject in their name, first: {nameless[0]}"
+        raise refusal(root, _TITLE, problem, EXPECTED)
+    faces = tuple(
+        Face(face.name, face.label, subject=_subject(face.name.rpartition("/")[2]))
+        for face in tree.faces(_FOLDERS)
+    )
+    data = FaceData("ck48", root, CLASS_NAMES, faces, PictureFiles(root), ignored_notes(tree.ignored))
+    require_classes(root, _TITLE, data, EXPECTED, (None,))
+    return data
+
+
+def _pictures(tree: ClassTree) -> list[str]:
+    return [name for folder in tree.folders for name in folder.pictures]
+
+
+def _subject(name: str) -> str | None:
+    match = _NAME.fullmatch(name)
+    return match.group(1).upper() if match else None
+
+
+LAYOUTS = (
+    Layout(
+        name="ck48",
+        summary="CK+48, 48x48 pictures of CK+ in class folders",
+        tree=EXPECTED,
+        load=load,
+        detects=detects,
+        published={None: 981},
+    ),
+)

@@ -1,0 +1,123 @@
+"""FER2013: one csv file that holds the pixels.
+
+Source: Goodfellow et al., "Challenges in Representation Learning", ICML workshop 2013.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lnlattennet.errors import DataError
+from lnlattennet.training.datasets.class_folders import class_tree, class_tree_or_none
+from lnlattennet.training.datasets.fer2013_csv import SIDE, PixelRows, Row, is_pixel_csv, read_rows
+from lnlattennet.training.datasets.files import ignored_notes
+from lnlattennet.training.datasets.layout import Layout, ordered_splits, refusal, require_classes
+from lnlattennet.training.datasets.pictures import PictureFiles
+from lnlattennet.training.datasets.records import Face, FaceData
+
+CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+"""In the order of the labels 0 to 6."""
+
+USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+
+EXPECTED = f"""\
+fer2013.csv      (or train.csv, or the file itself) columns emotion (0 to 6), pixels ({SIDE} x {SIDE}), Usage;
+                 without Usage there is no split"""
+EXPECTED_FOLDERS = """\
+train/angry/*, disgust/*, fear/*, happy/*, neutral/*, sad/*, surprise/*    and the same in test/"""
+
+_FOLDERS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5, "neutral": 6}
+_TITLE = "FER2013"
+
+
+def csv_in(path: Path) -> Path | None:
+    """Return the csv file with the pixels: ``path`` itself, or the one inside; None without one."""
+    candidates = [path] if path.is_file() else [path / "fer2013.csv", path / "train.csv"]
+    return next((file for file in candidates if file.is_file() and is_pixel_csv(file)), None)
+
+
+def detects(path: Path) -> bool:
+    """Return whether there is a csv file with pixels, without FERPlus's labels beside it."""
+    return csv_in(path) is not None and not (path / "fer2013new.csv").exists()
+
+
+def detects_folders(path: Path) -> bool:
+    """Return whether ``path`` has splits whose class folders have exactly FER2013's names."""
+    tree = class_tree_or_none(path)
+    return (
+        tree is not None
+        and tree.splits() != [None]
+        and {name.lower() for name in tree.names()} == set(_FOLDERS)
+    )
+
+
+def load(path: Path) -> FaceData:
+    """Read the csv file's labels and where each row's pixels are.
+
+    Raises:
+        DataError: no csv file with the right columns, or a row that breaks their rules.
+    """
+    file = csv_in(path)
+    if file is None:
+        raise refusal(path, _TITLE, "no csv file with the columns emotion and pixels", EXPECTED)
+    rows = read_rows(file)
+    faces = tuple(Face(row.name(file), _label(row, file), _split(row, file)) for row in rows)
+    data = FaceData("fer2013", path, CLASS_NAMES, faces, PixelRows.of(file, rows))
+    has_splits = any(face.split for face in faces)
+    require_classes(path, _TITLE, data, EXPECTED, tuple(USAGES.values()) if has_splits else (None,))
+    return data
+
+
+def load_folders(path: Path) -> FaceData:
+    """Read the mirror with a folder per class; its labels are in the order of the csv file.
+
+    Raises:
+        DataError: another tree, or a class without pictures in one of the splits.
+    """
+    tree = class_tree(path)
+    unknown = {name.lower() for name in tree.names()} - set(_FOLDERS)
+    if unknown or tree.splits() == [None]:
+        problem = f"unknown folders {', '.join(sorted(unknown))}" if unknown else "no folders train and test"
+        raise refusal(path, _TITLE, problem, EXPECTED_FOLDERS)
+    labels = {name: _FOLDERS[name.lower()] for name in tree.names()}
+    notes = ignored_notes(tree.ignored)
+    data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), PictureFiles(path), notes)
+    require_classes(path, _TITLE, data, EXPECTED_FOLDERS, ordered_splits({"train", "test", *tree.splits()}))
+    return data
+
+
+def _label(row: Row, file: Path) -> int:
+    if row.emotion not in tuple("0123456"):
+        raise DataError(
+            f"{row.name(file)}: emotion must be from 0 to 6, got {row.emotion!r}; download it again"
+        )
+    return int(row.emotion)
+
+
+def _split(row: Row, file: Path) -> str | None:
+    if row.usage is None:
+        return None
+    if row.usage not in USAGES:
+        raise DataError(f"{row.name(file)}: Usage must be one of {', '.join(USAGES)}, got {row.usage!r}")
+    return USAGES[row.usage]
+
+
+LAYOUTS = (
+    Layout(
+        name="fer2013",
+        summary="FER2013, the csv file",
+        tree=EXPECTED,
+        load=load,
+        detects=detects,
+        published={"train": 28_709, "val": 3_589, "test": 3_589},
+    ),
+    Layout(
+        name="fer2013-folders",
+        summary="mirror of FER2013 with a folder per class",
+        tree=EXPECTED_FOLDERS,
+        load=load_folders,
+        detects=detects_folders,
+        # The mirror's test folder holds both test parts.
+        published={"train": 28_709, "test": 7_178},
+    ),
+)

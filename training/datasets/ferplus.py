@@ -1,0 +1,116 @@
+"""FERPlus: FER2013's pictures with the votes of ten people each.
+
+Source: Barsoum, Zhang, Canton Ferrer, Zhang, "Training Deep Networks for Facial Expression Recognition
+with Crowd-Sourced Label Distribution", ICMI 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lnlattennet.errors import DataError
+from lnlattennet.training.datasets.fer2013 import USAGES, csv_in
+from lnlattennet.training.datasets.fer2013_csv import PixelRows, read_rows
+from lnlattennet.training.datasets.ferplus_votes import CLASS_NAMES, Votes, majority, read_labels, read_votes
+from lnlattennet.training.datasets.layout import Layout, refusal, require_classes, require_pictures
+from lnlattennet.training.datasets.pictures import PictureFiles
+from lnlattennet.training.datasets.records import Face, FaceData
+
+EXPECTED = """\
+fer2013new.csv                     Usage, Image name, and the votes for neutral, ... contempt, unknown, NF
+fer2013.csv                        the pixels, in the same order of rows
+or, as the FERPlus scripts unpack it:
+FER2013Train/label.csv             rows without header: name, the ten votes (an older copy has a box between)
+FER2013Train/fer0000000.png        and the same in FER2013Valid/ and FER2013Test/"""
+
+FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
+_TITLE = "FERPlus"
+_LABELS = "fer2013new.csv"
+
+
+def detects(path: Path) -> bool:
+    """Return whether there is the csv file of votes, or a folder of a split."""
+    return (path / _LABELS).is_file() or any((path / folder).is_dir() for folder in FOLDERS)
+
+
+def load(path: Path) -> FaceData:
+    """Read the votes and keep the faces whose majority names an expression.
+
+    Raises:
+        DataError: a file or folder is missing, or the votes and the pictures do not belong together.
+    """
+    in_folders = any((path / folder).is_dir() for folder in FOLDERS)
+    data = _from_folders(path) if in_folders else _from_csv(path)
+    require_classes(path, _TITLE, data, EXPECTED, tuple(FOLDERS.values()))
+    return data
+
+
+def _from_folders(path: Path) -> FaceData:
+    faces: list[Face] = []
+    votes: list[Votes] = []
+    for folder, split in FOLDERS.items():
+        if not (path / folder / "label.csv").is_file():
+            raise refusal(path, _TITLE, f"{folder}/label.csv is missing", EXPECTED)
+        for name, row in read_labels(path / folder / "label.csv"):
+            faces.append(Face(f"{folder}/{name}", majority(row), split))
+            votes.append(row)
+    kept, notes = _kept(faces)
+    data = FaceData("ferplus", path, CLASS_NAMES, kept, PictureFiles(path), notes)
+    require_pictures(path, _TITLE, data, EXPECTED, "label.csv")
+    return data
+
+
+def _from_csv(path: Path) -> FaceData:
+    file = csv_in(path) if path.is_dir() else None
+    if file is None or not (path / _LABELS).is_file():
+        raise refusal(path, _TITLE, f"it needs {_LABELS} and fer2013.csv", EXPECTED)
+    rows = read_rows(file)
+    labels = read_votes(path / _LABELS)
+    if len(rows) != len(labels):
+        raise refusal(
+            path,
+            _TITLE,
+            f"{_LABELS} has {len(labels):,} rows and {file.name} has {len(rows):,}; both must have the same",
+            EXPECTED,
+        )
+    faces = []
+    for row, label in zip(rows, labels, strict=True):
+        if row.usage not in (None, label.usage):
+            raise DataError(
+                f"{row.name(file)} has Usage {row.usage} and {_LABELS} has {label.usage} in the same row; "
+                "use both files as they were published, in their own order"
+            )
+        if label.name:
+            faces.append(Face(row.name(file), majority(label.votes), USAGES[label.usage]))
+    kept, notes = _kept(faces)
+    unnamed = len(rows) - len(faces)
+    if unnamed:
+        notes = (*notes, f"left out {unnamed:,} rows that have no image name")
+    return FaceData("ferplus", path, CLASS_NAMES, kept, PixelRows.of(file, rows), notes)
+
+
+def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:
+    """Return the faces with an expression, and a sentence on the others."""
+    kept = tuple(face for face in faces if face.label < len(CLASS_NAMES))
+    unknown = sum(face.label == len(CLASS_NAMES) for face in faces)
+    no_face = len(faces) - len(kept) - unknown
+    notes = []
+    if unknown:
+        notes.append(
+            f"left out {unknown:,} pictures of unknown expression: no class has more than half of the votes"
+        )
+    if no_face:
+        notes.append(f"left out {no_face:,} pictures that the majority calls no face (NF)")
+    return kept, tuple(notes)
+
+
+LAYOUTS = (
+    Layout(
+        name="ferplus",
+        summary="FERPlus, majority of the votes, 8 classes",
+        tree=EXPECTED,
+        load=load,
+        detects=detects,
+    ),
+)

@@ -1,0 +1,71 @@
+"""People's own data: a folder per class, with or without folders of splits above."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from lnlattennet.command import printable
+from lnlattennet.errors import DataError
+from lnlattennet.training.datasets.class_folders import ClassTree, class_tree
+from lnlattennet.training.datasets.files import ignored_notes
+from lnlattennet.training.datasets.layout import Layout, refusal
+from lnlattennet.training.datasets.pictures import PictureFiles
+from lnlattennet.training.datasets.records import FaceData
+
+EXPECTED = """\
+train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits (validation and valid mean val), any class names
+CLASS/*                                     or without splits"""
+
+_TITLE = "folder"
+
+
+def detects(path: Path) -> bool:
+    """Return whether there is a folder of a class with pictures in it."""
+    return any(folder.pictures for folder in class_tree(path).folders)
+
+
+def load(path: Path) -> FaceData:
+    """Read class folders; the classes are their names in alphabetical order.
+
+    Raises:
+        DataError: fewer than two classes, a class without any picture, or names that differ in case only.
+    """
+    tree = class_tree(path)
+    names = sorted(tree.names())
+    _check_names(path, tree, names)
+    faces = tree.faces({name: label for label, name in enumerate(names)})
+    notes = (*ignored_notes(tree.ignored), *_gaps(tree, names))
+    return FaceData("folder", path, tuple(names), faces, PictureFiles(path), notes)
+
+
+def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
+    if len(names) < 2:
+        problem = f"it needs at least two folders of classes, has {len(names)}"
+        raise refusal(path, _TITLE, problem, EXPECTED)
+    filled = {folder.name for folder in tree.folders if folder.pictures}
+    empty = [printable(name) for name in names if name not in filled]
+    if empty:
+        raise refusal(path, _TITLE, f"no picture of {', '.join(empty)}", EXPECTED, tree.counts())
+    spelled = Counter(map(str.casefold, names))
+    alike = [printable(name) for name in names if spelled[name.casefold()] > 1]
+    if alike:
+        raise DataError(
+            f"{printable(path)} has classes whose names differ in case only: "
+            f"{', '.join(alike)}; give each class one name"
+        )
+
+
+def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:
+    filled = {(folder.split, folder.name) for folder in tree.folders if folder.pictures}
+    return tuple(
+        f"{split} has no picture of {printable(name)}"
+        for split in tree.splits()
+        for name in names
+        if (split, name) not in filled
+    )
+
+
+LAYOUTS = (
+    Layout(name="folder", summary="a folder per class, any names", tree=EXPECTED, load=load, detects=detects),
+)

@@ -1,0 +1,100 @@
+"""What an inspection found, as a JSON document and as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lnlattennet.command import printable
+from lnlattennet.training.datasets.inspection import Inspection, shared_subjects
+from lnlattennet.training.datasets.layout import ordered_splits
+from lnlattennet.training.datasets.records import Face
+
+NO_SPLIT = "no split"
+"""Name of the faces that no official split holds."""
+
+_FEW = 5
+
+
+def describe(inspection: Inspection) -> dict[str, Any]:
+    """Return plain JSON values: counts, sizes in pixels, subjects, copies, damage and notes."""
+    data = inspection.data
+    counts = data.counts()
+    subjects = {face.subject for face in data.faces} - {None}
+    return {
+        "path": printable(data.root),
+        "format": data.format,
+        "class_names": [printable(name) for name in data.class_names],
+        "faces": len(data),
+        "splits": {
+            split or NO_SPLIT: {printable(name): counts[split][i] for i, name in enumerate(data.class_names)}
+            for split in ordered_splits(counts)
+        },
+        "sizes": {
+            "width": _spread(inspection, 0),
+            "height": _spread(inspection, 1),
+        },
+        "subjects": len(subjects) or None,
+        "subjects_in_several_splits": [printable(name) for name in shared_subjects(data)],
+        "copies": {
+            "across_splits": _names(inspection.copies_across_splits()),
+            "within_splits": _names(inspection.copies_within_splits()),
+            "with_other_labels": _names(inspection.copies_with_other_labels()),
+        },
+        "unreadable": {printable(name): problem for name, problem in inspection.unreadable.items()},
+        "notes": list(data.notes),
+    }
+
+
+def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
+    """Return lines for people, each with its name: what is worth a look is spelled out, with examples."""
+    found = describe(inspection)
+    width, height = found["sizes"]["width"], found["sizes"]["height"]
+    lines = [("pictures", "none could be read")]
+    if width:
+        sizes = (f"{kind} {width[kind]:g} x {height[kind]:g}" for kind in ("min", "median", "max"))
+        lines = [("width x height", ", ".join(sizes))]
+    subjects = "not told by the data set" if found["subjects"] is None else f"{found['subjects']:,}"
+    lines.append(("subjects", subjects))
+    if found["subjects_in_several_splits"]:
+        shared = found["subjects_in_several_splits"]
+        lines.append(("LEAK: subjects in several splits", _counted(shared)))
+    copies = found["copies"]
+    lines.append(("copies across splits", _groups(copies["across_splits"])))
+    lines.append(("copies within a split", _groups(copies["within_splits"])))
+    if copies["with_other_labels"]:
+        lines.append(("copies with other labels", _groups(copies["with_other_labels"])))
+    # Every problem names its file.
+    lines.append(("unreadable", _counted(list(found["unreadable"].values()))))
+    lines += [("note", note) for note in found["notes"]]
+    return lines + ([("sheet", sheet)] if sheet else [])
+
+
+def _spread(inspection: Inspection, axis: int) -> dict[str, float] | None:
+    values = inspection.sizes[:, axis]
+    if not values.size:
+        return None
+    return {"min": int(values.min()), "median": float(np.median(values)), "max": int(values.max())}
+
+
+def _names(groups: Sequence[Sequence[Face]]) -> list[list[str]]:
+    return [[printable(face.name) for face in group] for group in groups]
+
+
+def _groups(groups: Sequence[Sequence[str]]) -> str:
+    if not groups:
+        return "none"
+    pictures = sum(map(len, groups))
+    shown = "\n".join("  " + " = ".join(group[:_FEW]) for group in groups[:_FEW])
+    more = "\n  ..." if len(groups) > _FEW else ""
+    return f"{pictures:,} pictures, groups: {len(groups):,}\n{shown}{more}"
+
+
+def _counted(values: Sequence[str]) -> str:
+    """Return the number of values and the first of them, a line each."""
+    if not values:
+        return "none"
+    more = ["..."] if len(values) > _FEW else []
+    return "\n".join([f"{len(values):,}", *values[:_FEW], *more])

@@ -1,0 +1,97 @@
+"""RAF-DB, basic expressions: one list of labels, aligned faces and the original photographs.
+
+Source: Li, Deng, Du, "Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression
+Recognition in the Wild", CVPR 2017.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from lnlattennet.training.datasets.files import read_lines
+from lnlattennet.training.datasets.layout import Layout, refusal, require_classes, require_pictures
+from lnlattennet.training.datasets.pictures import PictureFiles
+from lnlattennet.training.datasets.records import Face, FaceData
+
+CLASS_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+"""In the order of the labels 1 to 7."""
+
+EXPECTED = """\
+EmoLabel/list_patition_label.txt        lines such as `train_00001.jpg 5`, labels 1 to 7
+Image/aligned/train_00001_aligned.jpg   or, where aligned is missing or with --format rafdb-original:
+Image/original/train_00001.jpg"""
+
+_TITLE = "RAF-DB"
+# The archive spells it so.
+_LIST = "EmoLabel/list_patition_label.txt"
+_NAME_END = {"aligned": "_aligned.jpg", "original": ".jpg"}
+Pictures = Literal["aligned", "original"]
+
+
+def detects(path: Path) -> bool:
+    """Return whether ``path`` has the list of labels or one of the folders of pictures."""
+    return (path / _LIST).is_file() or any((path / "Image" / kind).is_dir() for kind in _NAME_END)
+
+
+def load(path: Path, pictures: Pictures) -> FaceData:
+    """Read the list of labels; the prefix of a name gives the split.
+
+    Raises:
+        DataError: the list is missing or wrong, or names pictures that are missing.
+    """
+    if not (path / _LIST).is_file():
+        raise refusal(path, _TITLE, f"{_LIST} is missing", EXPECTED)
+    notes: tuple[str, ...] = ()
+    if pictures == "aligned" and not (path / "Image/aligned").is_dir() and (path / "Image/original").is_dir():
+        pictures = "original"
+        notes = (
+            "Image/aligned is missing: the original photographs are used, with more than the face on them",
+        )
+    data = FaceData(
+        format="rafdb" if pictures == "aligned" else "rafdb-original",
+        root=path,
+        class_names=CLASS_NAMES,
+        faces=_listed(path, pictures),
+        read=PictureFiles(path),
+        notes=notes,
+    )
+    require_pictures(path, _TITLE, data, EXPECTED, "the list")
+    require_classes(path, _TITLE, data, EXPECTED, ("train", "test"))
+    return data
+
+
+def _listed(path: Path, pictures: Pictures) -> tuple[Face, ...]:
+    faces = []
+    for number, line in enumerate(read_lines(path / _LIST), start=1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().partition(" ")
+        split = name.partition("_")[0]
+        if split not in ("train", "test") or label.strip() not in tuple("1234567"):
+            rule = "a name that starts with train_ or test_, and a label from 1 to 7"
+            raise refusal(path, _TITLE, f"line {number} of {_LIST} must have {rule}, got {line!r}", EXPECTED)
+        file = f"Image/{pictures}/{Path(name).stem}{_NAME_END[pictures]}"
+        faces.append(Face(file, int(label) - 1, split))
+    return tuple(faces)
+
+
+_PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}
+LAYOUTS = (
+    Layout(
+        name="rafdb",
+        summary="RAF-DB basic, aligned faces",
+        tree=EXPECTED,
+        load=partial(load, pictures="aligned"),
+        detects=detects,
+        published=_PUBLISHED,
+    ),
+    Layout(
+        name="rafdb-original",
+        summary="RAF-DB basic, original photographs",
+        tree=EXPECTED,
+        load=partial(load, pictures="original"),
+        published=_PUBLISHED,
+    ),
+)

@@ -1,0 +1,77 @@
+"""What every data set becomes: labelled faces with split and subject; pictures are read when asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Face:
+    """One labelled picture.
+
+    Attributes:
+        name: where it lies, relative to the data set (`test/happy/1.png`, `fer2013.csv:17`), for messages.
+        label: index into the data set's class names.
+        split: one of ``SPLITS``, or None where the data set has no official split.
+        subject: who is shown, or None where the data set does not say.
+    """
+
+    name: str
+    label: int
+    split: str | None = None
+    subject: str | None = None
+
+
+@dataclass(frozen=True)
+class FaceData:
+    """A data set, or a part of one.
+
+    Attributes:
+        format: the name of its layout, one of ``datasets.FORMATS``.
+        root: the folder or file that it was read from.
+        class_names: expressions in the order of the labels.
+        faces: what it holds, in a fixed order.
+        read: gives a face's picture, RGB uint8 [H, W, 3]; raises ImageError that names the face.
+        notes: what was left out and why, a sentence each.
+    """
+
+    format: str
+    root: Path
+    class_names: tuple[str, ...]
+    faces: tuple[Face, ...]
+    read: Callable[[Face], NDArray[np.uint8]]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """Return the picture of face ``index``, RGB uint8 [H, W, 3]; raises ImageError."""
+        return self.read(self.faces[index])
+
+    def labels(self) -> NDArray[np.int64]:
+        """Return the labels, int64 [len]."""
+        return np.array([face.label for face in self.faces], np.int64)
+
+    def select(self, indices: Sequence[int]) -> FaceData:
+        """Return the data set with only these faces, in this order."""
+        return replace(self, faces=tuple(self.faces[index] for index in indices))
+
+    def split(self, name: str) -> FaceData:
+        """Return the faces of one official split; empty if there are none."""
+        return self.select([index for index, face in enumerate(self.faces) if face.split == name])
+
+    def counts(self) -> dict[str | None, Counter[int]]:
+        """Return split -> label -> number of faces."""
+        counts: dict[str | None, Counter[int]] = {}
+        for face in self.faces:
+            counts.setdefault(face.split, Counter())[face.label] += 1
+        return counts
