@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check install kernels checkpoint kernels-report gpu-suite clean
+.PHONY: demo test check install kernels checkpoint results kernels-report gpu-suite clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -21,8 +21,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python -m lnlattennet.benchmarks.demo
 
+# Two files at a time: most tests keep one core busy.
 test: $(STAMP) check kernels
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: $(STAMP)
 	$(BIN)/ruff check .
@@ -36,6 +37,11 @@ kernels: $(STAMP)
 # Trains the demo checkpoint again (under 30 minutes on 2 cores); checkpoints/README.md has its figures.
 checkpoint: $(STAMP)
 	$(BIN)/lnlattennet train --data synthetic --precision bf16-mixed --output checkpoints/demo.safetensors
+
+# Trains the network and its ablations on rendered faces and writes docs/results.md; goes on where it was stopped.
+results: $(STAMP)
+	$(BIN)/python -m lnlattennet.evaluation.ablation_study --record benchmarks/results/ablations.json \
+		--page docs/results.md --picture docs/pictures/occlusion.png
 
 # Builds, tests and measures the fused op on a bare machine with a GPU: torch, nvcc, numpy and pytest, no .venv.
 RESULTS ?= benchmarks/results

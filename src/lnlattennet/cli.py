@@ -5,10 +5,13 @@ from __future__ import annotations
 import typer
 
 from lnlattennet.command import run_app
+from lnlattennet.evaluation.cli import evaluate
+from lnlattennet.evaluation.cli_explain import explain
 from lnlattennet.kernels_cli import app as kernels
 from lnlattennet.model.cli import info
 from lnlattennet.serving.cli import predict, serve
 from lnlattennet.training.cli import train
+from lnlattennet.training.cli_data import app as data
 
 app = typer.Typer(
     help="From a facial-expression checkpoint to a verified, fast, served engine.",
@@ -16,8 +19,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (info, train, serve, predict):
+for command in (info, train, evaluate, explain, serve, predict):
     app.command()(command)
+app.add_typer(data, name="data")
 app.add_typer(kernels, name="kernels")
 
 

@@ -1,0 +1,1 @@
+"""What each idea of the network gives: its ablations trained and judged alike, on rendered faces."""

@@ -1,0 +1,71 @@
+"""Makes docs/results.md again.
+
+python -m lnlattennet.evaluation.ablation_study          # what `make results` runs
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lnlattennet.atomic import replace_file
+from lnlattennet.command import configure_logging, run_app, stdout
+from lnlattennet.evaluation.ablation_study.options import StudyOptions
+from lnlattennet.evaluation.ablation_study.study import run_study
+from lnlattennet.evaluation.ablation_study.tables import ablation_table, occlusion_figure
+from lnlattennet.evaluation.explain.drawing import save_png
+from lnlattennet.training.ablations import ABLATIONS
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_START, _END = "<!-- ablations: made by `make results` -->", "<!-- end of ablations -->"
+
+
+@app.command()
+def ablation_study(
+    record: Annotated[Path, typer.Option(help="Where every run's figures are kept; continued if it exists.")],
+    page: Annotated[Path, typer.Option(help="The Markdown page whose table is made again.")],
+    picture: Annotated[Path, typer.Option(help="The PNG with the occlusion curves.")],
+    seeds: Annotated[int, typer.Option(min=2, help="Trainings of every ablation.")] = 3,
+    train_images: Annotated[int, typer.Option(min=64)] = StudyOptions.train_images,
+    test_images: Annotated[int, typer.Option(min=7)] = StudyOptions.test_images,
+    epochs: Annotated[int, typer.Option(min=1)] = StudyOptions.epochs,
+) -> None:
+    """Train the network and its ablations on rendered faces, and write what each of its ideas gives."""
+    configure_logging(0, False)
+    options = StudyOptions(
+        seeds=tuple(range(seeds)), train_images=train_images, test_images=test_images, epochs=epochs
+    )
+    found = run_study(options, record)
+    save_png(occlusion_figure(found), picture)
+    write_between(page, f"{_setup(found, len(ABLATIONS))}\n\n{ablation_table(found)}")
+    stdout().print(f"wrote {page}, {picture} and {record}")
+
+
+def write_between(page: Path, text: str) -> None:
+    """Replace what stands between the page's two marks, or begin a page that has them."""
+    before, after = "# Results\n\n", "\n"
+    if page.exists():
+        before, _, rest = page.read_text(encoding="utf-8").partition(_START)
+        after = rest.partition(_END)[2]
+    with replace_file(page) as draft:
+        draft.write_text(f"{before}{_START}\n\n{text}\n\n{_END}{after}", encoding="utf-8")
+
+
+def _setup(record: dict[str, Any], ablations: int) -> str:
+    settings = record["settings"]
+    seconds = statistics.mean(run["training_seconds"] for run in record["runs"])
+    fields = json.dumps({name: settings["network"][name] for name in ("image_size", "widths", "channels")})
+    return (
+        f"{len(record['runs']) // ablations} seeds; {settings['train_images']:,} rendered faces to train on, "
+        f"{settings['epochs']} epochs, {settings['test_images']:,} held-out faces; network {fields}; "
+        f"{seconds:.0f} s a training on the machine of the record. Mean ± standard deviation over the "
+        "seeds, in percent or points of accuracy but for the factor."
+    )
+
+
+if __name__ == "__main__":
+    run_app(app)

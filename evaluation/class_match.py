@@ -1,0 +1,75 @@
+"""Classes of a model and of a data set, matched by name: integer orders differ from data set to data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ClassMatch:
+    """The classes that are judged, in the model's order.
+
+    Attributes:
+        class_names: of the classes that are judged.
+        columns: their columns in the model's logits.
+        label_of: for every class of the data its index in ``class_names``, or -1.
+        notes: what was left out, a sentence each.
+    """
+
+    class_names: tuple[str, ...]
+    columns: tuple[int, ...]
+    label_of: NDArray[np.int64]
+    notes: tuple[str, ...]
+
+
+def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: bool) -> ClassMatch:
+    """Match the class names of a model and of a data set.
+
+    Args:
+        model: names in the order of the logits.
+        data: names in the order of the labels.
+        common_only: leave out what only one of the two has, instead of refusing it.
+
+    Raises:
+        UsageError: the names differ and ``common_only`` is not set, or fewer than two are the same.
+    """
+    only_model = [name for name in model if name not in data]
+    only_data = [name for name in data if name not in model]
+    common = [name for name in model if name in data]
+    differences = _differences(only_model, only_data)
+    if differences and not common_only:
+        raise UsageError(
+            f"the classes differ: {' and '.join(differences)}; rename the data's classes, or judge the "
+            f"{len(common)} common ones with --common-classes"
+        )
+    if len(common) < 2:
+        raise UsageError(
+            f"fewer than two classes are common: the model knows {', '.join(model)}, the data "
+            f"{', '.join(data)}; rename the data's classes to the model's"
+        )
+    return ClassMatch(
+        class_names=tuple(common),
+        columns=tuple(list(model).index(name) for name in common),
+        label_of=np.array([common.index(name) if name in common else -1 for name in data], np.int64),
+        notes=_notes(only_model, only_data),
+    )
+
+
+def _differences(only_model: list[str], only_data: list[str]) -> list[str]:
+    sides = (("the model", only_model), ("the data", only_data))
+    return [f"only {side} has {', '.join(names)}" for side, names in sides if names]
+
+
+def _notes(only_model: list[str], only_data: list[str]) -> tuple[str, ...]:
+    notes = []
+    if only_model:
+        notes.append(f"Only the common classes count: the model may not answer {', '.join(only_model)} here.")
+    if only_data:
+        notes.append(f"Only the common classes count: faces of {', '.join(only_data)} were left out.")
+    return tuple(notes)

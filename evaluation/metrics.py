@@ -1,0 +1,107 @@
+"""How good answers are: counts of right and wrong ones, and whether confidence can be believed.
+
+Rows of a confusion matrix are the true classes, columns the answers. A class is the answer where its logit is
+largest; of equal ones the first in class order. All of it is numpy, so that a bundle is judged without torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+BINS = 15
+"""Bins of equal width (Guo et al., ICML 2017): bin m holds the confidences in ((m - 1) / 15, m / 15]."""
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """Faces whose confidence lies in (low, high].
+
+    Attributes:
+        low: exclusive, except that the first bin holds 0.
+        high: inclusive.
+        faces: how many.
+        confidence: their mean confidence, None without faces.
+        accuracy: share that is right, None without faces.
+    """
+
+    low: float
+    high: float
+    faces: int
+    confidence: float | None
+    accuracy: float | None
+
+
+def confusion_matrix(labels: Counts, answers: Counts, classes: int) -> Counts:
+    """Count answers [n] for labels [n]: int64 [classes, classes]."""
+    cells = np.bincount(labels * classes + answers, minlength=classes * classes)
+    return cells.reshape(classes, classes)
+
+
+def accuracy(confusion: Counts) -> Floats:
+    """Return the share of right answers of confusion matrices [..., classes, classes]."""
+    right = np.trace(confusion, axis1=-2, axis2=-1)
+    return np.asarray(right / confusion.sum(axis=(-2, -1)))
+
+
+def recall(confusion: Counts) -> Floats:
+    """Return per class the share of its faces that are right, [..., classes]; NaN for one without faces."""
+    faces = confusion.sum(axis=-1)
+    return _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), faces)
+
+
+def f1(confusion: Counts) -> Floats:
+    """Return 2 tp / (2 tp + fp + fn) per class, [..., classes]; NaN for one that is neither of the two."""
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return _ratio(2 * right, confusion.sum(axis=-1) + confusion.sum(axis=-2))
+
+
+def macro_f1(confusion: Counts) -> Floats:
+    """Return the mean F1 over the classes that occur as label or as answer, of [..., classes, classes]."""
+    return np.asarray(np.nanmean(f1(confusion), axis=-1))
+
+
+def bin_of(confidences: Floats) -> Counts:
+    """Return the index of each confidence's bin, 0 to 14."""
+    edges = np.linspace(0, 1, BINS + 1)
+    return np.clip(np.searchsorted(edges, confidences, side="left") - 1, 0, BINS - 1)
+
+
+def expected_calibration_error(confidences: Floats, right: NDArray[np.bool_]) -> float:
+    """Return the mean distance of accuracy from confidence over the bins, weighted by their faces."""
+    gaps = np.bincount(bin_of(confidences), weights=right - confidences, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(confidences))
+
+
+def reliability(confidences: Floats, right: NDArray[np.bool_]) -> list[ReliabilityBin]:
+    """Return the reliability diagram's 15 bins for confidences [n] and whether each answer is right [n]."""
+    bins = bin_of(confidences)
+    faces = np.bincount(bins, minlength=BINS)
+    mean_confidence = _ratio(np.bincount(bins, weights=confidences, minlength=BINS), faces)
+    share_right = _ratio(np.bincount(bins, weights=right, minlength=BINS), faces)
+    return [
+        ReliabilityBin(
+            low=m / BINS,
+            high=(m + 1) / BINS,
+            faces=int(faces[m]),
+            confidence=number_or_none(mean_confidence[m]),
+            accuracy=number_or_none(share_right[m]),
+        )
+        for m in range(BINS)
+    ]
+
+
+def number_or_none(value: float) -> float | None:
+    """Return a float, or None for NaN, which JSON cannot hold."""
+    return None if np.isnan(value) else float(value)
+
+
+def _ratio(numerator: NDArray[np.float64 | np.int64], denominator: Counts) -> Floats:
+    """Divide; NaN where the denominator is 0."""
+    missing = np.full(np.broadcast(numerator, denominator).shape, np.nan)
+    return np.divide(numerator, denominator, out=missing, where=denominator > 0)

@@ -1,0 +1,152 @@
+"""Which faces a model is judged on: a split of a data set, or held-out rendered faces."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.command import printable
+from lnlattennet.errors import DataError, UsageError
+from lnlattennet.evaluation.predictors import BATCH, Faces
+from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.training.datasets.records import SPLITS, FaceData
+
+ALL = "all"
+SYNTHETIC = "synthetic"
+SYNTHETIC_IMAGES = 2_100
+"""As many as training judges a finished checkpoint with."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labelled faces, read anew whenever ``chunks`` is called.
+
+    Attributes:
+        name: the data set as the user named it.
+        format: name of its layout.
+        split: train, val, test or all.
+        class_names: expressions in the order of the labels.
+        faces: one name per face, for tables and messages.
+        labels: int64 [len(faces)].
+        chunks: gives prepared faces uint8 [n, S, S, 3] in that order, n of at most 64.
+        notes: what was left out or chosen, a sentence each.
+    """
+
+    name: str
+    format: str
+    split: str
+    class_names: tuple[str, ...]
+    faces: tuple[str, ...]
+    labels: NDArray[np.int64]
+    chunks: Callable[[], Iterator[Faces]]
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was evaluated, as plain JSON values."""
+        counts = Counter(self.labels.tolist())
+        return {
+            "name": self.name,
+            "format": self.format,
+            "split": self.split,
+            "faces": len(self.faces),
+            "faces_per_class": {name: counts[label] for label, name in enumerate(self.class_names)},
+        }
+
+
+def choose_split(data: FaceData, split: str | None) -> tuple[FaceData, str, tuple[str, ...]]:
+    """Return the faces to judge with, the split's name, and what the reader must know of the choice.
+
+    Args:
+        data: the whole data set.
+        split: train, val, test or all; None takes test, else val, else all.
+
+    Raises:
+        UsageError: no such name.
+        DataError: the data set has no such split, or no faces; names those that it has.
+    """
+    if split not in (None, ALL, *SPLITS):
+        raise UsageError(f"--split must be one of {', '.join(SPLITS)} or {ALL}, got {split!r}")
+    existing = [name for name in SPLITS if name in data.counts()]
+    if not len(data):
+        raise DataError(f"{data.root} holds no labelled face")
+    if split is None:
+        return _default_split(data, existing)
+    if split == ALL:
+        return data, ALL, ()
+    if split not in existing:
+        has = f"it has: {', '.join(existing)}" if existing else "it has no official splits"
+        raise DataError(f"{data.root} has no split {split!r}; {has}; or take every face with --split {ALL}")
+    return data.split(split), split, ()
+
+
+def _default_split(data: FaceData, existing: list[str]) -> tuple[FaceData, str, tuple[str, ...]]:
+    if "test" in existing:
+        return data.split("test"), "test", ()
+    if "val" in existing:
+        return data.split("val"), "val", ("There is no test split: these are the validation faces.",)
+    note = "There is no test or validation split: these are all faces, so a model trained on them knows them."
+    return data, ALL, (note,)
+
+
+def data_source(data: FaceData, split: str | None, recipe: Preprocessing) -> Source:
+    """Return a split of a data set, prepared by ``recipe`` while it is read.
+
+    Raises:
+        UsageError, DataError: see ``choose_split``.
+    """
+    chosen, name, notes = choose_split(data, split)
+
+    def chunks() -> Iterator[Faces]:
+        from lnlattennet.training.datasets.prepare import prepared_faces
+
+        return (faces for faces, _ in prepared_faces(chosen, recipe, _cores()))
+
+    return Source(
+        name=printable(data.root),
+        format=data.format,
+        split=name,
+        class_names=data.class_names,
+        faces=tuple(face.name for face in chosen.faces),
+        labels=chosen.labels(),
+        chunks=chunks,
+        notes=(*data.notes, *notes),
+    )
+
+
+def synthetic_source(split: str | None, images: int, seed: int, recipe: Preprocessing) -> Source:
+    """Return rendered faces; `test`, the default, has light, hair, glasses and occluders of its own.
+
+    Raises:
+        UsageError: rendered faces have no such split.
+    """
+    from lnlattennet.training.rendered_faces import render_split
+    from lnlattennet.training.synthetic import EXPRESSIONS
+
+    name = split or "test"
+    if name not in SPLITS:
+        raise UsageError(f"--split of rendered faces must be one of {', '.join(SPLITS)}, got {name!r}")
+
+    def chunks() -> Iterator[Faces]:
+        faces, _ = render_split(name, images, recipe.size, seed=seed, workers=_cores())
+        return (faces[start : start + BATCH] for start in range(0, images, BATCH))
+
+    return Source(
+        name=SYNTHETIC,
+        format=SYNTHETIC,
+        split=name,
+        class_names=EXPRESSIONS,
+        faces=tuple(f"{name}-{seed}-{index:06d}" for index in range(images)),
+        labels=np.arange(images) % len(EXPRESSIONS),
+        chunks=chunks,
+        notes=("These are rendered faces: they say nothing of photographs.",),
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))

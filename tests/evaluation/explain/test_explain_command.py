@@ -1,0 +1,162 @@
+"""`lnlattennet explain` from the files it is given to the files it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from lnlattennet.errors import DataError, ImageError, LnlAttenNetError, UsageError
+from lnlattennet.evaluation.cli_explain import explain
+from lnlattennet.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from lnlattennet.training.synthetic import EXPRESSIONS, render_face
+
+app = typer.Typer()
+app.command()(explain)
+
+
+def run(*arguments: object) -> str:
+    """Run the command; return its stdout, or raise its deliberate error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if isinstance(result.exception, LnlAttenNetError):
+        raise result.exception
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def run_json(*arguments: object) -> dict[str, Any]:
+    return dict(json.loads(run(*arguments, "--json")))
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(render_face(5, "happiness", size=96, with_regions=False).image).save(path)
+    return path
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    weights = np.random.default_rng(0).dirichlet(np.ones(16), 4)
+    lines = [",".join(map(str, [step * 10, *row])) for step, row in enumerate(weights.tolist())]
+    header = ",".join(["step", *(f"region_{k}" for k in range(16))])
+    (folder / "region_weights.csv").write_text("\n".join([header, *lines]) + "\n")
+    return folder
+
+
+def test_a_picture_gets_a_panel_and_a_table(checkpoint_path: Path, photo: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    document = run_json(checkpoint_path, photo, photo, "-o", out)
+    assert json.loads((out / "explanations.json").read_text()) == document
+    assert document["files"] == [
+        str(out / name) for name in ("face-1-photo.png", "face-2-photo.png", "explanations.json")
+    ]
+    for row in document["images"]:
+        assert sum(row["region_weights"]) == pytest.approx(1, abs=1e-4)
+        assert sum(row["affinity_row"]) == pytest.approx(1, abs=1e-4)
+        assert row["region_weights"][row["region"]] == max(row["region_weights"])
+        assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
+        with Image.open(row["picture"]) as panel:
+            assert panel.width > 1000
+
+
+def test_the_region_whose_affinity_is_shown_can_be_chosen(
+    checkpoint_path: Path, photo: Path, tmp_path: Path
+) -> None:
+    rows = [
+        run_json(checkpoint_path, photo, "--region", region, "-o", tmp_path / "out")["images"][0]
+        for region in (0, 10)
+    ]
+    assert [row["region"] for row in rows] == [0, 10]
+    assert rows[0]["affinity_row"] != rows[1]["affinity_row"]
+    assert rows[0]["region_weights"] == rows[1]["region_weights"]
+
+
+def test_rendered_faces_are_averaged_and_scored(checkpoint_path: Path, tmp_path: Path) -> None:
+    data = run_json(checkpoint_path, "--data", "synthetic", "--images", 14, "-o", tmp_path / "out")["data"]
+    assert [row["expression"] for row in data["classes"]] == list(EXPRESSIONS)
+    assert [row["faces"] for row in data["classes"]] == [2] * 7
+    assert data["crucial_regions"]["faces"] == 12
+    assert [point["covered"] for point in data["occlusion"]] == [0, 1, 2, 4]
+    assert Path(data["picture"]).is_file()
+
+
+def test_a_data_set_is_averaged_over_its_own_classes(
+    checkpoint_path: Path, face_folder: Path, tmp_path: Path
+) -> None:
+    data = run_json(checkpoint_path, "--data", face_folder, "-o", tmp_path / "out")["data"]
+    assert data["split"] == "test"
+    assert data["faces"] == 42
+    assert {row["expression"]: row["faces"] for row in data["classes"]} == dict.fromkeys(EXPRESSIONS, 6)
+    assert "crucial_regions" not in data
+    few = run_json(
+        checkpoint_path, "--data", face_folder, "--images", 8, "--split", "all", "-o", tmp_path / "out"
+    )["data"]
+    assert (few["faces"], few["split"]) == (8, "all")
+    assert len(few["classes"]) > 4, "spread over the data set, whose faces lie class by class"
+
+
+def test_the_history_becomes_a_strip_and_an_animation(
+    checkpoint_path: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    printed = run(checkpoint_path, "--history", run_folder, "-o", tmp_path / "out").split()
+    names = ["history.png", "history.gif", "explanations.json"]
+    assert printed == [str(tmp_path / "out" / name) for name in names]
+    assert all(Path(file).stat().st_size > 0 for file in printed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "nothing to explain"),
+        (("PHOTO", "--images", "3"), "add --data"),
+        (("--data", "synthetic", "--split", "val"), "has no --format and no --split"),
+        (("PHOTO", "--region", "16"), "--region must be from 0 to 15"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    checkpoint_path: Path, photo: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    given = [photo if argument == "PHOTO" else argument for argument in arguments]
+    with pytest.raises(UsageError, match=message):
+        run(checkpoint_path, *given, "-o", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_panel_never_replaces_a_picture(checkpoint_path: Path, photo: Path, tmp_path: Path) -> None:
+    victim = photo.rename(tmp_path / "face-1-a.png")
+    other = tmp_path / "a.png"
+    other.write_bytes(victim.read_bytes())
+    with pytest.raises(UsageError, match="would replace a picture"):
+        run(checkpoint_path, other, victim, "-o", tmp_path)
+
+
+def test_a_history_of_another_grid_is_refused(checkpoint_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "region_weights.csv").write_text("step,region_0\n1,1\n")
+    with pytest.raises(DataError, match="has 1 regions, the checkpoint 16"):
+        run(checkpoint_path, "--history", tmp_path, "-o", tmp_path / "out")
+
+
+def test_a_damaged_picture_is_named(checkpoint_path: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    for path, message in ((broken, "broken.png: "), (tmp_path / "gone.png", "gone.png cannot be read")):
+        with pytest.raises(ImageError, match=message):
+            run(checkpoint_path, path, "-o", tmp_path / "out")
+
+
+def test_rendered_faces_need_a_checkpoint_of_their_expressions(checkpoint_path: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(checkpoint_path)
+    info = checkpoint.info
+    other = CheckpointInfo(config=info.config, class_names=tuple("abcdefg"), preprocessing=info.preprocessing)
+    save_checkpoint(tmp_path / "other.safetensors", checkpoint.network(), other)
+    with pytest.raises(UsageError, match="this checkpoint knows a, b, c"):
+        run(tmp_path / "other.safetensors", "--data", "synthetic", "-o", tmp_path / "out")
