@@ -74,5 +74,9 @@ def explain(
     if json_output:
         print_json(document)
         return
+    if data == SYNTHETIC:
+        from lnlattennet.evaluation.explain.score_table import score_table
+
+        stdout().print(score_table(document["data"], regions=document["grid"] ** 2))
     for file in document["files"]:
         stdout().print(file)

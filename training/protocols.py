@@ -102,10 +102,10 @@ def _emptiest(filled: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
 def _official(data: FaceData, seed: int) -> Partition:
     splits = {name: _where(data, name) for name in ("train", "val", "test")}
     if not len(splits["train"]):
-        found = sorted({str(face.split) for face in data.faces})
+        found = sorted({face.split for face in data.faces if face.split is not None})
         raise DataError(
             f"{printable(data.root)} has no official training split (found: "
-            f"{', '.join(found) or 'no face'}); share it out with --folds 10, or --folds loso where its "
+            f"{', '.join(found) or 'no splits'}); share it out with --folds 10, or --folds loso where its "
             "subjects are known"
         )
     notes = []
@@ -192,4 +192,7 @@ def _check_classes(data: FaceData, partition: Partition) -> None:
             )
     for split, indices in partition.splits.items():
         if not len(indices):
-            raise DataError(f"{printable(data.root)} leaves no face for {split} ({partition.name})")
+            raise DataError(
+                f"{printable(data.root)} leaves no face for {split} ({partition.name}); add faces, or use "
+                "another number of folds"
+            )

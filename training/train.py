@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import platform
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,11 @@ from lnlattennet.training.face_images import class_weights
 from lnlattennet.training.judging import judge
 from lnlattennet.training.module import ExpressionTraining
 from lnlattennet.training.options import TrainingOptions
-from lnlattennet.training.run_folder import resumable, write_figures
+from lnlattennet.training.run_folder import LAST, resumable, write_figures
 from lnlattennet.training.sources import Source, open_sources
 from lnlattennet.training.trainer import Run, build_run, quiet_lightning
+
+_log = logging.getLogger(__name__)
 
 
 def train(options: TrainingOptions) -> dict[str, Any]:
@@ -96,6 +99,8 @@ def _fit(trainer: L.Trainer, module: ExpressionTraining, data: FaceBatches, last
     except SystemExit as error:
         # Lightning turns Ctrl-C into an exit with code 1; commands of this project end like others.
         if trainer.interrupted:
+            if trainer.is_global_zero and (data.options.run_folder / LAST).is_file():
+                _log.warning("interrupted; the same command with --resume goes on after the last whole epoch")
             raise KeyboardInterrupt from error
         raise
 

@@ -17,7 +17,8 @@ _COLUMNS: dict[str, Callable[[Run], float]] = {
     "lost with 1 covered": lambda run: 100 * run["occlusion"][1]["loss"]["value"],
     "2 covered": lambda run: 100 * run["occlusion"][2]["loss"]["value"],
     "4 covered": lambda run: 100 * run["occlusion"][3]["loss"]["value"],
-    "weight on true regions, times uniform": lambda run: run["crucial_regions"]["times_uniform"]["value"],
+    "weight on true regions": lambda run: 100 * run["crucial_regions"]["share_of_weight"]["value"],
+    "times uniform": lambda run: run["crucial_regions"]["times_uniform"]["value"],
     "top-1 hits": lambda run: 100 * run["crucial_regions"]["top_1_hit_rate"]["value"],
     "top-3 hits": lambda run: 100 * run["crucial_regions"]["top_3_hit_rate"]["value"],
 }

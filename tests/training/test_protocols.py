@@ -173,7 +173,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("data", "folds", "message"),
         [
-            (people(4), None, "has no official training split .found: None.; share it out with --folds"),
+            (people(4), None, "has no official training split .found: no splits.; share it out with --folds"),
             (people(1), "loso", "names 1 subjects"),
             (people(1), 5, "--folds 5 needs that many subjects.*has 1; use fewer folds"),
             (data_of([(i % 3, "train", None) for i in range(9)]), "loso", "9 of its 9 faces have none"),
@@ -189,6 +189,7 @@ class TestErrors:
                 "class 'a' .*without subject S0",
             ),
             (data_of([(0, "test", None)]), None, "has no official training split .found: test"),
+            (data_of([(i % 3, None, None) for i in range(6)]), 2, "no face for val .fold 0 of 2.; add faces"),
         ],
     )
     def test_data_that_does_not_fit(self, data: FaceData, folds: Folds, message: str | None) -> None:

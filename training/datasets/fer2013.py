@@ -37,8 +37,10 @@ def csv_in(path: Path) -> Path | None:
 
 
 def detects(path: Path) -> bool:
-    """Return whether there is a csv file with pixels, without FERPlus's labels beside it."""
-    return csv_in(path) is not None and not (path / "fer2013new.csv").exists()
+    """Return whether there is `fer2013.csv`, whole or not, or a csv file with pixels, and not FERPlus."""
+    named = path if path.is_file() else path / "fer2013.csv"
+    is_named = named.name == "fer2013.csv" and named.is_file()
+    return (is_named or csv_in(path) is not None) and not (path / "fer2013new.csv").exists()
 
 
 def detects_folders(path: Path) -> bool:

@@ -36,6 +36,7 @@ def run(name: str, seed: int, accuracy: float) -> dict[str, Any]:
         for covered, lost in ((0, 0.0), (1, 0.01), (2, 0.03), (4, 0.1))
     ]
     regions = {
+        "share_of_weight": interval(0.85),
         "times_uniform": interval(2.5),
         "top_1_hit_rate": interval(0.5),
         "top_3_hit_rate": interval(0.75),
@@ -56,6 +57,7 @@ def test_the_table_gives_mean_and_standard_deviation_over_the_seeds() -> None:
         "1.0 ± 0.0",
         "3.0 ± 0.0",
         "10.0 ± 0.0",
+        "85.0 ± 0.0",
         "2.5 ± 0.0",
         "50.0 ± 0.0",
         "75.0 ± 0.0",

@@ -81,12 +81,17 @@ def test_the_region_whose_affinity_is_shown_can_be_chosen(
 
 
 def test_rendered_faces_are_averaged_and_scored(checkpoint_path: Path, tmp_path: Path) -> None:
-    data = run_json(checkpoint_path, "--data", "synthetic", "--images", 14, "-o", tmp_path / "out")["data"]
+    printed = run(checkpoint_path, "--data", "synthetic", "--images", 14, "-o", tmp_path / "out")
+    data = json.loads((tmp_path / "out" / "explanations.json").read_text())["data"]
     assert [row["expression"] for row in data["classes"]] == list(EXPRESSIONS)
     assert [row["faces"] for row in data["classes"]] == [2] * 7
     assert data["crucial_regions"]["faces"] == 12
     assert [point["covered"] for point in data["occlusion"]] == [0, 1, 2, 4]
     assert Path(data["picture"]).is_file()
+    rows = {line[1:].partition("│")[0].strip(): line for line in printed.splitlines() if "│" in line}
+    assert f"{data['crucial_regions']['share_of_weight']['value']:.1%}" in rows["weight on the true regions"]
+    assert "18.8%" in rows["top-3 hit rate"], "what even weights reach"
+    assert f"{data['occlusion'][3]['accuracy']['value']:.1%}" in rows["accuracy, 4 of 16 regions covered"]
 
 
 def test_a_data_set_is_averaged_over_its_own_classes(
