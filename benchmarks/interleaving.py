@@ -14,8 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-RESAMPLES = 400
-
 Turn = Callable[[], float]
 """One turn of a rival; returns the seconds that one of its calls took."""
 
@@ -63,15 +61,3 @@ def summarize(samples: Sequence[float]) -> dict[str, float]:
     """Return median, p10 and p90 of seconds, in microseconds."""
     p10, median, p90 = np.percentile(samples, [10, 50, 90]) * 1e6
     return {"median_us": float(median), "p10_us": float(p10), "p90_us": float(p90)}
-
-
-def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> tuple[float, float, float]:
-    """Return the ratio of two medians, and its 95% interval from resampling the rounds.
-
-    Both samples of a round are drawn together, so a slow spell of the machine hits both.
-    """
-    pairs = np.array([numerator, denominator])
-    draws = np.random.default_rng(0).integers(0, pairs.shape[1], (RESAMPLES, pairs.shape[1]))
-    medians = np.median(pairs[:, draws], axis=2)
-    low, high = np.percentile(medians[0] / medians[1], [2.5, 97.5])
-    return float(np.median(pairs[0]) / np.median(pairs[1])), float(low), float(high)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lnlattennet.benchmarks.interleaving import ratio_interval
 from lnlattennet.benchmarks.kernel_cases import SHAPES, Case
 from lnlattennet.benchmarks.kernel_rivals import COMPILED, EAGER, FUSED, MASKED, ONE_ELEMENT, READ
+from lnlattennet.intervals import ratio_interval
 
 BEST = (*COMPILED, MASKED)
 STEADY = 0.3

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,8 +23,10 @@ from rich.table import Table
 from lnlattennet import __version__
 from lnlattennet.command import print_json, run_app, stdout
 from lnlattennet.errors import UsageError
-from lnlattennet.export.timing import interleaved_calls
+from lnlattennet.export.timing import interleaved_rounds
 from lnlattennet.serving.client import Client
+
+_WARM_UP_REQUESTS = 10
 
 
 def percentiles(samples: list[float]) -> dict[str, float]:
@@ -36,12 +39,15 @@ def latency_record(urls: list[str], models: list[str], photo: Path, requests: in
     """Measure every URL and model with one picture per request; keep every sample."""
     data = photo.read_bytes()
     with ExitStack() as stack:
-        targets: dict[str, Callable[[], object]] = {}
+        targets: dict[str, Callable[[], float]] = {}
         for url in urls:
             for model in models:
                 client = stack.enter_context(Client(url, model))
                 targets[f"{model} {url}"] = _request(client, data)
-        samples = interleaved_calls(targets, requests)
+        for target in targets.values():
+            for _ in range(_WARM_UP_REQUESTS):
+                target()
+        samples = interleaved_rounds(targets, requests)
     return {
         "benchmark": "latency",
         "lnlattennet": __version__,
@@ -80,8 +86,15 @@ def latency(
     print_json(record) if json_output else print_record(record)
 
 
-def _request(client: Client, data: bytes) -> Callable[[], object]:
-    return lambda: client.predict([data])
+def _request(client: Client, data: bytes) -> Callable[[], float]:
+    """Return a call that sends one request and returns its milliseconds."""
+
+    def request() -> float:
+        start = time.perf_counter_ns()
+        client.predict([data])
+        return (time.perf_counter_ns() - start) / 1e6
+
+    return request
 
 
 def main() -> None:

@@ -27,9 +27,9 @@ from lightning.pytorch.profilers import SimpleProfiler
 from rich.table import Table
 
 from lnlattennet import __version__
-from lnlattennet.benchmarks.interleaving import ratio_interval
 from lnlattennet.benchmarks.machine import machine_facts
 from lnlattennet.command import print_json, run_app, stdout
+from lnlattennet.intervals import ratio_interval
 from lnlattennet.model.checkpoint import CheckpointInfo
 from lnlattennet.model.config import NetworkConfig
 from lnlattennet.model.loss import joint_loss

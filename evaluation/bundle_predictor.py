@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from lnlattennet.evaluation.predictors import (
-    BATCH,
     Faces,
     Predictions,
     Predictor,
     in_batches,
     stored_temperature,
 )
-from lnlattennet.export.backends.base import Runner
 from lnlattennet.export.bundle import Bundle
-from lnlattennet.model.names import INPUT_NAME
-from lnlattennet.model.preprocessing import Preprocessing
 
 
 def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
@@ -30,8 +24,12 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
     bundle = Bundle.load(path)
     manifest = bundle.manifest
     record = manifest.engine(engine or manifest.selected)
-    smallest, _, largest = record.batch
-    run = _EngineRun(bundle.runner(record.name), manifest.preprocessing, smallest)
+    engine_run = bundle.engine(record.name)
+
+    def run(faces: Faces) -> Predictions:
+        outputs = engine_run(manifest.preprocessing.normalize(faces))
+        return Predictions(outputs["logits"], outputs["region_weights"])
+
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return Predictor(
         class_names=tuple(manifest.class_names),
@@ -46,19 +44,5 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
             "runtime": f"{record.backend}, {record.precision}, built with {versions}",
         },
         temperature=stored_temperature(manifest.provenance),
-        predict=in_batches(run, min(largest, BATCH)),
+        predict=in_batches(run),
     )
-
-
-class _EngineRun:
-    def __init__(self, run: Runner, recipe: Preprocessing, smallest: int) -> None:
-        self._run = run
-        self._recipe = recipe
-        self._smallest = smallest
-
-    def __call__(self, faces: Faces) -> Predictions:
-        # Some engines have a smallest batch; answers do not depend on the neighbours that fill it up.
-        missing = max(0, self._smallest - len(faces))
-        images = np.pad(self._recipe.normalize(faces), ((0, missing), (0, 0), (0, 0), (0, 0)))
-        outputs = self._run({INPUT_NAME: images})
-        return Predictions(outputs["logits"][: len(faces)], outputs["region_weights"][: len(faces)])

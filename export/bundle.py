@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lnlattennet.errors import BundleError, UnavailableError
 from lnlattennet.export.backends import backend_named
 from lnlattennet.export.backends.base import Runner, Unavailable
+from lnlattennet.export.engine import Engine, Picture, Predictions, prepared_faces, probabilities
 from lnlattennet.export.manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
 
 
@@ -23,6 +26,8 @@ class Bundle:
 
     path: Path
     manifest: Manifest
+    _engines: dict[tuple[str, int], Engine] = field(default_factory=dict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
     def load(cls, path: Path | str) -> Bundle:
@@ -56,6 +61,45 @@ class Bundle:
         if why_not:
             raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
         return backend.load(self.path / record.file, threads)
+
+    def engine(self, name: str | None = None, threads: int = 0) -> Engine:
+        """Return an engine (the selected one if ``name`` is None) that takes any number of faces.
+
+        It is loaded at the first call and kept. Raises what ``runner`` raises.
+        """
+        record = self.manifest.engine(name or self.manifest.selected)
+        with self._lock:
+            key = (record.name, threads)
+            if key not in self._engines:
+                smallest, _, largest = record.batch
+                self._engines[key] = Engine(self.runner(record.name, threads), smallest, largest)
+            return self._engines[key]
+
+    def predict(
+        self, pictures: Sequence[Picture] | Picture, engine: str | None = None, threads: int = 0
+    ) -> Predictions:
+        """Name the expression on faces; safe to call from several threads.
+
+        Args:
+            pictures: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3], each a cropped face; if it has
+                another size than the network's, its centre square is resized by the checkpoint's recipe.
+            engine: name of one of the bundle's engines; None takes the selected one.
+            threads: of the engine; 0 lets its runtime choose.
+
+        Raises:
+            BundleError: no engine of that name.
+            ImageError: a picture has another type or shape.
+            UnavailableError: the engine's runtime cannot run it here.
+        """
+        outputs = self.engine(engine, threads)(prepared_faces(pictures, self.manifest.preprocessing))
+        names = self.manifest.class_names
+        return Predictions(
+            labels=tuple(names[index] for index in outputs["logits"].argmax(axis=1)),
+            probabilities=probabilities(outputs["logits"]),
+            logits=outputs["logits"],
+            region_weights=outputs["region_weights"],
+            region_affinity=outputs["region_affinity"],
+        )
 
 
 def hash_file(path: Path) -> FileRecord:

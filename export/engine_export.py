@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
-import errno
 import logging
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from lnlattennet import __version__
-from lnlattennet.atomic import replace_folder
+from lnlattennet.atomic import replace_folder, sole_writer
 from lnlattennet.command import stderr
-from lnlattennet.errors import BundleError, ExportError
-from lnlattennet.export.backends.base import Available, BuildSpec
-from lnlattennet.export.bundle import hash_file
-from lnlattennet.export.candidates import (
-    Candidate,
-    build_candidate,
-    chosen_backends,
-    gate_candidate,
-    select_fastest,
-    time_candidates,
-)
-from lnlattennet.export.gate import Tolerances, batch_sizes, torch_reference
-from lnlattennet.export.images import verification_faces
-from lnlattennet.export.manifest import MANIFEST_NAME, SCHEMA_VERSION, FileRecord, Manifest, Skipped
-from lnlattennet.export.onnx_export import export_onnx
+from lnlattennet.errors import BundleError, ExportError, GateError
+from lnlattennet.export.gate import batch_sizes
+from lnlattennet.export.jobs import Job, planned_jobs
+from lnlattennet.export.manifest import LeftOut
 from lnlattennet.export.options import ExportOptions
-from lnlattennet.export.report import report_document, write_reports
-from lnlattennet.model.checkpoint import Checkpoint, load_checkpoint
+from lnlattennet.export.output import check_output, write_errors
+from lnlattennet.export.precision.plan import PrecisionPlan, uniform_plan
+from lnlattennet.export.precision.search import search_plan
+from lnlattennet.export.preparation import calibration_facts, open_workshop
+from lnlattennet.export.publishing import publish
+from lnlattennet.export.selection import Contender, Selection, select
+from lnlattennet.export.timing import engine_arguments, summary, time_in_turns
+from lnlattennet.export.workshop import Candidate, FailedGateError, Workshop
+from lnlattennet.model.checkpoint import load_checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +31,8 @@ _log = logging.getLogger(__name__)
 def plan_export(options: ExportOptions) -> dict[str, Any]:
     """Check everything that can be checked without building, and say what an export would do."""
     check_output(options.output, force=options.force)
-    usable, skipped = chosen_backends(options.backends)
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
+    jobs, left_out = planned_jobs(options, checkpoint.info.config)
     return {
         "checkpoint": str(options.checkpoint),
         "output": str(options.output),
@@ -49,12 +40,17 @@ def plan_export(options: ExportOptions) -> dict[str, Any]:
         "batch": str(options.batch),
         "verified_batches": batch_sizes(options.batch),
         "build": [
-            {"backend": name, "versions": available.versions, "cannot_run": available.cannot_run}
-            for name, available in usable.items()
+            {
+                "engine": job.name,
+                "backend": job.backend,
+                "plan": dict(job.plan.blocks),
+                "search": job.search,
+                "versions": job.available.versions,
+                "cannot_run": job.available.cannot_run,
+            }
+            for job in jobs
         ],
-        "skip": [skip.model_dump() for skip in skipped],
-        "atol": dict(options.atol),
-        "rtol": dict(options.rtol),
+        "left_out": [item.model_dump() for item in left_out],
     }
 
 
@@ -62,135 +58,115 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
     """Write a bundle to ``options.output`` and return its report (what `report.json` holds).
 
     Raises:
-        CheckpointError, UnavailableError, UsageError: before anything is built.
-        BundleError: the output exists, or cannot be written.
+        CheckpointError, UnavailableError, UsageError, DataError: before anything is built.
+        BundleError: the output exists, cannot be written, or another process is writing it.
         GateError: no engine passed; nothing was written.
     """
+    started = time.perf_counter()
     check_output(options.output, force=options.force)
-    usable, skipped = chosen_backends(options.backends)
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
-    source = hash_file(options.checkpoint)
-    with _write_errors(options.output), replace_folder(options.output.resolve()) as folder:
-        built, not_built = _build(checkpoint, options, usable, folder)
-        kept, not_passed = _gate_and_time(checkpoint, options, built, folder)
-        left_out = [*skipped, *not_built, *not_passed]
-        document = _publish(checkpoint, source, options, kept, left_out, folder)
-    _log.info("wrote %s: %s serves, %s", options.output, document["selected"], document["selected_because"])
+    jobs, left_out = planned_jobs(options, checkpoint.info.config)
+    output = options.output.resolve()
+    with (
+        write_errors(options.output),
+        sole_writer(output, BundleError),
+        replace_folder(output) as folder,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        workshop = open_workshop(checkpoint, options, jobs, folder, Path(scratch))
+        kept, failed = _make_all(jobs, workshop)
+        left_out += failed
+        _time(kept, workshop, options, Path(scratch))
+        selection = _select(kept, left_out, options)
+        facts = _facts(workshop, options, jobs, kept, started)
+        document = publish(checkpoint, options, kept, left_out, selection, facts, folder)
+    _log.info("wrote %s: %s serves: %s", options.output, document["selected"], document["selected_because"])
     return document
 
 
-def check_output(output: Path, *, force: bool) -> None:
-    """Refuse an output that would overwrite something, before any work is done.
-
-    Raises:
-        BundleError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
-            where nothing can be written.
-    """
-    whole = output.resolve()
-    if Path.cwd().is_relative_to(whole):
-        raise BundleError(f"-o {output} is the current folder or holds it; choose a folder of its own")
-    parent = next(folder for folder in whole.parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise BundleError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
-    if whole.exists() and not (whole.is_dir() and os.access(whole, os.R_OK) and not any(whole.iterdir())):
-        if not (whole / MANIFEST_NAME).is_file():
-            raise BundleError(f"-o {output} exists and is not a bundle; choose another folder")
-        if not force:
-            raise BundleError(f"-o {output} is a bundle already; pass --force to replace it")
+def _facts(
+    workshop: Workshop, options: ExportOptions, jobs: list[Job], kept: list[Candidate], started: float
+) -> dict[str, Any]:
+    """Return how the engines were judged, for the manifest."""
+    calibrated = any(job.quantized for job in jobs)
+    return workshop.verification.facts() | {
+        "calibration": calibration_facts(options.calibration) if calibrated else None,
+        "planned_layers": {candidate.record.name: candidate.planned for candidate in kept},
+        "strategy": options.criteria.strategy,
+        "latency_budget_ms": options.criteria.budget_ms,
+        "seconds": round(time.perf_counter() - started, 1),
+    }
 
 
-def _build(
-    checkpoint: Checkpoint, options: ExportOptions, usable: dict[str, Available], folder: Path
-) -> tuple[list[Candidate], list[Skipped]]:
-    onnx_path = folder / "model.onnx"
-    with stderr.status("exporting ONNX"):
-        export_onnx(checkpoint, onnx_path, options.batch)
-    built, failed = [], []
-    for name, available in usable.items():
-        spec = BuildSpec(_engine_folder(folder, name), options.batch, checkpoint.info.config.image_size)
-        try:
-            built.append(build_candidate(name, available, onnx_path, spec))
-        except ExportError as error:
-            failed.append(_left_out(name, str(error), folder))
-    return built, failed
-
-
-def _gate_and_time(
-    checkpoint: Checkpoint, options: ExportOptions, built: list[Candidate], folder: Path
-) -> tuple[list[Candidate], list[Skipped]]:
-    with stderr.status("computing the reference in torch"):
-        faces = verification_faces(options.batch.maximum + 8, checkpoint.info.preprocessing)
-        reference = torch_reference(checkpoint.network())(faces)
-    tolerances = Tolerances(options.atol, options.rtol)
+def _make_all(jobs: list[Job], workshop: Workshop) -> tuple[list[Candidate], list[LeftOut]]:
     kept, failed = [], []
-    for candidate in built:
+    for job in jobs:
         try:
-            gate_candidate(candidate, reference, faces, options.batch, tolerances)
-            kept.append(candidate)
+            kept.append(_search(job, workshop) if job.search else _make(job, workshop))
         except ExportError as error:
-            failed.append(_left_out(candidate.record.backend, str(error), folder))
-    time_candidates(kept, faces, options.batch)
+            checks = error.checks if isinstance(error, FailedGateError) else []
+            _log.error("%s: %s", job.name, error)
+            failed.append(
+                LeftOut(backend=job.backend, precision=job.plan.precision, reason=str(error), checks=checks)
+            )
     return kept, failed
 
 
-def _left_out(backend: str, reason: str, folder: Path) -> Skipped:
-    """Keep an engine out of the bundle; model.onnx stays, it is the source of all and not an engine."""
-    _log.error("%s: %s", backend, reason)
-    shutil.rmtree(_engine_folder(folder, backend), ignore_errors=True)
-    return Skipped(backend=backend, reason=reason)
+def _make(job: Job, workshop: Workshop) -> Candidate:
+    return workshop.make(job.name, job.backend, job.available, job.plan)
 
 
-def _engine_folder(folder: Path, backend: str) -> Path:
-    return folder / "engines" / backend
+def _search(job: Job, workshop: Workshop) -> Candidate:
+    """Make the engine of the plan, or of as much of it as passes the gate."""
+    made: Candidate | None = None
+    failures: list[FailedGateError] = []
+
+    def passes(plan: PrecisionPlan) -> bool:
+        nonlocal made
+        try:
+            workshop.discard(job.name)
+            made = workshop.make(job.name, job.backend, job.available, plan)
+        except FailedGateError as failure:
+            _log.info("%s with %d blocks: %s", job.name, plan.count(job.plan.precision), failure)
+            failures.append(failure)
+            return False
+        return True
+
+    result = search_plan(job.plan, uniform_plan("fp32", workshop.config), passes)
+    if result.plan is None:
+        raise failures[0]
+    if made is None or made.record.plan != dict(result.plan.blocks):
+        workshop.discard(job.name)
+        made = workshop.make(job.name, job.backend, job.available, result.plan)
+    return made
 
 
-def _publish(
-    checkpoint: Checkpoint,
-    source: FileRecord,
-    options: ExportOptions,
-    kept: list[Candidate],
-    skipped: list[Skipped],
-    folder: Path,
-) -> dict[str, Any]:
-    selected, because = select_fastest(kept, skipped, options.batch)
-    manifest = Manifest(
-        schema_version=SCHEMA_VERSION,
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=list(options.command),
-        toolkit_version=__version__,
-        checkpoint_sha256=source.sha256,
-        provenance=checkpoint.info.provenance,
-        class_names=list(checkpoint.info.class_names),
-        preprocessing=checkpoint.info.preprocessing,
-        network=checkpoint.info.config.to_dict(),
-        engines=[candidate.record for candidate in kept],
-        skipped=skipped,
-        selected=selected,
-        selected_because=because,
-        files={},
-    )
-    document = report_document(manifest, kept)
-    write_reports(folder, document)
-    files = {
-        path.relative_to(folder).as_posix(): hash_file(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    text = manifest.model_copy(update={"files": files}).model_dump_json(indent=2)
-    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
-    return document
+def _time(kept: list[Candidate], workshop: Workshop, options: ExportOptions, scratch: Path) -> None:
+    """Time all engines that passed, interleaved, at the batch sizes that the strategy looks at."""
+    passed = {c.record.name: c for c in kept if c.record.status == "passed"}
+    batch = options.batch
+    sizes = {batch.minimum, batch.optimum}
+    if options.criteria.strategy != "min-latency":
+        sizes.add(batch.maximum)
+    rivals = {name: engine_arguments(c.record.backend, c.path) for name, c in passed.items()}
+    with stderr.status(f"timing {len(rivals)} engines"):
+        samples = time_in_turns(
+            rivals, workshop.verification.faces, sorted(sizes), options.criteria.rounds, scratch
+        )
+    for name, candidate in passed.items():
+        candidate.samples = samples[name]
+        latency = [summary(size, values) for size, values in samples[name].items()]
+        candidate.record = candidate.record.model_copy(update={"latency": latency})
 
 
-@contextmanager
-def _write_errors(output: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write into an error that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise BundleError(
-                f"-o {output}: the disk is full ({error.strerror}); nothing was written, free space or "
-                "choose another folder"
-            ) from error
-        reason = f"cannot be written ({error.strerror}); choose another folder"
-        raise BundleError(f"-o {output} {reason}") from error
+def _select(kept: list[Candidate], left_out: list[LeftOut], options: ExportOptions) -> Selection:
+    contenders = [
+        Contender(c.record.name, c.record.backend, c.record.precision, c.samples)
+        for c in kept
+        if c.record.status == "passed"
+    ]
+    if not contenders:
+        outcomes = [f"{c.record.name}: {c.record.status}: {c.record.reason}" for c in kept]
+        outcomes += [f"{' '.join(filter(None, (o.backend, o.precision)))}: {o.reason}" for o in left_out]
+        raise GateError("no engine ran and passed, so nothing was written: " + "; ".join(outcomes))
+    return select(contenders, options.criteria.strategy, options.criteria.budget_ms)

@@ -11,13 +11,14 @@ from lnlattennet.errors import BundleError
 from lnlattennet.model.config import NetworkConfig
 from lnlattennet.model.preprocessing import Preprocessing
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 MANIFEST_NAME = "manifest.json"
 _MAX_BYTES = 4 * 2**20
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # An engine that was left out may have answered NaN, which JSON has no number for.
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 class FileRecord(_Strict):
@@ -27,48 +28,100 @@ class FileRecord(_Strict):
     size: int = Field(ge=0)
 
 
-class OutputCheck(_Strict):
-    """How far one output of an engine lies from the checkpoint in torch, at the worst batch and sample."""
+class Check(_Strict):
+    """One comparison of an engine with the checkpoint in torch.
 
-    max_abs: float
-    atol: float
-    rtol: float
-    batch: int
-    sample: int
+    Attributes:
+        metric: what is compared: "max_abs" (largest difference of an element), "cosine" (smallest over the
+            samples), "kl" (mean over the samples, nats), "top1_agreement", "top3_overlap" (shares), "sum"
+            (largest distance of a sum from 1), "permutation" (largest change of a sample's answer when its
+            neighbours change), "accuracy_drop" (share of labelled faces); and, only where an output does not
+            have the form that it must have, "missing", "dtype", "shape", "finite" (how many answers).
+        output: name of the engine's output.
+        value: what was found at its worst.
+        limit: what it may be: at least for "cosine", "top1_agreement" and "top3_overlap", else at most;
+            None if nothing is required and the value only reported.
+        passed: whether it is within the limit.
+        batch: batch size at which the worst was found, if the metric has one.
+        sample: index of the worst verification face, if the metric has one.
+        region: row-major index of the region that differs most there, for outputs about regions.
+    """
+
+    metric: str
+    output: str
+    value: float
+    limit: float | None
     passed: bool
+    batch: int | None = None
+    sample: int | None = None
+    region: int | None = None
 
 
 class Latency(_Strict):
-    """Milliseconds per call at one batch size, measured in one interleaved run."""
+    """Milliseconds per call at one batch size; low and high bound the median (95% bootstrap interval)."""
 
     batch: int
     threads: int
     median_ms: float
+    low_ms: float
+    high_ms: float
     p90_ms: float
     samples: int
 
 
+class Requirements(_Strict):
+    """The passport of an engine: what a machine must have to run it.
+
+    Attributes:
+        device: where it runs.
+        packages: Python package -> version specifier (PEP 440), such as ">=2025.0" or "==1.7.1.116".
+        platform: operating system and machine it is tied to, such as "Linux x86_64"; "" if to none.
+        cpu_features: flags of /proc/cpuinfo that its code needs, or without which it would be slow.
+        compute_capabilities: GPUs it runs on, such as "8.9"; empty for the CPU.
+        driver: oldest NVIDIA driver, such as "580.65"; "" if none is needed or it is not known.
+    """
+
+    device: Literal["cpu", "cuda"]
+    packages: dict[str, str]
+    platform: str = ""
+    cpu_features: list[str] = []
+    compute_capabilities: list[str] = []
+    driver: str = ""
+
+
 class EngineRecord(_Strict):
-    """One engine: what it is, what it needs, and whether it passed."""
+    """One engine: what it is, what it needs, and whether it passed.
+
+    Attributes:
+        plan: block of the network -> precision (``PrecisionPlan.blocks``).
+        versions: package -> version it was built with.
+        layers: precision -> how many convolutions and matrix products really run in it, read back from the
+            runtime; empty where that could not be read.
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     backend: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     precision: str
+    plan: dict[str, str]
     file: str
     batch: tuple[int, int, int]
     versions: dict[str, str]
-    built_for: dict[str, str]
+    requires: Requirements
     status: Literal["passed", "built, not run"]
     reason: str = ""
-    checks: dict[str, OutputCheck] = {}
+    layers: dict[str, int] = {}
+    checks: list[Check] = []
     latency: list[Latency] = []
+    build_seconds: float = 0.0
 
 
-class Skipped(_Strict):
-    """A backend that gave no engine, and why."""
+class LeftOut(_Strict):
+    """What was asked for and is not in the bundle, and why; ``precision`` is "" for a whole backend."""
 
     backend: str
+    precision: str = ""
     reason: str
+    checks: list[Check] = []
 
 
 class Manifest(_Strict):
@@ -78,11 +131,13 @@ class Manifest(_Strict):
         files: path inside the bundle -> record, for every file except the manifest itself.
         checkpoint_sha256: of the checkpoint that everything was compared with.
         network: the network's configuration (``NetworkConfig.to_dict``).
+        left_out: what is not in the bundle, with reasons.
+        verification: how engines were judged: faces, calibration, accuracy, strategy, time and memory.
         selected: name of the engine that serves.
         selected_because: the sentence that justifies the choice.
     """
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     created: str
     command: list[str]
     toolkit_version: str
@@ -92,7 +147,8 @@ class Manifest(_Strict):
     preprocessing: Preprocessing
     network: dict[str, Any]
     engines: list[EngineRecord]
-    skipped: list[Skipped]
+    left_out: list[LeftOut]
+    verification: dict[str, Any]
     selected: str
     selected_because: str
     files: dict[str, FileRecord]

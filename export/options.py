@@ -4,17 +4,89 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lnlattennet.errors import UsageError
-from lnlattennet.export.backends.base import BatchRange
-from lnlattennet.model.names import INPUT_NAME, OUTPUT_NAMES
+from lnlattennet.export.backends.base import BatchRange, BuilderFlags
+from lnlattennet.export.gate.limit_flags import parse_limits
+from lnlattennet.export.gate.limits import Limits, default_limits
+from lnlattennet.export.precision.plan import PRECISIONS
+from lnlattennet.export.selection import STRATEGIES
+from lnlattennet.model.names import INPUT_NAME
 
+AUTO = "auto"
+CALIBRATION_METHODS = ("minmax", "percentile", "entropy")
+FEWEST_FACES = 32
+"""To calibrate with, and to verify with: fewer say too little."""
 MAX_BATCH = 4096
-DEFAULT_ATOL = {"logits": 1e-4, "region_weights": 1e-5, "region_affinity": 1e-5}
-"""Largest allowed distance from the checkpoint in torch, fp32, per output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How the ranges of activations are found for int8 and fp8.
+
+    Attributes:
+        pictures: folder of faces, or None for rendered ones.
+        faces: how many to use.
+        method: "minmax", "percentile" or "entropy".
+    """
+
+    pictures: Path | None = None
+    faces: int = 256
+    method: str = "minmax"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitFlags:
+    """What a user changes of the gate's limits; texts are "[OUTPUT:]VALUE" (``parse_limits``).
+
+    Raises:
+        UsageError: a value breaks its rule.
+    """
+
+    atol: tuple[str, ...] = ()
+    rtol: tuple[str, ...] = ()
+    min_cosine: tuple[str, ...] = ()
+    max_kl: float | None = None
+    min_agreement: float | None = None
+    min_top3_overlap: float | None = None
+    max_sum_error: float | None = None
+    max_permutation: tuple[str, ...] = ()
+    max_accuracy_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        self.limits("fp32")
+
+    def limits(self, precision: str) -> Limits:
+        """Return what passes in a precision: its defaults with these changes."""
+        return parse_limits(default_limits(precision), **vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Criteria:
+    """What engines are compared with, and how the one that serves is chosen.
+
+    Attributes:
+        faces: rendered faces for the gate.
+        data: labelled faces for the accuracy: a data set's path, "synthetic", or None.
+        split: of ``data``; None takes test, else val, else all.
+        labelled_faces: most labelled faces, evenly spread over the split.
+        limits: what the user changed of the gate's limits.
+        strategy: one of ``STRATEGIES``.
+        budget_ms: for "latency-budget", milliseconds per call.
+        rounds: timed calls of every engine at every batch size.
+    """
+
+    faces: int = 256
+    data: str | None = None
+    split: str | None = None
+    labelled_faces: int = 2_100
+    limits: LimitFlags = field(default_factory=LimitFlags)
+    strategy: str = "min-latency"
+    budget_ms: float | None = None
+    rounds: int = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +98,42 @@ class ExportOptions:
         output: the bundle's folder.
         batch: batch sizes that every engine accepts.
         backends: names to build, or empty for all that are available.
-        atol: per output, the largest absolute difference that passes.
-        rtol: per output, additional tolerance as a share of the reference's value.
+        precisions: of ``PRECISIONS``, or "auto": every exact one that a backend has, and int8 where it
+            passes, found by search.
+        plan_file: a precision plan to build instead of whole precisions.
+        calibration, criteria, builder: see there.
         force: replace an existing bundle.
         allow_pickle: accept a pickled training checkpoint.
         command: the command line, for the manifest.
+
+    Raises:
+        UsageError: a field breaks its rule, or two contradict each other.
     """
 
     checkpoint: Path
     output: Path
     batch: BatchRange = field(default_factory=BatchRange)
     backends: tuple[str, ...] = ()
-    atol: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_ATOL))
-    rtol: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(OUTPUT_NAMES, 0.0))
+    precisions: tuple[str, ...] = ("fp32",)
+    plan_file: Path | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+    criteria: Criteria = field(default_factory=Criteria)
+    builder: BuilderFlags = field(default_factory=BuilderFlags)
     force: bool = False
     allow_pickle: bool = False
     command: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_precisions(self.precisions)
+        _check_choice("--calibration-method", self.calibration.method, CALIBRATION_METHODS)
+        _check_choice("--strategy", self.criteria.strategy, STRATEGIES)
+        for flag, faces in (
+            ("--calibration-faces", self.calibration.faces),
+            ("--verification-faces", self.criteria.faces),
+        ):
+            if not FEWEST_FACES <= faces <= 100_000:
+                raise UsageError(f"{flag} must be from {FEWEST_FACES} to 100000, got {faces}")
+        _check_budget(self.criteria)
 
 
 def parse_batch(text: str) -> BatchRange:
@@ -67,16 +159,13 @@ def parse_shapes(shapes: Sequence[str], image_size: int) -> BatchRange:
     return _batch_range(*batches, flag="--min-shapes, --opt-shapes, --max-shapes")
 
 
-def parse_tolerances(flag: str, texts: Sequence[str], defaults: Mapping[str, float]) -> dict[str, float]:
-    """Read "OUTPUT:VALUE" (or "VALUE" for all outputs), later ones winning, on top of ``defaults``."""
-    tolerances = dict(defaults)
-    for text in texts:
-        name, _, number = text.rpartition(":")
-        if name and name not in OUTPUT_NAMES:
-            raise UsageError(f"{flag} {text}: unknown output {name!r}; outputs: {', '.join(OUTPUT_NAMES)}")
-        value = _tolerance(flag, text, number)
-        tolerances.update(dict.fromkeys([name] if name else OUTPUT_NAMES, value))
-    return tolerances
+def parse_duration(flag: str, text: str) -> float:
+    """Read "5ms", "0.5s" or "5" (milliseconds); return milliseconds."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(ms|s)?", text)
+    milliseconds = float(match[1]) * (1000 if match[2] == "s" else 1) if match else math.nan
+    if not 0 < milliseconds < math.inf:
+        raise UsageError(f"{flag} must be a positive time such as 5ms or 0.1s, got {text!r}")
+    return milliseconds
 
 
 def _batch_range(minimum: int, optimum: int, maximum: int, *, flag: str) -> BatchRange:
@@ -88,11 +177,21 @@ def _batch_range(minimum: int, optimum: int, maximum: int, *, flag: str) -> Batc
     return BatchRange(minimum, optimum, maximum)
 
 
-def _tolerance(flag: str, text: str, number: str) -> float:
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value >= 0):
-        raise UsageError(f"{flag} must be [OUTPUT:]NUMBER with a number >= 0, got {text!r}")
-    return value
+def _check_precisions(precisions: Sequence[str]) -> None:
+    if AUTO in precisions and len(precisions) > 1:
+        raise UsageError("--precision auto already means every precision that passes; name others without it")
+    for name in precisions:
+        _check_choice("--precision", name, (AUTO, *PRECISIONS))
+
+
+def _check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise UsageError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_budget(criteria: Criteria) -> None:
+    if (criteria.strategy == "latency-budget") != (criteria.budget_ms is not None):
+        raise UsageError(
+            "--latency-budget TIME and --strategy latency-budget belong together, such as "
+            "--strategy latency-budget --latency-budget 5ms"
+        )

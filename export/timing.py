@@ -1,19 +1,30 @@
-"""Latency of several things in one interleaved run, so that a drifting machine is fair to all."""
+"""Latency of several engines in one interleaved run, each in a process of its own.
+
+Runtimes that share a process disturb each other: their thread pools go on spinning on the same cores after
+a call, which made one engine here twice as slow. A process that waits for its turn holds no core.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-import time
-from collections.abc import Callable, Mapping
-from functools import partial
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.export.backends.base import Runner
-from lnlattennet.model.names import INPUT_NAME
+from lnlattennet.errors import ExportError
+from lnlattennet.export.manifest import Latency
+from lnlattennet.intervals import median_interval
 
-WARM_UP_CALLS = 10
+_WORKER = "lnlattennet.export.timing_worker"
 
 
 def usable_threads() -> int:
@@ -21,31 +32,116 @@ def usable_threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def interleaved_calls(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Time every call once per round, in turn; return every duration in milliseconds.
+class TimedProcess:
+    """An engine, or whatever is compared with one, in a process that calls it when it is told to.
 
     Args:
-        calls: name -> what is timed; it returns when its answer is there.
-        rounds: counted calls of each, after ``WARM_UP_CALLS`` that are not.
+        name: for messages.
+        function: "module:function"; called with ``arguments``, it gives a function of a batch of faces.
+        arguments: JSON values.
+        faces: a `.npy` file, float32 [n, 3, S, S].
     """
-    for call in calls.values():
-        for _ in range(WARM_UP_CALLS):
-            call()
+
+    def __init__(self, name: str, function: str, arguments: Sequence[Any], faces: Path) -> None:
+        command = [sys.executable, "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
+        self._name = name
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def wait_until_ready(self) -> None:
+        """Return when it has loaded what it times; raises ExportError if it could not."""
+        self._answer()
+
+    def seconds(self, batch: int) -> float:
+        """Let it call a few times on such a batch uncounted, then once more; return the seconds of that."""
+        if self._process.stdin is not None and self._process.poll() is None:
+            self._process.stdin.write(f"{batch}\n")
+            self._process.stdin.flush()
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not line:
+            raise ExportError(
+                f"{self._name}: the process that times it ended with exit code {self._process.wait()}; its "
+                "message is above"
+            )
+        return line.strip()
+
+
+def interleaved_rounds(calls: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Give every call one turn per round, in a new random order each; return all that they returned."""
+    order, shuffled = list(calls), random.Random(0)  # noqa: S311 - an order, not a secret
     samples: dict[str, list[float]] = {name: [] for name in calls}
-    names = list(calls)
-    for index in range(rounds):
-        # The first of a round may pay for what ran before it, so each takes its turn at being first.
-        offset = index % len(names) if names else 0
-        for name in names[offset:] + names[:offset]:
-            start = time.perf_counter_ns()
-            calls[name]()
-            samples[name].append((time.perf_counter_ns() - start) / 1e6)
+    for _ in range(rounds):
+        shuffled.shuffle(order)
+        for name in order:
+            samples[name].append(calls[name]())
     return samples
 
 
-def engine_latency(
-    runners: Mapping[str, Runner], faces: NDArray[np.float32], rounds: int
-) -> dict[str, list[float]]:
-    """Time engines, name -> runner, on one batch of faces [B, 3, S, S]; see ``interleaved_calls``."""
-    inputs = {INPUT_NAME: faces}
-    return interleaved_calls({name: partial(runner, inputs) for name, runner in runners.items()}, rounds)
+def time_in_turns(
+    rivals: Mapping[str, tuple[str, Sequence[Any]]],
+    faces: NDArray[np.float32],
+    batches: Sequence[int],
+    rounds: int,
+    scratch: Path,
+) -> dict[str, dict[int, list[float]]]:
+    """Time rivals on the first faces at each batch size, in turn; return milliseconds of every counted call.
+
+    Args:
+        rivals: name -> "module:function" and its arguments (``TimedProcess``).
+        faces: float32 [n, 3, S, S], n at least the largest batch.
+        batches: sizes.
+        rounds: counted calls of each rival at each size.
+        scratch: a folder for the faces.
+
+    Raises:
+        ExportError: a rival could not be loaded, or failed.
+    """
+    file = scratch / "faces.npy"
+    np.save(file, faces[: max(batches)])
+    samples: dict[str, dict[int, list[float]]] = {name: {} for name in rivals}
+    with ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(TimedProcess(name, function, arguments, file))
+            for name, (function, arguments) in rivals.items()
+        }
+        for process in processes.values():
+            process.wait_until_ready()
+        for batch in batches:
+            calls = {name: _turn(process, batch) for name, process in processes.items()}
+            for name, seconds in interleaved_rounds(calls, rounds).items():
+                samples[name][batch] = [1e3 * value for value in seconds]
+    return samples
+
+
+def engine_arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
+    """Return an engine file as a rival of ``time_in_turns``, on all usable threads."""
+    return f"{_WORKER}:load_engine", [backend, str(path), usable_threads()]
+
+
+def summary(batch: int, samples: list[float]) -> Latency:
+    """Return what the manifest says of the samples of one engine at one batch size, in milliseconds."""
+    median, low, high = median_interval(samples)
+    return Latency(
+        batch=batch,
+        threads=usable_threads(),
+        median_ms=median,
+        low_ms=low,
+        high_ms=high,
+        p90_ms=float(np.percentile(samples, 90)),
+        samples=len(samples),
+    )
+
+
+def _turn(process: TimedProcess, batch: int) -> Callable[[], float]:
+    return lambda: process.seconds(batch)

@@ -1,36 +1,16 @@
-"""The command `lnlattennet info`."""
+"""What `lnlattennet info` prints of a network."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
 from rich.table import Table
 
-from lnlattennet.command import print_json, stdout
-from lnlattennet.errors import require
+from lnlattennet.command import stdout
 
 
-def info(
-    checkpoint: Annotated[
-        Path | None, typer.Argument(help="A checkpoint file; without one, the default network is described.")
-    ] = None,
-    allow_pickle: Annotated[bool, typer.Option(help="Accept a pickled training checkpoint.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-) -> None:
-    """Describe a network: its configuration, parameters and FLOPs per part, classes and provenance."""
-    require("torch", "export")
-    from lnlattennet.model.summary import describe
-
-    document = describe(checkpoint, allow_pickle=allow_pickle)
-    if json_output:
-        print_json(document)
-    else:
-        _print_tables(document)
-
-
-def _print_tables(document: dict[str, Any]) -> None:
+def print_network(document: dict[str, Any]) -> None:
+    """Print the document of ``summary.describe`` for people."""
     console = stdout()
     parts = Table("part", "parameters", "MFLOP per image", title=document["name"])
     for part in document["parts"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ NATIVE_FORMS = {
     "tensorrt": ("tensorrt_plan", "model.plan"),
 }
 """Engine backends that Triton has a C++ backend of the same name for: platform and model file name."""
+
+
+def runs_natively(engine: EngineRecord, server_backends: Collection[str]) -> bool:
+    """Whether one of the server's own backends runs this engine; none reads a plan of TensorRT-RTX."""
+    known = engine.backend in NATIVE_FORMS and engine.backend in server_backends
+    return known and "tensorrt_rtx" not in engine.requires.packages
 
 
 def read_config(path: Path) -> Any:
@@ -58,7 +64,7 @@ def make_native(config: Any, engine: EngineRecord) -> None:
     config.backend = engine.backend
     config.parameters.clear()
     group = config.instance_group[0]
-    group.kind = group.KIND_CPU if engine.built_for.get("device") == "cpu" else group.KIND_GPU
+    group.kind = group.KIND_CPU if engine.requires.device == "cpu" else group.KIND_GPU
 
 
 def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:

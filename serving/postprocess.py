@@ -1,4 +1,4 @@
-"""Engine outputs: checked, and turned into probabilities."""
+"""An engine's outputs, checked before anyone relies on them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import ServingError
-
-_SUM_TOLERANCE = 1e-3
-
-
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis of ``logits`` float32 [B, classes], computed in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares.astype(np.float32)
+from lnlattennet.export.gate.limits import LARGEST_SUM_ERROR
 
 
 def check_outputs(
@@ -58,8 +49,8 @@ def _check_shares(name: str, shares: NDArray[np.float32]) -> None:
     if shares.size and shares.min() < 0:
         raise ServingError(f"engine output {name} must not be negative, got {shares.min():.6g}; {advice}")
     sums = shares.sum(axis=-1, dtype=np.float64)
-    if sums.size and np.abs(sums - 1).max() > _SUM_TOLERANCE:
+    if sums.size and np.abs(sums - 1).max() > LARGEST_SUM_ERROR:
         worst = float(sums.flat[np.abs(sums - 1).argmax()])
         raise ServingError(
-            f"engine output {name} must sum to 1 within {_SUM_TOLERANCE}, got {worst:.6g}; {advice}"
+            f"engine output {name} must sum to 1 within {LARGEST_SUM_ERROR}, got {worst:.6g}; {advice}"
         )

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.export.bundle import Bundle
+from lnlattennet.export.engine import probabilities
 from lnlattennet.model.preprocessing import Box
 from lnlattennet.serving.pipeline import Preprocessor
-from lnlattennet.serving.postprocess import check_outputs, probabilities
+from lnlattennet.serving.postprocess import check_outputs
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,8 @@ class LocalPredictor:
         manifest = bundle.manifest
         self._class_names = manifest.class_names
         self._grid = manifest.grid
-        self._smallest, _, self._largest = manifest.engine(engine or manifest.selected).batch
         self._prepare = Preprocessor(manifest.preprocessing)
-        self._run = bundle.runner(engine, threads)
+        self._run = bundle.engine(engine, threads)
 
     def predict(self, images: Sequence[bytes]) -> list[Prediction]:
         """Predict the expression on each encoded JPEG or PNG picture, in order.
@@ -111,18 +111,10 @@ class LocalPredictor:
             ServingError: the engine gave an output that breaks a rule.
         """
         faces = [self._prepare(data) for data in images]
-        predictions: list[Prediction] = []
-        for start in range(0, len(faces), self._largest):
-            batch = faces[start : start + self._largest]
-            outputs: dict[str, NDArray[Any]] = dict(self._infer(np.stack([face.face for face in batch])))
-            outputs["probabilities"] = probabilities(outputs["logits"])
-            outputs["face_box"] = np.array([face.box for face in batch], dtype=np.float32)
-            outputs["face_found"] = np.array([[face.found] for face in batch])
-            predictions += predictions_from_outputs(outputs, self._class_names, self._grid)
-        return predictions
-
-    def _infer(self, faces: NDArray[np.float32]) -> Mapping[str, NDArray[np.float32]]:
-        # Some engines have a smallest batch; answers do not depend on the neighbours that fill it up.
-        missing = max(0, self._smallest - len(faces))
-        outputs = self._run({"image": np.pad(faces, ((0, missing), (0, 0), (0, 0), (0, 0)))})
-        return {name: array[: len(faces)] for name, array in outputs.items()}
+        if not faces:
+            return []
+        outputs: dict[str, NDArray[Any]] = dict(self._run(np.stack([face.face for face in faces])))
+        outputs["probabilities"] = probabilities(outputs["logits"])
+        outputs["face_box"] = np.array([face.box for face in faces], dtype=np.float32)
+        outputs["face_found"] = np.array([[face.found] for face in faces])
+        return predictions_from_outputs(outputs, self._class_names, self._grid)

@@ -28,6 +28,7 @@ from lnlattennet.serving.model_config import (
     fit_config,
     make_native,
     read_config,
+    runs_natively,
     write_config,
 )
 from lnlattennet.serving.plain_paths import require_plain_path
@@ -75,8 +76,7 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
     _require_replaceable(destination)
     try:
         with replace_folder(destination) as draft:
-            native = engine.backend in NATIVE_FORMS and engine.backend in backends
-            _write(Deployment(draft), bundle, native)
+            _write(Deployment(draft), bundle, runs_natively(engine, backends))
     except OSError as error:
         raise ServingError(f"cannot write the deployment {destination}: {error.strerror or error}") from error
     return Deployment(destination)

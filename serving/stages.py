@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from lnlattennet.errors import ImageError
 from lnlattennet.export.backends.base import Runner
+from lnlattennet.export.engine import probabilities
 from lnlattennet.export.manifest import Manifest
 from lnlattennet.serving.pipeline import PreparedFace, Preprocessor
-from lnlattennet.serving.postprocess import check_outputs, probabilities
+from lnlattennet.serving.postprocess import check_outputs
 
 Arrays = Mapping[str, NDArray[Any]]
 Step = Callable[[Any], Any]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from lnlattennet.atomic import replace_file, replace_folder
+from lnlattennet.atomic import replace_file, replace_folder, sole_writer
+from lnlattennet.errors import BundleError
 
 
 @pytest.fixture
@@ -60,3 +65,53 @@ def test_a_failure_inside_leaves_the_old_folder_and_file(old: Path) -> None:
         draft.write_text(str(1 / 0))
     assert (old / "content").read_text() == "old"
     assert list(old.iterdir()) == [old / "content"]
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from lnlattennet.atomic import replace_folder, sole_writer
+from lnlattennet.errors import BundleError
+path = Path(sys.argv[1])
+with sole_writer(path, BundleError), replace_folder(path) as draft:
+    (draft / "content").write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def start_writer(path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen([sys.executable, "-c", WRITER, path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    return process
+
+
+def test_of_two_writers_the_second_is_told_and_the_first_is_not_disturbed(old: Path) -> None:
+    with start_writer(old) as process:
+        drafts = set(old.parent.iterdir())
+        with pytest.raises(BundleError, match="another process is writing"), sole_writer(old, BundleError):
+            pass
+        assert set(old.parent.iterdir()) == drafts
+        process.send_signal(signal.SIGKILL)
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(old: Path) -> None:
+    with start_writer(old) as process:
+        os.kill(process.pid, signal.SIGKILL)
+    (old.parent / ".bundle.notes").mkdir()
+    assert len(list(old.parent.iterdir())) == 4
+    with sole_writer(old, BundleError):
+        replace(old)
+    assert (old / "content").read_text() == "new"
+    assert set(old.parent.iterdir()) == {old, old.parent / ".bundle.notes"}
+
+
+def test_a_writer_killed_in_the_middle_of_the_swap_loses_nothing(old: Path) -> None:
+    """The older folder was moved aside, the new one was not yet moved in."""
+    aside = old.parent / ".bundle.old.abcd1234"
+    aside.mkdir()
+    old.rename(aside / "bundle")
+    with sole_writer(old, BundleError):
+        assert (old / "content").read_text() == "old"
+    assert list(old.parent.iterdir()) == [old]

@@ -35,6 +35,8 @@ def report(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> d
     folder = tmp_path_factory.mktemp("main") / "demo"
     program = str(Path(sys.executable).with_name("export-engine"))
     command = [program, "--checkpoint", str(demo_checkpoint), "-o", str(folder), "--json"]
+    # Those that build in a moment; a compiled engine has its own tests.
+    command += [word for name in ("onnxruntime", "openvino", "tensorrt") for word in ("--backend", name)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
     document: dict[str, Any] = json.loads(done.stdout)
     return document | {"bundle": folder}
@@ -61,7 +63,12 @@ def test_at_least_two_engines_are_measured_and_one_real_plan_is_built(report: di
     measured = [engine for engine in report["engines"] if engine["status"] == "passed"]
     assert len(measured) >= 2
     for engine in measured:
-        assert engine["checks"]["logits"]["max_abs"] <= 1e-4
+        [difference] = [
+            check["value"]
+            for check in engine["checks"]
+            if (check["metric"], check["output"]) == ("max_abs", "logits")
+        ]
+        assert difference <= 1e-4
     plan = next(report["bundle"].glob("engines/*/*.plan"))
     assert plan.stat().st_size > 100_000
 

@@ -8,8 +8,8 @@ from typing import cast
 from lnlattennet.errors import UsageError
 from lnlattennet.export.backends.base import Backend
 
-BACKENDS = ("onnxruntime", "openvino", "tensorrt")
-"""Names of the backend modules, the most portable first."""
+BACKENDS = ("torch", "aoti", "onnxruntime", "openvino", "tensorrt")
+"""Names of the backend modules: those that run the checkpoint itself, then those that run its ONNX graph."""
 
 
 def backend_named(name: str) -> Backend:

@@ -3,6 +3,7 @@
 A backend ``NAME`` is a module ``export/backends/NAME.py`` with
 
     availability() -> Available | Unavailable       can this machine build / run its engines?
+    refusal(plan) -> str                            why it cannot give the plan's precisions, or ""
     build(onnx_path, spec) -> EngineFile            write an engine file into ``spec.directory``
     load(engine_file, threads) -> Runner            make it callable
 
@@ -19,6 +20,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lnlattennet.export.manifest import Requirements
+from lnlattennet.export.precision.plan import PrecisionPlan
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -55,19 +59,42 @@ class BatchRange:
         return f"{self.minimum}:{self.optimum}:{self.maximum}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class BuilderFlags:
+    """What a user may ask of TensorRT's builder; other runtimes have no such thing.
+
+    Attributes:
+        timing_cache: file that keeps kernel timings between builds; read if it is there, then written.
+        optimization_level: 0 (fast build) to 5 (fast engine); None takes TensorRT's default.
+        hardware_compatibility: "none", "ampere+" or "same-compute-capability".
+        version_compatible: the engine also runs on later versions of the same major one.
+    """
+
+    timing_cache: Path | None = None
+    optimization_level: int | None = None
+    hardware_compatibility: str = "none"
+    version_compatible: bool = False
+
+
 @dataclass(frozen=True)
 class BuildSpec:
-    """What to build: where to, for which batches and for which input.
+    """What to build: where to, for which batches, input and precision.
 
     Attributes:
         directory: existing folder that the engine file is written into.
         batch: batch sizes that the engine must accept.
         image_size: S of the input [batch, 3, S, S].
+        plan: the precision of every block; the ONNX file that ``build`` gets follows it already.
+        checkpoint: the `.safetensors` file that the graph came from, for runtimes that compile torch.
+        flags: for TensorRT's builder.
     """
 
     directory: Path
     batch: BatchRange
     image_size: int
+    plan: PrecisionPlan
+    checkpoint: Path
+    flags: BuilderFlags = field(default_factory=BuilderFlags)
 
 
 @dataclass(frozen=True)
@@ -76,11 +103,14 @@ class EngineFile:
 
     Attributes:
         path: the file that the backend's ``load`` takes.
-        built_for: what the engine demands of the machine that runs it (for the manifest).
+        requires: what a machine must have to run it.
+        layers: precision -> how many convolutions and matrix products really run in it, read back from the
+            runtime; empty where that cannot be read (``EngineRecord.layers``).
     """
 
     path: Path
-    built_for: dict[str, str] = field(default_factory=dict)
+    requires: Requirements
+    layers: Mapping[str, int] = field(default_factory=dict)
 
 
 class Runner(Protocol):
@@ -98,8 +128,12 @@ class Backend(Protocol):
         """Say whether this machine can build and run engines of this runtime."""
         ...
 
+    def refusal(self, plan: PrecisionPlan) -> str:
+        """Return why this runtime cannot give the plan's precisions on this machine, or ""."""
+        ...
+
     def build(self, onnx_path: Path, spec: BuildSpec) -> EngineFile:
-        """Build an engine from the ONNX file."""
+        """Build an engine from the ONNX file (standard operators only, precision in the graph)."""
         ...
 
     def load(self, engine_file: Path, threads: int) -> Runner:

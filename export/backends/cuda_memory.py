@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Any, Self
+import weakref
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,52 +25,54 @@ def why_no_gpu() -> str:
 
 
 def compute_capability() -> str:
-    """Return the current device's compute capability, such as "SM90"."""
-    runtime = _runtime()
-    properties = _checked(runtime.cudaGetDeviceProperties(0))
-    return f"SM{properties.major}{properties.minor}"
+    """Return the first device's compute capability, such as "9.0"."""
+    properties = _checked(_runtime().cudaGetDeviceProperties(0))
+    return f"{properties.major}.{properties.minor}"
 
 
-class Stream:
-    """A CUDA stream that owns the buffers of one call and frees them at its end."""
+class DeviceBuffers:
+    """A CUDA stream with named buffers on the device, freed with this object.
 
-    def __init__(self) -> None:
+    Attributes:
+        stream: handle of the stream.
+        addresses: name -> address on the device.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        """Allocate ``sizes``: name -> bytes."""
         self._runtime = _runtime()
-        self._buffers: list[int] = []
+        self.stream = int(_checked(self._runtime.cudaStreamCreate()))
+        self.addresses: dict[str, int] = {}
+        self._release = weakref.finalize(self, _free, self._runtime, self.stream, self.addresses)
+        # At the end of the process the driver frees everything, and CUDA may be gone before this runs.
+        self._release.atexit = False
+        for name, size in sizes.items():
+            self.addresses[name] = int(_checked(self._runtime.cudaMalloc(size)))
 
-    def __enter__(self) -> Self:
-        self.handle: int = int(_checked(self._runtime.cudaStreamCreate()))
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        # Kernels that are still in flight must not outlive their buffers.
-        self._runtime.cudaStreamSynchronize(self.handle)
-        for buffer in self._buffers:
-            self._runtime.cudaFree(buffer)
-        self._runtime.cudaStreamDestroy(self.handle)
-
-    def allocate(self, size: int) -> int:
-        """Return the address of ``size`` new bytes on the device."""
-        self._buffers.append(int(_checked(self._runtime.cudaMalloc(size))))
-        return self._buffers[-1]
-
-    def upload(self, array: NDArray[np.float32]) -> int:
-        """Copy ``array`` to new device memory and return its address."""
-        address = self.allocate(array.nbytes)
+    def upload(self, name: str, array: NDArray[np.float32]) -> None:
+        """Copy a contiguous ``array`` to the beginning of a buffer, in the stream's order."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyHostToDevice
-        _checked(self._runtime.cudaMemcpyAsync(address, array.ctypes.data, array.nbytes, kind, self.handle))
-        return address
+        self._copy(self.addresses[name], array.ctypes.data, array.nbytes, kind)
 
-    def download(self, address: int, array: NDArray[np.float32]) -> None:
-        """Fill ``array`` from device memory and wait for it."""
+    def download(self, name: str, array: NDArray[np.float32]) -> None:
+        """Fill a contiguous ``array`` from the beginning of a buffer once ``synchronize`` has returned."""
         kind = self._runtime.cudaMemcpyKind.cudaMemcpyDeviceToHost
-        _checked(self._runtime.cudaMemcpyAsync(array.ctypes.data, address, array.nbytes, kind, self.handle))
-        _checked(self._runtime.cudaStreamSynchronize(self.handle))
+        self._copy(array.ctypes.data, self.addresses[name], array.nbytes, kind)
+
+    def synchronize(self) -> None:
+        """Wait for everything that the stream was given."""
+        _checked(self._runtime.cudaStreamSynchronize(self.stream))
+
+    def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
+        _checked(self._runtime.cudaMemcpyAsync(target, source, size, kind, self.stream))
+
+
+def _free(runtime: Any, stream: int, addresses: Mapping[str, int]) -> None:
+    # Kernels that are still in flight must not outlive their buffers.
+    runtime.cudaStreamSynchronize(stream)
+    for address in addresses.values():
+        runtime.cudaFree(address)
+    runtime.cudaStreamDestroy(stream)
 
 
 def _runtime() -> Any:

@@ -1,11 +1,17 @@
-"""OpenVINO on the CPU: the engine is its own graph format, one `.xml` with one `.bin`."""
+"""OpenVINO on the CPU: the engine is its own graph format, one `.xml` with one `.bin`.
+
+OpenVINO computes a graph's bfloat16 parts in bfloat16 and its Q/DQ pairs in 8 bits, wherever they stand, so
+the precision of every block is in the graph and the engine file needs no setting of its own.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import platform
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +22,16 @@ from numpy.typing import NDArray
 
 from lnlattennet.errors import ExportError
 from lnlattennet.export.backends.base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.export.backends.cpu import features_used, flags
+from lnlattennet.export.manifest import Requirements
+from lnlattennet.export.precision.plan import PrecisionPlan
+
+_CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
+"""Precision -> how OpenVINO's CPU device says that it has it."""
+
+_LAYERS = ("Convolution", "FullyConnected", "MatMul")
+_PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "I8": "int8", "i8": "int8", "u8": "int8"}
+"""End of an implementation's name, such as brgconv_avx512_I8 -> what it computes in."""
 
 
 def availability() -> Available | Unavailable:
@@ -28,11 +44,25 @@ def availability() -> Available | Unavailable:
         )
 
 
-def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
-    """Convert the ONNX file; weights stay float32 (the converter's default would halve them)."""
+def refusal(plan: PrecisionPlan) -> str:
+    """The CPU has fp32 and, with the instructions for it, int8 and bf16; fp16 graphs would run in fp32."""
     import openvino as ov
 
-    path = spec.directory / "openvino-cpu-fp32.xml"
+    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    for precision in sorted(plan.precisions - {"fp32"}):
+        if _CAPABILITIES.get(precision) not in capabilities:
+            return f"OpenVINO has no {precision} on this CPU; it has fp32, {', '.join(_known(capabilities))}"
+    # Where there is AVX-512 without it, OpenVINO offers bf16 all the same, and emulates it slowly.
+    if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in flags():
+        return "this CPU has no bf16 instructions (avx512_bf16), and OpenVINO would be slower for bf16"
+    return ""
+
+
+def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
+    """Convert the ONNX file; weights keep their type (the converter's default would halve them)."""
+    import openvino as ov
+
+    path = spec.directory / f"openvino-cpu-{spec.plan.precision}.xml"
     try:
         ov.save_model(ov.Core().read_model(onnx_path), path, compress_to_fp16=False)
     except RuntimeError as error:
@@ -40,21 +70,15 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
         if shutil.disk_usage(spec.directory).free < onnx_path.stat().st_size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise ExportError(f"OpenVINO cannot convert {onnx_path.name}: {error}") from error
-    return EngineFile(path, {"device": "cpu"})
+    requires = Requirements(
+        device="cpu", packages={"openvino": ">=2025.0"}, cpu_features=features_used(spec.plan)
+    )
+    return EngineFile(path, requires, _layers(_compiled(path, 0)))
 
 
 def load(engine_file: Path, threads: int = 0) -> Runner:
-    """Compile the engine for this machine's CPU, in float32."""
-    import openvino as ov
-
-    settings: dict[str, Any] = {
-        "PERFORMANCE_HINT": "LATENCY",
-        # On CPUs with bf16 units OpenVINO would silently compute in bf16.
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
-    return _CompiledRunner(ov.Core().compile_model(engine_file, "CPU", settings))
+    """Compile the engine for this machine's CPU, each part in the precision that the graph gives it."""
+    return _CompiledRunner(_compiled(engine_file, threads))
 
 
 class _CompiledRunner:
@@ -68,3 +92,31 @@ class _CompiledRunner:
         with self._lock:
             results = self._request.infer(dict(inputs), share_inputs=True)
             return {name: np.array(results[name]) for name in self._names}
+
+
+def _compiled(path: Path, threads: int) -> Any:
+    import openvino as ov
+
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        # On CPUs with bf16 units OpenVINO would silently compute float32 parts in bf16.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return ov.Core().compile_model(path, "CPU", settings)
+
+
+def _known(capabilities: list[str]) -> list[str]:
+    return [precision for precision, name in _CAPABILITIES.items() if name in capabilities]
+
+
+def _layers(compiled: Any) -> dict[str, int]:
+    """Count layers by the implementation that the CPU plugin chose for them."""
+    counts: Counter[str] = Counter()
+    for node in compiled.get_runtime_model().get_ops():
+        facts = node.get_rt_info()
+        if facts["layerType"].astype(str) in _LAYERS:
+            ending = facts["primitiveType"].astype(str).rpartition("_")[2]
+            counts[_PRECISIONS.get(ending, ending)] += 1
+    return dict(counts)

@@ -7,149 +7,93 @@ Networks are strongly typed, the only kind that TensorRT 11 knows: precision is 
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import logging
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from lnlattennet.errors import ExportError, UnavailableError
+from lnlattennet.export.backends import tensorrt_module
+from lnlattennet.export.backends.base import Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.export.backends.cuda_memory import why_no_gpu
+from lnlattennet.export.backends.tensorrt_build import build_plan
+from lnlattennet.export.backends.tensorrt_module import RTX
+from lnlattennet.export.backends.tensorrt_target import precision_refusal, requirements
+from lnlattennet.export.precision.plan import PrecisionPlan
 
-from lnlattennet.errors import ExportError
-from lnlattennet.export.backends.base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
-from lnlattennet.model.names import INPUT_NAME
-
-_MODULES = ("tensorrt", "tensorrt_rtx")
-_log = logging.getLogger(__name__)
+_VERSION_OFFSET = 24
+"""A plan begins with a magic tag ("?trt") and holds major, minor and patch as bytes from here on:
+https://github.com/NVIDIA/TensorRT/issues/3073"""
 
 
 def availability() -> Available | Unavailable:
     """TensorRT proper needs a GPU to build; TensorRT-RTX needs one only to run."""
-    name = _module_name()
+    name = tensorrt_module.module_name()
     if name is None:
-        return Unavailable(
-            "neither 'tensorrt' nor 'tensorrt_rtx' is installed: pip install 'lnlattennet[tensorrt]' "
-            "(GPU machines) or 'lnlattennet[rtx]' (builds anywhere)"
-        )
-    no_gpu = _why_no_gpu()
-    if no_gpu and name == "tensorrt":
+        return Unavailable(tensorrt_module.NOT_INSTALLED)
+    no_gpu = why_no_gpu()
+    if no_gpu and name != RTX:
         return Unavailable(f"TensorRT builds engines only on a machine with a GPU: {no_gpu}")
     return Available({name: str(importlib.import_module(name).__version__)}, cannot_run=no_gpu)
 
 
+def refusal(plan: PrecisionPlan) -> str:
+    """Return why the installed package, or the GPU if there is one, cannot give the plan's precisions."""
+    return precision_refusal(tensorrt_module.module(), plan)
+
+
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
-    """Parse the ONNX file and serialise an engine with one optimisation profile over the batch range."""
-    trt = _module()
-    builder = trt.Builder(_logger(trt))
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, _logger(trt))
-    if not parser.parse_from_file(str(onnx_path)):
-        errors = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
-        raise ExportError(f"TensorRT cannot parse {onnx_path.name}: {errors}")
-    config = builder.create_builder_config()
-    # On by default, and then "float32" products keep 10 bits of mantissa and miss the gate by far.
-    config.clear_flag(trt.BuilderFlag.TF32)
-    config.add_optimization_profile(_profile(builder, spec))
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise ExportError("TensorRT built no engine; its messages are above")
-    path = spec.directory / f"{trt.__name__.replace('_', '-')}-fp32.plan"
-    path.write_bytes(memoryview(plan))
-    return EngineFile(path, _built_for(trt))
+    """Build an engine; without a GPU ``layers`` is what the strongly typed network demands.
+
+    Raises:
+        ExportError: TensorRT cannot parse or build it, or lacks one of ``spec.flags``.
+        KeyboardInterrupt: Ctrl-C, once the builder has stopped; nothing is written.
+    """
+    trt = tensorrt_module.module()
+    plan = build_plan(trt, onnx_path, spec)
+    path = spec.directory / f"{trt.__name__.replace('_', '-')}-{spec.plan.precision}.plan"
+    path.write_bytes(plan.content)
+    return EngineFile(path, requirements(trt, spec.plan, spec.flags), plan.layers)
 
 
 def load(engine_file: Path, threads: int = 0) -> Runner:
-    """Deserialise an engine on the current CUDA device; ``threads`` means nothing on a GPU."""
-    trt = _module()
-    engine = trt.Runtime(_logger(trt)).deserialize_cuda_engine(engine_file.read_bytes())
+    """Deserialise an engine on the current CUDA device; ``threads`` means nothing on a GPU.
+
+    Only for files whose hash a bundle has confirmed: a plan holds code for the GPU.
+
+    Raises:
+        ExportError: not a plan, or one of another version or for another GPU.
+        UnavailableError: no TensorRT, or no GPU.
+    """
+    trt = tensorrt_module.module()
+    content = engine_file.read_bytes()
+    _refuse_other_versions(trt, engine_file.name, content)
+    no_gpu = why_no_gpu()
+    if no_gpu:
+        raise UnavailableError(f"{engine_file.name} runs on a GPU only: {no_gpu}")
+    from lnlattennet.export.backends.tensorrt_runner import EngineRunner
+
+    tensorrt_module.forget_errors()
+    engine = trt.Runtime(tensorrt_module.logger(trt)).deserialize_cuda_engine(content)
     if engine is None:
-        raise ExportError(
-            f"{engine_file.name} does not load with {trt.__name__} {trt.__version__} on this GPU: a plan "
-            "runs only with the version and the GPU family it was built for; export again here"
-        )
-    return _EngineRunner(engine)
+        raise ExportError(_foreign(trt, engine_file.name, tensorrt_module.errors()))
+    return EngineRunner(trt, engine)
 
 
-class _EngineRunner:
-    """Copies inputs to the GPU, runs, and copies outputs back, on one stream."""
-
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-        self._context = engine.create_execution_context()
-        self._names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
-
-    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        from lnlattennet.export.backends.cuda_memory import Stream
-
-        image = np.ascontiguousarray(inputs[INPUT_NAME])
-        with Stream() as stream:
-            self._context.set_input_shape(INPUT_NAME, image.shape)
-            self._context.set_tensor_address(INPUT_NAME, stream.upload(image))
-            outputs: Arrays = {}
-            addresses: dict[str, int] = {}
-            for name in self._names:
-                if name != INPUT_NAME:
-                    outputs[name] = np.empty(tuple(self._context.get_tensor_shape(name)), np.float32)
-                    addresses[name] = stream.allocate(outputs[name].nbytes)
-                    self._context.set_tensor_address(name, addresses[name])
-            if not self._context.execute_async_v3(stream.handle):
-                raise ExportError("TensorRT failed to run the engine; its messages are above")
-            for name, array in outputs.items():
-                stream.download(addresses[name], array)
-        return outputs
+def _refuse_other_versions(trt: ModuleType, name: str, content: bytes) -> None:
+    """Refuse what cannot load before TensorRT sees it; a plan for later versions is left for it to judge."""
+    rtx = trt.__name__ == RTX
+    if content[1:4] != b"trt":
+        # Nobody documents that every kind of plan of TensorRT proper begins so.
+        if rtx:
+            raise ExportError(_foreign(trt, name, "it is not an engine of TensorRT"))
+        return
+    built_with = tuple(content[_VERSION_OFFSET : _VERSION_OFFSET + 3])
+    installed = tuple(int(part) for part in str(trt.__version__).split(".")[:3])
+    if built_with > installed or (rtx and built_with != installed):
+        raise ExportError(_foreign(trt, name, f"it was built with {'.'.join(map(str, built_with))}"))
 
 
-def _module_name() -> str | None:
-    """TensorRT proper where it can build, else TensorRT-RTX, which builds anywhere."""
-    installed = [name for name in _MODULES if importlib.util.find_spec(name) is not None]
-    if len(installed) > 1 and _why_no_gpu():
-        return "tensorrt_rtx"
-    return installed[0] if installed else None
-
-
-def _module() -> ModuleType:
-    name = _module_name()
-    if name is None:
-        raise ExportError("neither 'tensorrt' nor 'tensorrt_rtx' is installed")
-    return importlib.import_module(name)
-
-
-def _why_no_gpu() -> str:
-    from lnlattennet.export.backends.cuda_memory import why_no_gpu
-
-    return why_no_gpu()
-
-
-def _logger(trt: ModuleType) -> Any:
-    """One logger for the process, as TensorRT demands; its messages join this package's log."""
-    if trt.__name__ not in _loggers:
-
-        class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-            def log(self, severity: Any, message: str) -> None:
-                level = {"VERBOSE": 5, "INFO": logging.DEBUG, "WARNING": logging.WARNING}
-                _log.log(level.get(severity.name, logging.ERROR), "TensorRT: %s", message)
-
-        _loggers[trt.__name__] = Logger()
-    return _loggers[trt.__name__]
-
-
-_loggers: dict[str, Any] = {}
-
-
-def _profile(builder: Any, spec: BuildSpec) -> Any:
-    profile = builder.create_optimization_profile()
-    batches = (spec.batch.minimum, spec.batch.optimum, spec.batch.maximum)
-    shapes = [(batch, 3, spec.image_size, spec.image_size) for batch in batches]
-    profile.set_shape(INPUT_NAME, *shapes)
-    return profile
-
-
-def _built_for(trt: ModuleType) -> dict[str, str]:
-    if trt.__name__ == "tensorrt_rtx":
-        families = [name for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
-        return {"device": "cuda", "compute_capabilities": " ".join(families)}
-    from lnlattennet.export.backends.cuda_memory import compute_capability
-
-    return {"device": "cuda", "compute_capabilities": compute_capability()}
+def _foreign(trt: ModuleType, name: str, reason: str) -> str:
+    return (
+        f"{name} does not load with {tensorrt_module.display_name(trt)} on this machine: {reason}. A plan "
+        "runs only with the version and the GPUs that it was built for; export again here"
+    )

@@ -1,9 +1,32 @@
 """LNLAttenNet on Triton: from a training checkpoint to a verified, fast, served engine.
 
 Importing this package imports neither torch nor any runtime; each room does so when it is used.
+
+    from lnlattennet import Bundle, ExportOptions, export_engine
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lnlattennet.export.bundle import Bundle
+    from lnlattennet.export.engine_export import export_engine
+    from lnlattennet.export.options import ExportOptions
+
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Bundle", "ExportOptions", "__version__", "export_engine"]
+
+_HOMES = {
+    "Bundle": "lnlattennet.export.bundle",
+    "ExportOptions": "lnlattennet.export.options",
+    "export_engine": "lnlattennet.export.engine_export",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

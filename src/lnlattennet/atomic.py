@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from lnlattennet.errors import LnlAttenNetError
 
 
 @contextmanager
@@ -43,6 +47,52 @@ def replace_folder(path: Path) -> Iterator[Path]:
         _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
+    """Be the only process that replaces the folder at ``path``; removes what a killed one left beside it.
+
+    The lock is a file beside the folder; the system frees it when its holder dies, however it dies.
+
+    Raises:
+        error: another process is writing there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.parent / f".{path.name}.lock"
+    with _locked(lock, error, path):
+        try:
+            drafts = re.compile(rf"\.{re.escape(path.name)}\.(old\.)?[a-z0-9_]{{8}}")
+            for draft in path.parent.iterdir():
+                if drafts.fullmatch(draft.name) and draft.is_dir():
+                    _put_back(draft, path)
+                    shutil.rmtree(draft, ignore_errors=True)
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(lock: Path, error: type[LnlAttenNetError], path: Path) -> Iterator[None]:
+    while True:
+        with lock.open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as busy:
+                raise error(
+                    f"another process is writing {path}; let it end, or choose another folder"
+                ) from busy
+            # Its last holder may have removed the file between our opening and locking it.
+            if lock.exists() and os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+                yield
+                return
+
+
+def _put_back(draft: Path, path: Path) -> None:
+    """Restore the older folder if its writer was killed between moving it aside and moving the new one in."""
+    old = draft / path.name
+    if draft.name.startswith(f".{path.name}.old.") and old.is_dir() and not path.exists():
+        old.rename(path)
 
 
 def _swap(new: Path, path: Path) -> None:

@@ -7,8 +7,8 @@ import typer
 from lnlattennet.command import run_app
 from lnlattennet.evaluation.cli import evaluate
 from lnlattennet.evaluation.cli_explain import explain
+from lnlattennet.export.cli_bundle import compare, doctor, info
 from lnlattennet.kernels_cli import app as kernels
-from lnlattennet.model.cli import info
 from lnlattennet.serving.cli import predict, serve
 from lnlattennet.training.cli import train
 from lnlattennet.training.cli_data import app as data
@@ -19,7 +19,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (info, train, evaluate, explain, serve, predict):
+for command in (info, doctor, compare, train, evaluate, explain, serve, predict):
     app.command()(command)
 app.add_typer(data, name="data")
 app.add_typer(kernels, name="kernels")

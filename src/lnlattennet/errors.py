@@ -10,6 +10,7 @@
     ├── ExportError             1  an engine could not be built
     │   └── GateError           3  no engine passed the accuracy gate
     ├── ServingError            1  a server refused, failed or could not be reached
+    ├── RegressionError         5  what was measured is worse than allowed, or cannot be compared
     └── UnavailableError        4  a needed package, device or server is missing
 
 A message says what was wrong (the rule and the value) and what to do about it.
@@ -70,6 +71,12 @@ class GateError(ExportError):
 
 class ServingError(LnlAttenNetError):
     """A server refused a request, failed, or could not be reached."""
+
+
+class RegressionError(LnlAttenNetError):
+    """A measurement is worse than allowed, or there is nothing that it could be compared with."""
+
+    exit_code = 5
 
 
 class UnavailableError(LnlAttenNetError):

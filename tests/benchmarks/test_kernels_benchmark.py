@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lnlattennet.benchmarks import kernel_rivals
-from lnlattennet.benchmarks.interleaving import host_turn, interleave, ratio_interval
+from lnlattennet.benchmarks.interleaving import host_turn, interleave
 from lnlattennet.benchmarks.kernel_cases import Case, choose_cases, cpu_cases, cuda_cases, make_pool, views_of
 from lnlattennet.benchmarks.kernel_measurement import Settings, measure_cases
 from lnlattennet.benchmarks.kernel_requirements import requirement_rows, requirements, unsteady
@@ -153,17 +153,6 @@ def test_a_turn_goes_round_all_inputs() -> None:
     turn = host_turn(lambda features: seen.append(features.item()), list(torch.arange(3.0)))
     assert all(turn() > 0 for _ in range(3))
     assert seen == [0, 1, 2, 0, 1, 2]
-
-
-def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:
-    assert ratio_interval([6.0] * 9, [2.0] * 9) == (3, 3, 3)
-    slow = [6.0, 60.0] * 20
-    # The machine's slow rounds hit both, so the ratio stays what it is.
-    ratio, low, high = ratio_interval(slow, [value / 3 for value in slow])
-    assert (ratio, low, high) == pytest.approx((3, 3, 3))
-    _, low, high = ratio_interval(slow, [2.0] * 40)
-    assert low < 4
-    assert high > 20
 
 
 def record_of(case: Case, device: str, **medians: list[float]) -> dict[str, Any]:

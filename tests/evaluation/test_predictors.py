@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,6 @@ from PIL import Image
 from skimage import data
 
 from lnlattennet.errors import BundleError, LnlAttenNetError, ServingError, UnavailableError, UsageError
-from lnlattennet.evaluation.bundle_predictor import _EngineRun
 from lnlattennet.evaluation.predictors import open_predictor
 from lnlattennet.evaluation.server_predictor import strip
 from lnlattennet.export.bundle import Bundle
@@ -102,23 +101,6 @@ def test_every_engine_of_a_bundle_gives_what_the_checkpoint_gives(
             assert predictor.description["checkpoint_sha256"] == manifest.checkpoint_sha256
         np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
         np.testing.assert_allclose(found.region_weights, expected.region_weights, atol=1e-5)
-
-
-def test_an_engine_with_a_smallest_batch_is_never_given_less(bundle_path: Path) -> None:
-    real = Bundle.load(bundle_path).runner("onnxruntime-fp32")
-    sizes = []
-
-    def run(inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-        sizes.append(len(inputs["image"]))
-        return real(inputs)
-
-    recipe = Preprocessing(size=48)
-    faces = faces_of(5)
-    padded = [_EngineRun(run, recipe, 4)(faces[:count]).logits for count in (1, 3, 5)]
-    assert sizes == [4, 4, 5]
-    for count, logits in zip((1, 3, 5), padded, strict=True):
-        expected = real({"image": recipe.normalize(faces)})["logits"][:count]
-        np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
 def test_a_bundle_is_judged_without_torch(bundle_path: Path, tmp_path: Path) -> None:

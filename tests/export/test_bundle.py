@@ -32,16 +32,16 @@ def test_a_bundle_holds_what_its_manifest_says(bundle_path: Path, checkpoint_pat
     assert any(file.endswith(".plan") for file in files)
     for engine in manifest.engines:
         if engine.status == "passed":
-            assert engine.checks["logits"].max_abs <= 1e-4
+            assert engine.checks
+            assert all(check.passed for check in engine.checks)
             assert [item.batch for item in engine.latency] == [1, 4]
         else:
             assert "no GPU" in engine.reason
 
 
-def test_the_selected_engine_is_the_fastest_that_passed(bundle_path: Path) -> None:
+def test_every_timed_call_is_kept(bundle_path: Path) -> None:
     manifest = Bundle.load(bundle_path).manifest
-    medians = {e.name: e.latency[0].median_ms for e in manifest.engines if e.status == "passed"}
-    assert manifest.selected == min(medians, key=lambda name: medians[name])
+    assert manifest.engine(manifest.selected).status == "passed"
     report = json.loads((bundle_path / "report.json").read_text())
     for engine in report["engines"]:
         for item in engine["latency"]:
@@ -131,7 +131,7 @@ def test_a_manifest_cannot_point_outside_its_bundle(bundle_copy: Path, tmp_path:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 1}, "schema_version"),
         ({"surprise": 1}, "surprise"),
         ({"selected": "nothing"}, "no engine 'nothing'"),
         ({"class_names": ["one"]}, "class_names"),

@@ -12,7 +12,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from lnlattennet.errors import ServingError
-from lnlattennet.serving.postprocess import check_outputs, probabilities
+from lnlattennet.export.engine import probabilities
+from lnlattennet.serving.postprocess import check_outputs
 
 Floats = NDArray[np.float32]
 
@@ -51,7 +52,7 @@ def test_sound_outputs_pass(batch: int) -> None:
 @pytest.mark.parametrize("name", ["region_weights", "region_affinity"])
 def test_rounding_of_the_sum_is_tolerated(name: str) -> None:
     sound = outputs()
-    sound[name] *= np.float32(1.0009)
+    sound[name] *= np.float32(1.0045)
     check_outputs(**sound, classes=3, regions=4)
 
 
@@ -103,5 +104,5 @@ def test_negative_weights_are_refused(name: str) -> None:
 def test_weights_that_do_not_sum_to_one_are_refused(name: str) -> None:
     broken = outputs()
     broken[name][1, ..., 0] = 0.5
-    with pytest.raises(ServingError, match=rf"{name} must sum to 1 within 0.001, got 1.25"):
+    with pytest.raises(ServingError, match=rf"{name} must sum to 1 within 0.005, got 1.25"):
         check_outputs(**broken, classes=3, regions=4)

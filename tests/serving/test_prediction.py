@@ -18,7 +18,7 @@ from skimage import data
 
 from lnlattennet.errors import BundleError, ImageError, ServingError
 from lnlattennet.export.bundle import Bundle
-from lnlattennet.serving.postprocess import probabilities
+from lnlattennet.export.engine import probabilities
 from lnlattennet.serving.prediction import LocalPredictor, Prediction, predictions_from_outputs
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut

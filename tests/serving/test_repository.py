@@ -11,12 +11,15 @@ import pytest
 
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.export.bundle import Bundle
-from lnlattennet.export.manifest import EngineRecord
+from lnlattennet.export.manifest import EngineRecord, Requirements
 from lnlattennet.serving.model_config import read_config
 from lnlattennet.serving.repository import deploy
 
 pytest.importorskip("tritonclient.grpc")
 
+ON_CPU = Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})
+ON_GPU = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
+ON_RTX = Requirements(device="cuda", packages={"tensorrt_rtx": "==1.7.1"})
 MODELS = {"expression", "expression_fused", "expression_postprocess", "face_preprocess", "lnlattennet"}
 TEMPLATES = Path(str(resources.files("lnlattennet") / "triton_repo"))
 
@@ -116,23 +119,23 @@ def test_nothing_names_the_place_where_it_was_made(bundle: Bundle, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("backend", "built_for", "platform", "file", "kind"),
+    ("backend", "requires", "platform", "file", "kind"),
     [
-        ("onnxruntime", {"device": "cpu"}, "onnxruntime_onnx", "model.onnx", "KIND_CPU"),
-        ("tensorrt", {"gpu": "any"}, "tensorrt_plan", "model.plan", "KIND_GPU"),
+        ("onnxruntime", ON_CPU, "onnxruntime_onnx", "model.onnx", "KIND_CPU"),
+        ("tensorrt", ON_GPU, "tensorrt_plan", "model.plan", "KIND_GPU"),
     ],
 )
 def test_the_servers_own_backend_runs_the_engine_where_it_has_one(
     bundle: Bundle,
     tmp_path: Path,
     backend: str,
-    built_for: dict[str, str],
+    requires: Requirements,
     platform: str,
     file: str,
     kind: str,
 ) -> None:
     changed = tmp_path / "bundle"
-    made = with_engine(bundle, backend=backend, built_for=built_for)
+    made = with_engine(bundle, backend=backend, requires=requires)
     _save(made, changed)
     deployment = deploy(Bundle.load(changed), tmp_path / "deployment", {"python", backend})
     config = read_config(deployment.models / "lnlattennet" / "config.pbtxt")
@@ -145,9 +148,12 @@ def test_the_servers_own_backend_runs_the_engine_where_it_has_one(
     assert (version / file).read_bytes() == (bundle.path / selected(bundle).file).read_bytes()
 
 
-def test_the_python_backend_runs_an_engine_that_triton_does_not_know(bundle: Bundle, tmp_path: Path) -> None:
-    _save(with_engine(bundle, backend="openvino"), tmp_path / "bundle")
-    deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment", {"python", "openvino"})
+@pytest.mark.parametrize(("backend", "requires"), [("openvino", ON_CPU), ("tensorrt", ON_RTX)])
+def test_the_python_backend_runs_an_engine_that_triton_does_not_know(
+    bundle: Bundle, tmp_path: Path, backend: str, requires: Requirements
+) -> None:
+    _save(with_engine(bundle, backend=backend, requires=requires), tmp_path / "bundle")
+    deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment", {"python", backend})
     config = read_config(deployment.models / "lnlattennet" / "config.pbtxt")
     assert config.backend == "python"
     assert config.parameters["bundle_path"].string_value == "../../bundle"

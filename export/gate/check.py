@@ -1,0 +1,144 @@
+"""The gate itself: an engine is published only if its answers are the checkpoint's, in any company."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.export.backends.base import Arrays, BatchRange, Runner
+from lnlattennet.export.gate.accuracy import AccuracyComparison, compare_accuracy
+from lnlattennet.export.gate.answers import FormLedger
+from lnlattennet.export.gate.ledger import Ledger, Measure
+from lnlattennet.export.gate.limits import Limits
+from lnlattennet.export.gate.measures import permutation_measures, reference_measures
+from lnlattennet.export.gate.schedule import Order, arrangements, batch_sizes
+from lnlattennet.export.manifest import Check
+from lnlattennet.model.names import INPUT_NAME, OUTPUT_NAMES
+
+
+class Faces(Protocol):
+    """Normalised faces: a float32 array [n, 3, S, S], or ``StoredFaces`` in a quarter of the memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.float32]:
+        """Return the faces of these indices, [len(indices), 3, S, S], as a copy."""
+        ...
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate found.
+
+    Attributes:
+        checks: one per metric and output.
+        accuracy: on labelled faces, else None.
+    """
+
+    checks: list[Check]
+    accuracy: AccuracyComparison | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+
+def judge_engine(
+    runner: Runner,
+    reference: Arrays,
+    faces: Faces,
+    batch: BatchRange,
+    limits: Limits,
+    *,
+    labels: NDArray[np.int64] | None = None,
+) -> Judgement:
+    """Compare an engine with the checkpoint, and with itself when a face's company changes.
+
+    All faces go through at the optimum, some at every other size of ``batch_sizes``; at each size some come
+    again in other places and beside other faces (``arrangements``). An output that is missing, of another
+    type or shape, or not finite is a failed check of its own.
+
+    Args:
+        runner: the engine.
+        reference: the checkpoint's answers for ``faces``.
+        faces: different ones, n of them.
+        batch: the engine's range.
+        limits: what passes.
+        labels: true classes [n] in the order of the logits; without them there is no accuracy.
+    """
+    session = _Session(runner, reference, faces, limits)
+    for size in batch_sizes(batch):
+        session.run_size(size, every_face=size == batch.optimum)
+    checks = session.checks()
+    if labels is None:
+        return Judgement(checks, None)
+    accuracy = compare_accuracy(session.logits, reference["logits"], labels)
+    return Judgement([*checks, accuracy.check(limits.accuracy_drop, batch.optimum)], accuracy)
+
+
+def check_engine(
+    runner: Runner,
+    reference: Arrays,
+    faces: Faces,
+    batch: BatchRange,
+    limits: Limits,
+    *,
+    labels: NDArray[np.int64] | None = None,
+) -> list[Check]:
+    """Return the checks of ``judge_engine``."""
+    return judge_engine(runner, reference, faces, batch, limits, labels=labels).checks
+
+
+class _Session:
+    """One engine on its way through the gate; ``logits`` [n, classes] are its answers at the optimum."""
+
+    def __init__(self, runner: Runner, reference: Arrays, faces: Faces, limits: Limits) -> None:
+        self._runner, self._reference, self._faces = runner, reference, faces
+        self._form = FormLedger()
+        self._against_reference = self._ledgers(reference_measures(limits))
+        self._against_itself = self._ledgers(permutation_measures(limits))
+        self.logits = _unanswered(reference)["logits"]
+
+    def run_size(self, size: int, *, every_face: bool) -> None:
+        """Run all calls of one batch size."""
+        first = _unanswered(self._reference)
+        for order in arrangements(size, len(self._faces), every_face=every_face):
+            self._run(order, first)
+        if every_face:
+            self.logits = first["logits"]
+
+    def checks(self) -> list[Check]:
+        """Return the verdicts: first the faults of form, then one per measure that could be taken."""
+        verdicts = [ledger.check() for _, ledger in (*self._against_reference, *self._against_itself)]
+        return [*self._form.checks(), *(check for check in verdicts if check is not None)]
+
+    def _ledgers(self, measures: list[Measure]) -> list[tuple[str, Ledger]]:
+        return [(measure.output, Ledger(measure, len(self._faces))) for measure in measures]
+
+    def _run(self, order: Order, first: Arrays) -> None:
+        outputs = self._runner({INPUT_NAME: self._faces[order]})
+        for name in OUTPUT_NAMES:
+            rows = self._form.comparable(outputs, name, self._reference[name][order], order)
+            if len(rows):
+                self._compare(name, order[rows], len(order), outputs[name][rows], first[name])
+
+    def _compare(
+        self, name: str, who: Order, size: int, found: NDArray[np.float32], first: NDArray[np.float32]
+    ) -> None:
+        # Whoever is new at this size is compared with itself, which is no difference.
+        new = np.isnan(first[who].reshape(len(who), -1)).any(axis=1)
+        first[who[new]] = found[new]
+        for output, ledger in self._against_reference:
+            if output == name:
+                ledger.note(who, size, found, self._reference[name][who])
+        for output, ledger in self._against_itself:
+            if output == name:
+                ledger.note(who, size, found, first[who])
+
+
+def _unanswered(reference: Arrays) -> Arrays:
+    return {name: np.full(reference[name].shape, np.nan, np.float32) for name in OUTPUT_NAMES}

@@ -1,0 +1,100 @@
+"""Which engines an export tries to make: every backend with every precision that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from lnlattennet.errors import UnavailableError
+from lnlattennet.export.backends import BACKENDS, backend_named
+from lnlattennet.export.backends.base import Available
+from lnlattennet.export.manifest import LeftOut
+from lnlattennet.export.options import AUTO, ExportOptions
+from lnlattennet.export.precision.plan import QUANTIZED, PrecisionPlan, read_plan, uniform_plan
+from lnlattennet.model.config import NetworkConfig
+
+_EXACT = ("fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One engine to make.
+
+    Attributes:
+        plan: what is wanted; with ``search``, as much of it as passes the gate.
+        search: look for the blocks that can follow the plan if all of them together fail.
+    """
+
+    backend: str
+    available: Available
+    plan: PrecisionPlan
+    search: bool = False
+
+    @property
+    def name(self) -> str:
+        """Of the engine."""
+        return f"{self.backend}-{self.plan.precision}"
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it needs calibration."""
+        return bool(self.plan.precisions & set(QUANTIZED))
+
+
+def chosen_backends(names: tuple[str, ...]) -> tuple[dict[str, Available], list[LeftOut]]:
+    """Return the backends to build with, and those left out with the reason.
+
+    A backend that was asked for by name must be available; without names, all that are available are used.
+
+    Raises:
+        UnavailableError: a named backend is missing.
+        UsageError: a name is unknown.
+    """
+    usable: dict[str, Available] = {}
+    left_out: list[LeftOut] = []
+    for name in dict.fromkeys(names or BACKENDS):
+        availability = backend_named(name).availability()
+        if isinstance(availability, Available):
+            usable[name] = availability
+        elif names:
+            raise UnavailableError(f"--backend {name}: {availability.reason}")
+        else:
+            left_out.append(LeftOut(backend=name, reason=availability.reason))
+    return usable, left_out
+
+
+def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Job], list[LeftOut]]:
+    """Return what to make, and what cannot be made here with the reason.
+
+    Raises:
+        UnavailableError: a backend that was asked for by name is missing, or lacks a precision that was asked
+            for by name; or nothing at all can be made.
+        UsageError: an unknown backend, or a precision plan that breaks a rule.
+    """
+    usable, left_out = chosen_backends(options.backends)
+    jobs: list[Job] = []
+    for name, available in usable.items():
+        for plan, search in _plans(options, config):
+            reason = backend_named(name).refusal(plan)
+            if not reason:
+                jobs.append(Job(name, available, plan, search))
+            elif options.backends and AUTO not in options.precisions:
+                raise UnavailableError(f"--backend {name} cannot give --precision {plan.precision}: {reason}")
+            else:
+                left_out.append(LeftOut(backend=name, precision=plan.precision, reason=reason))
+    if not jobs:
+        reasons = "; ".join(f"{item.backend} {item.precision}: {item.reason}" for item in left_out)
+        raise UnavailableError(f"no backend here can make such an engine: {reasons}")
+    return jobs, left_out
+
+
+def _plans(options: ExportOptions, config: NetworkConfig) -> Iterator[tuple[PrecisionPlan, bool]]:
+    if options.plan_file:
+        yield read_plan(options.plan_file, config), False
+    elif AUTO in options.precisions:
+        for precision in _EXACT:
+            yield uniform_plan(precision, config), False
+        yield uniform_plan("int8", config), True
+    else:
+        for precision in dict.fromkeys(options.precisions):
+            yield uniform_plan(precision, config), False

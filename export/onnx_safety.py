@@ -1,0 +1,185 @@
+"""Whether an ONNX file may be given to a runtime: it must hold all its data, and no more than it says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+
+from lnlattennet.errors import BundleError
+
+MAX_BYTES = 2**31 - 1
+"""Largest protobuf message, and so the largest ONNX file; no constant may fill more memory either."""
+
+_BITS_BELOW_A_BYTE: dict[int, int] = {
+    TensorProto.INT4: 4,
+    TensorProto.UINT4: 4,
+    TensorProto.FLOAT4E2M1: 4,
+    TensorProto.INT2: 2,
+    TensorProto.UINT2: 2,
+}
+_FILLING = {"ConstantOfShape": 0, "Expand": 1}
+"""Operators that make a tensor of a given shape, and the input that gives it."""
+
+
+def check_onnx_file(path: Path) -> None:
+    """Refuse an ONNX file that would read other files, or make a runtime reserve memory for data it lacks.
+
+    Only the file's own bytes are read; no tensor is decoded.
+
+    Raises:
+        BundleError: too large, not ONNX, a tensor with external data, one whose declared shape does not fit
+            its stored bytes, or a node that fills a giant shape; names the file, the tensor, rule and value.
+    """
+    try:
+        model = _parsed(path)
+        for tensor in _tensors(model):
+            _check_location(tensor)
+            _check_size(tensor)
+        for graph in _graphs(model):
+            _check_filled(graph.node, graph.initializer)
+        for function in model.functions:
+            _check_filled(function.node, [])
+    except BundleError as error:
+        raise BundleError(f"{path.name}: {error}; export the checkpoint again") from error
+
+
+def _parsed(path: Path) -> ModelProto:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise BundleError(f"an ONNX file may have at most {MAX_BYTES:,} bytes, this has {size:,}")
+        model = onnx.load_model(str(path), format="protobuf", load_external_data=False)
+    except OSError as error:
+        raise BundleError(f"cannot be read: {error.strerror}") from error
+    except (DecodeError, ValueError) as error:
+        raise BundleError(f"is not an ONNX file: {error}") from error
+    if not model.graph.node:
+        raise BundleError("is not an ONNX file: it holds no graph")
+    return model
+
+
+def _graphs(model: ModelProto) -> Iterator[GraphProto]:
+    """Every graph of the file: the main one, those for training, and those inside nodes."""
+    waiting = [model.graph]
+    for training in model.training_info:
+        waiting += [training.initialization, training.algorithm]
+    functions = [node for function in model.functions for node in function.node]
+    waiting += [graph for node in functions for graph in _inner_graphs(node)]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        waiting += [inner for node in graph.node for inner in _inner_graphs(node)]
+
+
+def _inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def _tensors(model: ModelProto) -> Iterator[TensorProto]:
+    """Every tensor of the file: constants of all graphs, and values of attributes."""
+    nodes = [node for function in model.functions for node in function.node]
+    attributes = [attribute for function in model.functions for attribute in function.attribute_proto]
+    sparse = []
+    for graph in _graphs(model):
+        yield from graph.initializer
+        sparse += list(graph.sparse_initializer)
+        nodes += list(graph.node)
+    attributes += [attribute for node in nodes for attribute in node.attribute]
+    for attribute in attributes:
+        yield attribute.t
+        yield from attribute.tensors
+        sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+    for tensor in sparse:
+        yield tensor.values
+        yield tensor.indices
+
+
+def _check_location(tensor: TensorProto) -> None:
+    if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+        where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "no file")
+        raise BundleError(
+            f"tensor {tensor.name!r} keeps its data in another file ({where!r}), "
+            "which this project never writes"
+        )
+
+
+def _check_size(tensor: TensorProto) -> None:
+    kind, count = tensor.data_type, _count(tensor.name, tensor.dims)
+    if kind == TensorProto.UNDEFINED:
+        # An attribute without a tensor reads as one without a type; it can hold nothing.
+        stored, declared = tensor.ByteSize(), 0
+    elif kind not in TensorProto.DataType.values():
+        raise BundleError(f"tensor {tensor.name!r} has the unknown type {kind}")
+    elif tensor.HasField("raw_data"):
+        stored, declared = len(tensor.raw_data), _bytes(kind, count)
+    else:
+        stored, declared = _stored_values(tensor), _declared_values(kind, count)
+    if stored != declared:
+        unit = "bytes" if tensor.HasField("raw_data") else "values"
+        raise BundleError(
+            f"tensor {tensor.name!r} must hold the {declared:,} {unit} of its shape {list(tensor.dims)}, "
+            f"holds {stored:,}"
+        )
+
+
+def _count(name: str, shape: Sequence[int]) -> int:
+    if any(size < 0 for size in shape):
+        raise BundleError(f"tensor {name!r} has the shape {list(shape)}; sizes must not be negative")
+    return math.prod(shape)
+
+
+def _bytes(kind: int, count: int) -> int:
+    bits = _BITS_BELOW_A_BYTE.get(kind) or 8 * onnx.helper.tensor_dtype_to_np_dtype(kind).itemsize
+    return -(-count * bits // 8)
+
+
+def _stored_values(tensor: TensorProto) -> int:
+    return len(getattr(tensor, onnx.helper.tensor_dtype_to_field(tensor.data_type)))
+
+
+def _declared_values(kind: int, count: int) -> int:
+    """How many entries of its typed field a tensor fills: packed below a byte, two for a complex number."""
+    if kind in _BITS_BELOW_A_BYTE:
+        return _bytes(kind, count)
+    return 2 * count if kind in (TensorProto.COMPLEX64, TensorProto.COMPLEX128) else count
+
+
+def _check_filled(nodes: Iterable[NodeProto], initializers: Iterable[TensorProto]) -> None:
+    """Refuse nodes that fill a constant shape beyond ``MAX_BYTES``: a few bytes can ask for any memory."""
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in initializers if _is_shape(tensor)}
+    for node in nodes:
+        if node.op_type == "Constant":
+            constants.update(_constant(node))
+        index = _FILLING.get(node.op_type, len(node.input))
+        if index < len(node.input) and node.input[index] in constants:
+            shape = constants[node.input[index]].ravel().tolist()
+            if _count(node.output[0], shape) > MAX_BYTES:
+                raise BundleError(
+                    f"node {node.name!r} fills the shape {shape}; "
+                    f"a tensor may have at most {MAX_BYTES:,} values"
+                )
+
+
+def _constant(node: NodeProto) -> dict[str, NDArray[Any]]:
+    """The value of a Constant node that may be a shape."""
+    for attribute in node.attribute:
+        if attribute.name == "value" and _is_shape(attribute.t):
+            return {node.output[0]: numpy_helper.to_array(attribute.t)}
+        if attribute.name in ("value_int", "value_ints"):
+            return {node.output[0]: np.array([*attribute.ints, attribute.i][: len(attribute.ints) or 1])}
+    return {}
+
+
+def _is_shape(tensor: TensorProto) -> bool:
+    return tensor.data_type == TensorProto.INT64 and len(tensor.dims) == 1

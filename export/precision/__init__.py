@@ -1,0 +1,1 @@
+"""Precision in the graph: plans, calibration, quantisation and casts."""

@@ -1,0 +1,105 @@
+"""Scales and zero points: how floats become 8-bit numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import ExportError
+
+_SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A type that floats are quantised to.
+
+    Attributes:
+        dtype: its numpy type.
+        lowest: smallest value that is used.
+        highest: largest value.
+    """
+
+    dtype: np.dtype[Any]
+    lowest: float
+    highest: float
+
+
+# -128 is left out: without it a range is symmetric, and sums of products fit the processors' accumulators.
+INT8 = Number(np.dtype(np.int8), -127, 127)
+INT32 = Number(np.dtype(np.int32), -(2**31) + 1, 2**31 - 1)
+UINT8 = Number(np.dtype(np.uint8), 0, 255)
+FP8 = Number(np.dtype(ml_dtypes.float8_e4m3fn), -448, 448)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """value = scale * (quantised - zero_point).
+
+    Attributes:
+        number: the quantised type.
+        scale: float32 [] or [channels], positive.
+        zero_point: of the type, the scale's shape.
+    """
+
+    number: Number
+    scale: NDArray[np.float32]
+    zero_point: NDArray[Any]
+
+
+def activation_scale(low: float, high: float, number: Number) -> Scale:
+    """Return the scale of a tensor whose values lie from ``low`` to ``high``; 0 is represented exactly.
+
+    Raises:
+        ExportError: the range is empty or not finite.
+    """
+    if not (np.isfinite([low, high]).all() and low <= high):
+        raise ExportError(f"a range must be finite with low <= high, got {low} to {high}")
+    low, high = min(low, 0.0), max(high, 0.0)
+    if number.lowest == 0:
+        scale = max((high - low) / number.highest, _SMALLEST_SCALE)
+        zero_point = round(-low / scale)
+    else:
+        scale = max(max(-low, high) / number.highest, _SMALLEST_SCALE)
+        zero_point = 0
+    return Scale(number, np.float32(scale).reshape(()), np.array(zero_point, number.dtype))
+
+
+def weight_scale(weight: NDArray[np.float32], axis: int, number: Number) -> Scale:
+    """Return a symmetric scale for every channel along ``axis``.
+
+    Raises:
+        ExportError: a weight is not finite.
+    """
+    if not np.isfinite(weight).all():
+        raise ExportError("weights that are not finite cannot be quantised")
+    others = tuple(index for index in range(weight.ndim) if index != axis)
+    largest = np.abs(weight).max(axis=others)
+    # A channel of zeros has no scale of its own; any serves.
+    scale = np.where(largest > 0, np.maximum(largest / number.highest, _SMALLEST_SCALE), 1.0)
+    return Scale(number, scale.astype(np.float32), np.zeros(len(scale), number.dtype))
+
+
+def bias_scale(activation: Scale, weight: Scale) -> Scale:
+    """Return the scale of a layer's 32-bit accumulator, per output channel: what its bias must have."""
+    scale = np.maximum(activation.scale * weight.scale, np.float32(_SMALLEST_SCALE))
+    return Scale(INT32, scale, np.zeros(scale.shape, np.int32))
+
+
+def quantize(values: NDArray[np.float32], scale: Scale, axis: int) -> NDArray[Any]:
+    """Return the quantised values, rounded half to even and saturated.
+
+    Args:
+        values: any shape.
+        scale: with one scale for each channel along ``axis``.
+        axis: the channels' dimension.
+    """
+    shape = [-1 if index == axis else 1 for index in range(values.ndim)]
+    scaled = values / scale.scale.reshape(shape)
+    if scale.number.dtype.kind in "iu":
+        scaled = np.rint(scaled)
+    return np.clip(scaled, scale.number.lowest, scale.number.highest).astype(scale.number.dtype)

@@ -1,0 +1,51 @@
+"""The `export-engine` command that builds one engine of a bundle again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from lnlattennet.export.manifest import EngineRecord, Manifest
+
+_REPLACED = ("--backend", "--precision", "--output", "-o")
+_NO_VALUE = ("--force", "--dry-run", "--json")
+
+
+def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
+    """Return a command line made from the bundle's own, for this engine alone, into a folder of its own.
+
+    A bundle from the Python API has no command line; its checkpoint is then left to be filled in.
+    """
+    arguments = list(manifest.command) or ["export-engine", "--checkpoint", "CHECKPOINT.safetensors"]
+    output = _value(arguments, ("--output", "-o")) or "BUNDLE"
+    kept = _without(arguments, _REPLACED)
+    precision = engine.name.removeprefix(f"{engine.backend}-")
+    # A plan file decides the precisions itself.
+    chosen = [] if _value(arguments, ("--precision-plan",)) else ["--precision", precision]
+    return shlex.join(
+        [*kept, "--backend", engine.backend, *chosen, "--output", f"{output.rstrip('/')}-{engine.name}"]
+    )
+
+
+def _value(arguments: Sequence[str], flags: Sequence[str]) -> str:
+    """Return the value of one of the flags, "" if none is there."""
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name in flags:
+            return value if equals else "".join(arguments[position + 1 : position + 2])
+    return ""
+
+
+def _without(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """Return the arguments without these flags and their values, and without what concerns one run only."""
+    kept = []
+    skip = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if skip:
+            skip = False
+        elif name in flags:
+            skip = not equals
+        elif argument not in _NO_VALUE:
+            kept.append(argument)
+    return kept

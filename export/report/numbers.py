@@ -1,0 +1,72 @@
+"""Numbers as people read them; every function takes a document's value and returns text."""
+
+from __future__ import annotations
+
+import math
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SHARES = ("top1_agreement", "top3_overlap", "accuracy_drop")
+
+
+def milliseconds(value: float) -> str:
+    """Return three significant digits, such as "1.84", "18.4" or "184"."""
+    return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f}"
+
+
+def percent(value: float | str) -> str:
+    """Return a share as percent; only what is exactly all is "100%"."""
+    share = float(value)
+    if not math.isfinite(share):
+        return compact(share)
+    if share == round(share, 2):
+        return f"{share:.0%}"
+    text = f"{share:.2%}"
+    return ">99.99%" if share < 1 and text == "100.00%" else text
+
+
+def compact(value: float | str) -> str:
+    """Return three significant digits or fewer, such as "0.12", "3.1e-5", "0" or "∞"."""
+    number = float(value)
+    if math.isnan(number):
+        return "not a number"
+    if math.isinf(number):
+        return "∞" if number > 0 else "-∞"
+    if number == 0 or 1e-3 <= abs(number) < 1e4:
+        return f"{number:.3g}"
+    mantissa, exponent = f"{number:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def check_value(metric: str, value: float | str) -> str:
+    """Return a check's value or limit in the metric's own form."""
+    if metric in _SHARES:
+        return percent(value)
+    if metric == "cosine" and math.isfinite(float(value)):
+        distance = 1 - float(value)
+        return f"1 - {compact(distance)}" if 0 < distance < 5e-6 else f"{float(value):.6g}"
+    return compact(value)
+
+
+def power(value: float) -> str:
+    """Return a power of ten as "10⁻⁴"; 1 and 10 stay plain."""
+    exponent = round(math.log10(value))
+    return f"{10**exponent:g}" if exponent in (0, 1) else f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+
+
+def size(value: int | None) -> str:
+    """Return bytes as kB or MB, powers of 1000; a dash if not known."""
+    if value is None:
+        return "-"
+    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.1f} kB"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds, and minutes from the second one on."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
+def throughput(batch: int, median_ms: float) -> str:
+    """Return faces per second of calls of ``batch`` faces."""
+    return f"{1000 * batch / median_ms:,.0f}"

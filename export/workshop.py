@@ -1,0 +1,203 @@
+"""Makes one engine: its variant of the graph, its build, what it really runs in, its way through the gate."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+
+from lnlattennet.command import behind_interrupt, stderr
+from lnlattennet.errors import ExportError
+from lnlattennet.export.backends import backend_named
+from lnlattennet.export.backends.base import (
+    Available,
+    BatchRange,
+    BuilderFlags,
+    BuildSpec,
+    EngineFile,
+)
+from lnlattennet.export.gate import failure_text
+from lnlattennet.export.manifest import Check, EngineRecord
+from lnlattennet.export.options import LimitFlags
+from lnlattennet.export.precision.apply import apply_plan, planned_layers
+from lnlattennet.export.precision.plan import PrecisionPlan
+from lnlattennet.export.precision.ranges import Ranges
+from lnlattennet.export.timing import usable_threads
+from lnlattennet.export.verification import Verification
+from lnlattennet.model.config import NetworkConfig
+
+STANDARD_ONNX = "model-standard.onnx"
+"""The network in standard operators only; `model.onnx` holds the fused attention as one named function."""
+
+_log = logging.getLogger(__name__)
+
+
+class FailedGateError(ExportError):
+    """An engine that ran, and is too far from the checkpoint; ``checks`` says where."""
+
+    def __init__(self, checks: list[Check]) -> None:
+        super().__init__(failure_text(checks))
+        self.checks = checks
+
+
+@dataclass
+class Candidate:
+    """An engine that was built.
+
+    Attributes:
+        record: what the manifest will say, without latency.
+        path: the file that its backend loads.
+        planned: precision -> layers that the plan puts in it.
+        samples: batch size -> every timed call in milliseconds.
+    """
+
+    record: EngineRecord
+    path: Path
+    planned: dict[str, int]
+    samples: dict[int, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Everything that engines are built from and judged by.
+
+    Attributes:
+        folder: the bundle's draft.
+        standard: the network in fp32, standard operators only.
+        ranges: tensor -> (lowest, highest) activation, empty if nothing is to be quantised.
+        checkpoint: the `.safetensors` file.
+        config: the network's.
+        batch: batch sizes that every engine accepts.
+        flags: for TensorRT's builder.
+        limits: what the user changed of the gate's limits.
+    """
+
+    folder: Path
+    standard: onnx.ModelProto
+    ranges: Ranges
+    checkpoint: Path
+    config: NetworkConfig
+    batch: BatchRange
+    flags: BuilderFlags
+    verification: Verification
+    limits: LimitFlags
+
+    def make(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
+        """Build an engine, read back its precisions, load it and put it through the gate.
+
+        Raises:
+            ExportError: the runtime refused, or gives another precision than was asked for.
+            FailedGateError: an output is too far from the checkpoint's.
+        """
+        try:
+            candidate = self._built(name, backend, available, plan)
+            self._judge(candidate)
+        except BaseException:
+            self.discard(name)
+            raise
+        return candidate
+
+    def discard(self, name: str) -> None:
+        """Remove what was built under a name."""
+        shutil.rmtree(self._engine_folder(name), ignore_errors=True)
+
+    def _built(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
+        planned = planned_layers(self.standard, plan)
+        directory = self._engine_folder(name)
+        directory.mkdir(parents=True)
+        spec = BuildSpec(directory, self.batch, self.config.image_size, plan, self.checkpoint, self.flags)
+        start = time.perf_counter()
+        with stderr.status(f"building {name}"), runtime_failures(name, "build"):
+            graph = self._graph(backend, plan, directory)
+            engine = backend_named(backend).build(graph, spec)
+        seconds = time.perf_counter() - start
+        _remove_leftovers(graph, directory, engine.path)
+        _require_precision(name, plan, planned, engine)
+        _log.info("built %s in %.1f s", name, seconds)
+        record = EngineRecord(
+            name=name,
+            backend=backend,
+            precision=plan.precision,
+            plan=dict(plan.blocks),
+            file=engine.path.relative_to(self.folder).as_posix(),
+            batch=(self.batch.minimum, self.batch.optimum, self.batch.maximum),
+            versions=available.versions,
+            requires=engine.requires,
+            status="built, not run",
+            reason=available.cannot_run,
+            layers=dict(engine.layers),
+            build_seconds=round(seconds, 3),
+        )
+        return Candidate(record, engine.path, planned)
+
+    def _graph(self, backend: str, plan: PrecisionPlan, directory: Path) -> Path:
+        """Write the plan's graph; fp32 is in the bundle already, once for all engines."""
+        if plan.precisions == {"fp32"}:
+            return self.folder / STANDARD_ONNX
+        path = directory / "model.onnx"
+        # TensorRT knows symmetric quantisation only.
+        onnx.save_model(
+            apply_plan(self.standard, plan, self.ranges, symmetric=backend == "tensorrt"), str(path)
+        )
+        return path
+
+    def _judge(self, candidate: Candidate) -> None:
+        record = candidate.record
+        if record.reason:
+            _log.warning("%s: built, not run: %s", record.name, record.reason)
+            return
+        with runtime_failures(record.name, "load"):
+            runner = backend_named(record.backend).load(candidate.path, usable_threads())
+        with stderr.status(f"verifying {record.name}"), runtime_failures(record.name, "run"):
+            limits = self.limits.limits(record.precision)
+            checks = self.verification.judge(record.name, runner, limits)
+        if not all(check.passed for check in checks):
+            raise FailedGateError(checks)
+        candidate.record = record.model_copy(update={"checks": checks, "status": "passed"})
+        _log.info("%s: passed the gate", record.name)
+
+    def _engine_folder(self, name: str) -> Path:
+        return self.folder / "engines" / name
+
+
+def _remove_leftovers(graph: Path, directory: Path, engine: Path) -> None:
+    """Remove the graph if the engine is another file, and a folder that holds nothing."""
+    if engine != graph and graph.parent == directory:
+        graph.unlink()
+    if not any(directory.iterdir()):
+        directory.rmdir()
+
+
+def _require_precision(name: str, plan: PrecisionPlan, planned: dict[str, int], engine: EngineFile) -> None:
+    """Refuse an engine that silently computes in more exact, slower precision than was asked for."""
+    wanted = plan.precision
+    if wanted == "fp32" or not engine.layers:
+        return
+    if engine.layers.get(wanted, 0) < planned[wanted]:
+        layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
+        raise ExportError(
+            f"{name}: {planned[wanted]} layers were to run in {wanted}, but the runtime runs {layers}, so "
+            f"this would not be the engine that was asked for; leave {wanted} to another backend"
+        )
+
+
+@contextmanager
+def runtime_failures(name: str, action: str) -> Iterator[None]:
+    """Turn whatever a runtime raises into ExportError, so that one that fails does not end the others.
+
+    Runtimes raise undocumented types of their own; the operating system's errors (a full disk) concern all.
+    """
+    try:
+        yield
+    except (ExportError, OSError):
+        raise
+    except Exception as error:
+        if behind_interrupt(error):
+            raise KeyboardInterrupt from error
+        raise ExportError(f"{name} failed to {action}: {type(error).__name__}: {error}") from error

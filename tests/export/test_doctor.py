@@ -1,0 +1,328 @@
+"""`lnlattennet doctor`: passports against this machine and against Triton's containers."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lnlattennet.errors import BundleError, UnavailableError, UsageError
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.export.cli_bundle import doctor
+from lnlattennet.export.doctor import judge_here
+from lnlattennet.export.doctor_target import judge_for
+from lnlattennet.export.machine import Gpu, Machine, cpu_features, parse_gpus, this_machine
+from lnlattennet.export.manifest import Requirements
+from lnlattennet.export.rebuild import rebuild_command
+from lnlattennet.export.triton_releases import (
+    EMBEDDED_SERVER,
+    SAFE_SINCE,
+    is_safe,
+    known_releases,
+    triton_release,
+)
+from lnlattennet.serving.tritonserver import EMBEDDED_VERSION
+from tests.export.manifests import engine, manifest, write_bundle
+
+L4 = Gpu("NVIDIA L4", "8.9", "595.58.03")
+HERE = Machine(
+    platform="Linux x86_64",
+    python="3.11.2",
+    cpu_features=frozenset({"avx2", "avx512f"}),
+    packages={"openvino": "2026.4.1", "torch": "2.13.0+cpu", "tensorrt": "10.16.1.11"},
+    no_gpu="no NVIDIA driver is installed",
+)
+WITH_GPU = Machine(**(vars(HERE) | {"gpus": (L4,), "no_gpu": ""}))
+
+
+def judge(machine: Machine = HERE, name: str = "openvino-int8", **needs: Any) -> Any:
+    passport = {"device": "cpu", "packages": {"openvino": ">=2026.0"}} | needs
+    [found] = judge_here(manifest(engine(name, requires=Requirements(**passport))), machine)
+    return found
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(doctor)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_an_engine_whose_needs_are_met_runs_and_there_is_nothing_to_do() -> None:
+    found = judge(platform="Linux x86_64", cpu_features=["avx2"])
+    assert (found.verdict, found.reasons, found.remedies) == ("runs", (), ())
+
+
+@pytest.mark.parametrize(
+    ("needs", "reason", "remedy"),
+    [
+        ({"packages": {"onnxruntime": ">=1.20"}}, "onnxruntime is not installed", "'onnxruntime>=1.20'"),
+        ({"packages": {"openvino": "<2026"}}, "needs openvino <2026, here is 2026.4.1", "--backend openvino"),
+        ({"platform": "Linux aarch64"}, "built for Linux aarch64, this is Linux x86_64", "export-engine"),
+        ({"device": "cuda"}, "needs a GPU: no NVIDIA driver is installed", "machine with an NVIDIA GPU"),
+        (
+            {"device": "cuda", "compute_capabilities": ["8.0", "9.0"]},
+            "needs a GPU",
+            "of compute capability 8.0 or 9.0",
+        ),
+    ],
+)
+def test_what_is_missing_here_is_named_with_its_remedy(
+    needs: dict[str, Any], reason: str, remedy: str
+) -> None:
+    found = judge(**needs)
+    assert found.verdict == "cannot"
+    assert reason in found.reasons[0]
+    assert remedy in found.remedies[0]
+
+
+def test_a_build_of_the_same_version_counts_as_that_version() -> None:
+    assert judge(packages={"torch": "==2.13.0"}).verdict == "runs"
+    assert judge(packages={"torch": "==2.12.0"}).verdict == "cannot"
+
+
+def test_a_gpu_must_be_of_the_right_family_and_its_driver_new_enough() -> None:
+    cuda: dict[str, Any] = {"device": "cuda", "packages": {"tensorrt": "==10.16.1.11"}}
+    good: dict[str, Any] = {"compute_capabilities": ["8.0", "8.9"], "driver": "580.65"}
+    assert judge(WITH_GPU, **cuda, **good).verdict == "runs"
+    other = judge(WITH_GPU, **cuda, compute_capabilities=["9.0"])
+    assert (other.verdict, other.reasons) == (
+        "cannot",
+        ("it needs a GPU of compute capability 9.0, here is NVIDIA L4 (8.9)",),
+    )
+    old = judge(WITH_GPU, **cuda, driver="600.10")
+    assert old.reasons == ("it needs NVIDIA driver 600.10 or later, here is 595.58.03",)
+    assert old.remedies == ("update the NVIDIA driver to 600.10 or later",)
+
+
+def test_missing_instructions_slow_a_runtime_down_and_stop_compiled_code() -> None:
+    slow = judge(cpu_features=["avx2", "amx_tile"])
+    assert slow.verdict == "slower"
+    assert "lacks amx_tile" in slow.reasons[0]
+    assert judge(name="aoti-fp32", cpu_features=["avx2", "amx_tile"]).verdict == "cannot"
+    # Flags of another processor say nothing more than that it is another one.
+    other = judge(platform="Linux aarch64", cpu_features=["asimd"])
+    assert len(other.reasons) == 1
+
+
+def test_an_engine_that_would_run_but_never_did_says_so() -> None:
+    unproven = engine(status="built, not run", reason="no GPU")
+    [found] = judge_here(manifest(unproven), HERE)
+    assert found.verdict == "runs"
+    assert "never run (no GPU), so no check vouches" in found.reasons[0]
+
+
+@pytest.mark.parametrize("needs", [{"packages": {"openvino": "about 2026"}}, {"driver": "new"}])
+def test_a_passport_that_cannot_be_read_is_refused(needs: dict[str, Any]) -> None:
+    device = {"device": "cuda"} if "driver" in needs else {}
+    with pytest.raises(BundleError, match="openvino-int8"):
+        judge(WITH_GPU, **device, **needs)
+
+
+@pytest.mark.parametrize(
+    ("name", "command", "expected"),
+    [
+        (
+            "openvino-int8",
+            ["export-engine", "-c", "a b.safetensors", "--backend", "auto", "--backend=x", "-o", "build/x/"],
+            "export-engine -c 'a b.safetensors' --backend openvino --precision int8 "
+            "--output build/x-openvino-int8",
+        ),
+        (
+            "tensorrt-rtx-auto",
+            ["export-engine", "--precision", "int8", "--precision=fp16", "--output=x", "--force", "--json"],
+            "export-engine --backend tensorrt-rtx --precision auto --output x-tensorrt-rtx-auto",
+        ),
+        (
+            "openvino-int8",
+            ["export-engine", "--precision-plan", "plan.json", "--batch", "1:4:8"],
+            "export-engine --precision-plan plan.json --batch 1:4:8 --backend openvino "
+            "--output BUNDLE-openvino-int8",
+        ),
+        (
+            "aoti-fp32",
+            [],
+            "export-engine --checkpoint CHECKPOINT.safetensors --backend aoti --precision fp32 "
+            "--output BUNDLE-aoti-fp32",
+        ),
+    ],
+)
+def test_the_rebuild_command_is_the_bundles_own_for_one_engine(
+    name: str, command: list[str], expected: str
+) -> None:
+    one = engine(name)
+    assert rebuild_command(manifest(one, command=command), one) == expected
+    assert shlex.split(expected)[0] == "export-engine"
+
+
+def test_cpu_flags_are_read_on_both_processors() -> None:
+    assert cpu_features("processor : 0\nflags\t\t: fpu avx2\n\nflags : other\n") == {"fpu", "avx2"}
+    assert cpu_features("processor : 0\nFeatures : fp asimd\n") == {"fp", "asimd"}
+    assert cpu_features("") == frozenset()
+
+
+def test_what_nvidia_smi_prints_is_read_also_with_a_comma_in_a_name() -> None:
+    text = "NVIDIA H100 80GB HBM3, 9.0, 580.65.06\nQuadro, special, 7.5, 580.65.06\nNo devices were found\n"
+    assert parse_gpus(text) == (
+        Gpu("NVIDIA H100 80GB HBM3", "9.0", "580.65.06"),
+        Gpu("Quadro, special", "7.5", "580.65.06"),
+    )
+
+
+def test_a_silent_nvidia_smi_means_no_gpu_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed' >&2\nexit 9\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    machine = this_machine(["packaging", "no_such_package"])
+    assert machine.gpus == ()
+    assert machine.no_gpu == "nvidia-smi names no GPU: NVIDIA-SMI has failed"
+    assert list(machine.packages) == ["packaging"]
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("24.10", "release 24.10: has known security holes"),
+        ("26.05", "release 26.05"),
+        ("25.03dev", "release unknown"),
+    ],
+)
+def test_an_installed_server_is_judged_by_the_release_of_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, said: str
+) -> None:
+    program = tmp_path / "tritonserver"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("NVIDIA_TRITON_SERVER_VERSION", release)
+    document = json.loads(run("--json").stdout)
+    assert document["server"] == f"{program}, {said}"
+    assert document["compilers"]["g++"] == "is not on PATH"
+
+
+def test_every_fact_about_a_release_has_the_page_it_was_read_from() -> None:
+    for name, release in known_releases().items():
+        known = {"tensorrt", "onnxruntime", "cuda", "driver", "python"} | (
+            {"server"} if release.server else set()
+        )
+        assert set(release.sources) == known, name
+        assert all(source.startswith("https://") for source in release.sources.values())
+    assert list(known_releases()) == sorted(known_releases())
+    assert is_safe(SAFE_SINCE)
+    assert not is_safe("25.12")
+    assert EMBEDDED_SERVER == EMBEDDED_VERSION
+
+
+def test_an_unknown_release_lists_the_known_ones() -> None:
+    with pytest.raises(
+        UsageError, match=r"--target-triton 99\.01: no source says .* known: 24\.10, .*26\.04"
+    ):
+        triton_release("99.01")
+
+
+def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
+    plan: dict[str, Any] = {"device": "cuda", "compute_capabilities": ["8.9"]}
+    bundle = manifest(
+        engine("onnxruntime-fp32", requires=Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})),
+        engine("onnxruntime-int8", requires=Requirements(device="cpu", packages={"onnxruntime": ">=1.30"})),
+        engine("tensorrt-fp16", requires=Requirements(packages={"tensorrt": "==10.16.1.11"}, **plan)),
+        engine("tensorrt-fp32", requires=Requirements(packages={"tensorrt": "==11.2.1.2"}, **plan)),
+        engine("tensorrt-rtx-fp16", requires=Requirements(packages={"tensorrt-rtx": "==1.7.1.116"}, **plan)),
+        engine(),
+        engine("aoti-fp32", requires=Requirements(device="cpu", packages={}, cpu_features=["avx512f"])),
+        engine("onnxruntime-fp16", requires=Requirements(packages={"onnxruntime-gpu": ">=1.14"}, **plan)),
+    )
+    found = judge_for(bundle, triton_release("26.04"))
+    assert [(one.where, one.verdict) for one in found] == [
+        ("onnxruntime", "runs"),
+        ("onnxruntime", "cannot"),
+        ("tensorrt", "runs"),
+        ("tensorrt", "cannot"),
+        ("python", "runs"),
+        ("python", "runs"),
+        ("python", "runs"),
+        ("onnxruntime", "runs"),
+    ]
+    assert found[6].reasons[0] == "the host's CPU should have avx512f: without, the process ends"
+    assert "it needs tensorrt ==11.2.1.2, 26.04 has 10.16.1.11" in found[3].reasons
+    assert found[3].remedies[0].startswith("pip install 'tensorrt==10.16.1.11' and then: export-engine")
+    older = judge_for(bundle, triton_release("25.10"))
+    assert (
+        older[2]
+        .remedies[0]
+        .startswith("take one of the releases 26.04, 26.05, or: pip install 'tensorrt==10.13.3.9'")
+    )
+    assert found[1].remedies == ("serve another engine",)
+    assert found[5].remedies == ("in the container: pip install 'lnlattennet' 'openvino>=2026.0'",)
+    assert "GPU of compute capability 8.9; CUDA 13.2.1 of 26.04 comes with driver" in found[2].reasons[0]
+
+
+def test_a_container_with_an_older_python_cannot_run_the_model_repository() -> None:
+    found = judge_for(manifest(), triton_release("24.10"))[0]
+    assert found.verdict == "cannot"
+    assert "need Python >=3.11, 24.10 has 3.10.12" in found.reasons[0]
+    assert "26.04" in found.remedies[0]
+
+
+def test_the_command_ends_with_4_if_what_serves_cannot_run_but_prints_first(tmp_path: Path) -> None:
+    gpu = engine("tensorrt-fp16", requires=Requirements(device="cuda", packages={"no-such-package": ""}))
+    cpu = engine(requires=Requirements(device="cpu", packages={"packaging": ">=24"}))
+    good = write_bundle(tmp_path / "good", manifest(cpu, gpu))
+    result = run(good)
+    assert result.exit_code == 0, result.output
+    assert "openvino-int8 (selected)" in result.stdout
+    assert "26.04 or later" in result.stdout
+    bad = write_bundle(tmp_path / "bad", manifest(gpu, cpu))
+    result = run(bad, "--json")
+    assert isinstance(result.exception, UnavailableError)
+    assert result.exception.exit_code == 4
+    assert "no-such-package is not installed" in str(result.exception)
+    assert "Engines that can: openvino-int8" in str(result.exception)
+    document = json.loads(result.stdout)
+    assert (document["selected"], document["selected_runs"]) == ("tensorrt-fp16", False)
+    assert [one["verdict"] for one in document["engines"]] == ["cannot", "runs"]
+
+
+def test_the_command_judges_for_a_container_and_warns_of_an_unsafe_one(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, manifest())
+    document = json.loads(run(bundle, "--target-triton", "26.04", "--json").stdout)
+    assert document["machine"] is None
+    assert document["target"]["tensorrt"] == "10.16.1.11"
+    assert document["engines"][0]["where"] == "python"
+    old = run(bundle, "--target-triton", "25.10")
+    assert old.exit_code == 0
+    assert "Triton 25.10 has known security holes" in old.stdout
+    assert isinstance(run(bundle, "--target-triton", "1.0").exception, UsageError)
+    assert isinstance(run("--target-triton", "26.04").exception, UsageError)
+
+
+def test_nothing_is_said_of_a_bundle_whose_files_were_changed(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, manifest())
+    (bundle / "engines" / "openvino-int8.xml").write_bytes(b"other")
+    result = run(bundle)
+    assert isinstance(result.exception, BundleError)
+    assert result.stdout == ""
+
+
+def test_without_a_bundle_the_machine_is_described() -> None:
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert "for development and CI only" in result.stdout
+    document = json.loads(run("--json").stdout)
+    assert document["packages"]["runtimes"]["onnxruntime"]
+    assert document["machine"]["cpu_features"]
+
+
+def test_a_real_bundle_runs_on_the_machine_that_exported_it(bundle_path: Path) -> None:
+    selected = Bundle.load(bundle_path).manifest.selected
+    result = run(bundle_path, "--json")
+    assert result.exit_code == 0, result.output
+    verdicts = {one["engine"]: one["verdict"] for one in json.loads(result.stdout)["engines"]}
+    assert verdicts[selected] == "runs"

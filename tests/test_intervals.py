@@ -1,0 +1,25 @@
+"""Bootstrap intervals of medians and of ratios of medians."""
+
+from __future__ import annotations
+
+import pytest
+
+from lnlattennet.intervals import median_interval, ratio_interval
+
+
+def test_a_median_lies_in_its_interval_which_shows_the_spread() -> None:
+    assert median_interval([2.0] * 9) == (2, 2, 2)
+    median, low, high = median_interval([float(value) for value in range(1, 102)])
+    assert median == 51
+    assert 30 < low < 51 < high < 72
+
+
+def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:
+    assert ratio_interval([6.0] * 9, [2.0] * 9) == (3, 3, 3)
+    slow = [6.0, 60.0] * 20
+    # The machine's slow rounds hit both, so the ratio stays what it is.
+    ratio, low, high = ratio_interval(slow, [value / 3 for value in slow])
+    assert (ratio, low, high) == pytest.approx((3, 3, 3))
+    _, low, high = ratio_interval(slow, [2.0] * 40)
+    assert low < 4
+    assert high > 20
