@@ -43,7 +43,8 @@ results: $(STAMP)
 	$(BIN)/python -m lnlattennet.evaluation.ablation_study --record benchmarks/results/ablations.json \
 		--page docs/results.md --picture docs/pictures/occlusion.png
 
-# Builds, tests and measures the fused op on a bare machine with a GPU: torch, nvcc, numpy and pytest, no .venv.
+# Builds, tests and measures the fused op, and the network in every runtime that is there, on a bare machine with a GPU:
+# torch, nvcc, numpy and pytest, no .venv.
 RESULTS ?= benchmarks/results
 gpu-suite:
 	PYTHONPATH=src $(PYTHON) -m lnlattennet.benchmarks.gpu_suite --results $(RESULTS) $(SUITE)

@@ -1,8 +1,8 @@
-"""`make gpu-suite`: build, test, check and measure the fused op on a bare machine, within ten minutes.
+"""`make gpu-suite`: build, test, check and measure the fused op and the network, within ten minutes.
 
-Needs only torch, numpy, pytest and a compiler (nvcc for CUDA). Every step is a process of its own with a
-time limit, so a late step is skipped and named, and what was measured is kept. `--device cpu` walks the same
-steps with the CPU library: a rehearsal for machines without a GPU.
+Runs on a bare machine: needs only torch, numpy, pytest and a compiler (nvcc for CUDA). Every step is a
+process of its own with a time limit, so a late step is skipped and named, and what was measured is kept.
+`--device cpu` walks the same steps with the CPU library: a rehearsal for machines without a GPU.
 
 Exit codes: 0 all steps passed, 1 one failed or ran out of time, 4 no GPU or package, 5 a required ratio is
 unsteady. Whether a ratio is reached is printed, and decides nothing.

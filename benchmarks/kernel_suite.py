@@ -7,7 +7,7 @@ import dataclasses
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,23 @@ from lnlattennet.errors import UnavailableError
 SECONDS = 570
 """Ten minutes, less the start of the machine's Python and the writing of the records."""
 
-BUILD, TESTS, MEASURE = "build", "tests", "measure"
+BUILD, TESTS, MEASURE, ENGINES = "build", "tests", "measure", "engines"
+_RECORDS = {MEASURE: "kernels", ENGINES: "torch-engines"}
+"""Step that measures -> how its record's name ends."""
 # No conftest.py and no pyproject.toml: they ask for packages that a bare machine lacks. A file that does so
 # too is an error, but must not cost the others their run on the GPU.
 _PYTEST = ("-m", "pytest", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider", "-q",
            "--continue-on-collection-errors")  # fmt: skip
 
 
-def suite_steps(device: str, record: Path, *, quick: bool) -> list[Step]:
-    """Return the steps; the measurement is last and takes all the time that is left."""
+def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> list[Step]:
+    """Return the steps; the measurements are last: of the op, then of the network with the time that is left.
+
+    Args:
+        device: "cpu" or "cuda".
+        records: where ``MEASURE`` and ``ENGINES`` write their records.
+        quick: measure few rounds.
+    """
     sanitizer = shutil.which("compute-sanitizer")
     missing = "" if sanitizer else "compute-sanitizer is not on PATH"
     if device == "cpu":
@@ -46,11 +54,14 @@ def suite_steps(device: str, record: Path, *, quick: bool) -> list[Step]:
         command = [sanitizer or "compute-sanitizer", *options, *_module("sanitized_calls")]
         return Step(tool, lambda _: command, limit=75, least=20, needs=(BUILD,), unavailable=missing)
 
-    def measure(seconds: float) -> list[str]:
-        # The record holds every case that is done; leave time for the one under way.
-        limit = f"--time-limit={max(seconds - 30, 1):.0f}"
-        options = [f"--device={device}", limit, f"--output={record}", *(["--quick"] if quick else [])]
-        return [*_module("kernels"), *options]
+    def measure(name: str, module: str, limit: float, least: float) -> Step:
+        def command(seconds: float) -> list[str]:
+            # The record holds every case that is done; leave time for the one under way.
+            left = f"--time-limit={max(seconds - 30, 1):.0f}"
+            options = [f"--device={device}", left, f"--output={records[name]}"]
+            return [*_module(module), *options, *(["--quick"] if quick else [])]
+
+        return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTABLE)
 
     marks = "gpu" if device == "cuda" else "not gpu and not slow"
     build = [*_module("kernel_build"), device]
@@ -60,7 +71,8 @@ def suite_steps(device: str, record: Path, *, quick: bool) -> list[Step]:
         Step(TESTS, lambda _: tests, limit=150, least=20, needs=(BUILD,)),
         sanitize("memcheck"),
         sanitize("racecheck"),
-        Step(MEASURE, measure, limit=SECONDS, least=45, needs=(BUILD,), unsteady_code=UNSTABLE),
+        measure(MEASURE, "kernels", limit=300, least=45),
+        measure(ENGINES, "torch_engines", limit=SECONDS, least=40),
     ]
 
 
@@ -74,33 +86,37 @@ def run_suite(arguments: Sequence[str] | None = None) -> int:
         )
     machine = gpu_name() if options.device == "cuda" else "cpu"
     begin = f"{datetime.now(UTC):%Y-%m-%d}-{machine}"
-    record = options.results / f"{begin}-kernels.json"
-    steps = suite_steps(options.device, record, quick=options.quick)
+    records = {step: options.results / f"{begin}-{ending}.json" for step, ending in _RECORDS.items()}
+    steps = suite_steps(options.device, records, quick=options.quick)
     facts = machine_facts(options.device)
-    # An older record of the same day is not what this run measured.
-    record.unlink(missing_ok=True)
+    for record in records.values():
+        # An older record of the same day is not what this run measured.
+        record.unlink(missing_ok=True)
     outcomes = run_steps(steps, options.seconds, {"PYTHONUNBUFFERED": "1"})
     report = options.results / f"{begin}-suite.json"
     with replace_file(report) as temporary:
         document = {"benchmark": "gpu-suite", "machine": facts, "seconds": options.seconds}
         document["steps"] = [dataclasses.asdict(outcome) for outcome in outcomes]
         temporary.write_text(json.dumps(document, indent=1) + "\n")
-    sys.stdout.write(summary(outcomes, json.loads(record.read_text()) if record.exists() else None))
-    say(f"records: {report}{f' and {record}' if record.exists() else ''}")
+    written = {step: path for step, path in records.items() if path.exists()}
+    measured = {step: json.loads(path.read_text()) for step, path in written.items()}
+    sys.stdout.write(summary(outcomes, measured))
+    say(f"records: {', '.join(map(str, [report, *written.values()]))}")
     return exit_code(outcomes)
 
 
-def summary(outcomes: Sequence[Outcome], record: dict[str, Any] | None) -> str:
-    """Return what became of every step, and of every requirement, as text."""
+def summary(outcomes: Sequence[Outcome], records: Mapping[str, dict[str, Any]]) -> str:
+    """Return what became of every step, and of every requirement, as text; records are by step."""
     rows = [("step", "status", "seconds", "reason")]
     rows += [(item.name, item.status, f"{item.seconds:.0f}", item.reason) for item in outcomes]
     parts = [aligned(rows)]
-    if record is None:
-        parts.append("nothing was measured: every required figure stays open")
-    else:
-        parts.append(requirement_table(record))
-        if record["skipped"]:
-            parts.append(f"no time left for: {', '.join(record['skipped'])}")
+    for step in _RECORDS:
+        if step not in records:
+            parts.append(f"{step}: nothing was measured, every required figure stays open")
+            continue
+        parts.append(requirement_table(records[step]))
+        if records[step]["skipped"]:
+            parts.append(f"{step}: no time left for {', '.join(records[step]['skipped'])}")
     return "\n" + "\n\n".join(parts) + "\n"
 
 
@@ -114,7 +130,7 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="make gpu-suite", description="build, test, check and measure the fused op"
+        prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument(

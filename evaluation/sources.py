@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.command import printable
-from lnlattennet.errors import DataError, UsageError
+from lnlattennet.errors import UsageError
 from lnlattennet.evaluation.predictors import BATCH, Faces
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.datasets.records import SPLITS, FaceData
+from lnlattennet.training.datasets.splits import choose_split
 
-ALL = "all"
 SYNTHETIC = "synthetic"
 SYNTHETIC_IMAGES = 2_100
 """As many as training judges a finished checkpoint with."""
@@ -57,41 +57,6 @@ class Source:
             "faces": len(self.faces),
             "faces_per_class": {name: counts[label] for label, name in enumerate(self.class_names)},
         }
-
-
-def choose_split(data: FaceData, split: str | None) -> tuple[FaceData, str, tuple[str, ...]]:
-    """Return the faces to judge with, the split's name, and what the reader must know of the choice.
-
-    Args:
-        data: the whole data set.
-        split: train, val, test or all; None takes test, else val, else all.
-
-    Raises:
-        UsageError: no such name.
-        DataError: the data set has no such split, or no faces; names those that it has.
-    """
-    if split not in (None, ALL, *SPLITS):
-        raise UsageError(f"--split must be one of {', '.join(SPLITS)} or {ALL}, got {split!r}")
-    existing = [name for name in SPLITS if name in data.counts()]
-    if not len(data):
-        raise DataError(f"{data.root} holds no labelled face")
-    if split is None:
-        return _default_split(data, existing)
-    if split == ALL:
-        return data, ALL, ()
-    if split not in existing:
-        has = f"it has: {', '.join(existing)}" if existing else "it has no official splits"
-        raise DataError(f"{data.root} has no split {split!r}; {has}; or take every face with --split {ALL}")
-    return data.split(split), split, ()
-
-
-def _default_split(data: FaceData, existing: list[str]) -> tuple[FaceData, str, tuple[str, ...]]:
-    if "test" in existing:
-        return data.split("test"), "test", ()
-    if "val" in existing:
-        return data.split("val"), "val", ("There is no test split: these are the validation faces.",)
-    note = "There is no test or validation split: these are all faces, so a model trained on them knows them."
-    return data, ALL, (note,)
 
 
 def data_source(data: FaceData, split: str | None, recipe: Preprocessing) -> Source:

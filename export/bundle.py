@@ -13,6 +13,7 @@ from lnlattennet.export.backends import backend_named
 from lnlattennet.export.backends.base import Runner, Unavailable
 from lnlattennet.export.engine import Engine, Picture, Predictions, prepared_faces, probabilities
 from lnlattennet.export.manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
+from lnlattennet.export.runtime_failures import runtime_failures
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Bundle:
         """Load an engine (the selected one if ``engine`` is None) and return it ready to run.
 
         Raises:
-            BundleError: no engine of that name.
+            BundleError: no engine of that name, or its runtime refuses the file.
+            ExportError: it was built for another version of its runtime.
             UnavailableError: its runtime is not installed, or cannot run engines on this machine.
         """
         record = self.manifest.engine(engine or self.manifest.selected)
@@ -60,7 +62,8 @@ class Bundle:
         why_not = available.reason if isinstance(available, Unavailable) else available.cannot_run
         if why_not:
             raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
-        return backend.load(self.path / record.file, threads)
+        with runtime_failures(f"engine {record.name} of {self.path}", "load", BundleError):
+            return backend.load(self.path / record.file, threads)
 
     def engine(self, name: str | None = None, threads: int = 0) -> Engine:
         """Return an engine (the selected one if ``name`` is None) that takes any number of faces.

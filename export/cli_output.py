@@ -29,9 +29,13 @@ def print_report(report: dict[str, Any]) -> None:
     table = Table(
         "engine", "outcome", "same answer", "mean KL", "max |Δ logits|", "median ms by batch", title="engines"
     )
+    tries = report["verification"]["plans_tried"]
     for engine in report["engines"]:
         latency = ", ".join(f"{item['batch']}: {item['median_ms']:.2f}" for item in engine["latency"])
         outcome = engine["status"] + (f": {engine['reason']}" if engine["reason"] else "")
+        if engine["name"] in tries:
+            blocks = [name for name, precision in engine["plan"].items() if precision == engine["precision"]]
+            outcome += f", {engine['precision']} in {', '.join(blocks)} only"
         table.add_row(
             engine["name"],
             outcome,

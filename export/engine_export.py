@@ -10,19 +10,19 @@ from typing import Any
 
 from lnlattennet.atomic import replace_folder, sole_writer
 from lnlattennet.command import stderr
-from lnlattennet.errors import BundleError, ExportError, GateError
+from lnlattennet.errors import BundleError, GateError
 from lnlattennet.export.gate import batch_sizes
-from lnlattennet.export.jobs import Job, planned_jobs
+from lnlattennet.export.gate.data import check_labelled
+from lnlattennet.export.jobs import planned_jobs
+from lnlattennet.export.making import make_all
 from lnlattennet.export.manifest import LeftOut
 from lnlattennet.export.options import ExportOptions
 from lnlattennet.export.output import check_output, write_errors
-from lnlattennet.export.precision.plan import PrecisionPlan, uniform_plan
-from lnlattennet.export.precision.search import search_plan
-from lnlattennet.export.preparation import calibration_facts, open_workshop
+from lnlattennet.export.preparation import calibration_pictures, open_workshop
 from lnlattennet.export.publishing import publish
 from lnlattennet.export.selection import Contender, Selection, select
 from lnlattennet.export.timing import engine_arguments, summary, time_in_turns
-from lnlattennet.export.workshop import Candidate, FailedGateError, Workshop
+from lnlattennet.export.workshop import Candidate, Workshop
 from lnlattennet.model.checkpoint import load_checkpoint
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,10 @@ def plan_export(options: ExportOptions) -> dict[str, Any]:
     check_output(options.output, force=options.force)
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
     jobs, left_out = planned_jobs(options, checkpoint.info.config)
+    if options.criteria.data is not None:
+        check_labelled(options.criteria.data, options.criteria.split, checkpoint.info.class_names)
+    if options.calibration.pictures and any(job.quantized for job in jobs):
+        calibration_pictures(options.calibration, checkpoint)
     return {
         "checkpoint": str(options.checkpoint),
         "output": str(options.output),
@@ -71,74 +75,32 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
         write_errors(options.output),
         sole_writer(output, BundleError),
         replace_folder(output) as folder,
-        tempfile.TemporaryDirectory() as scratch,
+        # Named like a draft: if this process is killed, the next one removes both.
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch,
     ):
         workshop = open_workshop(checkpoint, options, jobs, folder, Path(scratch))
-        kept, failed = _make_all(jobs, workshop)
+        kept, failed = make_all(jobs, workshop)
         left_out += failed
         _time(kept, workshop, options, Path(scratch))
         selection = _select(kept, left_out, options)
-        facts = _facts(workshop, options, jobs, kept, started)
+        facts = _facts(workshop, options, kept, started)
         document = publish(checkpoint, options, kept, left_out, selection, facts, folder)
     _log.info("wrote %s: %s serves: %s", options.output, document["selected"], document["selected_because"])
     return document
 
 
 def _facts(
-    workshop: Workshop, options: ExportOptions, jobs: list[Job], kept: list[Candidate], started: float
+    workshop: Workshop, options: ExportOptions, kept: list[Candidate], started: float
 ) -> dict[str, Any]:
     """Return how the engines were judged, for the manifest."""
-    calibrated = any(job.quantized for job in jobs)
     return workshop.verification.facts() | {
-        "calibration": calibration_facts(options.calibration) if calibrated else None,
+        "calibration": workshop.calibration,
         "planned_layers": {candidate.record.name: candidate.planned for candidate in kept},
+        "plans_tried": {candidate.record.name: candidate.tries for candidate in kept if candidate.tries > 1},
         "strategy": options.criteria.strategy,
         "latency_budget_ms": options.criteria.budget_ms,
         "seconds": round(time.perf_counter() - started, 1),
     }
-
-
-def _make_all(jobs: list[Job], workshop: Workshop) -> tuple[list[Candidate], list[LeftOut]]:
-    kept, failed = [], []
-    for job in jobs:
-        try:
-            kept.append(_search(job, workshop) if job.search else _make(job, workshop))
-        except ExportError as error:
-            checks = error.checks if isinstance(error, FailedGateError) else []
-            _log.error("%s: %s", job.name, error)
-            failed.append(
-                LeftOut(backend=job.backend, precision=job.plan.precision, reason=str(error), checks=checks)
-            )
-    return kept, failed
-
-
-def _make(job: Job, workshop: Workshop) -> Candidate:
-    return workshop.make(job.name, job.backend, job.available, job.plan)
-
-
-def _search(job: Job, workshop: Workshop) -> Candidate:
-    """Make the engine of the plan, or of as much of it as passes the gate."""
-    made: Candidate | None = None
-    failures: list[FailedGateError] = []
-
-    def passes(plan: PrecisionPlan) -> bool:
-        nonlocal made
-        try:
-            workshop.discard(job.name)
-            made = workshop.make(job.name, job.backend, job.available, plan)
-        except FailedGateError as failure:
-            _log.info("%s with %d blocks: %s", job.name, plan.count(job.plan.precision), failure)
-            failures.append(failure)
-            return False
-        return True
-
-    result = search_plan(job.plan, uniform_plan("fp32", workshop.config), passes)
-    if result.plan is None:
-        raise failures[0]
-    if made is None or made.record.plan != dict(result.plan.blocks):
-        workshop.discard(job.name)
-        made = workshop.make(job.name, job.backend, job.available, result.plan)
-    return made
 
 
 def _time(kept: list[Candidate], workshop: Workshop, options: ExportOptions, scratch: Path) -> None:

@@ -13,6 +13,8 @@ from lnlattennet.model.preprocessing import Preprocessing
 
 SCHEMA_VERSION: Literal[2] = 2
 MANIFEST_NAME = "manifest.json"
+RENDERED = "rendered"
+"""Source of faces that this project drew itself, for verification or calibration."""
 _MAX_BYTES = 4 * 2**20
 
 

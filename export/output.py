@@ -43,5 +43,5 @@ def write_errors(output: Path) -> Iterator[None]:
                 f"-o {output}: the disk is full ({error.strerror}); nothing was written, free space or "
                 "choose another folder"
             ) from error
-        reason = f"cannot be written ({error.strerror}); choose another folder"
+        reason = f"cannot be written ({error.strerror or error}); choose another folder"
         raise BundleError(f"-o {output} {reason}") from error

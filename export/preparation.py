@@ -6,11 +6,14 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-from lnlattennet.command import stderr
+from lnlattennet.command import printable, stderr
 from lnlattennet.export.images import calibration_faces, read_faces
 from lnlattennet.export.jobs import Job
+from lnlattennet.export.manifest import RENDERED
 from lnlattennet.export.onnx_export import export_onnx
 from lnlattennet.export.onnx_inline import inlined
 from lnlattennet.export.options import Calibration, ExportOptions
@@ -35,6 +38,8 @@ def open_workshop(
         scratch: a folder for what must not be in the bundle.
     """
     # First what may be refused: pictures and data that the user named.
+    quantized = any(job.quantized for job in jobs)
+    faces = calibration_pictures(options.calibration, checkpoint) if quantized else None
     verification = open_verification(checkpoint, options.criteria, options.batch)
     with stderr.status("exporting ONNX"):
         export_onnx(checkpoint, folder / "model.onnx", options.batch)
@@ -43,7 +48,8 @@ def open_workshop(
     return Workshop(
         folder=folder,
         standard=standard,
-        ranges=_ranges(standard, checkpoint, options.calibration) if any(j.quantized for j in jobs) else {},
+        ranges={} if faces is None else _ranges(standard, faces, options.calibration.method),
+        calibration=None if faces is None else _facts(options.calibration, len(faces)),
         checkpoint=_as_safetensors(checkpoint, options, scratch),
         config=checkpoint.info.config,
         batch=options.batch,
@@ -53,21 +59,27 @@ def open_workshop(
     )
 
 
-def calibration_facts(calibration: Calibration) -> dict[str, Any]:
-    """Return what the manifest says of the calibration."""
-    source = str(calibration.pictures) if calibration.pictures else "rendered faces"
-    return {"faces": calibration.faces, "source": source, "method": calibration.method}
+def calibration_pictures(calibration: Calibration, checkpoint: Checkpoint) -> NDArray[np.float32]:
+    """Return the faces to calibrate with, normalised: float32 [n, 3, S, S].
 
-
-def _ranges(standard: onnx.ModelProto, checkpoint: Checkpoint, calibration: Calibration) -> Ranges:
+    Raises:
+        DataError, ImageError: the user's pictures cannot be read, or are too few.
+    """
     recipe = checkpoint.info.preprocessing
+    if calibration.pictures:
+        return read_faces(calibration.pictures, recipe, calibration.faces)
+    _log.warning("no --calibration pictures: int8 and fp8 are calibrated on rendered faces")
+    return calibration_faces(calibration.faces, recipe)
+
+
+def _ranges(standard: onnx.ModelProto, faces: NDArray[np.float32], method: str) -> Ranges:
     with stderr.status("calibrating"):
-        if calibration.pictures:
-            faces = read_faces(calibration.pictures, recipe, calibration.faces)
-        else:
-            _log.warning("no --calibration pictures: int8 and fp8 are calibrated on rendered faces")
-            faces = calibration_faces(calibration.faces, recipe)
-        return activation_ranges(standard, faces, calibration.method)
+        return activation_ranges(standard, faces, method)
+
+
+def _facts(calibration: Calibration, faces: int) -> dict[str, Any]:
+    source = printable(calibration.pictures) if calibration.pictures else RENDERED
+    return {"faces": faces, "source": source, "method": calibration.method}
 
 
 def _as_safetensors(checkpoint: Checkpoint, options: ExportOptions, scratch: Path) -> Path:

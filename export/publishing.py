@@ -69,9 +69,9 @@ def _write_plans(kept: list[Candidate], folder: Path) -> None:
 
 
 def _peak_memory() -> dict[str, float]:
-    # Linux counts in KiB. The children are compilers, which AOTInductor starts.
+    # Linux counts in KiB; of the children (AOTInductor's compilers, the timed engines) it keeps the largest.
     peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return {
         "peak_memory_mb": round(peaks[0] / 1024, 1),
-        "peak_memory_of_compilers_mb": round(peaks[1] / 1024, 1),
+        "peak_memory_of_children_mb": round(peaks[1] / 1024, 1),
     }

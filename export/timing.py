@@ -6,6 +6,7 @@ a call, which made one engine here twice as slow. A process that waits for its t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -108,7 +109,7 @@ def time_in_turns(
         ExportError: a rival could not be loaded, or failed.
     """
     file = scratch / "faces.npy"
-    np.save(file, faces[: max(batches)])
+    _save(file, faces[: max(batches)])
     samples: dict[str, dict[int, list[float]]] = {name: {} for name in rivals}
     with ExitStack() as stack:
         processes = {
@@ -141,6 +142,16 @@ def summary(batch: int, samples: list[float]) -> Latency:
         p90_ms=float(np.percentile(samples, 90)),
         samples=len(samples),
     )
+
+
+def _save(file: Path, faces: NDArray[np.float32]) -> None:
+    try:
+        np.save(file, faces)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # numpy says of a full disk only that fewer bytes were written than it asked for.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error
 
 
 def _turn(process: TimedProcess, batch: int) -> Callable[[], float]:

@@ -15,7 +15,7 @@ from lnlattennet.export.gate import Limits, check_engine, torch_reference
 from lnlattennet.export.gate.accuracy import AccuracyComparison, compare_accuracy
 from lnlattennet.export.gate.data import LabelledFaces, labelled_faces
 from lnlattennet.export.images import verification_faces
-from lnlattennet.export.manifest import Check
+from lnlattennet.export.manifest import RENDERED, Check
 from lnlattennet.export.options import Criteria
 from lnlattennet.export.timing import usable_threads
 from lnlattennet.model.checkpoint import Checkpoint
@@ -61,7 +61,7 @@ class Verification:
         """Return what the manifest says of it."""
         return {
             "faces": len(self.faces),
-            "faces_source": "rendered",
+            "faces_source": RENDERED,
             "threads": usable_threads(),
             "labelled": _labelled_facts(self.labelled) if self.labelled else None,
         }

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import onnx
 
-from lnlattennet.command import behind_interrupt, stderr
+from lnlattennet.command import stderr
 from lnlattennet.errors import ExportError
 from lnlattennet.export.backends import backend_named
 from lnlattennet.export.backends.base import (
@@ -28,6 +28,7 @@ from lnlattennet.export.options import LimitFlags
 from lnlattennet.export.precision.apply import apply_plan, planned_layers
 from lnlattennet.export.precision.plan import PrecisionPlan
 from lnlattennet.export.precision.ranges import Ranges
+from lnlattennet.export.runtime_failures import runtime_failures
 from lnlattennet.export.timing import usable_threads
 from lnlattennet.export.verification import Verification
 from lnlattennet.model.config import NetworkConfig
@@ -38,12 +39,12 @@ STANDARD_ONNX = "model-standard.onnx"
 _log = logging.getLogger(__name__)
 
 
-class FailedGateError(ExportError):
-    """An engine that ran, and is too far from the checkpoint; ``checks`` says where."""
+class RejectedError(ExportError):
+    """An engine that was built and must not be published; ``checks`` says where it is wrong, if it ran."""
 
-    def __init__(self, checks: list[Check]) -> None:
-        super().__init__(failure_text(checks))
-        self.checks = checks
+    def __init__(self, reason: str, checks: Sequence[Check] = ()) -> None:
+        super().__init__(reason)
+        self.checks = list(checks)
 
 
 @dataclass
@@ -54,12 +55,14 @@ class Candidate:
         record: what the manifest will say, without latency.
         path: the file that its backend loads.
         planned: precision -> layers that the plan puts in it.
+        tries: how many plans a search tried until it found this one; 1 without a search.
         samples: batch size -> every timed call in milliseconds.
     """
 
     record: EngineRecord
     path: Path
     planned: dict[str, int]
+    tries: int = 1
     samples: dict[int, list[float]] = field(default_factory=dict)
 
 
@@ -71,6 +74,7 @@ class Workshop:
         folder: the bundle's draft.
         standard: the network in fp32, standard operators only.
         ranges: tensor -> (lowest, highest) activation, empty if nothing is to be quantised.
+        calibration: what the manifest says of how they were found, or None.
         checkpoint: the `.safetensors` file.
         config: the network's.
         batch: batch sizes that every engine accepts.
@@ -81,6 +85,7 @@ class Workshop:
     folder: Path
     standard: onnx.ModelProto
     ranges: Ranges
+    calibration: dict[str, Any] | None
     checkpoint: Path
     config: NetworkConfig
     batch: BatchRange
@@ -91,20 +96,23 @@ class Workshop:
     def make(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
         """Build an engine, read back its precisions, load it and put it through the gate.
 
+        What was made under this name before is gone.
+
         Raises:
-            ExportError: the runtime refused, or gives another precision than was asked for.
-            FailedGateError: an output is too far from the checkpoint's.
+            ExportError: the runtime refused.
+            RejectedError: it computes in another precision than was asked for, or an output is too far from
+                the checkpoint's.
         """
+        self._discard(name)
         try:
             candidate = self._built(name, backend, available, plan)
             self._judge(candidate)
         except BaseException:
-            self.discard(name)
+            self._discard(name)
             raise
         return candidate
 
-    def discard(self, name: str) -> None:
-        """Remove what was built under a name."""
+    def _discard(self, name: str) -> None:
         shutil.rmtree(self._engine_folder(name), ignore_errors=True)
 
     def _built(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
@@ -113,12 +121,12 @@ class Workshop:
         directory.mkdir(parents=True)
         spec = BuildSpec(directory, self.batch, self.config.image_size, plan, self.checkpoint, self.flags)
         start = time.perf_counter()
-        with stderr.status(f"building {name}"), runtime_failures(name, "build"):
+        with stderr.status(f"building {name}"), runtime_failures(name, "build", ExportError):
             graph = self._graph(backend, plan, directory)
             engine = backend_named(backend).build(graph, spec)
         seconds = time.perf_counter() - start
         _remove_leftovers(graph, directory, engine.path)
-        _require_precision(name, plan, planned, engine)
+        _require_precision(plan, planned, engine)
         _log.info("built %s in %.1f s", name, seconds)
         record = EngineRecord(
             name=name,
@@ -152,13 +160,13 @@ class Workshop:
         if record.reason:
             _log.warning("%s: built, not run: %s", record.name, record.reason)
             return
-        with runtime_failures(record.name, "load"):
+        with runtime_failures(record.name, "load", ExportError):
             runner = backend_named(record.backend).load(candidate.path, usable_threads())
-        with stderr.status(f"verifying {record.name}"), runtime_failures(record.name, "run"):
+        with stderr.status(f"verifying {record.name}"), runtime_failures(record.name, "run", ExportError):
             limits = self.limits.limits(record.precision)
             checks = self.verification.judge(record.name, runner, limits)
         if not all(check.passed for check in checks):
-            raise FailedGateError(checks)
+            raise RejectedError(failure_text(checks), checks)
         candidate.record = record.model_copy(update={"checks": checks, "status": "passed"})
         _log.info("%s: passed the gate", record.name)
 
@@ -174,30 +182,15 @@ def _remove_leftovers(graph: Path, directory: Path, engine: Path) -> None:
         directory.rmdir()
 
 
-def _require_precision(name: str, plan: PrecisionPlan, planned: dict[str, int], engine: EngineFile) -> None:
+def _require_precision(plan: PrecisionPlan, planned: dict[str, int], engine: EngineFile) -> None:
     """Refuse an engine that silently computes in more exact, slower precision than was asked for."""
     wanted = plan.precision
     if wanted == "fp32" or not engine.layers:
         return
-    if engine.layers.get(wanted, 0) < planned[wanted]:
+    wished = planned.get(wanted, 0)
+    if engine.layers.get(wanted, 0) < max(wished, 1):
         layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
-        raise ExportError(
-            f"{name}: {planned[wanted]} layers were to run in {wanted}, but the runtime runs {layers}, so "
-            f"this would not be the engine that was asked for; leave {wanted} to another backend"
+        raise RejectedError(
+            f"of {wished} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
+            f"is not the engine that was asked for; leave {wanted} to another backend or to more blocks"
         )
-
-
-@contextmanager
-def runtime_failures(name: str, action: str) -> Iterator[None]:
-    """Turn whatever a runtime raises into ExportError, so that one that fails does not end the others.
-
-    Runtimes raise undocumented types of their own; the operating system's errors (a full disk) concern all.
-    """
-    try:
-        yield
-    except (ExportError, OSError):
-        raise
-    except Exception as error:
-        if behind_interrupt(error):
-            raise KeyboardInterrupt from error
-        raise ExportError(f"{name} failed to {action}: {type(error).__name__}: {error}") from error

@@ -14,10 +14,10 @@ from lnlattennet.evaluation.crucial_regions import crucial_region_figures, rende
 from lnlattennet.evaluation.explain.class_means import ClassMeans
 from lnlattennet.evaluation.explain.internals import explain_faces, network_input
 from lnlattennet.evaluation.occlusion import Predict, occlusion_curve
-from lnlattennet.evaluation.sources import choose_split
 from lnlattennet.model.checkpoint import CheckpointInfo
 from lnlattennet.model.network import LNLAttenNet
 from lnlattennet.training.datasets import open_data, prepared_faces
+from lnlattennet.training.datasets.splits import choose_split
 from lnlattennet.training.synthetic import EXPRESSIONS
 
 SYNTHETIC_FACES = 350

@@ -1,6 +1,6 @@
 """The accuracy gate: an engine is published only if it gives what the checkpoint gives in torch."""
 
-from lnlattennet.export.gate.check import Faces, Judgement, check_engine, judge_engine
+from lnlattennet.export.gate.check import Faces, check_engine
 from lnlattennet.export.gate.failure import failure_text
 from lnlattennet.export.gate.limit_flags import parse_limits
 from lnlattennet.export.gate.limits import Limits, default_limits
@@ -9,13 +9,11 @@ from lnlattennet.export.gate.schedule import batch_sizes
 
 __all__ = [
     "Faces",
-    "Judgement",
     "Limits",
     "batch_sizes",
     "check_engine",
     "default_limits",
     "failure_text",
-    "judge_engine",
     "parse_limits",
     "torch_reference",
 ]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.export.backends.base import Arrays, BatchRange, Runner
-from lnlattennet.export.gate.accuracy import AccuracyComparison, compare_accuracy
 from lnlattennet.export.gate.answers import FormLedger
 from lnlattennet.export.gate.ledger import Ledger, Measure
 from lnlattennet.export.gate.limits import Limits
@@ -29,33 +27,9 @@ class Faces(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What the gate found.
-
-    Attributes:
-        checks: one per metric and output.
-        accuracy: on labelled faces, else None.
-    """
-
-    checks: list[Check]
-    accuracy: AccuracyComparison | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether every check passed."""
-        return all(check.passed for check in self.checks)
-
-
-def judge_engine(
-    runner: Runner,
-    reference: Arrays,
-    faces: Faces,
-    batch: BatchRange,
-    limits: Limits,
-    *,
-    labels: NDArray[np.int64] | None = None,
-) -> Judgement:
+def check_engine(
+    runner: Runner, reference: Arrays, faces: Faces, batch: BatchRange, limits: Limits
+) -> list[Check]:
     """Compare an engine with the checkpoint, and with itself when a face's company changes.
 
     All faces go through at the optimum, some at every other size of ``batch_sizes``; at each size some come
@@ -68,48 +42,30 @@ def judge_engine(
         faces: different ones, n of them.
         batch: the engine's range.
         limits: what passes.
-        labels: true classes [n] in the order of the logits; without them there is no accuracy.
+
+    Returns:
+        One check per metric and output; accuracy is not among them (``compare_accuracy``).
     """
     session = _Session(runner, reference, faces, limits)
     for size in batch_sizes(batch):
         session.run_size(size, every_face=size == batch.optimum)
-    checks = session.checks()
-    if labels is None:
-        return Judgement(checks, None)
-    accuracy = compare_accuracy(session.logits, reference["logits"], labels)
-    return Judgement([*checks, accuracy.check(limits.accuracy_drop, batch.optimum)], accuracy)
-
-
-def check_engine(
-    runner: Runner,
-    reference: Arrays,
-    faces: Faces,
-    batch: BatchRange,
-    limits: Limits,
-    *,
-    labels: NDArray[np.int64] | None = None,
-) -> list[Check]:
-    """Return the checks of ``judge_engine``."""
-    return judge_engine(runner, reference, faces, batch, limits, labels=labels).checks
+    return session.checks()
 
 
 class _Session:
-    """One engine on its way through the gate; ``logits`` [n, classes] are its answers at the optimum."""
+    """One engine on its way through the gate."""
 
     def __init__(self, runner: Runner, reference: Arrays, faces: Faces, limits: Limits) -> None:
         self._runner, self._reference, self._faces = runner, reference, faces
         self._form = FormLedger()
         self._against_reference = self._ledgers(reference_measures(limits))
         self._against_itself = self._ledgers(permutation_measures(limits))
-        self.logits = _unanswered(reference)["logits"]
 
     def run_size(self, size: int, *, every_face: bool) -> None:
         """Run all calls of one batch size."""
         first = _unanswered(self._reference)
         for order in arrangements(size, len(self._faces), every_face=every_face):
             self._run(order, first)
-        if every_face:
-            self.logits = first["logits"]
 
     def checks(self) -> list[Check]:
         """Return the verdicts: first the faults of form, then one per measure that could be taken."""

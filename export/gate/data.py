@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.command import printable
-from lnlattennet.errors import DataError, UsageError
+from lnlattennet.errors import UsageError
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.datasets.opening import open_data
 from lnlattennet.training.datasets.prepare import load_prepared
 from lnlattennet.training.datasets.records import SPLITS, FaceData
+from lnlattennet.training.datasets.splits import choose_split
 from lnlattennet.training.rendered_faces import render_split
 from lnlattennet.training.synthetic import EXPRESSIONS
 
-ALL = "all"
 SYNTHETIC = "synthetic"
 _SEED = 0
 
@@ -79,25 +79,44 @@ def labelled_faces(
     """
     if data == SYNTHETIC:
         return _rendered(split, recipe, limit, class_names)
-    whole = open_data(Path(data))
-    order = _order(class_names, whole.class_names, printable(whole.root))
-    chosen, name = _choose_split(whole, split)
+    chosen, name, order = _chosen(data, split, class_names)
     if len(chosen) > limit:
         # Data sets lie class by class and person by person: the first ones would be all alike.
         drawn = np.random.default_rng(_SEED).choice(len(chosen), limit, replace=False)
         chosen = chosen.select(sorted(drawn.tolist()))
     pictures, labels = load_prepared(chosen, recipe, _cores())
     faces = StoredFaces(pictures, recipe)
-    return LabelledFaces(faces, order[labels], tuple(class_names), f"{printable(whole.root)}, split {name}")
+    return LabelledFaces(faces, order[labels], tuple(class_names), f"{printable(chosen.root)}, split {name}")
+
+
+def check_labelled(data: str, split: str | None, class_names: Sequence[str]) -> None:
+    """Raise what ``labelled_faces`` would raise before it reads or renders a picture."""
+    if data == SYNTHETIC:
+        _rendered_split(split, class_names)
+    else:
+        _chosen(data, split, class_names)
+
+
+def _chosen(
+    data: str, split: str | None, class_names: Sequence[str]
+) -> tuple[FaceData, str, NDArray[np.int64]]:
+    whole = open_data(Path(data))
+    order = _order(class_names, whole.class_names, printable(whole.root))
+    chosen, name, _ = choose_split(whole, split)
+    return chosen, name, order
+
+
+def _rendered_split(split: str | None, class_names: Sequence[str]) -> tuple[str, NDArray[np.int64]]:
+    name = split or "test"
+    if name not in SPLITS:
+        raise UsageError(f"--split of rendered faces must be one of {', '.join(SPLITS)}, got {name!r}")
+    return name, _order(class_names, EXPRESSIONS, "rendered faces")
 
 
 def _rendered(
     split: str | None, recipe: Preprocessing, limit: int, class_names: Sequence[str]
 ) -> LabelledFaces:
-    name = split or "test"
-    if name not in SPLITS:
-        raise UsageError(f"--split of rendered faces must be one of {', '.join(SPLITS)}, got {name!r}")
-    order = _order(class_names, EXPRESSIONS, "rendered faces")
+    name, order = _rendered_split(split, class_names)
     pictures, labels = render_split(name, limit, recipe.size, seed=_SEED, workers=_cores())
     faces = StoredFaces(pictures, recipe)
     return LabelledFaces(faces, order[labels], tuple(class_names), f"rendered faces, split {name}")
@@ -113,23 +132,6 @@ def _order(model: Sequence[str], data: Sequence[str], where: str) -> NDArray[np.
             "checkpoint's"
         )
     return np.array([list(model).index(name) for name in data], np.int64)
-
-
-def _choose_split(data: FaceData, split: str | None) -> tuple[FaceData, str]:
-    if split not in (None, ALL, *SPLITS):
-        raise UsageError(f"--split must be one of {', '.join(SPLITS)} or {ALL}, got {split!r}")
-    if not len(data):
-        raise DataError(f"{printable(data.root)} holds no labelled face")
-    existing = [name for name in SPLITS if name in data.counts()]
-    name = split or next((name for name in ("test", "val") if name in existing), ALL)
-    if name == ALL:
-        return data, ALL
-    if name not in existing:
-        has = f"it has: {', '.join(existing)}" if existing else "it has no official splits"
-        raise DataError(
-            f"{printable(data.root)} has no split {name!r}; {has}; or take every face with --split {ALL}"
-        )
-    return data.split(name), name
 
 
 def _cores() -> int:

@@ -29,13 +29,16 @@ def failure_text(checks: Iterable[Check]) -> str:
 
 
 def _sentence(check: Check) -> str:
-    limit = "nothing" if check.limit is None else _number(check.limit)
-    words = _WORDS[check.metric].format(value=_number(check.value), limit=limit)
+    value, limit = _apart(check.value, check.limit)
+    words = _WORDS[check.metric].format(value=value, limit=limit)
     places = (("batch", check.batch), ("sample", check.sample), ("region", check.region))
     where = ", ".join(f"{kind} {number}" for kind, number in places if number is not None)
     return f"{check.output} {words}" + (f" (worst at {where})" if where else "")
 
 
-def _number(value: float) -> str:
-    # Six digits: 0.98996 must not read as the 0.99 that it missed.
-    return f"{value:.6g}"
+def _apart(value: float, limit: float | None) -> tuple[str, str]:
+    """Write both with as many digits as tell them apart: 0.9999997 must not read as the 1 that it missed."""
+    if limit is None:
+        return f"{value:.6g}", "nothing"
+    digits = next((count for count in (6, 9) if f"{value:.{count}g}" != f"{limit:.{count}g}"), 17)
+    return f"{value:.{digits}g}", f"{limit:.{digits}g}"

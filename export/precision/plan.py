@@ -127,7 +127,7 @@ def _blocks(path: Path) -> dict[str, Any]:
         raise UsageError(f"--precision-plan {path} is larger than {_MAX_BYTES} bytes: not a precision plan")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--precision-plan {path} is not JSON: {error}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     blocks = content.get("blocks") if isinstance(content, dict) else None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lnlattennet.export.manifest import RENDERED
 from lnlattennet.export.report import numbers
 from lnlattennet.export.report.axis import LinearAxis
-
-_RENDERED = "rendered"
 
 
 def verification_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -16,11 +15,12 @@ def verification_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("compared on", _faces(found)),
         ("calibration", _calibration(found.get("calibration"))),
+        ("precision search", _searches(found.get("plans_tried") or {})),
         ("strategy", _strategy(found)),
         ("threads", str(found["threads"]) if found.get("threads") else ""),
         ("whole export", numbers.duration(found["seconds"]) if found.get("seconds") else ""),
         ("peak memory", _megabytes(found.get("peak_memory_mb"))),
-        ("peak memory of compilers", _megabytes(found.get("peak_memory_of_compilers_mb"))),
+        ("peak memory of its largest child", _megabytes(found.get("peak_memory_of_children_mb"))),
     ]
     return [(what, statement) for what, statement in facts if statement]
 
@@ -28,7 +28,7 @@ def verification_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
 def calibrated_on_rendered(document: dict[str, Any]) -> bool:
     """Return whether int8 and fp8 scales come from the project's rendered faces, not from photographs."""
     calibration = document["verification"].get("calibration") or {}
-    return calibration.get("source") == _RENDERED
+    return calibration.get("source") == RENDERED
 
 
 def accuracy_rows(document: dict[str, Any]) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ def _faces(found: dict[str, Any]) -> str:
     if not found.get("faces"):
         return ""
     source = found.get("faces_source") or ""
-    kind = "rendered faces" if source == _RENDERED else f"faces from {source}" if source else "faces"
+    kind = "rendered faces" if source == RENDERED else f"faces from {source}" if source else "faces"
     return f"{found['faces']:,} {kind}"
 
 
@@ -74,8 +74,12 @@ def _calibration(calibration: dict[str, Any] | None) -> str:
     if not calibration:
         return ""
     source = calibration.get("source") or ""
-    kind = "rendered faces, not photographs" if source == _RENDERED else f"faces from {source}"
+    kind = "rendered faces, not photographs" if source == RENDERED else f"faces from {source}"
     return f"{calibration.get('method', '')} on {calibration.get('faces', 0):,} {kind}".strip()
+
+
+def _searches(tried: dict[str, int]) -> str:
+    return "; ".join(f"{engine} after {count} plans" for engine, count in tried.items())
 
 
 def _strategy(found: dict[str, Any]) -> str:

@@ -24,7 +24,10 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-@pytest.mark.parametrize(("module", "arguments"), [("gpu_suite", ()), ("kernels", ("--device", "cuda"))])
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [("gpu_suite", ()), ("kernels", ("--device", "cuda")), ("torch_engines", ("--device", "cuda"))],
+)
 def test_without_a_gpu_the_answer_is_exit_code_4_and_one_line(module: str, arguments: tuple[str]) -> None:
     done = run_module(module, *arguments)
     assert done.returncode == 4
@@ -43,10 +46,11 @@ def test_a_missing_package_is_named_in_one_line() -> None:
 
 
 def test_a_bare_machine_needs_no_other_package() -> None:
-    modules = ("gpu_suite", "kernel_suite", "kernels", "kernel_build", "sanitized_calls")
+    modules = ("gpu_suite", "kernel_suite", "kernels", "kernel_build", "sanitized_calls", "torch_engines")
+    others = {"rich", "typer", "pydantic", "hypothesis", "lightning", "onnx", "onnxruntime", "safetensors"}
     code = (
         f"import sys; [__import__('lnlattennet.benchmarks.' + m) for m in {modules}]; "
-        "print({'rich', 'typer', 'pydantic', 'hypothesis', 'lightning', 'onnx'} & set(sys.modules))"
+        f"print({others} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -96,17 +100,35 @@ def test_a_step_learns_how_much_time_it_has() -> None:
     assert outcome.output == "7\n"
 
 
-def test_the_suite_measures_last_with_the_time_that_is_left(tmp_path: Path) -> None:
+def test_the_suite_measures_last_the_op_and_then_the_network(tmp_path: Path) -> None:
+    records = {step: tmp_path / f"{step}.json" for step in (kernel_suite.MEASURE, kernel_suite.ENGINES)}
     for device in ("cpu", "cuda"):
-        plan = kernel_suite.suite_steps(device, tmp_path / "record.json", quick=False)
-        assert [step.name for step in plan] == ["build", "tests", "memcheck", "racecheck", "measure"]
-        assert f"--device={device}" in plan[-1].command(300)
-        assert "--time-limit=270" in plan[-1].command(300)
-        assert sum(step.limit for step in plan[:-1]) + plan[-1].least < kernel_suite.SECONDS
-    assert "CUDA only" in kernel_suite.suite_steps("cpu", tmp_path / "record.json", quick=True)[2].unavailable
+        plan = kernel_suite.suite_steps(device, records, quick=False)
+        names = ["build", "tests", "memcheck", "racecheck", "measure", "engines"]
+        assert [step.name for step in plan] == names
+        for step in plan[4:]:
+            assert f"--device={device}" in step.command(300)
+            assert "--time-limit=270" in step.command(300)
+            assert f"--output={records[step.name]}" in step.command(300)
+        assert (
+            sum(step.limit for step in plan[:4]) + sum(step.least for step in plan[4:]) < kernel_suite.SECONDS
+        )
+        # A usual run leaves time for the network: the op does not take all that is left.
+        assert plan[4].limit < kernel_suite.SECONDS / 1.5
+    assert "CUDA only" in kernel_suite.suite_steps("cpu", records, quick=True)[2].unavailable
 
 
 def test_a_summary_without_a_measurement_says_so() -> None:
-    text = kernel_suite.summary([Outcome("build", steps.FAILED, "exit code 1: no nvcc")], None)
+    text = kernel_suite.summary([Outcome("build", steps.FAILED, "exit code 1: no nvcc")], {})
     assert "exit code 1: no nvcc" in text
     assert "nothing was measured" in text
+
+
+def test_a_summary_has_the_figures_of_every_record_that_was_written() -> None:
+    row = {"text": "over eager", "case": "fp16/b1", "state": "", "bound": 1.0, "upper": False, "value": 2.5,
+           "interval": [2.4, 2.6], "status": "reached"}  # fmt: skip
+    record = {"requirements": [row], "skipped": ["bf16/b64"]}
+    text = kernel_suite.summary([Outcome("engines", steps.PASSED)], {kernel_suite.ENGINES: record})
+    assert "measure: nothing was measured" in text
+    assert "2.40 - 2.60" in text
+    assert "engines: no time left for bf16/b64" in text

@@ -13,9 +13,10 @@ from lnlattennet.errors import DataError, UsageError
 from lnlattennet.evaluation.answers import MISTAKES, collect_answers
 from lnlattennet.evaluation.class_match import match_classes
 from lnlattennet.evaluation.predictors import Predictions, Predictor
-from lnlattennet.evaluation.sources import choose_split, data_source
+from lnlattennet.evaluation.sources import data_source
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.datasets.records import Face, FaceData
+from lnlattennet.training.datasets.splits import choose_split
 
 RECIPE = Preprocessing(size=16)
 

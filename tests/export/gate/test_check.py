@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lnlattennet.export.backends.base import Arrays, BatchRange, Runner
-from lnlattennet.export.gate import Limits, check_engine, default_limits, failure_text, judge_engine
+from lnlattennet.export.gate import Limits, check_engine, default_limits, failure_text
 from lnlattennet.export.gate.reference import torch_reference
 from lnlattennet.export.manifest import Check
 from lnlattennet.export.precision.plan import PRECISIONS
@@ -210,10 +210,7 @@ def test_an_output_of_the_wrong_form_never_passes(
     batch: int,
     words: str,
 ) -> None:
-    labels = reference["logits"].argmax(axis=1)
-    checks = check_engine(
-        engine(reference, fault), reference, FACES, BATCH, off(default_limits("int8")), labels=labels
-    )
+    checks = check_engine(engine(reference, fault), reference, FACES, BATCH, off(default_limits("int8")))
     found = failed(checks)
     assert list(found) == [(metric, output)]
     assert found[metric, output].batch == batch
@@ -243,7 +240,7 @@ def test_rounded_answers_pass_in_their_precision_only(reference: Arrays) -> None
             arrays[name] = array.astype(np.float16).astype(np.float32)
 
     runner = engine(reference, rounded)
-    assert judge_engine(runner, reference, FACES, BATCH, default_limits("fp16")).passed
+    assert not failed(check_engine(runner, reference, FACES, BATCH, default_limits("fp16")))
     found = failed(check_engine(runner, reference, FACES, BATCH, default_limits("fp32")))
     assert ("max_abs", "region_weights") in found
 
@@ -268,26 +265,16 @@ def test_a_relative_tolerance_scales_with_the_value(reference: Arrays) -> None:
         assert ({("max_abs", "logits")} == set(failed(checks))) is not passed
 
 
-def test_half_of_the_faces_answered_otherwise_fails_on_agreement_and_accuracy(reference: Arrays) -> None:
-    labels = reference["logits"].argmax(axis=1)
-
+def test_half_of_the_faces_answered_otherwise_fails_on_agreement(reference: Arrays) -> None:
     def fault(arrays: Arrays, faces: Faces) -> None:
         for row, index in enumerate(np.searchsorted(FACES[:, 0, 0, 0], faces[:, 0, 0, 0])):
             if index % 2:
                 arrays["logits"][row] = -reference["logits"][index]
 
-    limits = default_limits("int8")
-    judgement = judge_engine(engine(reference, fault), reference, FACES, BATCH, limits, labels=labels)
-    found = failed(judgement.checks)
-    assert found["top1_agreement", "logits"].value == 0.5
-    assert found["accuracy_drop", "logits"].value == 0.5
-    assert found["accuracy_drop", "logits"].sample == 1
-    assert not judgement.passed
-    assert judgement.accuracy is not None
-    assert (judgement.accuracy.checkpoint.value, judgement.accuracy.engine.value) == (1.0, 0.5)
-    text = failure_text(judgement.checks)
+    checks = check_engine(engine(reference, fault), reference, FACES, BATCH, default_limits("int8"))
+    assert failed(checks)["top1_agreement", "logits"].value == 0.5
+    text = failure_text(checks)
     assert "the checkpoint's answer for a share of 0.5 of the faces, 0.99 needed" in text
-    assert "loses a share of 0.5 in accuracy against the checkpoint, 0.005 allowed" in text
 
 
 def test_every_face_is_seen_at_the_optimum_and_the_cost_is_bounded() -> None:
@@ -349,13 +336,11 @@ def test_an_engine_equal_to_the_reference_passes_whatever_the_limits(
 ) -> None:
     rng = np.random.default_rng(seed)
     images = rng.standard_normal((faces, 2)).astype(np.float32)
-    labels = rng.integers(0, 7, faces)
-    judgement = judge_engine(
+    checks = check_engine(
         lambda inputs: exact_answers(inputs["image"]),
         exact_answers(images),
         images,
         BatchRange(*sizes),
         limits,
-        labels=labels,
     )
-    assert judgement.passed, failure_text(judgement.checks)
+    assert not failed(checks), failure_text(checks)

@@ -1,0 +1,31 @@
+"""Exports of the small network that take a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lnlattennet.export.backends.base import BatchRange
+from lnlattennet.export.options import Criteria, ExportOptions
+
+
+def quick_options(checkpoint: Path, output: Path, **fields: Any) -> ExportOptions:
+    """One runtime, few faces, few rounds."""
+    settings: dict[str, Any] = {
+        "batch": BatchRange(1, 2, 3),
+        "backends": ("onnxruntime",),
+        "criteria": Criteria(faces=32, rounds=5),
+    }
+    return ExportOptions(checkpoint=checkpoint, output=output, **settings | fields)
+
+
+def write_pictures(folder: Path, count: int) -> Path:
+    """Pictures of noise, as PNG."""
+    folder.mkdir()
+    for index in range(count):
+        noise = np.random.default_rng(index).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(folder / f"{index:02}.png")
+    return folder

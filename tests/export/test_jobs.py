@@ -1,0 +1,112 @@
+"""Which engines are planned: what was named must be there, the rest is left out with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lnlattennet.errors import UnavailableError, UsageError
+from lnlattennet.export.backends import BACKENDS
+from lnlattennet.export.jobs import chosen_backends, planned_jobs
+from lnlattennet.export.options import ExportOptions
+from lnlattennet.export.precision.plan import uniform_plan
+from lnlattennet.model.config import NetworkConfig
+
+CONFIG = NetworkConfig()
+
+
+def asked(**fields: Any) -> ExportOptions:
+    return ExportOptions(checkpoint=Path("c"), output=Path("o"), **fields)
+
+
+def test_without_names_every_backend_is_used_or_left_out_with_its_reason() -> None:
+    usable, left_out = chosen_backends(())
+    assert {*usable, *(item.backend for item in left_out)} == set(BACKENDS)
+    assert {"onnxruntime", "openvino"} <= set(usable)
+    assert all(item.reason and not item.precision for item in left_out)
+
+
+def test_an_unknown_backend_is_a_wrong_call() -> None:
+    with pytest.raises(UsageError, match="unknown backend 'tvm'"):
+        chosen_backends(("onnxruntime", "tvm"))
+
+
+def test_every_backend_gets_every_precision_once() -> None:
+    options = asked(backends=("openvino", "onnxruntime", "openvino"), precisions=("int8", "fp32", "int8"))
+    jobs, left_out = planned_jobs(options, CONFIG)
+    names = ["openvino-int8", "openvino-fp32", "onnxruntime-int8", "onnxruntime-fp32"]
+    assert [job.name for job in jobs] == names
+    assert [job.quantized for job in jobs] == [True, False, True, False]
+    assert not any(job.search for job in jobs)
+    assert left_out == []
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp8"])
+def test_a_named_backend_must_have_a_named_precision(precision: str) -> None:
+    """No CPU has it in OpenVINO."""
+    options = asked(backends=("openvino",), precisions=(precision,))
+    with pytest.raises(UnavailableError, match=f"--backend openvino cannot give --precision {precision}: "):
+        planned_jobs(options, CONFIG)
+
+
+def test_a_backend_that_was_not_named_is_left_out_where_it_lacks_the_precision() -> None:
+    jobs, left_out = planned_jobs(asked(precisions=("int8",)), CONFIG)
+    assert {"onnxruntime-int8", "openvino-int8"} <= {job.name for job in jobs}
+    reasons = {item.backend: item.reason for item in left_out if item.precision}
+    assert "the plan has fp32 and int8" in reasons["torch"]
+    assert "the plan has fp32 and int8" in reasons["aoti"]
+    assert {item.precision for item in left_out} <= {"", "int8"}
+
+
+def test_auto_takes_every_exact_precision_as_it_is_and_searches_in_int8() -> None:
+    jobs, left_out = planned_jobs(asked(backends=("openvino",), precisions=("auto",)), CONFIG)
+    found = {job.name: job.search for job in jobs}
+    assert found["openvino-fp32"] is False
+    assert found["openvino-int8"] is True
+    assert "openvino-fp16" in {f"{item.backend}-{item.precision}" for item in left_out}
+
+
+def test_if_nothing_can_be_made_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lnlattennet.export.backends import onnxruntime, openvino
+
+    for backend in (onnxruntime, openvino):
+        monkeypatch.setattr(backend, "refusal", lambda plan: "this CPU is too old")
+    options = asked(backends=("onnxruntime", "openvino"), precisions=("auto",))
+    with pytest.raises(
+        UnavailableError, match=r"no backend here.*onnxruntime fp32: this.*openvino int8: this"
+    ):
+        planned_jobs(options, CONFIG)
+
+
+def test_a_plan_is_built_as_it_stands_and_named_after_its_fastest_precision(tmp_path: Path) -> None:
+    plan = uniform_plan("int8", CONFIG).raised({"unet.stem": "fp32"})
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    jobs, _ = planned_jobs(asked(backends=("openvino",), plan_file=tmp_path / "plan.json"), CONFIG)
+    assert [(job.name, job.plan, job.search) for job in jobs] == [("openvino-int8", plan, False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '{"schema_version": 1, "blocks": {"unet.down9": "int8"}}',
+            "unknown block 'unet.down9'; blocks: unet",
+        ),
+        (
+            '{"schema_version": 1, "blocks": {"fusion": "int4"}}',
+            "fusion has precision 'int4'; precisions: fp32",
+        ),
+        ('{"schema_version": 1, "blocks": {"nonlocal": "int8"}}', "nonlocal cannot run in int8; choose fp32"),
+        ('{"schema_version": 9, "blocks": {}}', 'must hold {"schema_version": 1'),
+        ("[" * 100_000, "is not JSON"),
+        ("int8", "is not JSON"),
+    ],
+)
+def test_a_plan_that_breaks_a_rule_is_a_wrong_call(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        planned_jobs(asked(plan_file=tmp_path / "plan.json"), CONFIG)
+    assert message in str(caught.value)
+    assert "plan.json" in str(caught.value)
