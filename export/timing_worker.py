@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 _WARM_UP_CALLS = 10
 _SETTLING_CALLS = 3
+_QUIET_SECONDS = 0.05
 
 Call = Callable[[NDArray[np.float32]], object]
 
@@ -46,7 +47,9 @@ def serve(function: str, arguments: str, faces_file: str, requests: TextIO, answ
     warm: set[int] = set()
     for line in requests:
         size = int(line)
-        # The process slept: its threads must wake and its data must return to the cache first.
+        # The runtime before this one may leave its threads spinning for milliseconds, on our cores too.
+        time.sleep(_QUIET_SECONDS)
+        # And this process slept: its threads must wake and its data must return to the cache.
         for _ in range(_SETTLING_CALLS if size in warm else _WARM_UP_CALLS):
             call(faces[:size])
         warm.add(size)
