@@ -80,7 +80,7 @@ def test_an_engine_that_cannot_be_read_stops_the_start_with_its_reason(
         update={"files": manifest.files | {name: hash_file(deployment.bundle / name)}}
     )
     (deployment.bundle / MANIFEST_NAME).write_text(forged.model_dump_json())
-    with pytest.raises(ServingError, match=r"lnlattennet.*: .*Protobuf parsing failed"):
+    with pytest.raises(ServingError, match=r"lnlattennet.*: .*is not an ONNX file"):
         start(triton_server, deployment).__enter__()
     assert processes_of(deployment.path) == []
 
