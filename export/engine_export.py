@@ -21,7 +21,7 @@ from lnlattennet.export.output import check_output, write_errors
 from lnlattennet.export.preparation import calibration_pictures, open_workshop
 from lnlattennet.export.publishing import publish
 from lnlattennet.export.selection import Contender, Selection, select
-from lnlattennet.export.timing import engine_arguments, summary, time_in_turns
+from lnlattennet.export.timing import RivalError, engine_arguments, summary, time_in_turns
 from lnlattennet.export.workshop import Candidate, Workshop
 from lnlattennet.model.checkpoint import load_checkpoint
 
@@ -81,7 +81,7 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
         workshop = open_workshop(checkpoint, options, jobs, folder, Path(scratch))
         kept, failed = make_all(jobs, workshop)
         left_out += failed
-        _time(kept, workshop, options, Path(scratch))
+        left_out += _time(kept, workshop, options, Path(scratch))
         selection = _select(kept, left_out, options)
         facts = _facts(workshop, options, kept, started)
         document = publish(checkpoint, options, kept, left_out, selection, facts, folder)
@@ -103,7 +103,27 @@ def _facts(
     }
 
 
-def _time(kept: list[Candidate], workshop: Workshop, options: ExportOptions, scratch: Path) -> None:
+def _time(kept: list[Candidate], workshop: Workshop, options: ExportOptions, scratch: Path) -> list[LeftOut]:
+    """Time the engines that passed; take those from ``kept`` that fail meanwhile, and return why.
+
+    The gate ran them in this process. In one of its own an engine may still lack memory, or crash: the others
+    are then timed anew without it, since all must have taken part in the same rounds.
+    """
+    failed: list[LeftOut] = []
+    while True:
+        try:
+            _time_in_turns(kept, workshop, options, scratch)
+        except RivalError as error:
+            record = next(c.record for c in kept if c.record.name == error.name)
+            _log.error("%s", error)
+            kept[:] = [c for c in kept if c.record is not record]
+            workshop.discard(record.name)
+            failed.append(LeftOut(backend=record.backend, precision=record.precision, reason=str(error)))
+        else:
+            return failed
+
+
+def _time_in_turns(kept: list[Candidate], workshop: Workshop, options: ExportOptions, scratch: Path) -> None:
     """Time all engines that passed, interleaved, at the batch sizes that the strategy looks at."""
     passed = {c.record.name: c for c in kept if c.record.status == "passed"}
     batch = options.batch

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lnlattennet.errors import UnavailableError
 from lnlattennet.export.backends import BACKENDS, backend_named
-from lnlattennet.export.backends.base import Available
+from lnlattennet.export.backends.base import Available, Backend
 from lnlattennet.export.manifest import LeftOut
 from lnlattennet.export.options import AUTO, ExportOptions
 from lnlattennet.export.precision.plan import QUANTIZED, PrecisionPlan, read_plan, uniform_plan
@@ -74,8 +74,9 @@ def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Jo
     usable, left_out = chosen_backends(options.backends)
     jobs: list[Job] = []
     for name, available in usable.items():
-        for plan, search in _plans(options, config):
-            reason = backend_named(name).refusal(plan)
+        backend = backend_named(name)
+        for plan, search in _plans(options, config, backend):
+            reason = backend.refusal(plan)
             if not reason:
                 jobs.append(Job(name, available, plan, search))
             elif options.backends and AUTO not in options.precisions:
@@ -88,13 +89,21 @@ def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Jo
     return jobs, left_out
 
 
-def _plans(options: ExportOptions, config: NetworkConfig) -> Iterator[tuple[PrecisionPlan, bool]]:
+def _plans(
+    options: ExportOptions, config: NetworkConfig, backend: Backend
+) -> Iterator[tuple[PrecisionPlan, bool]]:
     if options.plan_file:
         yield read_plan(options.plan_file, config), False
     elif AUTO in options.precisions:
         for precision in _EXACT:
             yield uniform_plan(precision, config), False
-        yield uniform_plan("int8", config), True
+        yield _plan("int8", config, backend), True
     else:
         for precision in dict.fromkeys(options.precisions):
-            yield uniform_plan(precision, config), False
+            yield _plan(precision, config, backend), False
+
+
+def _plan(precision: str, config: NetworkConfig, backend: Backend) -> PrecisionPlan:
+    """Return the plan of one precision; what int8 and fp8 leave runs in bf16 where the backend has it."""
+    plan = uniform_plan(precision, config, rest="bf16")
+    return uniform_plan(precision, config) if backend.refusal(plan) else plan

@@ -28,6 +28,16 @@ from lnlattennet.intervals import median_interval
 _WORKER = "lnlattennet.export.timing_worker"
 
 
+class RivalError(ExportError):
+    """A rival that could not be loaded or failed in the process that times it; ``name`` says which."""
+
+    def __init__(self, name: str, exit_code: int) -> None:
+        super().__init__(
+            f"{name}: the process that times it ended with exit code {exit_code}; its message is above"
+        )
+        self.name = name
+
+
 def usable_threads() -> int:
     """Return how many CPUs this process may use."""
     return len(os.sched_getaffinity(0))
@@ -58,7 +68,7 @@ class TimedProcess:
         self._process.communicate()
 
     def wait_until_ready(self) -> None:
-        """Return when it has loaded what it times; raises ExportError if it could not."""
+        """Return when it has loaded what it times; raises RivalError if it could not."""
         self._answer()
 
     def seconds(self, batch: int) -> float:
@@ -71,10 +81,7 @@ class TimedProcess:
     def _answer(self) -> str:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise ExportError(
-                f"{self._name}: the process that times it ended with exit code {self._process.wait()}; its "
-                "message is above"
-            )
+            raise RivalError(self._name, self._process.wait())
         return line.strip()
 
 
@@ -106,7 +113,7 @@ def time_in_turns(
         scratch: a folder for the faces.
 
     Raises:
-        ExportError: a rival could not be loaded, or failed.
+        RivalError: a rival could not be loaded, or failed.
     """
     file = scratch / "faces.npy"
     _save(file, faces[: max(batches)])

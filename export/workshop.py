@@ -103,16 +103,17 @@ class Workshop:
             RejectedError: it computes in another precision than was asked for, or an output is too far from
                 the checkpoint's.
         """
-        self._discard(name)
+        self.discard(name)
         try:
             candidate = self._built(name, backend, available, plan)
             self._judge(candidate)
         except BaseException:
-            self._discard(name)
+            self.discard(name)
             raise
         return candidate
 
-    def _discard(self, name: str) -> None:
+    def discard(self, name: str) -> None:
+        """Remove an engine's files."""
         shutil.rmtree(self._engine_folder(name), ignore_errors=True)
 
     def _built(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:

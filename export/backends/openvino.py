@@ -1,7 +1,8 @@
 """OpenVINO on the CPU: the engine is its own graph format, one `.xml` with one `.bin`.
 
 OpenVINO computes a graph's bfloat16 parts in bfloat16 and its Q/DQ pairs in 8 bits, wherever they stand, so
-the precision of every block is in the graph and the engine file needs no setting of its own.
+the precision of every block is in the graph. Where all blocks are in bf16 or int8 the file also says that the floats
+around 8-bit layers may be bfloat16: the convolutions then write it themselves, without casts.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from lnlattennet.export.precision.plan import PrecisionPlan
 
 _CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
 """Precision -> how OpenVINO's CPU device says that it has it."""
+
+_FLOATS = ["lnlattennet", "floats"]
+"""Where an engine file says what its floats are computed in, as OpenVINO's precision hint spells it."""
 
 _LAYERS = ("Convolution", "FullyConnected", "MatMul")
 _PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "I8": "int8", "i8": "int8", "u8": "int8"}
@@ -64,7 +68,9 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
 
     path = spec.directory / f"openvino-cpu-{spec.plan.precision}.xml"
     try:
-        ov.save_model(ov.Core().read_model(onnx_path), path, compress_to_fp16=False)
+        model = ov.Core().read_model(onnx_path)
+        model.set_rt_info("bf16" if spec.plan.precisions <= {"int8", "bf16"} else "f32", _FLOATS)
+        ov.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:
         # OpenVINO does not say why a write failed; without this a full disk reads "iostream error".
         if shutil.disk_usage(spec.directory).free < onnx_path.stat().st_size:
@@ -97,14 +103,18 @@ class _CompiledRunner:
 def _compiled(path: Path, threads: int) -> Any:
     import openvino as ov
 
+    core = ov.Core()
+    model = core.read_model(path)
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        # On CPUs with bf16 units OpenVINO would silently compute float32 parts in bf16.
-        "INFERENCE_PRECISION_HINT": "f32",
+        # Without it, OpenVINO would silently compute float32 blocks in bf16 on CPUs that have it.
+        "INFERENCE_PRECISION_HINT": model.get_rt_info(_FLOATS).astype(str)
+        if model.has_rt_info(_FLOATS)
+        else "f32",
     }
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
-    return ov.Core().compile_model(path, "CPU", settings)
+    return core.compile_model(model, "CPU", settings)
 
 
 def _known(capabilities: list[str]) -> list[str]:

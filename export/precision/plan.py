@@ -86,14 +86,17 @@ def block_names(config: NetworkConfig) -> tuple[str, ...]:
     )
 
 
-def uniform_plan(precision: str, config: NetworkConfig) -> PrecisionPlan:
-    """Return the plan of one precision for all blocks; int8 and fp8 are for the U-Net's convolutions only."""
+def uniform_plan(precision: str, config: NetworkConfig, rest: str = "fp32") -> PrecisionPlan:
+    """Return the plan of one precision for all blocks.
+
+    Args:
+        precision: one of ``PRECISIONS``.
+        config: the network's.
+        rest: precision of the blocks that int8 and fp8 are not for; without meaning for other precisions.
+    """
     quantized = precision in QUANTIZED
     return PrecisionPlan(
-        {
-            name: "fp32" if quantized and name in _NEVER_QUANTIZED else precision
-            for name in block_names(config)
-        }
+        {name: rest if quantized and name in _NEVER_QUANTIZED else precision for name in block_names(config)}
     )
 
 

@@ -19,6 +19,7 @@ from lnlattennet.export.backends.base import BatchRange
 from lnlattennet.export.bundle import Bundle, hash_file
 from lnlattennet.export.engine_export import export_engine
 from lnlattennet.export.options import Criteria, ExportOptions, LimitFlags
+from lnlattennet.export.timing import engine_arguments
 
 EXPORT = [str(Path(sys.executable).with_name("export-engine")), "--verification-faces", "32"]
 FAST = ["--backend", "onnxruntime", "--backend", "openvino"]
@@ -103,6 +104,24 @@ def test_an_engine_that_fails_to_run_does_not_end_the_others(
     assert "ValueError: this CPU lacks an instruction" in report["left_out"][0]["reason"]
     assert not list((tmp_path / "out").rglob("*openvino*"))
     Bundle.load(tmp_path / "out")
+
+
+def test_an_engine_that_fails_while_it_is_timed_does_not_end_the_others(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Say it lacks memory in a process of its own: the process that times it really ends."""
+    from lnlattennet.export import engine_export
+
+    def arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
+        function, values = engine_arguments(backend, path)
+        return function, ([backend, "gone.xml", 1] if backend == "openvino" else values)
+
+    monkeypatch.setattr(engine_export, "engine_arguments", arguments)
+    report = export_engine(options(checkpoint_path, tmp_path / "out", backends=("openvino", "onnxruntime")))
+    assert [engine["name"] for engine in report["engines"]] == ["onnxruntime-fp32"]
+    assert "openvino-fp32: the process that times it ended" in report["left_out"][0]["reason"]
+    assert not list((tmp_path / "out").rglob("*openvino*"))
+    assert Bundle.load(tmp_path / "out").manifest.selected == "onnxruntime-fp32"
 
 
 @pytest.mark.parametrize("output", [".", "..", "here/.."])

@@ -11,7 +11,7 @@ from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export.backends import BACKENDS
 from lnlattennet.export.jobs import chosen_backends, planned_jobs
 from lnlattennet.export.options import ExportOptions
-from lnlattennet.export.precision.plan import uniform_plan
+from lnlattennet.export.precision.plan import PrecisionPlan, uniform_plan
 from lnlattennet.model.config import NetworkConfig
 
 CONFIG = NetworkConfig()
@@ -66,6 +66,23 @@ def test_auto_takes_every_exact_precision_as_it_is_and_searches_in_int8() -> Non
     assert found["openvino-fp32"] is False
     assert found["openvino-int8"] is True
     assert "openvino-fp16" in {f"{item.backend}-{item.precision}" for item in left_out}
+
+
+@pytest.mark.parametrize("precision", ["auto", "int8"])
+@pytest.mark.parametrize(("lacking", "rest"), [("fp16", "bf16"), ("bf16", "fp32")])
+def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
+    precision: str, lacking: str, rest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lnlattennet.export.backends import openvino
+
+    def refusal(plan: PrecisionPlan) -> str:
+        return f"no {lacking}" if lacking in plan.precisions else ""
+
+    monkeypatch.setattr(openvino, "refusal", refusal)
+    jobs, _ = planned_jobs(asked(backends=("openvino",), precisions=(precision,)), CONFIG)
+    blocks = next(job.plan.blocks for job in jobs if job.name == "openvino-int8")
+    assert {blocks[name] for name in ("nonlocal", "local_networks", "fusion")} == {rest}
+    assert {value for name, value in blocks.items() if name.startswith("unet.")} == {"int8"}
 
 
 def test_if_nothing_can_be_made_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

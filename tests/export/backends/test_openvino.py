@@ -59,6 +59,21 @@ def test_blocks_keep_their_own_precisions(
     assert_agrees(BACKEND.load(engine.path, 2), reference, 2e-3, 0.1)
 
 
+@needs_bf16
+def test_where_every_block_is_in_int8_or_bf16_so_is_every_layer(
+    build_engine: BuildEngine, reference: Arrays, small_standard: onnx.ModelProto
+) -> None:
+    """The file says so itself: a copy elsewhere, without its name, computes the same."""
+    rest = plan("int8", dict.fromkeys(("nonlocal", "local_networks", "fusion"), "bf16"))
+    engine = build_engine("openvino", rest)
+    assert set(engine.layers) == {"int8", "bf16"}
+    assert engine.layers["int8"] >= planned_layers(small_standard, rest)["int8"] > 0
+    assert_agrees(BACKEND.load(engine.path, 2), reference, 5e-3, 0.1)
+    assert "INFERENCE_PRECISION_HINT" not in engine.path.read_text()
+    assert 'floats value="bf16"' in engine.path.read_text()
+    assert 'floats value="f32"' in build_engine("openvino", plan("int8")).path.read_text()
+
+
 def test_precisions_that_the_cpu_lacks_are_refused() -> None:
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     assert BACKEND.refusal(plan("fp32")) == ""
