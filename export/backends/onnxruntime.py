@@ -1,8 +1,8 @@
 """ONNX Runtime: the engine is the ONNX file itself.
 
 Where `onnxruntime-gpu` finds a GPU that works, engines are built for its CUDA provider, else for the CPU. A
-file says for which (its metadata), and runs there and nowhere else. The TensorRT provider is not used: it
-builds engines whenever a model is loaded, for minutes, which nothing verifies; `tensorrt` builds them once.
+file says for which (its metadata), and runs there and nowhere else. The TensorRT provider is not used: the
+same TensorRT would build the same network while a model is loaded; `tensorrt` builds it once, to be verified.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """OpenVINO on the CPU: the engine is its own graph format, one `.xml` with one `.bin`.
 
 OpenVINO computes a graph's bfloat16 parts in bfloat16 and its Q/DQ pairs in 8 bits, wherever they stand, so
-the precision of every block is in the graph. Where all blocks are in bf16 or int8 the file also says that the floats
-around 8-bit layers may be bfloat16: the convolutions then write it themselves, without casts.
+the precision of every block is in the graph. Where all blocks are in bf16 or int8 the file also says that the
+floats around 8-bit layers may be bfloat16: convolutions then write it themselves, without casts.
 """
 
 from __future__ import annotations
