@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor
-
-from lnlattennet.errors import UsageError
 
 GRID = 4
 HEADS = 1
@@ -108,19 +104,6 @@ def cuda_cases() -> list[Case]:
     others += [Case(batch, 256, 28, "float16", backward=True) for batch in (256,)]
     others += [Case(batch) for batch in (256, 1)]
     return required + others
-
-
-def choose_cases(cases: Sequence[Case], patterns: Sequence[str]) -> list[Case]:
-    """Return the cases whose names match any pattern, `*` standing for anything; all without a pattern.
-
-    Raises:
-        UsageError: a pattern matches nothing.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(case.name, pattern) for case in cases):
-            known = ", ".join(case.name for case in cases)
-            raise UsageError(f"--case {pattern} matches none of: {known}")
-    return [case for case in cases if not patterns or any(fnmatchcase(case.name, p) for p in patterns)]
 
 
 def rotation_length(case: Case, cache_bytes: int) -> int:

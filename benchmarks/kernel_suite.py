@@ -16,8 +16,8 @@ import torch
 
 from lnlattennet.atomic import replace_file
 from lnlattennet.benchmarks.bare_command import say
+from lnlattennet.benchmarks.bare_record import UNSTABLE
 from lnlattennet.benchmarks.kernel_tables import aligned, requirement_table
-from lnlattennet.benchmarks.kernels import UNSTABLE
 from lnlattennet.benchmarks.machine import gpu_name, machine_facts
 from lnlattennet.benchmarks.steps import FAILED, LATE, UNSTEADY, Outcome, Step, run_steps
 from lnlattennet.errors import UnavailableError

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lnlattennet.errors import UsageError
 from lnlattennet.model.config import NetworkConfig
 from lnlattennet.model.network import LNLAttenNet
 
@@ -50,19 +47,6 @@ class EngineCase:
 def engine_cases(device: str) -> list[EngineCase]:
     """Return every case of a device; those of one precision side by side, as they share what is compiled."""
     return [EngineCase(precision, batch) for precision in _PRECISIONS[device] for batch in _BATCHES[device]]
-
-
-def choose_engine_cases(cases: Sequence[EngineCase], patterns: Sequence[str]) -> list[EngineCase]:
-    """Return the cases whose names match any pattern, `*` standing for anything; all without a pattern.
-
-    Raises:
-        UsageError: a pattern matches nothing.
-    """
-    for pattern in patterns:
-        if not any(fnmatchcase(case.name, pattern) for case in cases):
-            known = ", ".join(case.name for case in cases)
-            raise UsageError(f"--case {pattern} matches none of: {known}")
-    return [case for case in cases if not patterns or any(fnmatchcase(case.name, p) for p in patterns)]
 
 
 class InPrecision(nn.Module):

@@ -15,37 +15,30 @@ is unsteady. Whether a ratio is reached is printed, and decides nothing.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import sys
-import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from lnlattennet import __version__
-from lnlattennet.atomic import replace_file
 from lnlattennet.benchmarks import bare_command
 from lnlattennet.benchmarks.bare_command import say
+from lnlattennet.benchmarks.bare_record import (
+    choose_cases,
+    measured_record,
+    option_parser,
+    print_record,
+    read_options,
+    steadiness_code,
+)
 from lnlattennet.benchmarks.kernel_measurement import Settings
-from lnlattennet.benchmarks.kernel_requirements import unsteady
-from lnlattennet.benchmarks.kernel_rivals import compiled_kernel
 from lnlattennet.benchmarks.kernel_tables import requirement_table
-from lnlattennet.benchmarks.kernels import UNSTABLE
-from lnlattennet.benchmarks.machine import machine_facts
-from lnlattennet.benchmarks.torch_engine_cases import EngineCase, choose_engine_cases, engine_cases
+from lnlattennet.benchmarks.torch_engine_cases import EngineCase, engine_cases
 from lnlattennet.benchmarks.torch_engine_measurement import measure_engines
 from lnlattennet.benchmarks.torch_engine_tables import (
     cases_without_aoti,
     engine_requirement_rows,
     engine_table,
 )
-from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.model.config import NetworkConfig
 
 _PACKAGES = ("triton", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt_rtx", "onnx")
@@ -54,73 +47,28 @@ _PACKAGES = ("triton", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt_r
 def torch_engines_record(
     settings: Settings, cases: Sequence[EngineCase], config: NetworkConfig, output: Path | None
 ) -> dict[str, Any]:
-    """Measure cases; return the record with every sample, written after each case: a late stop loses one.
-
-    Raises:
-        UnavailableError: there is no such device, or the op runs on the plain torch reference.
-    """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UnavailableError("--device cuda needs an NVIDIA GPU and a CUDA build of torch; found none")
-    torch.set_num_threads(settings.threads)
-    record: dict[str, Any] = {
+    """Measure cases; see ``measured_record``."""
+    facts = {
         "benchmark": "torch-engines",
-        "lnlattennet": __version__,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": settings.device,
-        "kernel": compiled_kernel(settings.device),
         "network": config.to_dict() | {"weights": "random"},
-        "quick": settings.quick,
-        "machine": machine_facts(settings.device),
         "packages": _versions(),
     }
-    started = time.monotonic()
-    for _ in measure_engines(settings, cases, config, record):
-        record["seconds"] = round(time.monotonic() - started, 1)
-        record["load_average_at_end"] = os.getloadavg()[0]
-        record["requirements"] = engine_requirement_rows(record)
-        if output:
-            with replace_file(output) as temporary:
-                temporary.write_text(json.dumps(record) + "\n")
-    return record
-
-
-def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lnlattennet.benchmarks.torch_engines",
-        description=(__doc__ or "").partition("\n")[0],
+    return measured_record(
+        facts,
+        settings,
+        lambda record: measure_engines(settings, cases, config, record),
+        engine_requirement_rows,
+        output,
     )
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu by default")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's, by default")
-    parser.add_argument(
-        "--case", action="append", default=[], metavar="PATTERN", help="only these, e.g. 'fp16/*'; repeatable"
-    )
-    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not how fast")
-    parser.add_argument("--time-limit", type=float, default=float("inf"), metavar="SECONDS",
-                        help="begin no case that may not end in time; skipped ones are named")  # fmt: skip
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the record here")
-    parser.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
-    options = parser.parse_args(arguments)
-    if options.threads < 1:
-        raise UsageError(f"--threads must be at least 1, got {options.threads}")
-    return options
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
-    options = parse_arguments(arguments)
-    cases = choose_engine_cases(engine_cases(options.device), options.case)
-    settings = Settings(options.device, options.threads, options.quick, options.time_limit)
+    parser = option_parser("lnlattennet.benchmarks.torch_engines", __doc__ or "", "fp16/*")
+    options, settings = read_options(parser, arguments)
+    cases = choose_cases(engine_cases(options.device), options.case)
     record = torch_engines_record(settings, cases, NetworkConfig(), options.output)
-    if options.output:
-        say(f"every sample: {options.output}")
-    if record["skipped"]:
-        say(f"no time left for {', '.join(record['skipped'])}")
-    tables = f"{engine_table(record)}\n\n{requirement_table(record)}\n"
-    # One document on stdout: beside it, the tables are for the person who watches.
-    (sys.stderr if options.json else sys.stdout).write(tables)
-    if options.json:
-        sys.stdout.write(json.dumps(record) + "\n")
+    print_record(record, f"{engine_table(record)}\n\n{requirement_table(record)}\n", options)
     return exit_code(record)
 
 
@@ -130,11 +78,7 @@ def exit_code(record: dict[str, Any]) -> int:
     if failures:
         say(f"error: AOTInductor was not measured; {'; '.join(failures)}")
         return 1
-    # A few rounds are never steady.
-    names = [] if record["quick"] else unsteady(record)
-    if names:
-        say(f"unsteady, so not to be relied on (run again on a quieter machine): {'; '.join(names)}")
-    return UNSTABLE if names else 0
+    return steadiness_code(record)
 
 
 def _versions() -> dict[str, str]:

@@ -62,7 +62,8 @@ class Bundle:
         why_not = available.reason if isinstance(available, Unavailable) else available.cannot_run
         if why_not:
             raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
-        with runtime_failures(f"engine {record.name} of {self.path}", "load", BundleError):
+        engine = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
+        with runtime_failures(engine, "load", BundleError):
             return backend.load(self.path / record.file, threads)
 
     def engine(self, name: str | None = None, threads: int = 0) -> Engine:

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from lnlattennet.benchmarks import kernel_rivals
+from lnlattennet.benchmarks.bare_record import choose_cases
 from lnlattennet.benchmarks.interleaving import host_turn, interleave
-from lnlattennet.benchmarks.kernel_cases import Case, choose_cases, cpu_cases, cuda_cases, make_pool, views_of
+from lnlattennet.benchmarks.kernel_cases import Case, cpu_cases, cuda_cases, make_pool, views_of
 from lnlattennet.benchmarks.kernel_measurement import Settings, measure_cases
 from lnlattennet.benchmarks.kernel_requirements import requirement_rows, requirements, unsteady
 from lnlattennet.benchmarks.kernel_rivals import Parameters, expected_outputs, largest_error, rivals

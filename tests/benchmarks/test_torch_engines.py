@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from lnlattennet.benchmarks import torch_engine_measurement, torch_engines
+from lnlattennet.benchmarks.bare_record import choose_cases
 from lnlattennet.benchmarks.kernel_measurement import Settings
 from lnlattennet.benchmarks.kernel_rivals import largest_error
 from lnlattennet.benchmarks.onnx_engine_rivals import ONNX_RUNTIME, TENSORRT
 from lnlattennet.benchmarks.torch_engine_cases import (
     TOLERANCES,
     EngineCase,
-    choose_engine_cases,
     engine_cases,
     expected_outputs,
     images,
@@ -162,6 +162,6 @@ def test_an_unsteady_ratio_is_exit_code_5(capsys: pytest.CaptureFixture[str]) ->
 def test_cases_are_those_of_the_device_and_unknown_ones_are_refused() -> None:
     names = [case.name for case in engine_cases("cuda")]
     assert names == ["fp16/b1", "fp16/b8", "fp16/b64", "bf16/b1", "bf16/b8", "bf16/b64"]
-    assert [case.batch for case in choose_engine_cases(engine_cases("cpu"), ["bf16/*"])] == [1, 8]
+    assert [case.batch for case in choose_cases(engine_cases("cpu"), ["bf16/*"])] == [1, 8]
     with pytest.raises(UsageError, match="matches none of: fp32/b1"):
-        choose_engine_cases(engine_cases("cpu"), ["fp16/*"])
+        choose_cases(engine_cases("cpu"), ["fp16/*"])
