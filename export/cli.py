@@ -169,16 +169,12 @@ def export_engine(
     those that pass in one interleaved run, and writes the bundle only if at least one passed.
     """
     configure_logging(verbose, quiet)
-    if precision and precision_plan:
-        raise UsageError(
-            "give either --precision or --precision-plan: a plan says the precision of every block"
-        )
     options = ExportOptions(
         checkpoint=checkpoint,
         output=output,
         batch=_batch(batch, [min_shapes, opt_shapes, max_shapes], checkpoint, allow_pickle),
         backends=_backends(backend or []),
-        precisions=tuple(precision or ["fp32"]),
+        precisions=tuple(precision or ()),
         plan_file=precision_plan,
         calibration=Calibration(pictures=calibration, faces=calibration_faces, method=calibration_method),
         criteria=Criteria(

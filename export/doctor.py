@@ -10,6 +10,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from lnlattennet.errors import BundleError
+from lnlattennet.export.backends.cpu import EXACT_INT8
 from lnlattennet.export.machine import Machine
 from lnlattennet.export.manifest import EngineRecord, Manifest
 from lnlattennet.export.rebuild import rebuild_command
@@ -168,6 +169,8 @@ def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Findi
         yield Finding("cannot", f"its code has instructions that this CPU lacks: {flags}", rebuild)
     else:
         reason = f"this CPU lacks {flags}, with which its latency was measured"
+        if set(missing) & set(EXACT_INT8) and not set(EXACT_INT8) & set(machine.cpu_features):
+            reason += "; its sums of 8-bit products may saturate here, so the gate's answers are not these"
         yield Finding("slower", reason, rebuild)
 
 

@@ -7,6 +7,7 @@ from importlib import metadata
 
 from packaging.specifiers import SpecifierSet
 
+from lnlattennet.export.backends.cpu import EXACT_INT8
 from lnlattennet.export.doctor import MACHINE_CODE, Finding, Judgement, allows, install_command, judgement
 from lnlattennet.export.machine import STAND_INS
 from lnlattennet.export.manifest import EngineRecord, Manifest
@@ -93,6 +94,8 @@ def _cpu(engine: EngineRecord) -> Iterator[Finding]:
     if engine.requires.cpu_features:
         wanted = " ".join(engine.requires.cpu_features)
         without = "the process ends" if engine.backend in MACHINE_CODE else "it is slower"
+        if set(engine.requires.cpu_features) & set(EXACT_INT8):
+            without += ", and its answers may be others than those that passed the gate"
         yield Finding("runs", f"the host's CPU should have {wanted}: without, {without}")
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from lnlattennet.atomic import replace_folder, sole_writer
 from lnlattennet.command import stderr
-from lnlattennet.errors import BundleError, GateError
+from lnlattennet.errors import BundleError, CheckpointError, GateError
+from lnlattennet.export.bundle import hash_file
 from lnlattennet.export.gate import batch_sizes
 from lnlattennet.export.gate.data import check_labelled
 from lnlattennet.export.jobs import planned_jobs
@@ -62,12 +63,14 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
     """Write a bundle to ``options.output`` and return its report (what `report.json` holds).
 
     Raises:
-        CheckpointError, UnavailableError, UsageError, DataError: before anything is built.
+        CheckpointError: it cannot be used, or was changed meanwhile.
+        UnavailableError, UsageError, DataError: before anything is built.
         BundleError: the output exists, cannot be written, or another process is writing it.
         GateError: no engine passed; nothing was written.
     """
     started = time.perf_counter()
     check_output(options.output, force=options.force)
+    digest = hash_file(options.checkpoint).sha256
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
     jobs, left_out = planned_jobs(options, checkpoint.info.config)
     output = options.output.resolve()
@@ -84,9 +87,16 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
         left_out += _time(kept, workshop, options, Path(scratch))
         selection = _select(kept, left_out, options)
         facts = _facts(workshop, options, kept, started)
-        document = publish(checkpoint, options, kept, left_out, selection, facts, folder)
+        _refuse_changed(options.checkpoint, digest)
+        document = publish(checkpoint, digest, options, kept, left_out, selection, facts, folder)
     _log.info("wrote %s: %s serves: %s", options.output, document["selected"], document["selected_because"])
     return document
+
+
+def _refuse_changed(checkpoint: Path, digest: str) -> None:
+    """Some backends read the file themselves, minutes after it was first read."""
+    if hash_file(checkpoint).sha256 != digest:
+        raise CheckpointError(f"{checkpoint} was changed while it was exported; export it again")
 
 
 def _facts(

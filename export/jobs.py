@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lnlattennet.errors import UnavailableError
+from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export.backends import BACKENDS, backend_named
-from lnlattennet.export.backends.base import Available, Backend
+from lnlattennet.export.backends.base import Available, Backend, BuilderFlags
 from lnlattennet.export.manifest import LeftOut
 from lnlattennet.export.options import AUTO, ExportOptions
 from lnlattennet.export.precision.plan import QUANTIZED, PrecisionPlan, read_plan, uniform_plan
@@ -69,7 +69,8 @@ def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Jo
     Raises:
         UnavailableError: a backend that was asked for by name is missing, or lacks a precision that was asked
             for by name; or nothing at all can be made.
-        UsageError: an unknown backend, or a precision plan that breaks a rule.
+        UsageError: an unknown backend, a precision plan that breaks a rule, or something that no engine of
+            this export makes use of.
     """
     usable, left_out = chosen_backends(options.backends)
     jobs: list[Job] = []
@@ -80,9 +81,12 @@ def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Jo
             if not reason:
                 jobs.append(Job(name, available, plan, search))
             elif options.backends and AUTO not in options.precisions:
-                raise UnavailableError(f"--backend {name} cannot give --precision {plan.precision}: {reason}")
+                asked = options.plan_file and f"--precision-plan {options.plan_file}"
+                asked = asked or f"--precision {plan.precision}"
+                raise UnavailableError(f"--backend {name} cannot give {asked}: {reason}")
             else:
                 left_out.append(LeftOut(backend=name, precision=plan.precision, reason=reason))
+    _refuse_unused(options, jobs)
     if not jobs:
         reasons = "; ".join(f"{item.backend} {item.precision}: {item.reason}" for item in left_out)
         raise UnavailableError(f"no backend here can make such an engine: {reasons}")
@@ -99,8 +103,23 @@ def _plans(
             yield uniform_plan(precision, config), False
         yield _plan("int8", config, backend), True
     else:
-        for precision in dict.fromkeys(options.precisions):
+        for precision in dict.fromkeys(options.precisions or ("fp32",)):
             yield _plan(precision, config, backend), False
+
+
+def _refuse_unused(options: ExportOptions, jobs: list[Job]) -> None:
+    """Refuse what the user asked for in vain: nobody would notice that it had no effect."""
+    if options.calibration.pictures and not any(job.quantized for job in jobs):
+        raise UsageError(
+            f"--calibration {options.calibration.pictures} is for int8 and fp8, which no engine of this "
+            "export has; add --precision int8, or leave it out"
+        )
+    if options.builder != BuilderFlags() and all(job.backend != "tensorrt" for job in jobs):
+        raise UsageError(
+            "--timing-cache, --builder-optimization-level, --hardware-compatibility-level and "
+            "--version-compatible are for TensorRT's builder, and this export builds nothing with it; "
+            "add --backend tensorrt, or leave them out"
+        )
 
 
 def _plan(precision: str, config: NetworkConfig, backend: Backend) -> PrecisionPlan:

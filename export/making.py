@@ -7,7 +7,7 @@ import logging
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.export.jobs import Job
 from lnlattennet.export.manifest import LeftOut
-from lnlattennet.export.precision.plan import PrecisionPlan, uniform_plan
+from lnlattennet.export.precision.plan import QUANTIZED, PrecisionPlan
 from lnlattennet.export.precision.search import search_plan
 from lnlattennet.export.workshop import Candidate, RejectedError, Workshop
 
@@ -35,8 +35,9 @@ def _make(job: Job, plan: PrecisionPlan, workshop: Workshop) -> Candidate:
 
 
 def _search(job: Job, workshop: Workshop) -> Candidate:
-    """Make the engine of the job's plan, or of as much of it as passes the gate."""
+    """Make the engine of the job's plan, or of as much of its quantised part as passes the gate."""
     precision = job.plan.precision
+    quantized = [name for name, chosen in job.plan.blocks.items() if chosen in QUANTIZED]
     made: list[Candidate] = []
     failures: list[RejectedError] = []
 
@@ -50,7 +51,7 @@ def _search(job: Job, workshop: Workshop) -> Candidate:
             return False
         return True
 
-    result = search_plan(job.plan, uniform_plan("fp32", workshop.config), passes)
+    result = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, "fp32")), passes)
     if result.plan is None:
         reason = f"{failures[0]}; nor did fewer blocks in {precision} pass ({len(result.tried)} plans tried)"
         raise RejectedError(reason, failures[0].checks)

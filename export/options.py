@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lnlattennet.errors import UsageError
-from lnlattennet.export.backends.base import BatchRange, BuilderFlags
+from lnlattennet.export.backends.base import HARDWARE_LEVELS, BatchRange, BuilderFlags
 from lnlattennet.export.gate.limit_flags import parse_limits
 from lnlattennet.export.gate.limits import Limits, default_limits
 from lnlattennet.export.precision.plan import PRECISIONS
@@ -99,7 +99,7 @@ class ExportOptions:
         batch: batch sizes that every engine accepts.
         backends: names to build, or empty for all that are available.
         precisions: of ``PRECISIONS``, or "auto": every exact one that a backend has, and int8 where it
-            passes, found by search.
+            passes, found by search; fp32 if empty.
         plan_file: a precision plan to build instead of whole precisions.
         calibration, criteria, builder: see there.
         force: replace an existing bundle.
@@ -114,7 +114,7 @@ class ExportOptions:
     output: Path
     batch: BatchRange = field(default_factory=BatchRange)
     backends: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ("fp32",)
+    precisions: tuple[str, ...] = ()
     plan_file: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
     criteria: Criteria = field(default_factory=Criteria)
@@ -124,7 +124,8 @@ class ExportOptions:
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_precisions(self.precisions)
+        _batch_range(self.batch.minimum, self.batch.optimum, self.batch.maximum, flag="--batch")
+        _check_precisions(self.precisions, self.plan_file)
         _check_choice("--calibration-method", self.calibration.method, CALIBRATION_METHODS)
         _check_choice("--strategy", self.criteria.strategy, STRATEGIES)
         for flag, faces in (
@@ -134,6 +135,8 @@ class ExportOptions:
             if not FEWEST_FACES <= faces <= 100_000:
                 raise UsageError(f"{flag} must be from {FEWEST_FACES} to 100000, got {faces}")
         _check_budget(self.criteria)
+        _check_labelled(self.criteria)
+        _check_builder(self.builder)
 
 
 def parse_batch(text: str) -> BatchRange:
@@ -177,7 +180,11 @@ def _batch_range(minimum: int, optimum: int, maximum: int, *, flag: str) -> Batc
     return BatchRange(minimum, optimum, maximum)
 
 
-def _check_precisions(precisions: Sequence[str]) -> None:
+def _check_precisions(precisions: Sequence[str], plan_file: Path | None) -> None:
+    if precisions and plan_file:
+        raise UsageError(
+            "give either --precision or --precision-plan: a plan says the precision of every block"
+        )
     if AUTO in precisions and len(precisions) > 1:
         raise UsageError("--precision auto already means every precision that passes; name others without it")
     for name in precisions:
@@ -194,4 +201,19 @@ def _check_budget(criteria: Criteria) -> None:
         raise UsageError(
             "--latency-budget TIME and --strategy latency-budget belong together, such as "
             "--strategy latency-budget --latency-budget 5ms"
+        )
+
+
+def _check_labelled(criteria: Criteria) -> None:
+    given = {"--split": criteria.split, "--max-accuracy-drop": criteria.limits.max_accuracy_drop}
+    for flag, value in given.items():
+        if criteria.data is None and value is not None:
+            raise UsageError(f"{flag} {value} is about labelled faces; name them: --data PATH, or synthetic")
+
+
+def _check_builder(builder: BuilderFlags) -> None:
+    _check_choice("--hardware-compatibility-level", builder.hardware_compatibility, HARDWARE_LEVELS)
+    if builder.optimization_level not in (None, *range(6)):
+        raise UsageError(
+            f"--builder-optimization-level must be from 0 to 5, got {builder.optimization_level}"
         )

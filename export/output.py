@@ -19,7 +19,11 @@ def check_output(output: Path, *, force: bool) -> None:
         BundleError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
             where nothing can be written.
     """
-    whole = output.resolve()
+    try:
+        whole = output.resolve()
+        whole.exists()
+    except (OSError, RuntimeError) as error:
+        raise BundleError(f"-o {output} cannot be a folder: {error}; choose another") from error
     if Path.cwd().is_relative_to(whole):
         raise BundleError(f"-o {output} is the current folder or holds it; choose a folder of its own")
     parent = next(folder for folder in whole.parents if folder.exists())

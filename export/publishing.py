@@ -22,6 +22,7 @@ PLAN_NAME = "precision-plan.json"
 
 def publish(
     checkpoint: Checkpoint,
+    checkpoint_sha256: str,
     options: ExportOptions,
     kept: list[Candidate],
     left_out: list[LeftOut],
@@ -36,14 +37,14 @@ def publish(
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=list(options.command),
         toolkit_version=__version__,
-        checkpoint_sha256=hash_file(options.checkpoint).sha256,
+        checkpoint_sha256=checkpoint_sha256,
         provenance=checkpoint.info.provenance,
         class_names=list(checkpoint.info.class_names),
         preprocessing=checkpoint.info.preprocessing,
         network=checkpoint.info.config.to_dict(),
         engines=[candidate.record for candidate in kept],
         left_out=left_out,
-        verification=verification | _peak_memory(),
+        verification=verification | {"peak_memory_mb": _peak_memory()},
         selected=selection.name,
         selected_because=selection.because,
         files=_hashes(folder),
@@ -68,10 +69,6 @@ def _write_plans(kept: list[Candidate], folder: Path) -> None:
             (folder / "engines" / candidate.record.name / PLAN_NAME).write_text(plan.to_json())
 
 
-def _peak_memory() -> dict[str, float]:
-    # Linux counts in KiB; of the children (AOTInductor's compilers, the timed engines) it keeps the largest.
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return {
-        "peak_memory_mb": round(peaks[0] / 1024, 1),
-        "peak_memory_of_children_mb": round(peaks[1] / 1024, 1),
-    }
+def _peak_memory() -> float:
+    """Return megabytes; only of this process: what Linux keeps of children includes their parent's peak."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)

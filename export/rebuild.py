@@ -14,12 +14,14 @@ _NO_VALUE = ("--force", "--dry-run", "--json")
 def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
     """Return a command line made from the bundle's own, for this engine alone, into a folder of its own.
 
+    An engine whose plan a search found is searched for again: its precision as a whole had failed the gate.
     A bundle from the Python API has no command line; its checkpoint is then left to be filled in.
     """
     arguments = list(manifest.command) or ["export-engine", "--checkpoint", "CHECKPOINT.safetensors"]
     output = _value(arguments, ("--output", "-o")) or "BUNDLE"
     kept = _without(arguments, _REPLACED)
-    precision = engine.name.removeprefix(f"{engine.backend}-")
+    searched = engine.name in manifest.verification.get("plans_tried", {})
+    precision = "auto" if searched else engine.name.removeprefix(f"{engine.backend}-")
     # A plan file decides the precisions itself.
     chosen = [] if _value(arguments, ("--precision-plan",)) else ["--precision", precision]
     return shlex.join(

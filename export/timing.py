@@ -10,10 +10,12 @@ import errno
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,9 +33,10 @@ _WORKER = "lnlattennet.export.timing_worker"
 class RivalError(ExportError):
     """A rival that could not be loaded or failed in the process that times it; ``name`` says which."""
 
-    def __init__(self, name: str, exit_code: int) -> None:
+    def __init__(self, name: str, exit_code: int, message: str) -> None:
+        how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
         super().__init__(
-            f"{name}: the process that times it ended with exit code {exit_code}; its message is above"
+            f"{name}: the process that times it ended with {how}: {message or 'it said nothing'}"
         )
         self.name = name
 
@@ -56,7 +59,10 @@ class TimedProcess:
     def __init__(self, name: str, function: str, arguments: Sequence[Any], faces: Path) -> None:
         command = [sys.executable, "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
         self._name = name
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by __exit__
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, text=True
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -66,6 +72,7 @@ class TimedProcess:
     ) -> None:
         self._process.kill()
         self._process.communicate()
+        self._messages.close()
 
     def wait_until_ready(self) -> None:
         """Return when it has loaded what it times; raises RivalError if it could not."""
@@ -73,16 +80,22 @@ class TimedProcess:
 
     def seconds(self, batch: int) -> float:
         """Let it call a few times on such a batch uncounted, then once more; return the seconds of that."""
-        if self._process.stdin is not None and self._process.poll() is None:
-            self._process.stdin.write(f"{batch}\n")
-            self._process.stdin.flush()
+        if self._process.stdin is not None:
+            # If it is dead already, there is no answer, which says so better.
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(f"{batch}\n")
+                self._process.stdin.flush()
         return float(self._answer())
 
     def _answer(self) -> str:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise RivalError(self._name, self._process.wait())
+            raise RivalError(self._name, self._process.wait(), self._last_message())
         return line.strip()
+
+    def _last_message(self) -> str:
+        self._messages.seek(0)
+        return next((line.strip() for line in reversed(self._messages.readlines()) if line.strip()), "")
 
 
 def interleaved_rounds(calls: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:

@@ -127,7 +127,7 @@ class Workshop:
             engine = backend_named(backend).build(graph, spec)
         seconds = time.perf_counter() - start
         _remove_leftovers(graph, directory, engine.path)
-        _require_precision(plan, planned, engine)
+        require_precision(plan, planned, engine)
         _log.info("built %s in %.1f s", name, seconds)
         record = EngineRecord(
             name=name,
@@ -183,15 +183,15 @@ def _remove_leftovers(graph: Path, directory: Path, engine: Path) -> None:
         directory.rmdir()
 
 
-def _require_precision(plan: PrecisionPlan, planned: dict[str, int], engine: EngineFile) -> None:
-    """Refuse an engine that silently computes in more exact, slower precision than was asked for."""
-    wanted = plan.precision
-    if wanted == "fp32" or not engine.layers:
+def require_precision(plan: PrecisionPlan, planned: dict[str, int], engine: EngineFile) -> None:
+    """Refuse an engine that silently computes in another precision than was asked for."""
+    if not engine.layers:
         return
-    wished = planned.get(wanted, 0)
-    if engine.layers.get(wanted, 0) < max(wished, 1):
-        layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
-        raise RejectedError(
-            f"of {wished} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
-            f"is not the engine that was asked for; leave {wanted} to another backend or to more blocks"
-        )
+    for wanted in sorted(plan.precisions - {"fp32"}):
+        wished = planned.get(wanted, 0)
+        if engine.layers.get(wanted, 0) < max(wished, wanted == plan.precision):
+            layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
+            raise RejectedError(
+                f"of {wished} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
+                f"is not the engine that was asked for; leave {wanted} to another backend or to more blocks"
+            )

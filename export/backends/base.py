@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 from lnlattennet.export.manifest import Requirements
 from lnlattennet.export.precision.plan import PrecisionPlan
 
+HARDWARE_LEVELS = ("none", "ampere+", "same-compute-capability")
+"""GPUs that TensorRT's engines run on, besides the one that they were built on."""
+
 Arrays = dict[str, NDArray[np.float32]]
 
 
@@ -66,7 +69,7 @@ class BuilderFlags:
     Attributes:
         timing_cache: file that keeps kernel timings between builds; read if it is there, then written.
         optimization_level: 0 (fast build) to 5 (fast engine); None takes TensorRT's default.
-        hardware_compatibility: "none", "ampere+" or "same-compute-capability".
+        hardware_compatibility: one of ``HARDWARE_LEVELS``.
         version_compatible: the engine also runs on later versions of the same major one.
     """
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from lnlattennet.export.machine import cpu_features
 from lnlattennet.export.precision.plan import PrecisionPlan
 
-_USED_BY = {"int8": ("avx512_vnni", "avx_vnni"), "bf16": ("avx512_bf16",)}
-"""Precision -> instructions that runtimes compute it with, the best first.
+EXACT_INT8 = ("avx512_vnni", "avx_vnni")
+"""Dot products of 8-bit numbers, the best first.
 
-Without dot products of 8-bit numbers, x86 adds pairs of products in 16 bits, which may saturate: answers that
-were verified here would not be the same there.
+Without them, x86 adds pairs of products in 16 bits, which may saturate: answers that were verified here would
+not be the same there.
 """
+
+_USED_BY = {"int8": EXACT_INT8, "bf16": ("avx512_bf16",)}
+"""Precision -> instructions that runtimes compute it with, the best first."""
 
 
 def flags() -> frozenset[str]:

@@ -32,9 +32,9 @@ def apply_plan(
 ) -> ModelProto:
     """Return the model with every block in its precision; the one that was given stays as it is.
 
-    Blocks in int8 and fp8 compute in float32 around their 8-bit layers, those in fp16 and bf16 compute in
-    that type throughout; inputs and outputs of the graph stay float32. ``planned_layers`` counts the layers
-    that become 8-bit.
+    Blocks in int8 and fp8 have float32 around their 8-bit layers (OpenVINO may compute it in bfloat16), those
+    in fp16 and bf16 compute in that type throughout; inputs and outputs of the graph stay float32.
+    ``planned_layers`` counts the layers that become 8-bit.
 
     Args:
         model: standard operators, float32, nodes named after their blocks (``onnx_inline.inlined``).

@@ -129,7 +129,7 @@ def _blocks(path: Path) -> dict[str, Any]:
     if path.stat().st_size > _MAX_BYTES:
         raise UsageError(f"--precision-plan {path} is larger than {_MAX_BYTES} bytes: not a precision plan")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--precision-plan {path} is not JSON: {error}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
@@ -140,3 +140,11 @@ def _blocks(path: Path) -> dict[str, Any]:
             "{BLOCK: PRECISION}}}"
         )
     return blocks
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is in it twice")
+    return dict(pairs)

@@ -63,12 +63,15 @@ def plan_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _layers(real: dict[str, int], planned: dict[str, int]) -> list[dict[str, Any]]:
-    """Return per precision how many layers run in it, and how many should; None where not known."""
+    """Return per precision how many layers run in it, and how many should; None where not known.
+
+    Nothing is said of fp32: whatever runs in fewer bits than planned there was judged by the gate.
+    """
     return [
         {
             "precision": precision,
             "real": real.get(precision, 0) if real else None,
-            "planned": planned.get(precision, 0) if planned else None,
+            "planned": planned.get(precision, 0) if planned and precision != "fp32" else None,
         }
         for precision in dict.fromkeys([*planned, *real])
     ]

@@ -19,8 +19,7 @@ def verification_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
         ("strategy", _strategy(found)),
         ("threads", str(found["threads"]) if found.get("threads") else ""),
         ("whole export", numbers.duration(found["seconds"]) if found.get("seconds") else ""),
-        ("peak memory", _megabytes(found.get("peak_memory_mb"))),
-        ("peak memory of its largest child", _megabytes(found.get("peak_memory_of_children_mb"))),
+        ("peak memory of the exporting process", _megabytes(found.get("peak_memory_mb"))),
     ]
     return [(what, statement) for what, statement in facts if statement]
 

@@ -37,11 +37,21 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         # The reader of stdout went away (`| head`); a second error at interpreter exit helps nobody.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # A file that cannot be read, a name that is too long: nothing that a traceback would explain.
+        if behind_interrupt(error):
+            sys.exit(INTERRUPTED)
+        stderr.print(Text.assemble(("error: ", "bold red"), _told(error)), soft_wrap=True)
+        sys.exit(1)
     except Exception as error:
         if not behind_interrupt(error):
             raise
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _told(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def behind_interrupt(error: BaseException | None) -> bool:

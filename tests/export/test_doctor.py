@@ -109,6 +109,14 @@ def test_missing_instructions_slow_a_runtime_down_and_stop_compiled_code() -> No
     assert len(other.reasons) == 1
 
 
+@pytest.mark.parametrize(("here", "warned"), [({"avx2"}, True), ({"avx2", "avx_vnni"}, False)])
+def test_without_8_bit_dot_products_other_answers_are_warned_of(here: set[str], warned: bool) -> None:
+    machine = Machine(**(vars(HERE) | {"cpu_features": frozenset(here)}))
+    found = judge(machine, cpu_features=["avx512_vnni"])
+    assert found.verdict == "slower"
+    assert ("may saturate here" in found.reasons[0]) is warned
+
+
 def test_an_engine_that_would_run_but_never_did_says_so() -> None:
     unproven = engine(status="built, not run", reason="no GPU")
     [found] = judge_here(manifest(unproven), HERE)
@@ -157,6 +165,13 @@ def test_the_rebuild_command_is_the_bundles_own_for_one_engine(
     one = engine(name)
     assert rebuild_command(manifest(one, command=command), one) == expected
     assert shlex.split(expected)[0] == "export-engine"
+
+
+def test_what_a_search_found_is_searched_for_again() -> None:
+    """As a whole that precision had failed the gate."""
+    one = engine("openvino-int8")
+    found = manifest(one, command=["export-engine", "-o", "x"], verification={"plans_tried": {one.name: 9}})
+    assert "--backend openvino --precision auto" in rebuild_command(found, one)
 
 
 def test_cpu_flags_are_read_on_both_processors() -> None:

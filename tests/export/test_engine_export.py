@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.errors import BundleError, GateError
+from lnlattennet.errors import BundleError, CheckpointError, GateError
 from lnlattennet.export.backends.base import BatchRange
 from lnlattennet.export.bundle import Bundle, hash_file
 from lnlattennet.export.engine_export import export_engine
@@ -106,6 +108,25 @@ def test_an_engine_that_fails_to_run_does_not_end_the_others(
     Bundle.load(tmp_path / "out")
 
 
+def test_a_checkpoint_that_changes_meanwhile_is_not_vouched_for(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes on may write its file anew."""
+    from lnlattennet.export.backends import onnxruntime
+
+    checkpoint = Path(shutil.copy(checkpoint_path, tmp_path / "mine.safetensors"))
+    build = onnxruntime.build
+
+    def slow_build(path: Path, spec: Any) -> Any:
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-1] + b"x")
+        return build(path, spec)
+
+    monkeypatch.setattr(onnxruntime, "build", slow_build)
+    with pytest.raises(CheckpointError, match=r"mine\.safetensors was changed while it was exported"):
+        export_engine(options(checkpoint, tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == [checkpoint]
+
+
 def test_an_engine_that_fails_while_it_is_timed_does_not_end_the_others(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +140,10 @@ def test_an_engine_that_fails_while_it_is_timed_does_not_end_the_others(
     monkeypatch.setattr(engine_export, "engine_arguments", arguments)
     report = export_engine(options(checkpoint_path, tmp_path / "out", backends=("openvino", "onnxruntime")))
     assert [engine["name"] for engine in report["engines"]] == ["onnxruntime-fp32"]
-    assert "openvino-fp32: the process that times it ended" in report["left_out"][0]["reason"]
+    assert re.search(
+        r"openvino-fp32: the process that times it ended with exit code 1: .*gone\.xml",
+        report["left_out"][0]["reason"],
+    )
     assert not list((tmp_path / "out").rglob("*openvino*"))
     assert Bundle.load(tmp_path / "out").manifest.selected == "onnxruntime-fp32"
 
@@ -184,6 +208,17 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
         (["--calibration-faces", "3"], 2, "--calibration-faces must be from 32"),
         (["--calibration-method", "guess"], 2, "--calibration-method must be one of minmax"),
         (["--data", "nowhere", *FAST], 1, "nowhere"),
+        (["--split", "val"], 2, "--split val is about labelled faces; name them: --data"),
+        (["--max-accuracy-drop", "0"], 2, "--max-accuracy-drop 0.0 is about labelled faces"),
+        (["--calibration", ".", *FAST], 2, "is for int8 and fp8, which no engine of this export has"),
+        (["--builder-optimization-level", "9"], 2, "must be from 0 to 5, got 9"),
+        (["--hardware-compatibility-level", "all"], 2, "must be one of none, ampere+"),
+        (
+            ["--version-compatible", *FAST],
+            2,
+            "for TensorRT's builder, and this export builds nothing with it",
+        ),
+        (["-o", "x" * 300, *FAST], 1, "File name too long"),
         (["--no-such-flag"], 2, "No such option"),
     ],
 )

@@ -117,6 +117,7 @@ def test_a_plan_is_built_as_it_stands_and_named_after_its_fastest_precision(tmp_
         ),
         ('{"schema_version": 1, "blocks": {"nonlocal": "int8"}}', "nonlocal cannot run in int8; choose fp32"),
         ('{"schema_version": 9, "blocks": {}}', 'must hold {"schema_version": 1'),
+        ('{"schema_version": 1, "blocks": {"fusion": "fp16", "fusion": "fp32"}}', "'fusion' is in it twice"),
         ("[" * 100_000, "is not JSON"),
         ("int8", "is not JSON"),
     ],

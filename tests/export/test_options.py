@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lnlattennet.errors import UsageError
 from lnlattennet.export.backends.base import BatchRange
-from lnlattennet.export.options import MAX_BATCH, parse_batch, parse_shapes
+from lnlattennet.export.options import MAX_BATCH, ExportOptions, parse_batch, parse_shapes
 
 ordered = st.lists(st.integers(1, MAX_BATCH), min_size=3, max_size=3).map(sorted)
 
@@ -31,6 +33,13 @@ def test_one_number_means_exactly_that_batch() -> None:
 def test_a_bad_batch_is_refused_with_rule_and_value(text: str) -> None:
     with pytest.raises(UsageError, match=r"(?s)--batch.*got"):
         parse_batch(text)
+
+
+@pytest.mark.parametrize("sizes", [(8, 4, 2), (0, 1, 2), (1, 64, 32), (1, 1, MAX_BATCH + 1)])
+def test_a_program_may_not_give_a_bad_batch_either(sizes: tuple[int, int, int]) -> None:
+    """A gate at no batch size would pass everything."""
+    with pytest.raises(UsageError, match="1 <= MIN <= OPT <= MAX"):
+        ExportOptions(checkpoint=Path("c"), output=Path("o"), batch=BatchRange(*sizes))
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from lnlattennet.errors import GateError
+from lnlattennet.export.backends.base import BuildSpec, EngineFile
 from lnlattennet.export.bundle import Bundle
 from lnlattennet.export.engine_export import export_engine
+from lnlattennet.export.manifest import Requirements
 from lnlattennet.export.options import Calibration, Criteria, LimitFlags
+from lnlattennet.export.precision.plan import uniform_plan
+from lnlattennet.export.rebuild import rebuild_command
+from lnlattennet.export.workshop import RejectedError, require_precision
+from lnlattennet.model.config import NetworkConfig
 from tests.export.exports import quick_options, write_pictures
 
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
@@ -37,6 +44,8 @@ def test_a_search_finds_a_mixed_plan_which_can_be_given_back(checkpoint_path: Pa
     assert set(plan.values()) == {"int8", "fp32"}
     assert "fp32" in {plan[block] for block in plan if block.startswith("unet.")}
     assert report["verification"]["plans_tried"]["onnxruntime-int8"] >= 3
+    manifest = Bundle.load(tmp_path / "found").manifest
+    assert "--precision auto" in rebuild_command(manifest, manifest.engine("onnxruntime-int8"))
     assert all(check["passed"] for check in engines["onnxruntime-int8"]["checks"])
     planned = report["verification"]["planned_layers"]["onnxruntime-int8"]
     assert engines["onnxruntime-int8"]["layers"]["int8"] >= planned["int8"] >= 1
@@ -93,3 +102,40 @@ def test_an_engine_that_would_not_compute_in_its_precision_is_refused(
     with pytest.raises(GateError, match="of 0 layers that any runtime can run in int8, this one runs"):
         export_engine(options)
     assert list(tmp_path.iterdir()) == [plan]
+
+
+@pytest.mark.parametrize(("bf16", "passes"), [(7, True), (6, False)])
+def test_every_precision_of_a_plan_is_read_back(bf16: int, passes: bool) -> None:
+    """Not only the fastest one: a head in bf16 that runs in fp32 was not asked for either."""
+    plan = uniform_plan("int8", NetworkConfig(), rest="bf16")
+    engine = EngineFile(
+        Path("e"), Requirements(device="cpu", packages={}), {"int8": 15, "bf16": bf16, "fp32": 3}
+    )
+    planned = {"fp32": 1, "bf16": 7, "int8": 14}
+    with nullcontext() if passes else pytest.raises(RejectedError, match=r"of 7 layers .* run in bf16"):
+        require_precision(plan, planned, engine)
+
+
+def test_a_search_never_ends_without_the_precision_it_is_for(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks that int8 is not for follow the plan; that they pass alone is no int8 engine."""
+    from lnlattennet.export.backends import openvino
+
+    if openvino.refusal(uniform_plan("bf16", NetworkConfig())):
+        pytest.skip("this CPU has no bf16 to put the head in")
+    original = openvino.build
+
+    def build(path: Path, spec: BuildSpec) -> EngineFile:
+        if "int8" in spec.plan.precisions:
+            raise RejectedError("no int8 today")
+        return original(path, spec)
+
+    monkeypatch.setattr(openvino, "build", build)
+    options = quick_options(
+        checkpoint_path, tmp_path / "out", precisions=("auto",), criteria=criteria(), backends=("openvino",)
+    )
+    report = export_engine(options)
+    assert "openvino-int8" not in {engine["name"] for engine in report["engines"]}
+    reasons = {item["precision"]: item["reason"] for item in report["left_out"]}
+    assert "nor did fewer blocks in int8 pass" in reasons["int8"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ExportError
 from lnlattennet.export.bundle import Bundle
-from lnlattennet.export.timing import engine_arguments, interleaved_rounds, summary, time_in_turns
+from lnlattennet.export.timing import RivalError, engine_arguments, interleaved_rounds, summary, time_in_turns
 
 FACES = np.zeros((4, 3, 48, 48), np.float32)
 HERE = "tests.export.test_timing"
@@ -42,6 +42,15 @@ def failing_at_two() -> Call:
             raise ValueError("no batch of 2")
 
     return call
+
+
+def killed(moment: str) -> Call:
+    def end(faces: NDArray[np.float32] | None = None) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if moment == "before":
+        end()
+    return end
 
 
 def test_every_round_gives_each_one_turn_in_changing_order() -> None:
@@ -94,5 +103,16 @@ def test_a_real_engine_is_timed(bundle_path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("function", ["broken", "failing_at_two"])
 def test_a_rival_that_fails_is_named(tmp_path: Path, function: str) -> None:
-    with pytest.raises(ExportError, match="slow: the process that times it ended with exit code 1"):
+    pattern = (
+        r"slow: the process that times it ended with exit code 1: ValueError: (this CPU lacks|no batch of 2)"
+    )
+    with pytest.raises(RivalError, match=pattern):
         time_in_turns({"slow": (f"{HERE}:{function}", [])}, FACES, [1, 2], 2, tmp_path)
+
+
+@pytest.mark.parametrize("moment", ["before", "while"])
+def test_a_rival_that_is_killed_is_named_with_the_signal(tmp_path: Path, moment: str) -> None:
+    """The kernel does that to a process that takes too much memory."""
+    rival = (f"{HERE}:killed", [moment])
+    with pytest.raises(RivalError, match=r"slow: .* ended with SIGKILL: it said nothing"):
+        time_in_turns({"slow": rival}, FACES, [1, 2], 2, tmp_path)

@@ -10,7 +10,8 @@ from lnlattennet.export.precision.search import search_plan
 from lnlattennet.model.config import NetworkConfig
 
 CONFIG = NetworkConfig()
-FAST, EXACT = uniform_plan("int8", CONFIG), uniform_plan("fp32", CONFIG)
+FAST = uniform_plan("int8", CONFIG)
+EXACT = uniform_plan("fp32", CONFIG)
 QUANTIZED = [name for name, precision in FAST.blocks.items() if precision == "int8"]
 
 

@@ -179,7 +179,6 @@ VERIFICATION: dict[str, Any] = {
     "threads": 2,
     "seconds": 214.6,
     "peak_memory_mb": 1843.2,
-    "peak_memory_of_children_mb": 612.5,
     "planned_layers": {"openvino-auto": {"int8": 26, "fp32": 2, "bf16": 1}, "torch-fp32": {"fp32": 29}},
 }
 
