@@ -132,6 +132,8 @@ def _blocks(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--precision-plan {path} is not JSON: {error}") from error
+    except OSError as error:
+        raise UsageError(f"--precision-plan {path} cannot be read: {error.strerror}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
     blocks = content.get("blocks") if isinstance(content, dict) else None
     if version != _SCHEMA_VERSION or not isinstance(blocks, dict):
