@@ -70,8 +70,8 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
     """
     started = time.perf_counter()
     check_output(options.output, force=options.force)
-    digest = hash_file(options.checkpoint).sha256
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
+    digest = hash_file(options.checkpoint).sha256
     jobs, left_out = planned_jobs(options, checkpoint.info.config)
     output = options.output.resolve()
     with (
