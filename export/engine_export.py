@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from lnlattennet.atomic import replace_folder, sole_writer
+from lnlattennet.atomic import draft_folder, replace_folder, sole_writer
 from lnlattennet.command import stderr
 from lnlattennet.errors import BundleError, CheckpointError, GateError
 from lnlattennet.export.bundle import hash_file
@@ -78,13 +77,13 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
         write_errors(options.output),
         sole_writer(output, BundleError),
         replace_folder(output) as folder,
-        # Named like a draft: if this process is killed, the next one removes both.
-        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch,
+        # If this process is killed, the next one removes both.
+        draft_folder(output) as scratch,
     ):
-        workshop = open_workshop(checkpoint, options, jobs, folder, Path(scratch))
+        workshop = open_workshop(checkpoint, options, jobs, folder, scratch)
         kept, failed = make_all(jobs, workshop)
         left_out += failed
-        left_out += _time(kept, workshop, options, Path(scratch))
+        left_out += _time(kept, workshop, options, scratch)
         selection = _select(kept, left_out, options)
         facts = _facts(workshop, options, kept, started)
         _refuse_changed(options.checkpoint, digest)

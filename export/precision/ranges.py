@@ -56,8 +56,11 @@ def activation_ranges(model: ModelProto, faces: NDArray[np.float32], method: str
         try:
             for start in range(0, len(faces), _BATCH):
                 calibrator.collect_data(_OneBatch(faces[start : start + _BATCH]))
-        except ValueError as error:
-            raise ExportError(f"the network cannot be calibrated with {method!r}: {error}") from error
+        except (ValueError, IndexError) as error:
+            # numpy's histogram finds no bin for an infinity, and says so in either way.
+            raise ExportError(
+                f"the network cannot be calibrated with {method!r}: are its values finite? ({error})"
+            ) from error
         measured = calibrator.compute_data()
     ranges = {name: _bounds(*data.range_value) for name, data in measured.items()}
     for name, bounds in ranges.items():

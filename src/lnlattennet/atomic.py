@@ -1,14 +1,20 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all.
+
+Drafts are named before they are made, which `tempfile` does the other way round: a signal that arrives in
+between would leave one behind that nobody knows of.
+"""
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from lnlattennet.errors import LnlAttenNetError
@@ -18,10 +24,9 @@ from lnlattennet.errors import LnlAttenNetError
 def replace_file(path: Path) -> Iterator[Path]:
     """Give a temporary file beside ``path``; on success it replaces ``path``, on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
     try:
+        temporary.touch(mode=0o600, exist_ok=False)
         yield temporary
         _sync(temporary)
         temporary.chmod(0o666 & ~_umask())
@@ -31,22 +36,34 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def draft_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside ``path``, which is removed in the end; it may be moved elsewhere before."""
+    draft = _beside(path)
+    remove = partial(shutil.rmtree, draft, ignore_errors=True)
+    # A signal may also arrive between the yield and the caller's `with`, where no `finally` is in force yet.
+    atexit.register(remove)
+    try:
+        draft.mkdir(mode=0o700)
+        yield draft
+    finally:
+        remove()
+        atexit.unregister(remove)
+
+
+@contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
     """Give a temporary folder beside ``path``; on success it takes the place of ``path``.
 
     An older folder at ``path`` is moved aside first and put back if the new one cannot be moved in.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
+    with draft_folder(path) as draft:
+        yield draft
+        for file in draft.rglob("*"):
             if file.is_file():
                 _sync(file)
-        temporary.chmod(0o777 & ~_umask())
-        _swap(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        draft.chmod(0o777 & ~_umask())
+        _swap(draft, path)
 
 
 @contextmanager
@@ -99,9 +116,10 @@ def _swap(new: Path, path: Path) -> None:
     if not path.exists():
         new.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    aside = _beside(path, "old.")
     old = aside / path.name
     try:
+        aside.mkdir(mode=0o700)
         path.rename(old)
         new.rename(path)
     except BaseException:
@@ -112,6 +130,11 @@ def _swap(new: Path, path: Path) -> None:
     finally:
         if path.exists():
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def _beside(path: Path, kind: str = "") -> Path:
+    """Return a name that nothing has yet; ``sole_writer`` recognises it."""
+    return path.parent / f".{path.name}.{kind}{secrets.token_hex(4)}"
 
 
 def _sync(path: Path) -> None:
