@@ -57,12 +57,13 @@ def write_between(page: Path, text: str) -> None:
 
 def _setup(record: dict[str, Any], ablations: int) -> str:
     settings = record["settings"]
-    seconds = statistics.mean(run["training_seconds"] for run in record["runs"])
+    # Not the mean: the clock also runs while a training is stopped.
+    seconds = statistics.median(run["training_seconds"] for run in record["runs"])
     fields = json.dumps({name: settings["network"][name] for name in ("image_size", "widths", "channels")})
     return (
         f"{len(record['runs']) // ablations} seeds; {settings['train_images']:,} rendered faces to train on, "
         f"{settings['epochs']} epochs, {settings['test_images']:,} held-out faces; network {fields}; "
-        f"{seconds:.0f} s a training on the machine of the record. Mean ± standard deviation over the "
+        f"{seconds:.0f} s a training (median) on the machine of the record. Mean ± standard deviation over the "
         "seeds, in percent or points of accuracy but for the factor."
     )
 
