@@ -63,8 +63,8 @@ def _setup(record: dict[str, Any], ablations: int) -> str:
     return (
         f"{len(record['runs']) // ablations} seeds; {settings['train_images']:,} rendered faces to train on, "
         f"{settings['epochs']} epochs, {settings['test_images']:,} held-out faces; network {fields}; "
-        f"{seconds:.0f} s a training (median) on the machine of the record. Mean ± standard deviation over the "
-        "seeds, in percent or points of accuracy but for the factor."
+        f"{seconds:.0f} s a training (median) on the machine of the record. Mean ± standard deviation over "
+        "the seeds, in percent or points of accuracy but for the factor."
     )
 
 
