@@ -86,10 +86,10 @@ def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Jo
                 raise UnavailableError(f"--backend {name} cannot give {asked}: {reason}")
             else:
                 left_out.append(LeftOut(backend=name, precision=plan.precision, reason=reason))
-    _refuse_unused(options, jobs)
     if not jobs:
         reasons = "; ".join(f"{item.backend} {item.precision}: {item.reason}" for item in left_out)
         raise UnavailableError(f"no backend here can make such an engine: {reasons}")
+    _refuse_unused(options, jobs)
     return jobs, left_out
 
 

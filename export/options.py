@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lnlattennet.errors import UsageError
-from lnlattennet.export.backends.base import HARDWARE_LEVELS, BatchRange, BuilderFlags
+from lnlattennet.export.backends.base import BatchRange, BuilderFlags
 from lnlattennet.export.gate.limit_flags import parse_limits
 from lnlattennet.export.gate.limits import Limits, default_limits
 from lnlattennet.export.precision.plan import PRECISIONS
@@ -136,7 +136,6 @@ class ExportOptions:
                 raise UsageError(f"{flag} must be from {FEWEST_FACES} to 100000, got {faces}")
         _check_budget(self.criteria)
         _check_labelled(self.criteria)
-        _check_builder(self.builder)
 
 
 def parse_batch(text: str) -> BatchRange:
@@ -209,11 +208,3 @@ def _check_labelled(criteria: Criteria) -> None:
     for flag, value in given.items():
         if criteria.data is None and value is not None:
             raise UsageError(f"{flag} {value} is about labelled faces; name them: --data PATH, or synthetic")
-
-
-def _check_builder(builder: BuilderFlags) -> None:
-    _check_choice("--hardware-compatibility-level", builder.hardware_compatibility, HARDWARE_LEVELS)
-    if builder.optimization_level not in (None, *range(6)):
-        raise UsageError(
-            f"--builder-optimization-level must be from 0 to 5, got {builder.optimization_level}"
-        )

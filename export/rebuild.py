@@ -6,21 +6,32 @@ import shlex
 from collections.abc import Sequence
 
 from lnlattennet.export.manifest import EngineRecord, Manifest
+from lnlattennet.export.precision.plan import QUANTIZED
 
 _REPLACED = ("--backend", "--precision", "--output", "-o")
-_NO_VALUE = ("--force", "--dry-run", "--json")
+_ONE_RUN = ("--force", "--dry-run", "--json")
+_QUANTIZED_ONLY = ("--calibration", "--calibration-faces", "--calibration-method")
+_TENSORRT_ONLY = ("--timing-cache", "--builder-optimization-level", "--hardware-compatibility-level")
+_TENSORRT_SWITCHES = ("--version-compatible",)
 
 
 def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
     """Return a command line made from the bundle's own, for this engine alone, into a folder of its own.
 
-    An engine whose plan a search found is searched for again: its precision as a whole had failed the gate.
+    What concerned other engines of the bundle is left out: an export refuses what it makes no use of. An
+    engine whose plan a search found is searched for again: its precision as a whole had failed the gate.
     A bundle from the Python API has no command line; its checkpoint is then left to be filled in.
     """
     arguments = list(manifest.command) or ["export-engine", "--checkpoint", "CHECKPOINT.safetensors"]
     output = _value(arguments, ("--output", "-o")) or "BUNDLE"
-    kept = _without(arguments, _REPLACED)
     searched = engine.name in manifest.verification.get("plans_tried", {})
+    valued, switches = [*_REPLACED], [*_ONE_RUN]
+    if not set(engine.plan.values()) & set(QUANTIZED):
+        valued += _QUANTIZED_ONLY
+    if engine.backend != "tensorrt":
+        valued += _TENSORRT_ONLY
+        switches += _TENSORRT_SWITCHES
+    kept = _without(arguments, valued, switches)
     precision = "auto" if searched else engine.name.removeprefix(f"{engine.backend}-")
     # A plan file decides the precisions itself.
     chosen = [] if _value(arguments, ("--precision-plan",)) else ["--precision", precision]
@@ -38,16 +49,16 @@ def _value(arguments: Sequence[str], flags: Sequence[str]) -> str:
     return ""
 
 
-def _without(arguments: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """Return the arguments without these flags and their values, and without what concerns one run only."""
+def _without(arguments: Sequence[str], valued: Sequence[str], switches: Sequence[str]) -> list[str]:
+    """Return the arguments without these flags and their values, and without these that have none."""
     kept = []
     skip = False
     for argument in arguments:
         name, equals, _ = argument.partition("=")
         if skip:
             skip = False
-        elif name in flags:
+        elif name in valued:
             skip = not equals
-        elif argument not in _NO_VALUE:
+        elif argument not in switches:
             kept.append(argument)
     return kept

@@ -21,6 +21,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.errors import UsageError
 from lnlattennet.export.manifest import Requirements
 from lnlattennet.export.precision.plan import PrecisionPlan
 
@@ -71,12 +72,26 @@ class BuilderFlags:
         optimization_level: 0 (fast build) to 5 (fast engine); None takes TensorRT's default.
         hardware_compatibility: one of ``HARDWARE_LEVELS``.
         version_compatible: the engine also runs on later versions of the same major one.
+
+    Raises:
+        UsageError: a level that no TensorRT has; it would clamp or ignore it.
     """
 
     timing_cache: Path | None = None
     optimization_level: int | None = None
     hardware_compatibility: str = "none"
     version_compatible: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hardware_compatibility not in HARDWARE_LEVELS:
+            raise UsageError(
+                f"--hardware-compatibility-level must be one of {', '.join(HARDWARE_LEVELS)}, "
+                f"got {self.hardware_compatibility!r}"
+            )
+        if self.optimization_level not in (None, *range(6)):
+            raise UsageError(
+                f"--builder-optimization-level must be from 0 to 5, got {self.optimization_level}"
+            )
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ def apply_flags(trt: ModuleType, config: Any, flags: BuilderFlags) -> None:
 
     Raises:
         ExportError: the installed package does not have a flag, or not its value.
-        UsageError: a value that no TensorRT has.
+        UsageError: the timing cache is a folder.
     """
     if flags.optimization_level is not None:
-        _set_optimization_level(trt, config, flags.optimization_level)
+        config.builder_optimization_level = flags.optimization_level
     if flags.hardware_compatibility != "none":
         _set_hardware_compatibility(trt, config, flags.hardware_compatibility)
     if flags.version_compatible:
@@ -46,20 +46,7 @@ def save_timing_cache(config: Any, flags: BuilderFlags) -> None:
             temporary.write_bytes(memoryview(config.get_timing_cache().serialize()))
 
 
-def _set_optimization_level(trt: ModuleType, config: Any, level: int) -> None:
-    config.builder_optimization_level = level
-    # TensorRT clamps a level that is too high and ignores a negative one.
-    if config.builder_optimization_level != level:
-        raise ExportError(
-            f"--builder-optimization-level {level}: {display_name(trt)} takes levels from 0 to 5"
-        )
-
-
 def _set_hardware_compatibility(trt: ModuleType, config: Any, level: str) -> None:
-    if level not in _HARDWARE_LEVELS:
-        raise UsageError(
-            f"--hardware-compatibility-level {level!r} is not one of none, {', '.join(_HARDWARE_LEVELS)}"
-        )
     flag = f"--hardware-compatibility-level {level}"
     _refuse_on_rtx(trt, flag, "its engines run on every GPU from compute capability 8.0 on as they are")
     known = getattr(trt, "HardwareCompatibilityLevel", None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +86,11 @@ def test_a_real_bundle_tells_what_it_holds(bundle_path: Path) -> None:
     result = run(bundle_path)
     assert result.exit_code == 0, result.output
     assert f"{document['selected']} (selected)" in " ".join(result.stdout.split())
+
+
+def test_what_the_system_refuses_is_one_line_and_no_traceback() -> None:
+    program = Path(sys.executable).with_name("lnlattennet")
+    done = subprocess.run([program, "info", "x" * 300], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.replace("\n", "").endswith("xxx: File name too long")
+    assert "Traceback" not in done.stderr

@@ -5,7 +5,7 @@
 // a map has gaps, some fetches fall into them: that costs time, never correctness.
 //
 // They go to the L2 cache (locality 2), from which the pass that reads them loads quickly enough: the L1 cache tracks
-// only some 24 lines that are under way, too few to keep the memory busy, and it is full of what is being read.
+// few lines that are under way (24 on Zen 4), too few to keep the memory busy, and is full of what is being read.
 
 class ReadAhead {
  public:

@@ -10,8 +10,7 @@ from lnlattennet.export.precision.search import search_plan
 from lnlattennet.model.config import NetworkConfig
 
 CONFIG = NetworkConfig()
-FAST = uniform_plan("int8", CONFIG)
-EXACT = uniform_plan("fp32", CONFIG)
+FAST, EXACT = uniform_plan("int8", CONFIG), uniform_plan("fp32", CONFIG)
 QUANTIZED = [name for name, precision in FAST.blocks.items() if precision == "int8"]
 
 
