@@ -1,7 +1,9 @@
-"""Exports of the small network that take a moment."""
+"""Exports of the small network that take a moment, from Python and as the command."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,10 @@ from PIL import Image
 
 from lnlattennet.export.backends.base import BatchRange
 from lnlattennet.export.options import Criteria, ExportOptions
+
+EXPORT = [str(Path(sys.executable).with_name("export-engine")), "--verification-faces", "32"]
+FAST = ["--backend", "onnxruntime", "--backend", "openvino"]
+"""Runtimes that build in a moment."""
 
 
 def quick_options(checkpoint: Path, output: Path, **fields: Any) -> ExportOptions:
@@ -29,3 +35,9 @@ def write_pictures(folder: Path, count: int) -> Path:
         noise = np.random.default_rng(index).integers(0, 256, (50, 40, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / f"{index:02}.png")
     return folder
+
+
+def run_export(*arguments: object, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Call the command as a user does."""
+    command = [*EXPORT, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **settings)

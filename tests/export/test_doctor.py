@@ -1,9 +1,8 @@
-"""`lnlattennet doctor`: passports against this machine and against Triton's containers."""
+"""`lnlattennet doctor`: passports against this machine, and what the command prints."""
 
 from __future__ import annotations
 
 import json
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,8 @@ from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.export.bundle import Bundle
 from lnlattennet.export.cli_bundle import doctor
 from lnlattennet.export.doctor import judge_here
-from lnlattennet.export.doctor_target import judge_for
-from lnlattennet.export.machine import Gpu, Machine, cpu_features, parse_gpus, this_machine
+from lnlattennet.export.machine import Gpu, Machine
 from lnlattennet.export.manifest import Requirements
-from lnlattennet.export.rebuild import rebuild_command
-from lnlattennet.export.triton_releases import (
-    EMBEDDED_SERVER,
-    SAFE_SINCE,
-    is_safe,
-    known_releases,
-    triton_release,
-)
-from lnlattennet.serving.tritonserver import EMBEDDED_VERSION
 from tests.export.manifests import engine, manifest, write_bundle
 
 L4 = Gpu("NVIDIA L4", "8.9", "595.58.03")
@@ -132,76 +121,6 @@ def test_a_passport_that_cannot_be_read_is_refused(needs: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "command", "expected"),
-    [
-        (
-            "openvino-int8",
-            ["export-engine", "-c", "a b.safetensors", "--backend", "auto", "--backend=x", "-o", "build/x/"],
-            "export-engine -c 'a b.safetensors' --backend openvino --precision int8 "
-            "--output build/x-openvino-int8",
-        ),
-        (
-            "tensorrt-rtx-auto",
-            ["export-engine", "--precision", "int8", "--precision=fp16", "--output=x", "--force", "--json"],
-            "export-engine --backend tensorrt-rtx --precision auto --output x-tensorrt-rtx-auto",
-        ),
-        (
-            "openvino-int8",
-            ["export-engine", "--precision-plan", "plan.json", "--batch", "1:4:8"],
-            "export-engine --precision-plan plan.json --batch 1:4:8 --backend openvino "
-            "--output BUNDLE-openvino-int8",
-        ),
-        (
-            "aoti-fp32",
-            [],
-            "export-engine --checkpoint CHECKPOINT.safetensors --backend aoti --precision fp32 "
-            "--output BUNDLE-aoti-fp32",
-        ),
-    ],
-)
-def test_the_rebuild_command_is_the_bundles_own_for_one_engine(
-    name: str, command: list[str], expected: str
-) -> None:
-    one = engine(name)
-    assert rebuild_command(manifest(one, command=command), one) == expected
-    assert shlex.split(expected)[0] == "export-engine"
-
-
-def test_what_a_search_found_is_searched_for_again() -> None:
-    """As a whole that precision had failed the gate."""
-    one = engine("openvino-int8")
-    found = manifest(one, command=["export-engine", "-o", "x"], verification={"plans_tried": {one.name: 9}})
-    assert "--backend openvino --precision auto" in rebuild_command(found, one)
-
-
-def test_cpu_flags_are_read_on_both_processors() -> None:
-    assert cpu_features("processor : 0\nflags\t\t: fpu avx2\n\nflags : other\n") == {"fpu", "avx2"}
-    assert cpu_features("processor : 0\nFeatures : fp asimd\n") == {"fp", "asimd"}
-    assert cpu_features("") == frozenset()
-
-
-def test_what_nvidia_smi_prints_is_read_also_with_a_comma_in_a_name() -> None:
-    text = "NVIDIA H100 80GB HBM3, 9.0, 580.65.06\nQuadro, special, 7.5, 580.65.06\nNo devices were found\n"
-    assert parse_gpus(text) == (
-        Gpu("NVIDIA H100 80GB HBM3", "9.0", "580.65.06"),
-        Gpu("Quadro, special", "7.5", "580.65.06"),
-    )
-
-
-def test_a_silent_nvidia_smi_means_no_gpu_and_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed' >&2\nexit 9\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    machine = this_machine(["packaging", "no_such_package"])
-    assert machine.gpus == ()
-    assert machine.no_gpu == "nvidia-smi names no GPU: NVIDIA-SMI has failed"
-    assert list(machine.packages) == ["packaging"]
-
-
-@pytest.mark.parametrize(
     ("release", "said"),
     [
         ("24.10", "release 24.10: has known security holes"),
@@ -220,70 +139,6 @@ def test_an_installed_server_is_judged_by_the_release_of_its_image(
     document = json.loads(run("--json").stdout)
     assert document["server"] == f"{program}, {said}"
     assert document["compilers"]["g++"] == "is not on PATH"
-
-
-def test_every_fact_about_a_release_has_the_page_it_was_read_from() -> None:
-    for name, release in known_releases().items():
-        known = {"tensorrt", "onnxruntime", "cuda", "driver", "python"} | (
-            {"server"} if release.server else set()
-        )
-        assert set(release.sources) == known, name
-        assert all(source.startswith("https://") for source in release.sources.values())
-    assert list(known_releases()) == sorted(known_releases())
-    assert is_safe(SAFE_SINCE)
-    assert not is_safe("25.12")
-    assert EMBEDDED_SERVER == EMBEDDED_VERSION
-
-
-def test_an_unknown_release_lists_the_known_ones() -> None:
-    with pytest.raises(
-        UsageError, match=r"--target-triton 99\.01: no source says .* known: 24\.10, .*26\.04"
-    ):
-        triton_release("99.01")
-
-
-def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
-    plan: dict[str, Any] = {"device": "cuda", "compute_capabilities": ["8.9"]}
-    bundle = manifest(
-        engine("onnxruntime-fp32", requires=Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})),
-        engine("onnxruntime-int8", requires=Requirements(device="cpu", packages={"onnxruntime": ">=1.30"})),
-        engine("tensorrt-fp16", requires=Requirements(packages={"tensorrt": "==10.16.1.11"}, **plan)),
-        engine("tensorrt-fp32", requires=Requirements(packages={"tensorrt": "==11.2.1.2"}, **plan)),
-        engine("tensorrt-rtx-fp16", requires=Requirements(packages={"tensorrt-rtx": "==1.7.1.116"}, **plan)),
-        engine(),
-        engine("aoti-fp32", requires=Requirements(device="cpu", packages={}, cpu_features=["avx512f"])),
-        engine("onnxruntime-fp16", requires=Requirements(packages={"onnxruntime-gpu": ">=1.14"}, **plan)),
-    )
-    found = judge_for(bundle, triton_release("26.04"))
-    assert [(one.where, one.verdict) for one in found] == [
-        ("onnxruntime", "runs"),
-        ("onnxruntime", "cannot"),
-        ("tensorrt", "runs"),
-        ("tensorrt", "cannot"),
-        ("python", "runs"),
-        ("python", "runs"),
-        ("python", "runs"),
-        ("onnxruntime", "runs"),
-    ]
-    assert found[6].reasons[0] == "the host's CPU should have avx512f: without, the process ends"
-    assert "it needs tensorrt ==11.2.1.2, 26.04 has 10.16.1.11" in found[3].reasons
-    assert found[3].remedies[0].startswith("pip install 'tensorrt==10.16.1.11' and then: export-engine")
-    older = judge_for(bundle, triton_release("25.10"))
-    assert (
-        older[2]
-        .remedies[0]
-        .startswith("take one of the releases 26.04, 26.05, or: pip install 'tensorrt==10.13.3.9'")
-    )
-    assert found[1].remedies == ("serve another engine",)
-    assert found[5].remedies == ("in the container: pip install 'lnlattennet' 'openvino>=2026.0'",)
-    assert "GPU of compute capability 8.9; CUDA 13.2.1 of 26.04 comes with driver" in found[2].reasons[0]
-
-
-def test_a_container_with_an_older_python_cannot_run_the_model_repository() -> None:
-    found = judge_for(manifest(), triton_release("24.10"))[0]
-    assert found.verdict == "cannot"
-    assert "need Python >=3.11, 24.10 has 3.10.12" in found.reasons[0]
-    assert "26.04" in found.remedies[0]
 
 
 def test_the_command_ends_with_4_if_what_serves_cannot_run_but_prints_first(tmp_path: Path) -> None:

@@ -1,0 +1,97 @@
+"""`export-engine` as a user calls it: every wrong call ends with its exit code and its reason."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.export.exports import FAST, run_export
+
+
+def test_json_goes_to_stdout_and_everything_else_to_stderr(checkpoint_path: Path, tmp_path: Path) -> None:
+    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST, "--batch", "1:2:3", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    measured = [engine for engine in report["engines"] if engine["checks"]]
+    assert len(measured) >= 2
+    assert all(check["passed"] for engine in measured for check in engine["checks"])
+    assert "passed the gate" in done.stderr
+    assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+
+
+def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
+    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    engines = ["torch-fp32", "aoti-fp32", "onnxruntime-fp32", "openvino-fp32", "tensorrt-fp32"]
+    assert [build["engine"] for build in plan["build"]] == engines
+    assert plan["verified_batches"] == [1, 2, 3, 5, 8, 32]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--batch", "8:4:1"], 2, "1 <= MIN <= OPT <= MAX"),
+        (["--backend", "tvm"], 2, "unknown backend 'tvm'"),
+        (["--backend", "auto", "--backend", "openvino"], 2, "--backend auto already means"),
+        (["--min-shapes", "image:1x3x48x48"], 2, "all three of"),
+        (["--atol", "logits:0", "--atol", "0", *FAST], 3, "no engine ran and passed"),
+        (["--precision", "int4"], 2, "--precision must be one of auto, fp32"),
+        (["--precision", "auto", "--precision", "int8"], 2, "--precision auto already means"),
+        (["--precision", "bf16", "--backend", "onnxruntime"], 4, "onnxruntime cannot give --precision bf16"),
+        (["--precision-plan", "none.json"], 2, "there is no such file"),
+        (
+            ["--precision", "int8", "--precision-plan", "none.json"],
+            2,
+            "either --precision or --precision-plan",
+        ),
+        (["--strategy", "cheapest"], 2, "--strategy must be one of min-latency"),
+        (["--latency-budget", "5ms"], 2, "--strategy latency-budget --latency-budget 5ms"),
+        (["--strategy", "latency-budget", "--latency-budget", "soon"], 2, "a positive time such as 5ms"),
+        (["--min-agreement", "99"], 2, "--min-agreement must be a share from 0 to 1"),
+        (["--calibration-faces", "3"], 2, "--calibration-faces must be from 32"),
+        (["--calibration-method", "guess"], 2, "--calibration-method must be one of minmax"),
+        (["--data", "nowhere", *FAST], 1, "nowhere"),
+        (["--split", "val"], 2, "--split val is about labelled faces; name them: --data"),
+        (["--max-accuracy-drop", "0"], 2, "--max-accuracy-drop 0.0 is about labelled faces"),
+        (["--calibration", ".", *FAST], 2, "is for int8 and fp8, which no engine of this export has"),
+        (["--builder-optimization-level", "9"], 2, "must be from 0 to 5, got 9"),
+        (["--hardware-compatibility-level", "all"], 2, "must be one of none, ampere+"),
+        (
+            ["--version-compatible", *FAST],
+            2,
+            "for TensorRT's builder, and this export builds nothing with it",
+        ),
+        (["-o", "x" * 300, *FAST], 1, "File name too long"),
+        (["--no-such-flag"], 2, "No such option"),
+    ],
+)
+def test_a_wrong_call_ends_with_its_exit_code_and_reason(
+    checkpoint_path: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *arguments)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_backend_that_is_not_installed_names_its_extra(checkpoint_path: Path, tmp_path: Path) -> None:
+    """A sitecustomize hides the package, as if only the extra `export` were installed."""
+    hide = "import importlib.metadata as m\nold = m.version\ndef version(name):\n"
+    hide += "    if name == 'openvino':\n        raise m.PackageNotFoundError(name)\n"
+    hide += "    return old(name)\nm.version = version\n"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--backend", "openvino", env=environment)
+    assert done.returncode == 4
+    assert "pip install 'lnlattennet[openvino]'" in done.stderr
+    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--json", env=environment)
+    assert [item["backend"] for item in json.loads(done.stdout)["left_out"]] == ["openvino"]
+    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", env=environment)
+    assert "pip install 'lnlattennet[openvino]'" in done.stdout
