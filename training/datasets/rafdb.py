@@ -31,8 +31,12 @@ Pictures = Literal["aligned", "original"]
 
 
 def detects(path: Path) -> bool:
-    """Return whether ``path`` has the list of labels or one of the folders of pictures."""
-    return (path / _LIST).is_file() or any((path / "Image" / kind).is_dir() for kind in _NAME_END)
+    """Return whether ``path`` has the list of labels or a folder of pictures, or is the folder ``Image``.
+
+    That folder alone would otherwise be somebody's own data with the classes aligned and original.
+    """
+    images = path if path.resolve().name == "Image" else path / "Image"
+    return (path / _LIST).is_file() or any((images / kind).is_dir() for kind in _NAME_END)
 
 
 def load(path: Path, pictures: Pictures) -> FaceData:

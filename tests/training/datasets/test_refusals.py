@@ -54,6 +54,16 @@ def test_a_folder_with_two_data_sets_is_refused_with_both_names(tmp_path: Path) 
     assert open_data(tmp_path, "jaffe").format == "jaffe"
 
 
+def test_the_picture_folder_of_rafdb_is_no_data_of_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trees.build_rafdb(tmp_path)
+    assert "EmoLabel/list_patition_label.txt is missing" in message(tmp_path / "Image")
+    monkeypatch.chdir(tmp_path / "Image")
+    assert "give the folder that holds this tree" in message(Path())
+    assert open_data(tmp_path / "Image", "folder").class_names == ("aligned", "original")
+
+
 @pytest.mark.parametrize("first", [0, 1])
 def test_bare_digits_are_refused_with_both_orders(first: int, tmp_path: Path) -> None:
     trees.build_rafdb_digits(tmp_path, first)
