@@ -53,7 +53,7 @@ def build_library(device: str, architectures: Sequence[str], *, force: bool = Fa
 
 
 def failed_build(device: str, architectures: Sequence[str]) -> Path | None:
-    """Return the log of the last build of a library if there was one that left no library."""
+    """Return the log of the last build of a library if it failed."""
     log = library_path(device, architectures).with_suffix(".log")
     return log if log.exists() and not log.with_suffix(".so").exists() else None
 
@@ -63,11 +63,12 @@ def _build(device: str, architectures: Sequence[str], path: Path, folder: Path) 
     started, outcome = time.monotonic(), "failed"
     try:
         job = _job(device, architectures)
-        _compile(job, path.with_suffix(".log"), folder)
+        output = _compile(job, path.with_suffix(".log"), folder)
         if library_path(device, architectures) != path:
             raise LnlAttenNetError("the kernels' sources changed while they were compiled; build them again")
         with replace_file(path) as temporary:
             shutil.copyfile(folder / f"{job['name']}.so", temporary)
+        path.with_suffix(".log").write_text(output, errors="replace")
         outcome = f"done in {time.monotonic() - started:.0f} s: {path}"
     finally:
         _say(outcome)
@@ -94,14 +95,17 @@ def _cuda_command(architectures: Sequence[str]) -> list[str]:
     return [str(find_nvcc()), *NVCC_FLAGS, *targets, "-ccbin", str(find_cxx()), "-Xcompiler", "-fPIC"]
 
 
-def _compile(job: dict[str, Any], log: Path, folder: Path) -> None:
+def _compile(job: dict[str, Any], log: Path, folder: Path) -> str:
+    """Return what the compilers said; if they failed it goes to ``log``, and a log alone means just that."""
     command = [sys.executable, "-P", str(EXTENSION), json.dumps(job)]
-    with log.open("w+", errors="replace") as output:
-        if _run(command, folder, output) == 0:
-            return
-        output.seek(0)
-        last_lines = output.read().splitlines()[-_SHOWN_LINES:]
-    _say("\n".join(["", *last_lines]))
+    with (folder / "output").open("w+", errors="replace") as stream:
+        status = _run(command, folder, stream)
+        stream.seek(0)
+        output = stream.read()
+    if status == 0:
+        return output
+    log.write_text(output, errors="replace")
+    _say("\n".join(["", *output.splitlines()[-_SHOWN_LINES:]]))
     raise LnlAttenNetError(f"the kernels could not be built; the compilers' output is in {log}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,3 +57,18 @@ def exclusive(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
             waiting()
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def is_whole(library: Path) -> bool:
+    """Return whether a library's file reaches to its end; loading one that was cut short kills the process.
+
+    Its table of sections ends the file (ELF-64 specification, section "ELF header").
+    """
+    with library.open("rb") as stream:
+        header = stream.read(64)
+    if len(header) < 64 or header[:5] != b"\x7fELF\x02":
+        return False
+    start: int = struct.unpack_from("<Q", header, 40)[0]
+    size, count = struct.unpack_from("<HH", header, 58)
+    end: int = start + size * count
+    return library.stat().st_size >= end

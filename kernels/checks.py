@@ -10,6 +10,16 @@ from torch import Tensor
 _TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
+def check_dense(arguments: Sequence[object]) -> None:
+    """Raise ValueError if one of the tensors is sparse, quantized or otherwise packed."""
+    for tensor in arguments:
+        if isinstance(tensor, Tensor) and (tensor.layout is not torch.strided or tensor.is_quantized):
+            raise ValueError(
+                "the attention takes dense tensors, got one of "
+                f"{tensor.dtype if tensor.is_quantized else tensor.layout}; convert it first"
+            )
+
+
 def check_region_attention(features: Tensor, query: Tensor, grid: int) -> None:
     """Raise ValueError, with rule and value, if ``region_attention`` cannot take these."""
     if features.dim() != 4:

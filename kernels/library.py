@@ -13,6 +13,7 @@ import torch
 
 from lnlattennet.errors import ConfigError, LnlAttenNetError, UnavailableError
 from lnlattennet.kernels.build import TITLES, build_library, failed_build
+from lnlattennet.kernels.cache import is_whole
 from lnlattennet.kernels.naming import architectures_of, find_compilers, find_library, host
 
 _SWITCH = "LNLATTENNET_KERNELS"
@@ -120,6 +121,10 @@ def _load(device: str) -> str:
 
 
 def _load_file(library: Path) -> None:
+    if not is_whole(library):
+        raise LnlAttenNetError(
+            f"{library} is no whole library; `lnlattennet kernels build --force` builds it anew"
+        )
     try:
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError as error:

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import register_flop_formula
 from lnlattennet.kernels import autograd, flops, reference
 from lnlattennet.kernels.autograd import Gradient
 from lnlattennet.kernels.checks import (
+    check_dense,
     check_nonlocal_attention,
     check_region_attention,
     check_region_gradients,
@@ -55,6 +56,8 @@ def _define(
 
     def first_use(keyset: torch._C.DispatchKeySet, *arguments: Any) -> Any:
         """Run the compiled kernel from now on, or the reference where there is none."""
+        # For others no kernel will ever be registered, and this function would call itself for ever.
+        check_dense(arguments)
         device = _device(arguments)
         if load_kernels(device):
             return op.redispatch(keyset, *arguments)

@@ -214,6 +214,17 @@ def test_a_tail_too_wide_for_shared_memory_works_in_scratch(emulator: Emulator) 
     check_tail(case, found[1], found[2:])
 
 
+@pytest.mark.parametrize("layout", [CHANNELS_LAST, CONTIGUOUS], ids=str)
+def test_a_tail_that_fits_blocks_of_few_threads_only_overflows_no_larger_one(
+    emulator: Emulator, layout: Layout
+) -> None:
+    """A block of 256 threads has room for it in 48 KiB, one of 320 has not."""
+    case = Case(Shape(1, 4, 1, 372, 2, 2, width=128), layout=layout)
+    found = forward(emulator, case)
+    check_forward(case, found)
+    check_tail(case, found[1], found[2:])
+
+
 def test_every_number_of_blocks_takes_the_threads_that_suit_it(emulator: Emulator) -> None:
     for processors in (1, 8, 400):
         case = Case(Shape(2, 2, 1, 64, 6, 6, width=4), torch.float16, torch.float16, CHANNELS_LAST)

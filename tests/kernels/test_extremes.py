@@ -159,6 +159,32 @@ def test_what_is_not_finite_stays_in_its_region(
 
 
 @every_device
+@every_layout
+@every_type
+def test_an_infinity_that_gets_no_weight_costs_its_own_channel_only(
+    dtype: torch.dtype, layout: Layout, device: str
+) -> None:
+    features, query = normal(1, 1, 35, 6, 4).to(device, dtype), normal(2, 1, 2, 35).to(device, dtype)
+    features[0, 7, 1, 2] = math.inf
+    query[..., 7] = -1  # its score is -inf
+    pooled, _ = ops.region_attention(place(features, layout)[0], query, 1)
+    lost = (~pooled.isfinite()).nonzero()
+    assert lost.tolist() == [[0, 0, 0, 7], [0, 0, 1, 7]]
+
+
+@every_device
+@every_layout
+def test_float64_scores_may_lie_far_below_those_of_float32(layout: Layout, device: str) -> None:
+    features, _ = place(torch.full((1, 5, 4, 4), 1e30, dtype=torch.float64, device=device), layout)
+    query = torch.full((4, 1, 5), -1e20, dtype=torch.float64, device=device)
+    pooled, mean = ops.region_attention(features, query, 2)
+    gradients = torch.ones_like(pooled), torch.ones_like(mean)
+    backward = ops.region_attention_backward(*gradients, features, query, 2)
+    np.testing.assert_allclose(values(pooled), 1e30)
+    assert all(bool(gradient.isfinite().all()) for gradient in backward)
+
+
+@every_device
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_nan_in_a_mean_reaches_its_own_image_only(dtype: torch.dtype, device: str) -> None:
     case = Case(SHAPE, dtype, dtype)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lnlattennet.errors import UnavailableError
+from lnlattennet.kernels.cache import is_whole
 from lnlattennet.kernels.library import architectures, implementation
 from lnlattennet.kernels.naming import host, library_path
 from tests.kernels.marks import slow
@@ -110,8 +111,19 @@ def test_a_library_that_cannot_be_loaded_is_named(cache: Path) -> None:
     done = run(USE)
     assert done.stdout == "right\n", done.stderr
     assert done.stderr.count("RuntimeWarning") == 1
-    assert f"{library} cannot be loaded" in done.stderr
+    assert f"{library} is no whole library" in done.stderr
     assert "kernels build --force" in implementation("cpu").reason
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.9])
+def test_a_library_whose_copy_broke_off_is_named_and_not_loaded(share: float, cache: Path) -> None:
+    """Loading it would end the process with a bus error."""
+    whole = Path(torch._C.__file__)
+    library = library_path("cpu", host())
+    cache.mkdir(parents=True)
+    library.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    assert is_whole(whole)
+    assert f"{library} is no whole library" in implementation("cpu").reason
 
 
 def test_kernels_that_are_switched_off_are_not_built_and_not_missed(

@@ -153,6 +153,16 @@ def test_nan_stays_in_its_region_and_the_mean_in_its_channel(emulator: Emulator,
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_an_infinity_that_gets_no_weight_costs_its_own_channel_only(emulator: Emulator, variant: str) -> None:
+    """24 channels leave lanes without any; channel 0 is the one that such lanes might read."""
+    case = Case(Shape(1, 2, 1, 24, 2, 2), torch.float32, torch.float32, DENSE, seed=2)
+    inputs = make_inputs(case, "cpu")
+    inputs.features[0, 0, 0, 0] = -float("inf") * inputs.query[0, 0, 0].sign()
+    pooled = outputs(emulator, case, variant, tail=False, features=inputs.features)[0]
+    assert (~pooled.isfinite()).nonzero().tolist() == [[0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_scores_of_ten_thousand_do_not_overflow(emulator: Emulator, variant: str) -> None:
     case = Case(Shape(1, 2, 1, 64, 6, 5), torch.float32, torch.float32, DENSE, sharpness=4000.0, seed=10)
     inputs = make_inputs(case, "cpu")

@@ -52,6 +52,16 @@ def assert_refused(implementation: str, op: str, device: str, rule: str, **chang
         call(implementation, op, device, **changed)
 
 
+@pytest.mark.parametrize("kind", ["sparse", "mkldnn"])
+def test_only_dense_tensors_are_taken(kind: str) -> None:
+    """Also once the compiled kernels are there: those are registered for dense tensors alone."""
+    features, query = REGION["features"], REGION["query"]
+    ops.region_attention(features, query, 2)
+    packed = features.to_sparse() if kind == "sparse" else features.to_mkldnn()
+    with pytest.raises(ValueError, match=r"takes dense tensors, got one of torch\."):
+        ops.region_attention(packed, query, 2)
+
+
 @every_device
 @every_implementation
 @pytest.mark.parametrize("op", ARGUMENTS)

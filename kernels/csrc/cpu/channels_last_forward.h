@@ -121,7 +121,7 @@ class ChannelsLastForward {
     std::memset(pooled_.data(), 0, sizes_.grid * sizes_.heads * stride_ * sizeof(A));
     std::memset(mean_.data(), 0, sizes_.grid * stride_ * sizeof(A));
     // Not minus infinity: a first row of scores that all underflow must not become infinity minus infinity.
-    for (int64_t i = 0; i < sizes_.grid * sizes_.heads; ++i) softmax_[i] = {A(-__FLT_MAX__), 0};
+    for (int64_t i = 0; i < sizes_.grid * sizes_.heads; ++i) softmax_[i] = {kLowest<A>, 0};
   }
 
   // A region's scores, their softmax so far, and the sums they weigh, while its positions are in the L1 cache.

@@ -87,7 +87,7 @@ inline void fold_regions(const Sizes& sizes, A* row, Fold&& fold) {
 
 template <class A>
 inline A largest_of(const A* from, int64_t count) {
-  A largest = -__FLT_MAX__;
+  A largest = kLowest<A>;
   for (int64_t i = 0; i < count; ++i) largest = from[i] > largest ? from[i] : largest;
   return largest;
 }

@@ -110,7 +110,25 @@ struct PackedQuery<BFloat16> {
       }
     }
     sums(total, to);
+    // With a feature that is infinite the two parts of a product may be opposite infinities, or 0 times one.
+    const __m128 found = _mm_loadu_ps(to);
+    if (__builtin_expect(_mm_movemask_ps(_mm_cmpunord_ps(found, found)), 0)) {
+      dot_four_whole(positions, query, channels, to);
+    }
   }
+
+  // The same with the two parts of the query put together first.
+  static void dot_four_whole(const BFloat16* const (&positions)[4], const float* query, int64_t channels, float* to) {
+    for (int i = 0; i < 4; ++i) {
+      to[i] = 0;
+      for (int64_t c = 0; c < channels; ++c) {
+        const auto* rounded = reinterpret_cast<const BFloat16*>(query + c / 32 * 32) + c % 32;
+        to[i] += (widened(rounded[0]) + widened(rounded[32])) * widened(positions[i][c]);
+      }
+    }
+  }
+
+  static float widened(BFloat16 number) { return bit_cast<float>(uint32_t(number.bits) << 16); }
 };
 #endif
 

@@ -86,7 +86,7 @@ class NonlocalTail {
 
   // Base-2 scores of the regions -> their softmax, in place and in `output`.
   void normalise(A* scores, A* output) {
-    Softmax<A> softmax = {A(-__FLT_MAX__), 0};
+    Softmax<A> softmax = {kLowest<A>, 0};
     update(softmax, scores, problem_.regions);
     for (int64_t i = 0; i < problem_.regions; ++i) output[i] = scores[i] /= softmax.sum;
   }

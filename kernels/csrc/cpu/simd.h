@@ -11,6 +11,7 @@ struct Simd<float> {
   typedef float Vector __attribute__((vector_size(LNL_VECTOR_BYTES)));
   typedef int32_t Integers __attribute__((vector_size(LNL_VECTOR_BYTES)));
   static constexpr int64_t width = LNL_VECTOR_BYTES / 4;
+  static constexpr float lowest = -__FLT_MAX__;
 };
 
 template <>
@@ -18,6 +19,7 @@ struct Simd<double> {
   typedef double Vector __attribute__((vector_size(LNL_VECTOR_BYTES)));
   typedef int64_t Integers __attribute__((vector_size(LNL_VECTOR_BYTES)));
   static constexpr int64_t width = LNL_VECTOR_BYTES / 8;
+  static constexpr double lowest = -__DBL_MAX__;
 };
 
 template <class A>
@@ -25,6 +27,10 @@ using Vector = typename Simd<A>::Vector;
 
 template <class A>
 constexpr int64_t width = Simd<A>::width;
+
+// The maximum of no scores: finite, so that subtracting it from itself is no NaN.
+template <class A>
+constexpr A kLowest = Simd<A>::lowest;
 
 template <class A>
 int64_t padded(int64_t count) {

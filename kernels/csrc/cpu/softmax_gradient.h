@@ -6,7 +6,7 @@
 // scores -> a; products (da) -> ds * ln 2; `count` positions, both padded to whole vectors.
 template <class A>
 inline void softmax_gradient(A* scores, A* products, int64_t count) {
-  Softmax<A> softmax = {A(-__FLT_MAX__), 0};
+  Softmax<A> softmax = {kLowest<A>, 0};
   update(softmax, scores, count);
   const A inverse = 1 / softmax.sum;
   Vector<A> expected = {};

@@ -40,13 +40,18 @@ struct LaunchShape {
   bool overlap = false;    // programmatic dependent launch: the kernel must call wait_for_previous_kernel
 };
 
+// Always to what the device has: a limit is the kernel's, not the launch's, and another thread may be about to launch
+// the same kernel with more.
 template <class Kernel>
 cudaError_t raise_limits(Kernel* kernel, const LaunchShape& shape) {
   constexpr int64_t kAlwaysAllowed = 48 * 1024;
   cudaError_t error = cudaSuccess;
   if (shape.shared_bytes > kAlwaysAllowed) {
+    DeviceLimits limits{};
+    error = device_limits(limits);
+    if (error != cudaSuccess) return error;
     error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(shape.shared_bytes));
+                                 limits.shared_bytes);
   }
   if (error == cudaSuccess && shape.cluster > 8) {
     error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeNonPortableClusterSizeAllowed,

@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 }  // namespace
 
 int64_t scratch_bytes(const NonlocalAttention& tail, DType means) {
-  if (tail_shared_bytes(tail, means, kThreads) > 0) return 0;
+  // Whichever kernel the tail follows, its block has room for it: blocks of more threads need more.
+  if (tail_shared_bytes(tail, means, kMostTailThreads) > 0) return 0;
   return tail.batch * tail_elements(tail, kThreads) * accumulation_bytes(means);
 }
 

@@ -8,7 +8,7 @@ namespace lnlattennet::cuda {
 // Below every finite score, and finite itself: the weight of an empty stream, 2^(lowest - peak), is 0 or (against
 // another empty one) 1 times a sum of 0, never a NaN from inf - inf. NaN scores pass fmax by and make the sum NaN.
 template <class A>
-inline constexpr A kLowest = -static_cast<A>(3.0e38);
+inline constexpr A kLowest = -static_cast<A>(sizeof(A) == 8 ? 1.7e308 : 3.0e38);
 
 template <class A>
 inline constexpr A kLog2E = static_cast<A>(1.4426950408889634074);

@@ -16,9 +16,12 @@ inline int64_t tail_shared_bytes(const NonlocalAttention& tail, DType features, 
   return bytes <= kMost ? bytes : 0;
 }
 
+// No kernel gives a tail more threads than this.
+inline constexpr int kMostTailThreads = 1024;
+
 inline const char* check_tail(const NonlocalAttention& tail) {
   constexpr int64_t kMost = int64_t{1} << 30;
-  if (tail_elements(tail, 1024) > kMost || tail.batch > kMost) {
+  if (tail_elements(tail, kMostTailThreads) > kMost || tail.batch > kMost) {
     return "nonlocal attention: regions x (channels + 3 x width) must not exceed 2^30; use a coarser grid";
   }
   return nullptr;

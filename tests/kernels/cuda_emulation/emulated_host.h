@@ -40,7 +40,8 @@ cudaError_t launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shap
 }
 
 template <class... Parameters>
-cudaError_t active_clusters(void (*)(Parameters...), const LaunchShape&, int& clusters) {
+cudaError_t active_clusters(void (*)(Parameters...), const LaunchShape& shape, int& clusters) {
+  if (shape.cluster == 1) return cudaErrorInvalidValue;  // as CUDA does for a launch without clusters
   clusters = 1;
   return cudaSuccess;
 }

@@ -33,9 +33,10 @@ LaunchShape launch_shape(const RegionAttention& problem, const NonlocalAttention
   return shape;
 }
 
-// Whether the device can hold one cluster at all. Asking takes microseconds, so answers are kept, for devices that
+// Whether the device can hold one cluster at all; of blocks on their own CUDA refuses to say so. Asking takes microseconds, so answers are kept, for devices that
 // have the same limits together.
 bool cluster_fits(const DeviceLimits& limits, Kernel kernel, const LaunchShape& shape) {
+  if (shape.cluster == 1) return true;
   static std::mutex mutex;
   static std::map<std::tuple<int, int, int, Kernel, int, int64_t, int>, bool> answers;
   const std::lock_guard lock(mutex);

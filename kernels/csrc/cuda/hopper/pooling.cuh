@@ -21,8 +21,7 @@ class Pooling {
   __device__ explicit Pooling(int channels) : channels_(channels) {
 #pragma unroll
     for (int vector = 0; vector < kVectors; ++vector) {
-      // A lane without channels reads channel 0 with a query of 0; what it accumulates is never looked at.
-      offsets_[vector] = exists(vector) ? first_channel(vector) * static_cast<int>(sizeof(T)) : 0;
+      offsets_[vector] = exists(vector) ? first_channel(vector) * static_cast<int>(sizeof(T)) : kNothing;
     }
   }
 
@@ -77,6 +76,8 @@ class Pooling {
   }
 
  private:
+  static constexpr int kNothing = -1;  // the offset of a vector beyond the channels: zeros
+
   __device__ bool exists(int vector) const { return first_channel(vector) < channels_; }
 
   // Lanes of a group read neighbouring vectors. Groups whose positions start in the same memory bank begin with
@@ -93,7 +94,7 @@ class Pooling {
 #pragma unroll
     for (int vector = 0; vector < kVectors; ++vector) {
       uint4 word = {0, 0, 0, 0};
-      if (valid) word = *reinterpret_cast<const uint4*>(position + offsets_[vector]);
+      if (valid && offsets_[vector] != kNothing) word = *reinterpret_cast<const uint4*>(position + offsets_[vector]);
       const Packet<T, kPerVector> packet{word};
 #pragma unroll
       for (int i = 0; i < kPerVector; ++i) features[vector][i] = packet[i];
