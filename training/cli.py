@@ -28,6 +28,7 @@ from lnlattennet.training.options import (
 _DATA = "Data"
 _RECIPE = "Recipe"
 _MACHINE = "Machine"
+_IMAGES = {"train": 16_000, "val": 700, "test": 2_100}
 
 
 def train(
@@ -52,14 +53,21 @@ def train(
         str | None, typer.Option(help="The fold to train, from 0; default: all.", rich_help_panel=_DATA)
     ] = None,
     train_images: Annotated[
-        int, typer.Option(min=7, help="Synthetic faces to train on.", rich_help_panel=_DATA)
-    ] = 16_000,
+        int | None,
+        typer.Option(min=7, help="Synthetic faces to train on; default: 16,000.", rich_help_panel=_DATA),
+    ] = None,
     val_images: Annotated[
-        int, typer.Option(min=7, help="Synthetic faces that choose the epoch.", rich_help_panel=_DATA)
-    ] = 700,
+        int | None,
+        typer.Option(
+            min=7, help="Synthetic faces that choose the epoch; default: 700.", rich_help_panel=_DATA
+        ),
+    ] = None,
     test_images: Annotated[
-        int, typer.Option(min=7, help="Held-out synthetic faces that judge it.", rich_help_panel=_DATA)
-    ] = 2_100,
+        int | None,
+        typer.Option(
+            min=7, help="Held-out synthetic faces that judge it; default: 2,100.", rich_help_panel=_DATA
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_RECIPE)] = 10,
     batch_size: Annotated[int, typer.Option(min=2, help="Per process.", rich_help_panel=_RECIPE)] = 64,
     learning_rate: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 2e-3,
@@ -111,7 +119,7 @@ def train(
         format=data_format,
         folds=folds_option(folds),
         fold=fold_option(fold),
-        images={"train": train_images, "val": val_images, "test": test_images} if data == SYNTHETIC else {},
+        images=_images(data, {"train": train_images, "val": val_images, "test": test_images}),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -140,6 +148,18 @@ def train(
     if not figures:  # a process that only helped the first
         return
     print_json(figures) if json_output else stdout().print(_sentence(figures))
+
+
+def _images(data: str, chosen: dict[str, int | None]) -> dict[str, int]:
+    """Return the number of synthetic faces per split, none for a data set."""
+    if data == SYNTHETIC:
+        return {split: count or _IMAGES[split] for split, count in chosen.items()}
+    for split, count in chosen.items():
+        if count is not None:
+            raise UsageError(
+                f"--{split}-images {count} is for --data synthetic; a data set has its own faces"
+            )
+    return {}
 
 
 def _sentence(figures: dict[str, Any]) -> str:

@@ -41,7 +41,10 @@ def cross_validate(
     for index, source in enumerate(sources):
         _log.info("%s (%d of %d)", source.name, index + 1, len(sources))
         figures.append({"name": source.name} | _train_fold(options, index, source, train_one))
-    summary = {"protocol": f"{options.folds} folds", "data": sources[0].facts["data"]} | summarize(figures)
+    summary = {
+        "protocol": "loso" if options.folds == "loso" else f"{options.folds} folds",
+        "data": sources[0].facts["data"],
+    } | summarize(figures)
     path = options.output.with_name(f"{options.output.stem}-folds.json")
     with replace_file(path) as draft:
         draft.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
@@ -70,7 +73,10 @@ def _train_fold(options: TrainingOptions, index: int, source: Source, train_one:
         run_folder=folder,
         resume=options.resume and (folder / LAST).is_file(),
     )
-    ended = finished_figures(fold) if options.resume else None
+    # Without its checkpoint a fold that ended is judged and written again.
+    ended = None
+    if options.resume and fold.output.is_file():
+        ended = finished_figures(fold, source.fingerprint)
     return ended or train_one(fold, source)
 
 

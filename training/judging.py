@@ -37,5 +37,8 @@ def judge(network: LNLAttenNet, data: FaceBatches, device: torch.device) -> dict
         "judged_on": judged_on,
         "judged_faces": len(labels[judged_on]),
         "judged_right": right[judged_on],
-        "temperature": round(fit_temperature(logits["val"], labels["val"]), 4),
+        # One face alone says nothing about confidence.
+        "temperature": round(fit_temperature(logits["val"], labels["val"]), 4)
+        if len(labels["val"]) > 1
+        else 1.0,
     }

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
+from lnlattennet.errors import DataError
 from lnlattennet.model.checkpoint import METADATA_KEY, CheckpointInfo
 from lnlattennet.model.loss import joint_loss
 from lnlattennet.model.network import JointOutputs, LNLAttenNet, Outputs
@@ -59,6 +60,12 @@ class ExpressionTraining(L.LightningModule):
         """Count right answers on the validation split, and average the region weights over it."""
         faces, targets = batch
         outputs = cast(Outputs, self.network(faces))
+        if not outputs.logits.isfinite().all():
+            raise DataError(
+                f"the network's answers after epoch {self.current_epoch} are not finite: the training "
+                f"diverged; use a lower --learning-rate than {self.options.learning_rate:g}, and another "
+                "--run-folder"
+            )
         self.accuracy(outputs.logits, targets)
         self.log("val_accuracy", self.accuracy, prog_bar=True, on_epoch=True, on_step=False)
         regions = outputs.region_weights.float().mean(dim=0)

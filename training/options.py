@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,6 +117,9 @@ class TrainingOptions:
         ):
             if value not in get_args(kind):
                 raise UsageError(f"--{name} must be one of {', '.join(get_args(kind))}, got {value!r}")
+        for name, number in (("learning-rate", self.learning_rate), ("weight-decay", self.weight_decay)):
+            if not 0 <= number < math.inf:
+                raise UsageError(f"--{name} must be a finite number from 0, got {number}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise UsageError(f"--ema must be a decay between 0 and 1, such as 0.999, got {self.ema}")
         if not 0 <= self.label_smoothing < 1:

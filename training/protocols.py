@@ -162,7 +162,9 @@ def _hold_out(data: FaceData, indices: Indices, seed: int) -> tuple[Indices, Ind
     known = len(set(subjects) - {None})
     labels = data.labels()[indices]
     if known >= 2 and None not in subjects:
-        held = assign_folds(labels, subjects, min(VALIDATION_SHARE, known), seed) == 0
+        shares = min(VALIDATION_SHARE, known)
+        # Not always the first: the largest subject is in that one, whatever the seed.
+        held = assign_folds(labels, subjects, shares, seed) == np.random.default_rng(seed).integers(shares)
         how = "by subject"
     else:
         held = _tenth_of_every_class(labels, seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,7 @@ class Source:
         fill: writes a split's faces, uint8 [N, S, S, 3], by a recipe.
         licence: note for the checkpoint.
         facts: for the checkpoint's provenance.
+        fingerprint: another one if any face is in another split, has another label or is no longer there.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Source:
     fill: Fill
     licence: str
     facts: dict[str, Any]
+    fingerprint: str
 
     @property
     def judged_on(self) -> str:
@@ -75,7 +79,8 @@ def _synthetic(options: TrainingOptions) -> Source:
         fill_split(split, out, seed=options.seed, workers=options.workers)
 
     labels = {name: np.arange(count) % len(EXPRESSIONS) for name, count in options.images.items()}
-    return Source(SYNTHETIC, EXPRESSIONS, labels, fill, RENDERED_LICENCE, {"data": SYNTHETIC})
+    # Everything that decides these faces is in the run's settings.
+    return Source(SYNTHETIC, EXPRESSIONS, labels, fill, RENDERED_LICENCE, {"data": SYNTHETIC}, SYNTHETIC)
 
 
 def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
@@ -97,7 +102,15 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
-    return Source(partition.name, data.class_names, labels, fill, licence, facts)
+    return Source(partition.name, data.class_names, labels, fill, licence, facts, _fingerprint(parts))
+
+
+def _fingerprint(parts: Mapping[str, FaceData]) -> str:
+    listed = {
+        split: [part.class_names, [(face.name, face.label) for face in part.faces]]
+        for split, part in parts.items()
+    }
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 def _prepare(data: FaceData, recipe: Preprocessing, out: NDArray[np.uint8], workers: int) -> None:

@@ -67,7 +67,7 @@ def _check_machine(options: TrainingOptions) -> None:
 
 def train_one(options: TrainingOptions, source: Source) -> dict[str, Any]:
     """Train on one source; see ``train``."""
-    last = resumable(options)
+    last = resumable(options, source.fingerprint)
     L.seed_everything(options.seed, workers=True, verbose=False)
     recipe = Preprocessing(size=options.network.image_size)
     info = CheckpointInfo(

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import (
@@ -34,6 +36,18 @@ class Run:
     timer: Timer
 
 
+class _Kept(ModelCheckpoint):
+    """Training checkpoints of the run's folder, also after the folder was moved or renamed."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        moved = {name: here(state_dict[name]) for name in state_dict if name.endswith("_model_path")}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | moved | {"dirpath": self.dirpath, "best_k_models": kept})
+
+
 class _Patience(EarlyStopping):
     """Early stopping that also holds for a run that had ended already and is resumed."""
 
@@ -44,11 +58,9 @@ class _Patience(EarlyStopping):
 def build_run(options: TrainingOptions) -> Run:
     """Return a trainer that keeps the epoch with the best validation accuracy, and the last one."""
     folder, timer = options.run_folder, Timer()
-    best = ModelCheckpoint(
-        folder, filename="best", monitor=_MONITOR, mode="max", enable_version_counter=False
-    )
+    best = _Kept(folder, filename="best", monitor=_MONITOR, mode="max", enable_version_counter=False)
     # Without a monitor every epoch is kept in turn; `save_last` would keep the last of the best.
-    last = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
+    last = _Kept(folder, filename="last", enable_version_counter=False)
     progress = [RichProgressBar(console_kwargs={"stderr": True})] if stderr.is_terminal else []
     history = RegionHistory(folder / FILE_NAME, options.network.regions)
     trainer = L.Trainer(
@@ -60,7 +72,7 @@ def build_run(options: TrainingOptions) -> Run:
         enable_progress_bar=bool(progress),
         enable_model_summary=False,
         logger=[
-            CSVLogger(folder, name=None, version="resumed" if options.resume else "log"),
+            CSVLogger(folder, name=None, version=_log_name(folder)),
             TensorBoardLogger(folder, name=None, version="tensorboard"),
         ],
         log_every_n_steps=10,
@@ -69,6 +81,12 @@ def build_run(options: TrainingOptions) -> Run:
         reload_dataloaders_every_n_epochs=1,
     )
     return Run(trainer, best, timer)
+
+
+def _log_name(folder: Path) -> str:
+    """Return log, or for a run that goes on log-2, log-3, ...: the logger begins its file anew."""
+    before = len(list(folder.glob("log*/metrics.csv")))
+    return f"log-{before + 1}" if before else "log"
 
 
 def _chosen_callbacks(options: TrainingOptions) -> list[L.Callback]:

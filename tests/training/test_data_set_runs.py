@@ -151,15 +151,38 @@ def test_all_folds_are_trained_and_summed_up_and_go_on_after_a_stop(tree: Path, 
     assert [one.info.provenance["protocol"] for one in saved] == [f"fold {i} of 3" for i in range(3)]
     assert any("official split is set aside" in note for note in saved[0].info.provenance["notes"])
 
-    # As if the last fold had not begun: the others are taken as they are, and it comes out the same.
+    # As if the last fold had not begun, and the first one's checkpoint was lost: the other is taken as it is,
+    # and both come out the same.
+    (tmp_path / "a-fold0.safetensors").unlink()
     for file in sorted((chosen.run_folder / "fold2").rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
-    times = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in range(3)]
+    times = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in (1, 2)]
     again = train(options(tmp_path, tree, folds=3, epochs=1, resume=True))
-    after = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in range(3)]
-    assert after[:2] == times[:2]
-    assert after[2] > times[2]
+    after = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in (1, 2)]
+    assert after[0] == times[0]
+    assert after[1] > times[1]
     assert again["pooled_accuracy"] == summary["pooled_accuracy"]
+    assert (tmp_path / "a-fold0.safetensors").is_file()
+
+
+def test_a_run_goes_on_where_its_folder_was_moved_to(tree: Path, tmp_path: Path) -> None:
+    figures = train(options(tmp_path, tree))
+    moved = (tmp_path / "runs" / "a").rename(tmp_path / "runs" / "elsewhere")
+    kept = (moved / "best.ckpt").read_bytes()
+    again = train(options(tmp_path, tree, run_folder=moved, resume=True))
+    assert again["judged_right"] == figures["judged_right"]
+    assert (moved / "best.ckpt").read_bytes() == kept
+    assert not (tmp_path / "runs" / "a").exists()
+    logs = {path.parent.name for path in moved.glob("log*/metrics.csv")}
+    assert "log" in logs
+
+
+def test_one_validation_face_chooses_the_epoch_and_calibrates_nothing(tmp_path: Path) -> None:
+    faces = write_tree(tmp_path / "faces", train=8, test=2)
+    write_faces(faces / "val", "anger", 1)
+    figures = train(options(tmp_path, faces))
+    assert figures["temperature"] == 1.0
+    assert load_checkpoint(tmp_path / "a.safetensors").info.provenance["val_accuracy"] in (0.0, 1.0)
 
 
 def test_one_fold_is_the_same_as_in_all_folds(tree: Path, tmp_path: Path) -> None:
@@ -198,6 +221,21 @@ class TestRefused:
         assert not (tmp_path / "runs" / "a" / "last.ckpt").exists()
         assert not (tmp_path / "a.safetensors").exists()
 
+    @pytest.mark.parametrize("change", ["a face less", "a face that changed its class"])
+    def test_to_go_on_with_other_faces(self, change: str, tmp_path: Path) -> None:
+        """Another tenth would be held out for validation, and some of it was learned before."""
+        faces = write_tree(tmp_path / "faces", train=8, test=2)
+        train(options(tmp_path, faces, epochs=1))
+        path = faces / "train" / "happiness" / "004.png"
+        path.unlink() if change == "a face less" else path.rename(faces / "train" / "anger" / "happy.png")
+        with pytest.raises(UsageError, match="the data set has changed since the run was started"):
+            train(options(tmp_path, faces, epochs=1, resume=True))
+
+    def test_a_training_that_diverged(self, tree: Path, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match=r"diverged; use a lower --learning-rate than 1e\+08"):
+            train(options(tmp_path, tree, learning_rate=1e8))
+        assert not (tmp_path / "a.safetensors").exists()
+
     def test_a_class_without_training_faces(self, tmp_path: Path) -> None:
         faces = write_tree(tmp_path / "faces", train=8, test=2)
         write_faces(faces / "test", "disgust", 2)
@@ -218,6 +256,8 @@ class TestRefused:
             ({"fold": 0}, "--fold 0 needs --folds"),
             ({"folds": 3, "devices": 2}, "choose one --fold"),
             ({"ema": 1.0}, "--ema must be a decay between 0 and 1"),
+            ({"learning_rate": float("inf")}, "--learning-rate must be a finite number from 0, got inf"),
+            ({"weight_decay": float("nan")}, "--weight-decay must be a finite number from 0, got nan"),
             ({"label_smoothing": 1.0}, "--label-smoothing must be from 0 to below 1"),
             (
                 {"schedule": "cosine", "warmup_epochs": 3},

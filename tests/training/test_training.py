@@ -154,7 +154,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: P
     found = load_checkpoint(tmp_path / "halves.safetensors").weights
     for name, tensor in expected.items():
         assert torch.equal(tensor, found[name]), name
-    after = accuracies(tmp_path / "runs" / "halves" / "resumed")
+    after = accuracies(tmp_path / "runs" / "halves" / "log-2")
     assert after == accuracies(tmp_path / "runs" / "whole" / "log")[-len(after) :]
 
 

@@ -104,10 +104,17 @@ def describe_folder(path: Path) -> str:
 def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
     """Return a sentence on what was passed over, none if nothing was."""
     names = sorted(ignored)
-    if not names:
-        return ()
-    shown = ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
-    return (f"ignored {len(names):,} hidden files or files that are no pictures: {shown}",)
+    folders = [name for name in names if name.endswith("/")]
+    files = [name for name in names if not name.endswith("/")]
+    kinds = (
+        ("folders inside folders of pictures; no picture in them is read", folders),
+        ("hidden files or files that are no pictures", files),
+    )
+    return tuple(f"ignored {len(found):,} {kind}: {_first(found)}" for kind, found in kinds if found)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _names_in(folder: Path) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -47,13 +48,17 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
     empty = [printable(name) for name in names if name not in filled]
     if empty:
         raise refusal(path, _TITLE, f"no picture of {', '.join(empty)}", EXPECTED, tree.counts())
-    spelled = Counter(map(str.casefold, names))
-    alike = [printable(name) for name in names if spelled[name.casefold()] > 1]
+    spelled = Counter(map(_spelling, names))
+    alike = [printable(name) for name in names if spelled[_spelling(name)] > 1]
     if alike:
         raise DataError(
-            f"{printable(path)} has classes whose names differ in case only: "
-            f"{', '.join(alike)}; give each class one name"
+            f"{printable(path)} has classes whose names differ in case only, or in the Unicode form of their "
+            f"accents: {', '.join(alike)}; give each class one name"
         )
+
+
+def _spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:

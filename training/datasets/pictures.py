@@ -44,7 +44,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=_KINDS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise _too_large(path, f"{picture.width} x {picture.height}")
-            return np.array(_to_rgb(ImageOps.exif_transpose(picture)))
+            return np.array(_to_rgb(ImageOps.exif_transpose(picture), picture.format))
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -61,8 +61,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         ) from error
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16"):
+def _to_rgb(picture: Image.Image, kind: str | None) -> Image.Image:
+    # Pillow widens a PGM of 16 bits to 32, whatever its own maximum, and scales it to 16.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and kind == "PPM"):
         picture = Image.fromarray((np.asarray(picture).astype(np.uint16) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
         raise ValueError(f"pixels of mode {picture.mode} have no fixed range; save it with 8 or 16 bits")

@@ -45,6 +45,12 @@ def test_of_16_bits_the_upper_8_are_kept(suffix: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_picture(path)[..., 0], GREY)
 
 
+def test_of_a_pgm_of_16_bits_the_upper_8_are_kept(tmp_path: Path) -> None:
+    values = (GREY.astype(np.uint16) * 256 + 77).astype(">u2")
+    (tmp_path / "a.pgm").write_bytes(b"P5 40 32 65535\n" + values.tobytes())
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.pgm")[..., 0], GREY)
+
+
 def test_palettes_and_bilevel_pictures(tmp_path: Path) -> None:
     coarse = COLOR // 128 * 255
     palette = Image.fromarray(coarse).quantize(16)
