@@ -119,11 +119,11 @@ def _explain_data(
         means, facts = explain_data(network, info, Path(name), request.format, request.split, request.count)
     region = int(means.mean_weights().argmax()) if request.region is None else request.region
     rows = means.means()
-    title = "rendered faces" if name == SYNTHETIC else Path(name).name
+    title = "rendered faces" if name == SYNTHETIC else printable(Path(name).name)
     picture = request.output / "classes.png"
     save_png(class_panel(rows, grid=info.config.grid, region=region, name=title), picture)
     files.append(picture)
-    table = {"name": name, "faces": int(means.counts.sum()), "region": region}
+    table = {"name": printable(name), "faces": int(means.counts.sum()), "region": region}
     return table | {"picture": printable(picture), "classes": [row.to_dict(region) for row in rows]} | facts
 
 

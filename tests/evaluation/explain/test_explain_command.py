@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_a_picture_gets_a_panel_and_a_table(checkpoint_path: Path, photo: Path, 
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
         with Image.open(row["picture"]) as panel:
             assert panel.width > 1000
+
+
+def test_names_of_files_and_folders_may_hold_anything(
+    checkpoint_path: Path, photo: Path, face_folder: Path, tmp_path: Path
+) -> None:
+    image = photo.rename(tmp_path / "$^_x_ é $a.png")
+    tree = tmp_path / os.fsdecode(b"$^_x_ \xe9 $a")
+    tree.symlink_to(face_folder)
+    document = run_json(checkpoint_path, image, "--data", tree, "--images", 7, "-o", tmp_path / "out")
+    assert document["images"][0]["image"] == str(image)
+    assert document["data"]["name"] == str(tmp_path / "$^_x_ \ufffd $a")
+    assert all(Path(file).is_file() for file in document["files"])
 
 
 def test_the_region_whose_affinity_is_shown_can_be_chosen(
