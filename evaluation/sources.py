@@ -76,8 +76,9 @@ def data_source(data: FaceData, split: str | None, recipe: Preprocessing) -> Sou
         name=printable(data.root),
         format=data.format,
         split=name,
-        class_names=data.class_names,
-        faces=tuple(face.name for face in chosen.faces),
+        # A file name is bytes, and those that are no UTF-8 could not be written to a report.
+        class_names=tuple(printable(name) for name in data.class_names),
+        faces=tuple(printable(face.name) for face in chosen.faces),
         labels=chosen.labels(),
         chunks=chunks,
         notes=(*data.notes, *notes),
