@@ -42,6 +42,7 @@ class Request:
         count: faces of the data; None for all, or 350 synthetic ones.
         region: whose affinity is shown; None for the highest weighted one.
         history: a training run's folder.
+        allow_pickle: accept a pickled training checkpoint.
     """
 
     checkpoint: Path
@@ -53,6 +54,7 @@ class Request:
     count: int | None = None
     region: int | None = None
     history: Path | None = None
+    allow_pickle: bool = False
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def run(request: Request) -> dict[str, Any]:
         UsageError: the request breaks a rule.
         CheckpointError, DataError, ImageError: an input cannot be used.
     """
-    checkpoint = load_checkpoint(request.checkpoint)
+    checkpoint = load_checkpoint(request.checkpoint, allow_pickle=request.allow_pickle)
     info = checkpoint.info
     network = checkpoint.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     regions = info.config.regions
