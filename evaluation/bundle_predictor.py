@@ -46,4 +46,5 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
         },
         temperature=stored_temperature(manifest.provenance),
         predict=in_batches(run),
+        provenance=manifest.provenance,
     )

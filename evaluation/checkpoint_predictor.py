@@ -41,6 +41,7 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
         },
         temperature=stored_temperature(info.provenance),
         predict=in_batches(run),
+        provenance=info.provenance,
     )
 
 
