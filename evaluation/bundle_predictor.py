@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lnlattennet.command import printable
 from lnlattennet.evaluation.predictors import (
     Faces,
     Predictions,
@@ -37,7 +38,7 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
         grid=manifest.grid,
         description={
             "kind": "bundle",
-            "name": path.resolve().name,
+            "name": printable(path.resolve().name),
             "engine": record.name,
             "engine_sha256": manifest.files[record.file].sha256,
             "checkpoint_sha256": manifest.checkpoint_sha256,
@@ -45,4 +46,5 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
         },
         temperature=stored_temperature(manifest.provenance),
         predict=in_batches(run),
+        provenance=manifest.provenance,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from lnlattennet.command import printable
 from lnlattennet.errors import require
 from lnlattennet.evaluation.predictors import Faces, Predictions, Predictor, in_batches, stored_temperature
 from lnlattennet.export.bundle import hash_file
@@ -34,12 +35,13 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
         grid=info.config.grid,
         description={
             "kind": "checkpoint",
-            "name": path.name,
+            "name": printable(path.name),
             "checkpoint_sha256": hash_file(path).sha256,
             "runtime": f"torch {torch.__version__} on {device.type}, float32",
         },
         temperature=stored_temperature(info.provenance),
         predict=in_batches(run),
+        provenance=info.provenance,
     )
 
 

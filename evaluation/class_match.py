@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class ClassMatch:
 def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: bool) -> ClassMatch:
     """Match the class names of a model and of a data set.
 
+    Names that differ only in how Unicode composes their letters are the same name.
+
     Args:
         model: names in the order of the logits.
         data: names in the order of the labels.
@@ -39,6 +42,8 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
     Raises:
         UsageError: the names differ and ``common_only`` is not set, or fewer than two are the same.
     """
+    # A file system may decompose "joie fière" that a checkpoint holds composed: both look alike.
+    model, data = ([unicodedata.normalize("NFC", name) for name in names] for names in (model, data))
     only_model = [name for name in model if name not in data]
     only_data = [name for name in data if name not in model]
     common = [name for name in model if name in data]
@@ -55,7 +60,7 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
         )
     return ClassMatch(
         class_names=tuple(common),
-        columns=tuple(list(model).index(name) for name in common),
+        columns=tuple(model.index(name) for name in common),
         label_of=np.array([common.index(name) if name in common else -1 for name in data], np.int64),
         notes=_notes(only_model, only_data),
     )

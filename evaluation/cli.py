@@ -21,7 +21,11 @@ def evaluate(
         str | None, typer.Option(help="Layout of the data set.", show_default="detected")
     ] = None,
     split: Annotated[
-        str | None, typer.Option(help="train, val, test or all.", show_default="test, else val, else all")
+        str | None,
+        typer.Option(
+            help="train, val, test or all.",
+            show_default="what the model's fold held out, else test, else val, else all",
+        ),
     ] = None,
     images: Annotated[
         int | None, typer.Option(min=1, help="Faces to render for synthetic.", show_default="2100")

@@ -13,7 +13,7 @@ from lnlattennet.evaluation.sources import SYNTHETIC
 
 
 def explain(
-    checkpoint: Annotated[Path, typer.Argument(help="A .safetensors checkpoint.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint file.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the pictures and explanations.json.")
     ],
@@ -40,6 +40,9 @@ def explain(
     history: Annotated[
         Path | None, typer.Option(help="Training run's folder: show how its weights were updated.")
     ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.")
+    ] = False,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the tables as one JSON document.")
     ] = False,
@@ -69,6 +72,7 @@ def explain(
             count=count,
             region=region,
             history=history,
+            allow_pickle=allow_pickle,
         )
     )
     if json_output:

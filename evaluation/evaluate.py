@@ -22,7 +22,6 @@ from lnlattennet.evaluation.sources import (
     data_source,
     synthetic_source,
 )
-from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.calibration import TEMPERATURES
 
 _log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class EvaluationOptions:
         model: a checkpoint file, a bundle folder or a server's URL.
         data: a data set's path, or ``synthetic``.
         format: the data set's layout; None detects it.
-        split: train, val, test or all; None takes test, else val, else all.
+        split: train, val, test or all; None takes what the model's fold held out, else test, val or all.
         images: how many faces to render; None is 2,100. Only for ``synthetic``.
         engine: of a bundle; None takes the selected one.
         temperature: divides the logits for confidences; None takes the model's own, or 1.
@@ -98,7 +97,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         CheckpointError, BundleError, ServingError, UnavailableError: the model cannot.
     """
     with open_predictor(options.model, options.engine, allow_pickle=options.allow_pickle) as predictor:
-        source = _source(options, predictor.recipe)
+        source = _source(options, predictor)
         match = match_classes(predictor.class_names, source.class_names, common_only=options.common_classes)
         temperature = options.temperature or predictor.temperature or 1.0
         _log.info("evaluating %s on %d faces of %s", options.model, len(source.faces), source.name)
@@ -112,13 +111,14 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
     return Evaluation(facts | judged | {"throughput": _throughput(answers)}, source, answers)
 
 
-def _source(options: EvaluationOptions, recipe: Preprocessing) -> Source:
+def _source(options: EvaluationOptions, predictor: Predictor) -> Source:
     if options.data == SYNTHETIC:
         images = SYNTHETIC_IMAGES if options.images is None else options.images
-        return synthetic_source(options.split, images, options.seed, recipe)
+        return synthetic_source(options.split, images, options.seed, predictor.recipe)
     from lnlattennet.training.datasets import open_data
 
-    return data_source(open_data(Path(options.data), options.format), options.split, recipe)
+    data = open_data(Path(options.data), options.format)
+    return data_source(data, options.split, predictor.recipe, predictor.provenance)
 
 
 def _change(options: EvaluationOptions, grid: int) -> Change | None:

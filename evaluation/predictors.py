@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Predictor:
         temperature: what the logits are to be divided by, if the model brings such a number.
         predict: faces uint8 [n, S, S, 3], n of 1 or more, to logits and region weights.
         notes: what a reader of its figures must know, a sentence each.
+        provenance: how its weights came to be, as far as it tells.
     """
 
     class_names: tuple[str, ...]
@@ -59,6 +60,7 @@ class Predictor:
     temperature: float | None
     predict: Callable[[Faces], Predictions]
     notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from lnlattennet.command import printable
 from lnlattennet.errors import UsageError
+from lnlattennet.evaluation.held_out import choose_faces
 from lnlattennet.evaluation.predictors import BATCH, Faces
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.datasets.records import SPLITS, FaceData
-from lnlattennet.training.datasets.splits import choose_split
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_IMAGES = 2_100
@@ -30,7 +30,7 @@ class Source:
     Attributes:
         name: the data set as the user named it.
         format: name of its layout.
-        split: train, val, test or all.
+        split: train, val, test, all, or held out (see ``held_out``).
         class_names: expressions in the order of the labels.
         faces: one name per face, for tables and messages.
         labels: int64 [len(faces)].
@@ -59,13 +59,21 @@ class Source:
         }
 
 
-def data_source(data: FaceData, split: str | None, recipe: Preprocessing) -> Source:
-    """Return a split of a data set, prepared by ``recipe`` while it is read.
+def data_source(
+    data: FaceData, split: str | None, recipe: Preprocessing, provenance: Mapping[str, Any] | None = None
+) -> Source:
+    """Return a part of a data set, prepared by ``recipe`` while it is read.
+
+    Args:
+        data: the whole data set.
+        split: see ``choose_faces``.
+        recipe: the model's preprocessing.
+        provenance: the model's; if it was trained on a fold of this data, it says which faces it never saw.
 
     Raises:
         UsageError, DataError: see ``choose_split``.
     """
-    chosen, name, notes = choose_split(data, split)
+    chosen, name, notes = choose_faces(data, split, provenance or {})
 
     def chunks() -> Iterator[Faces]:
         from lnlattennet.training.datasets.prepare import prepared_faces
@@ -76,8 +84,9 @@ def data_source(data: FaceData, split: str | None, recipe: Preprocessing) -> Sou
         name=printable(data.root),
         format=data.format,
         split=name,
-        class_names=data.class_names,
-        faces=tuple(face.name for face in chosen.faces),
+        # A file name is bytes, and those that are no UTF-8 could not be written to a report.
+        class_names=tuple(printable(name) for name in data.class_names),
+        faces=tuple(printable(face.name) for face in chosen.faces),
         labels=chosen.labels(),
         chunks=chunks,
         notes=(*data.notes, *notes),

@@ -43,7 +43,8 @@ def class_panel(means: Sequence[ClassMean], *, grid: int, region: int, name: str
     figure = new_figure((4 + bool(known_change)) * _SIDE + 0.4, len(rows) * _SIDE + 1.2)
     columns = np.asarray(figure.subplots(len(rows), 4 + bool(known_change), squeeze=False)).T
     faces = sum(mean.count for mean in means)
-    figure.suptitle(f"{name}: means over {faces:,} faces", color=INK, fontsize=12)
+    # A `$` in a folder's or class's name is no mathematics.
+    figure.suptitle(f"{name}: means over {faces:,} faces", color=INK, fontsize=12, parse_math=False)
     _draw_faces(columns[0], rows, grid)
     _draw_regions(columns[1], "region weights", [mean.weights for mean in rows], rows, grid)
     around = [mean.affinity[region] for mean in rows]
@@ -60,7 +61,7 @@ def _draw_faces(column: Sequence[Axes], rows: Sequence[ClassMean], grid: int) ->
     for axes, mean in zip(column, rows, strict=True):
         draw_face(axes, mean.face, grid)
         bare(axes)
-        axes.set_ylabel(f"{mean.name} ({mean.count:,})", fontsize=9, color=INK)
+        axes.set_ylabel(f"{mean.name} ({mean.count:,})", fontsize=9, color=INK, parse_math=False)
     bare(column[0], "mean face")
 
 

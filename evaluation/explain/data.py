@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lnlattennet.command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation.crucial_regions import crucial_region_figures, render_known_faces
 from lnlattennet.evaluation.explain.class_means import ClassMeans
@@ -50,7 +51,7 @@ def explain_data(
     data, name, notes = choose_split(open_data(path, layout), split)
     if count is not None and count < len(data):
         data = data.select(np.linspace(0, len(data) - 1, count).round().astype(int).tolist())
-    means = ClassMeans(data.class_names)
+    means = ClassMeans(tuple(printable(name) for name in data.class_names))
     for faces, labels in prepared_faces(data, info.preprocessing):
         means.add(faces, labels, explain_faces(network, info.preprocessing, faces))
     return means, {"format": data.format, "split": name, "notes": [*data.notes, *notes]}

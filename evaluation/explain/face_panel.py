@@ -52,7 +52,10 @@ def face_panel(
     rows = math.ceil((3 + len(heads)) / _COLUMNS)
     figure = new_figure(_COLUMNS * _SIDE, rows * (_SIDE + 0.6) + 0.4)
     axes = list(figure.subplots(rows, _COLUMNS).flat)
-    figure.suptitle(_title(name, explanation.probabilities[0], class_names), color=INK, fontsize=12)
+    # A `$` in a file's or class's name is no mathematics.
+    figure.suptitle(
+        _title(name, explanation.probabilities[0], class_names), color=INK, fontsize=12, parse_math=False
+    )
     draw_face(axes[0], face, grid)
     bare(axes[0], "face as the network sees it")
     axes[0].set_anchor("N")

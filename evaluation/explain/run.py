@@ -42,6 +42,7 @@ class Request:
         count: faces of the data; None for all, or 350 synthetic ones.
         region: whose affinity is shown; None for the highest weighted one.
         history: a training run's folder.
+        allow_pickle: accept a pickled training checkpoint.
     """
 
     checkpoint: Path
@@ -53,6 +54,7 @@ class Request:
     count: int | None = None
     region: int | None = None
     history: Path | None = None
+    allow_pickle: bool = False
 
 
 def run(request: Request) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def run(request: Request) -> dict[str, Any]:
         UsageError: the request breaks a rule.
         CheckpointError, DataError, ImageError: an input cannot be used.
     """
-    checkpoint = load_checkpoint(request.checkpoint)
+    checkpoint = load_checkpoint(request.checkpoint, allow_pickle=request.allow_pickle)
     info = checkpoint.info
     network = checkpoint.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     regions = info.config.regions
@@ -119,11 +121,11 @@ def _explain_data(
         means, facts = explain_data(network, info, Path(name), request.format, request.split, request.count)
     region = int(means.mean_weights().argmax()) if request.region is None else request.region
     rows = means.means()
-    title = "rendered faces" if name == SYNTHETIC else Path(name).name
+    title = "rendered faces" if name == SYNTHETIC else printable(Path(name).name)
     picture = request.output / "classes.png"
     save_png(class_panel(rows, grid=info.config.grid, region=region, name=title), picture)
     files.append(picture)
-    table = {"name": name, "faces": int(means.counts.sum()), "region": region}
+    table = {"name": printable(name), "faces": int(means.counts.sum()), "region": region}
     return table | {"picture": printable(picture), "classes": [row.to_dict(region) for row in rows]} | facts
 
 

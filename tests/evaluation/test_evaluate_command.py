@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -144,6 +145,21 @@ def test_every_prediction_is_in_a_table(checkpoint_path: Path, face_folder: Path
         assert shares[EXPRESSIONS.index(row["answer"])] == max(shares)
         confusion[EXPRESSIONS.index(row["class"]), EXPRESSIONS.index(row["answer"])] += 1
     assert confusion.tolist() == found["confusion"]
+
+
+def test_names_that_are_no_utf8_are_reported(
+    checkpoint_path: Path, face_folder: Path, tmp_path: Path
+) -> None:
+    tree = Path(shutil.copytree(face_folder, tmp_path / os.fsdecode(b"tree\xe9")))
+    (tree / "test" / "fear" / "2.png").rename(tree / "test" / "fear" / os.fsdecode(b"\xe9.png"))
+    shutil.copytree(tree / "test" / "fear", tree / "test" / os.fsdecode(b"peur\xe9"))
+    result = run(checkpoint_path, "--data", tree, "--common-classes", "-o", tmp_path / "out")
+    assert result.exit_code == 0, result.exception
+    assert "tree\ufffd, test" in result.stdout
+    assert "test/fear/\ufffd.png" in (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8")
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    assert "peur\ufffd" in " ".join(report["notes"])
+    assert "tree\ufffd" in report["data"]["name"]
 
 
 def test_covered_regions_are_the_same_for_a_seed_and_change_the_answers(

@@ -104,6 +104,15 @@ def test_classes_that_differ_are_named_or_left_out_when_asked() -> None:
         match_classes(("a", "b"), ("A", "b"), common_only=True)
 
 
+def test_classes_that_only_unicode_composes_otherwise_are_the_same() -> None:
+    composed, decomposed = "col\u00e8re", "cole\u0300re"
+    for model, data in ((composed, decomposed), (decomposed, composed)):
+        match = match_classes(("joie", model), (data, "joie"), common_only=False)
+        assert match.class_names == ("joie", composed)
+        assert match.columns == (0, 1)
+        assert match.label_of.tolist() == [1, 0]
+
+
 def test_answers_of_another_class_order_are_those_of_the_same_order() -> None:
     data = face_data("test", count=130)
     found = {}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from lnlattennet.errors import DataError, ImageError, LnlAttenNetError, UsageError
+from lnlattennet.errors import CheckpointError, DataError, ImageError, LnlAttenNetError, UsageError
 from lnlattennet.evaluation.cli_explain import explain
-from lnlattennet.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from lnlattennet.model.checkpoint import METADATA_KEY, CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.training.synthetic import EXPRESSIONS, render_face
 
 app = typer.Typer()
@@ -66,6 +69,20 @@ def test_a_picture_gets_a_panel_and_a_table(checkpoint_path: Path, photo: Path, 
         assert row["label"] == max(row["probabilities"], key=row["probabilities"].get)
         with Image.open(row["picture"]) as panel:
             assert panel.width > 1000
+
+
+def test_names_of_files_and_folders_may_hold_anything(
+    checkpoint_path: Path, photo: Path, face_folder: Path, tmp_path: Path
+) -> None:
+    image = photo.rename(tmp_path / "$^_x_ é $a.png")
+    tree = tmp_path / os.fsdecode(b"$^_x_ \xe9 $a")
+    shutil.copytree(face_folder / "test", tree)
+    (tree / "fear").rename(tree / os.fsdecode(b"peur$\xe9$"))
+    document = run_json(checkpoint_path, image, "--data", tree, "-o", tmp_path / "out")
+    assert document["images"][0]["image"] == str(image)
+    assert document["data"]["name"] == str(tmp_path / "$^_x_ \ufffd $a")
+    assert "peur$\ufffd$" in [row["expression"] for row in document["data"]["classes"]]
+    assert all(Path(file).is_file() for file in document["files"])
 
 
 def test_the_region_whose_affinity_is_shown_can_be_chosen(
@@ -156,6 +173,21 @@ def test_a_damaged_picture_is_named(checkpoint_path: Path, tmp_path: Path) -> No
     for path, message in ((broken, "broken.png: "), (tmp_path / "gone.png", "gone.png cannot be read")):
         with pytest.raises(ImageError, match=message):
             run(checkpoint_path, path, "-o", tmp_path / "out")
+
+
+def test_a_training_checkpoint_is_explained_with_leave(
+    checkpoint_path: Path, photo: Path, tmp_path: Path
+) -> None:
+    checkpoint = load_checkpoint(checkpoint_path)
+    state = {f"network.{name}": tensor for name, tensor in checkpoint.weights.items()}
+    torch.save({METADATA_KEY: checkpoint.info.to_json(), "state_dict": state}, tmp_path / "last.ckpt")
+    with pytest.raises(CheckpointError, match="pass --allow-pickle"):
+        run(tmp_path / "last.ckpt", photo, "-o", tmp_path / "out")
+    pickled, plain = (
+        run_json(path, photo, "--allow-pickle", "-o", tmp_path / "out")["images"]
+        for path in (tmp_path / "last.ckpt", checkpoint_path)
+    )
+    assert pickled == plain
 
 
 def test_rendered_faces_need_a_checkpoint_of_their_expressions(checkpoint_path: Path, tmp_path: Path) -> None:

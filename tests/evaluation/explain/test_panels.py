@@ -92,6 +92,18 @@ def test_a_class_panel_has_a_row_per_class(grid: int, known: bool) -> None:
     assert figure.get_suptitle() == "mine: means over 6 faces"
 
 
+def test_a_dollar_in_a_name_is_a_dollar() -> None:
+    """matplotlib reads text between two of them as mathematics, and refuses what is none."""
+    face = np.zeros((SIZE, SIZE, 3), np.uint8)
+    names = tuple(f"{letter}$^_$" for letter in "abcdefg")
+    panel = face_panel(face, explanation_of(1, 1), grid=1, region=0, class_names=names, name="$^_x_ é $a.png")
+    classes = class_panel([mean_of("a$^_$", 3, 1, known=True)], grid=1, region=0, name="$^_x_ é $a")
+    for figure in (panel, classes):
+        picture_of(figure)
+        assert figure.get_suptitle().startswith("$^_x_ é $a")
+    assert "a$^_$ (3)" in [axes.get_ylabel() for axes in classes.axes]
+
+
 def test_of_very_many_classes_the_largest_are_drawn() -> None:
     means = [mean_of(f"class {index}", index + 1, 1, known=False) for index in range(40)]
     figure = class_panel(means, grid=1, region=0, name="many")

@@ -1,0 +1,195 @@
+"""A model that was trained on a fold is judged on the faces that this fold held out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lnlattennet.evaluation.bundle_predictor import bundle_predictor
+from lnlattennet.evaluation.checkpoint_predictor import checkpoint_predictor
+from lnlattennet.evaluation.cli import evaluate
+from lnlattennet.evaluation.held_out import HELD_OUT, choose_faces, trained_fold
+from lnlattennet.model.checkpoint import CheckpointInfo, save_checkpoint
+from lnlattennet.model.network import LNLAttenNet
+from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.training.datasets import open_data
+from lnlattennet.training.protocols import Folds, partitions
+from lnlattennet.training.sources import open_sources
+from tests.training.datasets.trees import BUILDERS, build_folder, build_jaffe, write_picture
+from tests.training.trees import TINY, options
+
+CLASSES = ("calm", "frown", "grin")
+SEED = 5
+
+
+@pytest.fixture(autouse=True)
+def _own_logging() -> Iterator[None]:
+    """A command's handler writes to the stderr of its test."""
+    logger = logging.getLogger("lnlattennet")
+    state = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.propagate = state[0], state[2]
+    logger.setLevel(state[1])
+
+
+def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:
+    """What training on this fold would store, through JSON as a checkpoint does; nothing is trained."""
+    chosen = options(tree, tree, folds=folds, fold=fold, seed=SEED, format=layout)
+    facts = open_sources(chosen)[0].facts | {"settings": chosen.settings()}
+    stored: dict[str, Any] = json.loads(json.dumps(facts))
+    return stored
+
+
+def held_out_names(tree: Path, folds: Folds, fold: int, layout: str | None = None) -> list[str]:
+    data = open_data(tree, layout)
+    indices = partitions(data, folds, SEED)[fold].splits["test"]
+    return [data.faces[index].name for index in indices]
+
+
+def judged(document: dict[str, Any], folder: Path) -> list[str]:
+    assert document["data"]["split"] == HELD_OUT
+    with (folder / "predictions.csv").open(newline="") as stream:
+        return [row["face"] for row in csv.DictReader(stream)]
+
+
+def run(*arguments: object) -> dict[str, Any]:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(evaluate)
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.exception
+    return dict(json.loads(result.stdout))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Two pictures of three classes in each of three official splits."""
+    build_folder(tmp_path / "tree")
+    return tmp_path / "tree"
+
+
+@pytest.fixture
+def checkpoint(tree: Path, tmp_path: Path) -> Path:
+    """A network with random weights that says it was trained on fold 1 of 3."""
+    info = CheckpointInfo(
+        config=TINY,
+        class_names=CLASSES,
+        preprocessing=Preprocessing(size=16),
+        provenance=provenance_of(tree, 3, 1),
+    )
+    save_checkpoint(tmp_path / "f1.safetensors", LNLAttenNet(TINY), info)
+    return tmp_path / "f1.safetensors"
+
+
+def test_the_command_judges_the_faces_that_the_fold_held_out(
+    checkpoint: Path, tree: Path, tmp_path: Path
+) -> None:
+    document = run(checkpoint, "--data", tree, "-o", tmp_path / "out")
+    assert judged(document, tmp_path / "out") == held_out_names(tree, 3, 1)
+    assert document["faces"] == 6
+    assert [note for note in document["notes"] if "training held out (fold 1 of 3)" in note]
+
+
+def test_with_an_explicit_split_a_note_counts_the_faces_it_knows(checkpoint: Path, tree: Path) -> None:
+    held_out = held_out_names(tree, 3, 1)
+    for split in ("test", "all"):
+        document = run(checkpoint, "--data", tree, "--split", split)
+        count = 6 if split == "test" else 18
+        assert (document["data"]["split"], document["faces"]) == (split, count)
+        unseen = sum(split == "all" or name.startswith("test/") for name in held_out)
+        note = f"training used {count - unseen} of these {count} faces (fold 1 of 3)"
+        assert [one for one in document["notes"] if note in one]
+
+
+@pytest.mark.parametrize("name", ["ckplus", "ckplus-neutral", "ck48", "jaffe", "oulu-casia"])
+@pytest.mark.parametrize("folds", [2, "loso"])
+def test_every_layout_without_official_splits_finds_its_folds_again(
+    tmp_path: Path, name: str, folds: Folds
+) -> None:
+    build, layout = BUILDERS[name]
+    build(tmp_path / name)
+    data = open_data(tmp_path / name, layout)
+    chosen = [
+        choose_faces(data, None, provenance_of(tmp_path / name, folds, fold, layout)) for fold in (0, 1)
+    ]
+    for fold, (part, split, _) in enumerate(chosen):
+        assert split == HELD_OUT
+        assert [face.name for face in part.faces] == held_out_names(tmp_path / name, folds, fold, layout)
+    assert not {face.name for face in chosen[0][0].faces} & {face.name for face in chosen[1][0].faces}
+
+
+def test_only_a_split_with_faces_of_the_training_has_a_note(tmp_path: Path) -> None:
+    """Here the official test split is the person whom the fold left out."""
+    build_jaffe(tmp_path / "jaffe")
+    provenance = provenance_of(tmp_path / "jaffe", "loso", 0)
+    data = open_data(tmp_path / "jaffe")
+    faces = tuple(replace(face, split="test" if face.subject == "KA" else "train") for face in data.faces)
+    data = replace(data, faces=faces)
+    assert choose_faces(data, "test", provenance)[2] == ()
+    [note] = choose_faces(data, "train", provenance)[2]
+    assert "used 28 of these 28 faces (without subject KA)" in note
+
+
+def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> None:
+    provenance = provenance_of(tree, 3, 1)
+    write_picture(tree / "train" / "grin" / "new.png")
+    for split, expected in ((None, "test"), ("train", "train")):
+        _, name, notes = choose_faces(open_data(tree), split, provenance)
+        assert name == expected
+        assert [note for note in notes if "cannot be told" in note and "fold 1 of 3" in note]
+
+
+def test_the_same_faces_under_another_name_may_be_others(tree: Path, tmp_path: Path) -> None:
+    provenance = provenance_of(tree, 3, 1)
+    moved = Path(shutil.move(tree, tmp_path / "moved"))
+    _, name, notes = choose_faces(open_data(moved), None, provenance)
+    assert name == "test"
+    assert [note for note in notes if "data set 'tree'" in note]
+
+
+def test_other_data_and_other_protocols_are_judged_as_ever(tree: Path, tmp_path: Path) -> None:
+    build_folder(tmp_path / "other", splits=("train", "test"))
+    official = provenance_of(tree, None, None)
+    assert trained_fold(official) is None
+    for path, provenance in ((tree, official), (tree, {}), (tmp_path / "other", provenance_of(tree, 3, 1))):
+        assert choose_faces(open_data(path), None, provenance)[1:] == ("test", ())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        None,
+        "3",
+        {},
+        {"folds": 3, "fold": 1},
+        {"folds": 3, "fold": True, "seed": 5},
+        {"folds": "all", "fold": 1, "seed": 5},
+        {"folds": 3, "fold": 1, "seed": -1},
+    ],
+)
+def test_a_provenance_that_does_not_tell_the_fold_is_no_error(tree: Path, settings: object) -> None:
+    provenance = provenance_of(tree, 3, 1) | {"settings": settings}
+    assert choose_faces(open_data(tree), None, provenance)[1:] == ("test", ())
+
+
+@pytest.mark.parametrize("settings", [{"folds": 10**9}, {"fold": 7}, {"folds": "loso"}, {"folds": 1}])
+def test_a_fold_that_this_data_cannot_have_is_doubted(tree: Path, settings: dict[str, object]) -> None:
+    provenance = provenance_of(tree, 3, 1)
+    provenance["settings"] |= settings
+    _, name, notes = choose_faces(open_data(tree), None, provenance)
+    assert name == "test"
+    assert "cannot be told" in notes[0]
+
+
+def test_a_bundle_brings_its_checkpoints_provenance(checkpoint_path: Path, bundle_path: Path) -> None:
+    provenance = bundle_predictor(bundle_path, "openvino-fp32").provenance
+    assert provenance == checkpoint_predictor(checkpoint_path).provenance == {"data": "none"}
