@@ -72,7 +72,7 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         sanitize("memcheck"),
         sanitize("racecheck"),
         measure(MEASURE, "kernels", limit=300, least=45),
-        measure(ENGINES, "torch_engines", limit=SECONDS, least=150),
+        measure(ENGINES, "torch_engines", limit=SECONDS, least=40),
     ]
 
 
