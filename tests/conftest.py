@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,3 +101,13 @@ def server(
     deployment = deploy(Bundle.load(bundle_path), folder, triton_server.backends)
     with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
         yield process
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Undo what a command's logging changed: its handler writes to the stderr of its own test."""
+    logger = logging.getLogger("lnlattennet")
+    state = (logger.handlers[:], logger.level, logger.propagate)
+    yield
+    logger.handlers[:], logger.propagate = state[0], state[2]
+    logger.setLevel(state[1])

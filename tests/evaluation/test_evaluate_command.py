@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -27,14 +25,7 @@ from lnlattennet.model.preprocessing import center_square
 from lnlattennet.serving.process import TritonProcess
 from lnlattennet.training.synthetic import EXPRESSIONS
 
-
-@pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    logger = logging.getLogger("lnlattennet")
-    state = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.propagate = state[0], state[2]
-    logger.setLevel(state[1])
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def run(*arguments: object) -> Result:

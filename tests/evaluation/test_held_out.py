@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import logging
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,14 +30,7 @@ CLASSES = ("calm", "frown", "grin")
 SEED = 5
 
 
-@pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    """A command's handler writes to the stderr of its test."""
-    logger = logging.getLogger("lnlattennet")
-    state = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.propagate = state[0], state[2]
-    logger.setLevel(state[1])
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:

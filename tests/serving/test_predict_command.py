@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +24,7 @@ from lnlattennet.serving.process import TritonProcess
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
 
 
-@pytest.fixture(autouse=True)
-def _own_logging() -> Iterator[None]:
-    logger = logging.getLogger("lnlattennet")
-    state = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.propagate = state[0], state[2]
-    logger.setLevel(state[1])
+pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture
