@@ -11,6 +11,9 @@ from pathlib import Path
 
 from lnlattennet.errors import LnlAttenNetError
 
+_ELF_HEADER = 64
+"""Bytes."""
+
 
 def cache_folder() -> Path:
     """Return ``$LNLATTENNET_CACHE``, else ``lnlattennet`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
@@ -60,15 +63,22 @@ def exclusive(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def is_whole(library: Path) -> bool:
-    """Return whether a library's file reaches to its end; loading one that was cut short kills the process.
+    """Return whether a library's file holds all that its header promises; loading a part kills the process.
 
-    Its table of sections ends the file (ELF-64 specification, section "ELF header").
+    Segments are what is loaded; the table of sections ends what a linker writes, but not a file that was
+    patched later (ELF-64 specification, sections "ELF header" and "Program header").
     """
     with library.open("rb") as stream:
-        header = stream.read(64)
-    if len(header) < 64 or header[:5] != b"\x7fELF\x02":
-        return False
-    start: int = struct.unpack_from("<Q", header, 40)[0]
-    size, count = struct.unpack_from("<HH", header, 58)
-    end: int = start + size * count
-    return library.stat().st_size >= end
+        header = stream.read(_ELF_HEADER)
+        if len(header) < _ELF_HEADER or header[:5] != b"\x7fELF\x02":
+            return False
+        segments_at, sections_at = struct.unpack_from("<QQ", header, 32)
+        segment_size, segments, section_size, sections = struct.unpack_from("<HHHH", header, 54)
+        stream.seek(segments_at)
+        table = stream.read(segment_size * segments)
+    ends = [sections_at + section_size * sections, segments_at + segment_size * segments]
+    # Every segment's place in the file, its two addresses in memory, and its size in the file.
+    for start in range(0, len(table) - segment_size + 1, segment_size):
+        offset, _, _, size = struct.unpack_from("<QQQQ", table, start + 8)
+        ends.append(offset + size)
+    return library.stat().st_size >= max(ends)
