@@ -71,7 +71,7 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         Step(TESTS, lambda _: tests, limit=150, least=20, needs=(BUILD,)),
         sanitize("memcheck"),
         sanitize("racecheck"),
-        measure(MEASURE, "kernels", limit=300, least=45),
+        measure(MEASURE, "kernels", limit=240, least=45),
         measure(ENGINES, "torch_engines", limit=SECONDS, least=40),
     ]
 

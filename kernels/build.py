@@ -18,7 +18,7 @@ from lnlattennet.atomic import replace_file
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels.architectures import NVCC_FLAGS, find_nvcc
 from lnlattennet.kernels.cache import exclusive, writable
-from lnlattennet.kernels.compilers import CXX_FLAGS, STABLE_ABI, cuda_libraries, find_cxx
+from lnlattennet.kernels.compilers import CXX_FLAGS, LINKER_FLAGS, STABLE_ABI, cuda_libraries, find_cxx
 from lnlattennet.kernels.naming import CSRC, EXTENSION, find_library, library_path
 
 TITLES = {"cpu": "CPU", "cuda": "CUDA"}
@@ -86,7 +86,7 @@ def _job(device: str, architectures: Sequence[str]) -> dict[str, Any]:
         "objects": objects,
         "binding": str(CSRC / "torch" / f"{device}.cpp"),
         "flags": [*CXX_FLAGS, STABLE_ABI],
-        "libraries": cuda_libraries(find_nvcc()) if device == "cuda" else [],
+        "libraries": [*LINKER_FLAGS, *(cuda_libraries(find_nvcc()) if device == "cuda" else [])],
     }
 
 

@@ -21,6 +21,9 @@ CXX_FLAGS = (
     "-Wno-psabi",
     "-g0",
 )
+# Where a compiler links the C++ library statically (an image's own g++, LDFLAGS), its streams would take half
+# of their parts from torch's shared copy, and crash. Hidden, the copy is whole.
+LINKER_FLAGS = ("-Wl,--exclude-libs,ALL",)
 # The library of torch 2.10's stable ABI loads in that version and every later one.
 STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"
 

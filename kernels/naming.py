@@ -14,7 +14,7 @@ from pathlib import Path
 from lnlattennet.errors import UnavailableError
 from lnlattennet.kernels.architectures import NVCC_FLAGS, find_nvcc
 from lnlattennet.kernels.cache import cache_folder
-from lnlattennet.kernels.compilers import CXX_FLAGS, compiler_version, find_cxx
+from lnlattennet.kernels.compilers import CXX_FLAGS, LINKER_FLAGS, compiler_version, find_cxx
 
 CSRC = Path(__file__).parent / "csrc"
 EXTENSION = Path(__file__).with_name("extension.py")
@@ -69,7 +69,7 @@ def find_compilers(device: str) -> list[Path]:
 
 
 def _sources_key(device: str) -> str:
-    flags = [*CXX_FLAGS, *(NVCC_FLAGS if device == "cuda" else ()), *host()]
+    flags = [*CXX_FLAGS, *LINKER_FLAGS, *(NVCC_FLAGS if device == "cuda" else ()), *host()]
     files = [path for part in ("core", device) for path in (CSRC / part).rglob("*") if path.is_file()]
     binding = [path for pattern in ("*.h", f"{device}.cpp") for path in (CSRC / "torch").glob(pattern)]
     named = [

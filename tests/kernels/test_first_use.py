@@ -32,6 +32,11 @@ for call in calls:
 torch.testing.assert_close(gradient, torch.autograd.grad(expected[0].sum(), features)[0])
 print("right")
 """
+REFUSED = """
+import torch
+import lnlattennet.kernels
+torch.ops.lnlattennet.region_attention(torch.zeros(3, 4, 6), torch.zeros(4, 1, 3), 2)
+"""
 # It answers when asked for its version, and compiles nothing.
 BROKEN_COMPILER = """#!/bin/sh
 case "$*" in *--version*) echo "broken 1.0"; exit 0;; esac
@@ -87,6 +92,17 @@ def test_without_a_compiler_the_reference_runs_with_one_warning(cache: Path, no_
     found = implementation("cpu")
     assert found.kind == "reference"
     assert "no C++ compiler is on PATH" in found.reason
+
+
+@slow
+def test_a_cxx_library_of_the_kernels_own_does_not_meet_torchs(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An H100 machine's compiler linked libstdc++ statically: every error was a segmentation fault there."""
+    monkeypatch.setenv("LDFLAGS", "-static-libstdc++")
+    done = run(REFUSED, timeout=290)
+    assert done.returncode == 1
+    assert "features must be [B, C, H, W], got [3, 4, 6]" in done.stderr
 
 
 def test_after_a_failed_build_the_reference_runs_with_one_warning_that_names_the_log(

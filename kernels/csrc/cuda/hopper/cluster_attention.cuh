@@ -38,7 +38,9 @@ __device__ void attend(const Arguments& arguments) {
   __syncthreads();
   wait_for_previous_kernel();
 
-  if (warp == plan.warps) {
+  const bool copies = warp == plan.warps;
+  Pool pooling(plan.channels);
+  if (copies) {
     if (arguments.has_tail && threadIdx.x % kWarpSize == 0) {
       with_parameters<T>(arguments.tail.parameters,
                              [&](auto type) { Weights<decltype(type)>(arguments, rank).start_copies(); });
@@ -48,12 +50,13 @@ __device__ void attend(const Arguments& arguments) {
   } else {
     const Role role(plan, warp);
     const int64_t query = ((first_region + role.region) * plan.heads + role.head) * plan.channels;
-    Pool pooling(plan.channels);
     with_parameters<T>(arguments.attention.parameters, [&](auto type) {
       pooling.load_query(static_cast<const decltype(type)*>(arguments.attention.query) + query, plan.score_scale);
     });
     pool_tile(plan, role, ring, pooling);
-    ring.drain();
+  }
+  __syncthreads();  // All of the ring is read: the scratch memory takes its place.
+  if (!copies) {
     pooling.store(scratch + plan.scratch.partials + warp * Partials<Pool>::kWarpFloats,
                   scratch + plan.scratch.normalisers + 2 * warp);
   }

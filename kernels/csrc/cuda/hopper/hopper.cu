@@ -33,8 +33,8 @@ LaunchShape launch_shape(const RegionAttention& problem, const NonlocalAttention
   return shape;
 }
 
-// Whether the device can hold one cluster at all; of blocks on their own CUDA refuses to say so. Asking takes microseconds, so answers are kept, for devices that
-// have the same limits together.
+// Whether the device can hold one cluster at all; of blocks on their own CUDA refuses to say so. Asking takes
+// microseconds, so answers are kept, for devices that have the same limits together.
 bool cluster_fits(const DeviceLimits& limits, Kernel kernel, const LaunchShape& shape) {
   if (shape.cluster == 1) return true;
   static std::mutex mutex;
@@ -72,10 +72,8 @@ bool supports(const RegionAttention& problem, const NonlocalAttention* tail, Var
 Variant preferred(const RegionAttention& problem, const NonlocalAttention* tail) {
   DeviceLimits limits;
   if (device_limits(limits) != cudaSuccess) return Variant::portable;
-  for (const Variant variant : by_expected_speed(problem, limits.processors)) {
-    if (supports(problem, tail, variant, limits)) return variant;
-  }
-  return Variant::portable;
+  const Variant variant = fastest(problem, tail, limits.processors);
+  return supports(problem, tail, variant, limits) ? variant : Variant::portable;
 }
 
 const char* region_attention(const RegionAttention& problem, const RegionOutputs& outputs,

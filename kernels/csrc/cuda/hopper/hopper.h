@@ -9,7 +9,7 @@ namespace lnlattennet::cuda::hopper {
 // capability, type, alignment, shared memory. `tail` may be null.
 bool supports(const RegionAttention& problem, const NonlocalAttention* tail, Variant variant);
 
-// The variant that is expected to be the fastest here: one that `supports` accepts, or Variant::portable.
+// The variant that should be the fastest here: one that `supports` accepts, or Variant::portable.
 Variant preferred(const RegionAttention& problem, const NonlocalAttention* tail);
 
 // Only where `supports` says yes; otherwise like cuda::region_attention. Needs no workspace: a cluster waits for its

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 
@@ -157,13 +156,11 @@ inline Plan make_plan(const RegionAttention& problem, const NonlocalAttention* t
   return plan;
 }
 
-// The cluster variants, the one expected to be faster first. Reasoned, not yet measured (`make gpu-suite` times all
-// variants against each other): two blocks fit on a multiprocessor. While a block per region finds room, that is the
-// shortest way through an image; beyond, larger chunks and fewer blocks that load the tail's weights are cheaper.
-inline std::array<Variant, 2> by_expected_speed(const RegionAttention& problem, int multiprocessors) {
-  const int64_t regions = problem.features.batch * problem.grid * problem.grid;
-  if (regions <= 2 * multiprocessors) return {Variant::cluster_regions, Variant::cluster_bands};
-  return {Variant::cluster_bands, Variant::cluster_regions};
+// The variant that was the fastest on an H100 (docs/kernels.md has the figures): bands, but for few images without a
+// tail, where a cluster's start costs more than it saves. A cluster of regions never was.
+inline Variant fastest(const RegionAttention& problem, const NonlocalAttention* tail, int multiprocessors) {
+  const bool few = problem.features.batch * problem.grid * problem.grid <= 2 * multiprocessors;
+  return few && tail == nullptr ? Variant::portable : Variant::cluster_bands;
 }
 
 }  // namespace lnlattennet::cuda::hopper

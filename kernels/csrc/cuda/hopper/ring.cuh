@@ -41,11 +41,6 @@ class Ring {
     }
   }
 
-  // Waits until all computing warps have released all stages: then the ring's memory is free for other things.
-  __device__ void drain() {
-    for (int i = 0; i < plan_.stages; ++i, advance()) wait_until_free();
-  }
-
   // Waits for the next stage; its rows follow each other without gaps.
   __device__ const unsigned char* wait() const {
     barrier_wait(&full_[slot_], parity_);
