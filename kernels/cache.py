@@ -76,7 +76,7 @@ def is_whole(library: Path) -> bool:
         segment_size, segments, section_size, sections = struct.unpack_from("<HHHH", header, 54)
         stream.seek(segments_at)
         table = stream.read(segment_size * segments)
-    ends = [sections_at + section_size * sections, segments_at + segment_size * segments]
+    ends: list[int] = [sections_at + section_size * sections, segments_at + segment_size * segments]
     # Every segment's place in the file, its two addresses in memory, and its size in the file.
     for start in range(0, len(table) - segment_size + 1, segment_size):
         offset, _, _, size = struct.unpack_from("<QQQQ", table, start + 8)
