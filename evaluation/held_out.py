@@ -16,7 +16,7 @@ from lnlattennet.command import printable
 from lnlattennet.errors import DataError, UsageError
 from lnlattennet.training.datasets.records import FaceData
 from lnlattennet.training.datasets.splits import choose_split
-from lnlattennet.training.protocols import Folds, Partition, partitions, select_fold
+from lnlattennet.training.protocols import Folds, Partition, fingerprint, partitions, select_fold
 
 HELD_OUT = "held out"
 """The split's name where a fold's own test faces are judged."""
@@ -36,6 +36,7 @@ class TrainedFold:
         format: its layout.
         counts: split -> class -> faces.
         name: of the fold, for people.
+        fingerprint: of its share-out (``protocols.fingerprint``); "" if it is not told.
     """
 
     folds: Folds
@@ -45,6 +46,7 @@ class TrainedFold:
     format: str
     counts: Mapping[str, Any]
     name: str
+    fingerprint: str
 
 
 def trained_fold(provenance: Mapping[str, Any]) -> TrainedFold | None:
@@ -60,7 +62,8 @@ def trained_fold(provenance: Mapping[str, Any]) -> TrainedFold | None:
         return None
     if not all(isinstance(text, str) for text in (data, layout, name)) or not isinstance(counts, dict):
         return None
-    return TrainedFold(folds, fold, seed, data, layout, counts, name)  # type: ignore[arg-type]
+    digest = str(provenance.get("fingerprint", ""))
+    return TrainedFold(folds, fold, seed, data, layout, counts, name, digest)  # type: ignore[arg-type]
 
 
 def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any]) -> Choice:
@@ -76,11 +79,12 @@ def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any
         UsageError, DataError: see ``choose_split``.
     """
     trained = trained_fold(provenance)
-    if trained is None or not _may_be_same(data, trained):
+    if trained is None:
         return choose_split(data, split)
     partition = _found_again(data, trained)
     if partition is None:
-        return _with_note(choose_split(data, split), _doubt(trained))
+        doubt = _doubt(trained) if _may_be_same(data, trained) else None
+        return _with_note(choose_split(data, split), doubt)
     if split is None:
         return _held_out(data, partition)
     return _with_note(choose_split(data, split), _overlap(data, split, partition))
@@ -94,16 +98,15 @@ def _may_be_same(data: FaceData, trained: TrainedFold) -> bool:
 
 
 def _found_again(data: FaceData, trained: TrainedFold) -> Partition | None:
-    """Return the model's fold, or None where these are not for sure the faces that it was made of."""
-    if (_base_name(data), data.format) != (trained.data, trained.format):
+    """Return the model's fold, or None where these are not the faces that it was made of."""
+    if data.format != trained.format:
         return None
     try:
         partition = select_fold(partitions(data, trained.folds, trained.seed), trained.fold)
     except (DataError, UsageError):
         # Faces or people are missing that were there.
         return None
-    counts = {name: _class_counts(data.select(part.tolist())) for name, part in partition.splits.items()}
-    return partition if counts == {name: _nonzero(row) for name, row in trained.counts.items()} else None
+    return partition if fingerprint(data, partition) == trained.fingerprint else None
 
 
 def _held_out(data: FaceData, partition: Partition) -> Choice:
@@ -129,8 +132,8 @@ def _overlap(data: FaceData, split: str, partition: Partition) -> str | None:
 def _doubt(trained: TrainedFold) -> str:
     return (
         f"The model was trained on a part ({trained.name}) of the data set {trained.data!r} (format "
-        f"{trained.format}). These may be faces of it, but name, format or number differ, so that the faces "
-        "that it never saw cannot be told: if they are, its figures are flattered."
+        f"{trained.format}). These may be faces of it, but not all are there, or some have another name or "
+        "label, so that the faces that it never saw cannot be told: if they are, its figures are flattered."
     )
 
 

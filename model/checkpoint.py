@@ -184,6 +184,8 @@ def _load_safetensors(path: Path) -> Checkpoint:
             )
         return Checkpoint(CheckpointInfo.from_json(metadata[METADATA_KEY]), load_file(path))
     except SafetensorError as error:
+        if any("\ud800" <= character <= "\udfff" for character in str(path)):
+            raise CheckpointError("safetensors opens paths that are UTF-8 only; rename it") from error
         raise CheckpointError(f"not a whole .safetensors file (truncated or foreign): {error}") from error
 
 

@@ -76,8 +76,9 @@ def train(
         str, typer.Option(help="one-cycle or cosine.", rich_help_panel=_RECIPE)
     ] = "one-cycle",
     warmup_epochs: Annotated[
-        float, typer.Option(help="Linear warm-up of the cosine schedule.", rich_help_panel=_RECIPE)
-    ] = 1.0,
+        float | None,
+        typer.Option(help="Linear warm-up of the cosine schedule; default: 1.", rich_help_panel=_RECIPE),
+    ] = None,
     balance: Annotated[
         str, typer.Option(help="For rare classes: none, loss or sampler.", rich_help_panel=_RECIPE)
     ] = "none",

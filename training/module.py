@@ -79,7 +79,7 @@ class ExpressionTraining(L.LightningModule):
             self.parameters(), options.learning_rate, weight_decay=options.weight_decay
         )
         if options.schedule == "cosine":
-            warm_up = round(steps * options.warmup_epochs / options.epochs)
+            warm_up = round(steps * options.cosine_warmup / options.epochs)
             schedule = cosine(optimizer, steps, warm_up)
         else:
             schedule = one_cycle(optimizer, options.learning_rate, steps)

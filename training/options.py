@@ -39,7 +39,7 @@ class TrainingOptions:
         images: split -> number of synthetic faces.
         epochs, batch_size, learning_rate, weight_decay, seed: as their names say; the batch is one process's.
         schedule: of the learning rate: one-cycle, or cosine after a linear warm-up.
-        warmup_epochs: length of the cosine schedule's warm-up.
+        warmup_epochs: length of the cosine schedule's warm-up; None for one epoch.
         balance: how rare classes are made up for: weights in the loss, or more frequent sampling.
         label_smoothing: share of every target that is spread over all classes.
         augmentation: strength, from the second epoch on.
@@ -65,7 +65,7 @@ class TrainingOptions:
     learning_rate: float
     weight_decay: float
     schedule: Schedule = "one-cycle"
-    warmup_epochs: float = 1.0
+    warmup_epochs: float | None = None
     balance: Balance = "none"
     label_smoothing: float = 0.0
     augmentation: Augmentation = "full"
@@ -82,6 +82,11 @@ class TrainingOptions:
     def processes(self) -> int:
         """Processes that train together."""
         return self.devices * self.nodes
+
+    @property
+    def cosine_warmup(self) -> float:
+        """Epochs of warm-up of the cosine schedule."""
+        return 1.0 if self.warmup_epochs is None else self.warmup_epochs
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the outcome, as plain JSON values."""
@@ -124,9 +129,14 @@ class TrainingOptions:
             raise UsageError(f"--ema must be a decay between 0 and 1, such as 0.999, got {self.ema}")
         if not 0 <= self.label_smoothing < 1:
             raise UsageError(f"--label-smoothing must be from 0 to below 1, got {self.label_smoothing}")
-        if self.schedule == "cosine" and not 0 <= self.warmup_epochs < self.epochs:
+        if self.schedule == "one-cycle":
+            if self.warmup_epochs is not None:
+                raise UsageError(
+                    "--warmup-epochs is for --schedule cosine: one-cycle rises over a tenth of the steps"
+                )
+        elif not 0 <= self.cosine_warmup < self.epochs:
             raise UsageError(
-                f"--warmup-epochs must be from 0 to below --epochs {self.epochs}, got {self.warmup_epochs}"
+                f"--warmup-epochs must be from 0 to below --epochs {self.epochs}, got {self.cosine_warmup:g}"
             )
 
 

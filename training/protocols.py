@@ -6,6 +6,8 @@ shown: a network that has seen a face recognises the person, and its figures fla
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -61,6 +63,15 @@ def select_fold(found: Sequence[Partition], fold: int) -> Partition:
     if not 0 <= fold < len(found):
         raise UsageError(f"--fold must be from 0 to {len(found) - 1} or all, got {fold}")
     return found[fold]
+
+
+def fingerprint(data: FaceData, partition: Partition) -> str:
+    """Return a digest of which faces, by name and label, are in which split: what a run may be told by."""
+    listed = {
+        split: [data.class_names, [(data.faces[index].name, data.faces[index].label) for index in indices]]
+        for split, indices in partition.splits.items()
+    }
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
 def assign_folds(labels: Indices, subjects: Sequence[str | None], folds: int, seed: int) -> NDArray[np.int64]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from lnlattennet.training import datasets
 from lnlattennet.training.datasets.prepare import prepared_faces
 from lnlattennet.training.datasets.records import FaceData
 from lnlattennet.training.options import SYNTHETIC, TrainingOptions
-from lnlattennet.training.protocols import Partition, partitions, select_fold
+from lnlattennet.training.protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.training.rendered_faces import fill_split
 from lnlattennet.training.synthetic import EXPRESSIONS
 
@@ -90,6 +88,7 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
     def fill(split: str, recipe: Preprocessing, out: NDArray[np.uint8]) -> None:
         _prepare(parts[split], recipe, out, workers)
 
+    digest = fingerprint(data, partition)
     licence = (
         f"Trained on the data set {name!r} (format {data.format}). The weights inherit "
         "the licence of that data set: read it before you use or pass them on."
@@ -99,18 +98,11 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
         "format": data.format,
         "protocol": partition.name,
         "counts": {split: _counts(part) for split, part in parts.items()},
+        "fingerprint": digest,
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
-    return Source(partition.name, data.class_names, labels, fill, licence, facts, _fingerprint(parts))
-
-
-def _fingerprint(parts: Mapping[str, FaceData]) -> str:
-    listed = {
-        split: [part.class_names, [(face.name, face.label) for face in part.faces]]
-        for split, part in parts.items()
-    }
-    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+    return Source(partition.name, data.class_names, labels, fill, licence, facts, digest)
 
 
 def _prepare(data: FaceData, recipe: Preprocessing, out: NDArray[np.uint8], workers: int) -> None:

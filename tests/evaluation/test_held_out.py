@@ -139,12 +139,21 @@ def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> No
         assert [note for note in notes if "cannot be told" in note and "fold 1 of 3" in note]
 
 
-def test_the_same_faces_under_another_name_may_be_others(tree: Path, tmp_path: Path) -> None:
-    provenance = provenance_of(tree, 3, 1)
+def test_the_same_faces_are_found_again_where_the_folder_was_moved_to(tree: Path, tmp_path: Path) -> None:
+    provenance, expected = provenance_of(tree, 3, 1), held_out_names(tree, 3, 1)
     moved = Path(shutil.move(tree, tmp_path / "moved"))
-    _, name, notes = choose_faces(open_data(moved), None, provenance)
+    part, name, _ = choose_faces(open_data(moved), None, provenance)
+    assert (name, [face.name for face in part.faces]) == (HELD_OUT, expected)
+
+
+def test_as_many_faces_of_other_names_may_be_others(tree: Path) -> None:
+    """Their order, and so the fold's faces, would be other ones."""
+    provenance = provenance_of(tree, 3, 1)
+    (tree / "test" / "calm" / "0.png").rename(tree / "test" / "calm" / "9.png")
+    _, name, notes = choose_faces(open_data(tree), None, provenance)
     assert name == "test"
-    assert [note for note in notes if "data set 'tree'" in note]
+    assert "data set 'tree'" in notes[0]
+    assert "cannot be told" in notes[0]
 
 
 def test_other_data_and_other_protocols_are_judged_as_ever(tree: Path, tmp_path: Path) -> None:

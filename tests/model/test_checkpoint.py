@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,13 @@ def test_a_truncated_file_is_refused(checkpoint_path: Path, tmp_path: Path, shar
     damaged.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(CheckpointError, match=r"cut\.safetensors: not a whole \.safetensors file"):
         load_checkpoint(damaged)
+
+
+def test_a_path_that_is_no_utf8_is_not_called_a_broken_file(checkpoint_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
+    shutil.copyfile(checkpoint_path, path)
+    with pytest.raises(CheckpointError, match="UTF-8 only; rename it"):
+        load_checkpoint(path)
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:

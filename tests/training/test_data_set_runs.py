@@ -263,6 +263,7 @@ class TestRefused:
                 {"schedule": "cosine", "warmup_epochs": 3},
                 "--warmup-epochs must be from 0 to below --epochs 3",
             ),
+            ({"warmup_epochs": 1.0}, "--warmup-epochs is for --schedule cosine"),
             ({"schedule": "step"}, "--schedule must be one of one-cycle, cosine, got 'step'"),
             ({"balance": "all"}, "--balance must be one of none, loss, sampler"),
             ({"augmentation": "strong"}, "--augmentation must be one of none, light, full"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ _FEW = 5
 
 
 def describe(inspection: Inspection) -> dict[str, Any]:
-    """Return plain JSON values: counts, sizes in pixels, subjects, copies, damage and notes."""
+    """Return plain JSON values: counts, sizes in pixels, faces per subject, copies, damage and notes."""
     data = inspection.data
     counts = data.counts()
-    subjects = {face.subject for face in data.faces} - {None}
+    subjects = Counter(face.subject for face in data.faces if face.subject is not None)
     return {
         "path": printable(data.root),
         "format": data.format,
@@ -36,7 +37,7 @@ def describe(inspection: Inspection) -> dict[str, Any]:
             "width": _spread(inspection, 0),
             "height": _spread(inspection, 1),
         },
-        "subjects": len(subjects) or None,
+        "subjects": {printable(name): subjects[name] for name in sorted(subjects)} or None,
         "subjects_in_several_splits": [printable(name) for name in shared_subjects(data)],
         "copies": {
             "across_splits": _names(inspection.copies_across_splits()),
@@ -56,8 +57,7 @@ def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     if width:
         sizes = (f"{kind} {width[kind]:g} x {height[kind]:g}" for kind in ("min", "median", "max"))
         lines = [("width x height", ", ".join(sizes))]
-    subjects = "not told by the data set" if found["subjects"] is None else f"{found['subjects']:,}"
-    lines.append(("subjects", subjects))
+    lines.append(("subjects", _subjects(found["subjects"])))
     if found["subjects_in_several_splits"]:
         shared = found["subjects_in_several_splits"]
         lines.append(("LEAK: subjects in several splits", _counted(shared)))
@@ -70,6 +70,12 @@ def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     lines.append(("unreadable", _counted(list(found["unreadable"].values()))))
     lines += [("note", note) for note in found["notes"]]
     return lines + ([("sheet", sheet)] if sheet else [])
+
+
+def _subjects(faces: Mapping[str, int] | None) -> str:
+    if faces is None:
+        return "not told by the data set"
+    return _counted([f"{name}: {count:,} faces" for name, count in faces.items()])
 
 
 def _spread(inspection: Inspection, axis: int) -> dict[str, float] | None:

@@ -43,7 +43,8 @@ def test_every_layout_can_be_inspected(name: str, tmp_path: Path) -> None:
     assert found["faces"] == len(data) == sum(sum(counts.values()) for counts in found["splits"].values())
     assert found["class_names"] == list(data.class_names)
     assert found["unreadable"] == {}
-    assert found["subjects"] in (None, trees.SUBJECTS)
+    assert found["subjects"] is None or len(found["subjects"]) == trees.SUBJECTS
+    assert found["subjects"] is None or sum(found["subjects"].values()) == found["faces"]
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height > len(data.class_names) * 96
 
