@@ -15,7 +15,7 @@ import PIL
 import torch
 
 from lnlattennet import __version__
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import LnlAttenNetError, UsageError
 from lnlattennet.model.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.cross_validation import cross_validate
@@ -102,6 +102,13 @@ def _fit(trainer: L.Trainer, module: ExpressionTraining, data: FaceBatches, last
             if trainer.is_global_zero and (data.options.run_folder / LAST).is_file():
                 _log.warning("interrupted; the same command with --resume goes on after the last whole epoch")
             raise KeyboardInterrupt from error
+        raise
+    except RuntimeError as error:
+        # gloo's has no type of its own.
+        if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in str(error):
+            raise LnlAttenNetError(
+                f"process {trainer.global_rank} of this training ends because another one did, which says why"
+            ) from error
         raise
 
 

@@ -92,6 +92,16 @@ def test_two_processes_share_the_faces_and_agree_on_the_figures(folder: Path) ->
 
 
 @pytest.mark.slow
+def test_of_two_processes_one_says_what_is_wrong_with_the_data(folder: Path) -> None:
+    damaged = next((folder / "faces" / "train").rglob("*.png"))
+    damaged.write_bytes(b"no picture")
+    done = run_train(folder, "a.safetensors", "--epochs", "1", "--devices", "2")
+    assert done.returncode == 1
+    assert done.stderr.count(f"{damaged.name} is damaged, or no picture") == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 def test_folds_are_reported_in_a_sentence(folder: Path) -> None:
     done = run_train(folder, "a.safetensors", "--epochs", "1", "--folds", "2", "--fold", "all")
     assert done.returncode == 0, done.stderr
