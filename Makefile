@@ -34,7 +34,7 @@ check: $(STAMP)
 kernels: $(STAMP)
 	$(BIN)/lnlattennet kernels build --device cpu
 
-# Trains the demo checkpoint again (40 minutes on 2 cores); checkpoints/README.md has its figures.
+# Trains the demo checkpoint again (35 minutes on 2 cores); checkpoints/README.md has its figures.
 checkpoint: $(STAMP)
 	$(BIN)/lnlattennet train --data synthetic --precision bf16-mixed --train-images 24000 --seed 2 \
 		--output checkpoints/demo.safetensors

@@ -2,7 +2,7 @@
 
 Folds pool all faces, whatever their official split, so part of every official split was in the fold's
 training. The model's provenance names folds, fold and seed, from which ``training.protocols`` makes the same
-fold again.
+fold again, and a digest of its faces, by which it is known.
 """
 
 from __future__ import annotations

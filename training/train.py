@@ -107,7 +107,8 @@ def _fit(trainer: L.Trainer, module: ExpressionTraining, data: FaceBatches, last
         # gloo's has no type of its own.
         if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in str(error):
             raise LnlAttenNetError(
-                f"process {trainer.global_rank} of this training ends because another one did, which says why"
+                f"process {trainer.global_rank} of this training ends because another one did; its message, "
+                "if it left one, says why"
             ) from error
         raise
 

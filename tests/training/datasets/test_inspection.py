@@ -43,8 +43,10 @@ def test_every_layout_can_be_inspected(name: str, tmp_path: Path) -> None:
     assert found["faces"] == len(data) == sum(sum(counts.values()) for counts in found["splits"].values())
     assert found["class_names"] == list(data.class_names)
     assert found["unreadable"] == {}
-    assert found["subjects"] is None or len(found["subjects"]) == trees.SUBJECTS
-    assert found["subjects"] is None or sum(found["subjects"].values()) == found["faces"]
+    subjects = found["subjects"] or {}
+    assert set(subjects) == {face.subject for face in data.faces} - {None}
+    assert len(subjects) in (0, trees.SUBJECTS)
+    assert sum(subjects.values()) == sum(face.subject is not None for face in data.faces)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height > len(data.class_names) * 96
 
