@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
+from contextlib import contextmanager
+from types import FrameType, ModuleType
 from typing import Any, TypeVar
 
 from rich.progress import Progress, TaskID
@@ -20,24 +22,49 @@ _log = logging.getLogger(__name__)
 def build_with_progress(trt: ModuleType, config: Any, build: Callable[[], T]) -> T:
     """Run ``build``, which uses ``config``; its phases are bars on stderr if that is a terminal.
 
-    A KeyboardInterrupt is raised only after the builder has returned.
+    Ctrl-C or SIGTERM cancels the build; its handler (KeyboardInterrupt) runs once the builder has returned,
+    however many more arrive meanwhile.
     """
     cancelled = threading.Event()
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
         config.progress_monitor = _monitor(trt, _Phases(bars, cancelled))
-        return _interruptibly(build, cancelled)
+        # TensorRT swallows what is raised inside its callbacks, and C++ hears of no signal. So the builder
+        # gets a thread of its own, and this one is free to receive signals.
+        with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool, _signals_deferred(cancelled):
+            return pool.submit(build).result()
 
 
-def _interruptibly(work: Callable[[], T], cancelled: threading.Event) -> T:
-    # TensorRT swallows a KeyboardInterrupt that is raised inside its callbacks, and C++ hears of no signal.
-    # So the builder gets a thread of its own, and this one is free to receive Ctrl-C.
-    with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool:
-        future = pool.submit(work)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            cancelled.set()
-            raise
+@contextmanager
+def _signals_deferred(cancelled: threading.Event) -> Iterator[None]:
+    """A signal that would stop the command sets ``cancelled``; its handler runs at the end of the block.
+
+    An exception at once would do for the first Ctrl-C. A second one would end the wait for the builder, whose
+    callbacks then enter an interpreter that is going down, and that aborts the process.
+    """
+    arrived: list[int] = []
+
+    def defer(number: int, _: FrameType | None) -> None:
+        arrived.append(number)
+        cancelled.set()
+
+    earlier = _stopping_handlers()
+    for number in earlier:
+        signal.signal(number, defer)
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        if arrived:
+            earlier[arrived[0]](arrived[0], None)
+
+
+def _stopping_handlers() -> dict[int, Callable[[int, FrameType | None], object]]:
+    """What Python calls at Ctrl-C and SIGTERM; nothing in other threads, which get no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    return {number: handler for number, handler in handlers.items() if callable(handler)}
 
 
 class _Phases:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,37 +15,45 @@ from lnlattennet.export.backends import tensorrt, tensorrt_progress
 from tests.export.backends.tensorrt_engines import spec_for
 from tests.export.backends.typed_graphs import write_graph
 
-INTERRUPTED_BUILD = """
+INTERRUPTED_BUILD = '''
 import logging, os, pathlib, signal, sys
 from tests.export.backends.tensorrt_engines import spec_for
 from tests.export.backends.typed_graphs import write_graph
 from lnlattennet.export.backends import tensorrt
 
-signal.signal(signal.SIGINT, signal.default_int_handler)
+number = int(sys.argv[2])
+signal.signal(number, signal.default_int_handler)
 
-class Interrupt(logging.Handler):
+class Impatient(logging.Handler):
+    """Sends the signal again and again from the monitor's first report on, until the builder gives up."""
+
+    sending = False
+
     def emit(self, record):
-        # The builder is at work now: this comes from its progress monitor.
-        if "Building engine" in record.getMessage():
-            os.kill(os.getpid(), signal.SIGINT)
         if "BuildCanceled" in record.getMessage():
+            self.sending = False
             print("builder cancelled")
+        if "Building engine" in record.getMessage():
+            self.sending = True
+        if self.sending:
+            os.kill(os.getpid(), number)
 
 logger = logging.getLogger("lnlattennet")
 logger.setLevel(1)
-logger.addHandler(Interrupt())
+logger.addHandler(Impatient())
 folder = pathlib.Path(sys.argv[1])
 graph = write_graph(folder / "model.onnx", "fp32", convolutions=300)
 try:
     tensorrt.build(graph, spec_for(folder))
 except KeyboardInterrupt:
     print("KeyboardInterrupt")
-"""
+'''
 
 
-def test_ctrl_c_stops_a_build_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_a_build_and_leave_nothing(number: signal.Signals, tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_BUILD, str(tmp_path)],
+        [sys.executable, "-c", INTERRUPTED_BUILD, str(tmp_path), str(int(number))],
         capture_output=True,
         text=True,
         timeout=120,
