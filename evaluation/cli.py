@@ -24,7 +24,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="train, val, test or all.",
-            show_default="what the model's fold held out, else test, else val, else all",
+            show_default="what the model's training held out, else test, else val, else all",
         ),
     ] = None,
     images: Annotated[

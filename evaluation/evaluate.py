@@ -35,7 +35,7 @@ class EvaluationOptions:
         model: a checkpoint file, a bundle folder or a server's URL.
         data: a data set's path, or ``synthetic``.
         format: the data set's layout; None detects it.
-        split: train, val, test or all; None takes what the model's fold held out, else test, val or all.
+        split: train, val, test or all; None takes what the model's training held out, else test, val or all.
         images: how many faces to render; None is 2,100. Only for ``synthetic``.
         engine: of a bundle; None takes the selected one.
         temperature: divides the logits for confidences; None takes the model's own, or 1.
@@ -114,7 +114,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
 def _source(options: EvaluationOptions, predictor: Predictor) -> Source:
     if options.data == SYNTHETIC:
         images = SYNTHETIC_IMAGES if options.images is None else options.images
-        return synthetic_source(options.split, images, options.seed, predictor.recipe)
+        return synthetic_source(options.split, images, options.seed, predictor.recipe, predictor.provenance)
     from lnlattennet.training.datasets import open_data
 
     data = open_data(Path(options.data), options.format)

@@ -1,8 +1,7 @@
-"""Which faces a model is judged on if it was trained on folds of the same data set: those it never saw.
+"""Which faces a model is judged on, and what it knows of them from its training.
 
-Folds pool all faces, whatever their official split, so part of every official split was in the fold's
-training. The model's provenance names folds, fold and seed, from which ``training.protocols`` makes the same
-fold again, and a digest of its faces, by which it is known.
+A model's provenance names protocol, fold and seed, from which ``training.protocols`` shares the data set out
+as its training did, and a digest of the faces, by which it is known whether these are the same ones.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from lnlattennet.training.datasets.splits import choose_split
 from lnlattennet.training.protocols import Folds, Partition, fingerprint, partitions, select_fold
 
 HELD_OUT = "held out"
-"""The split's name where a fold's own test faces are judged."""
+"""The split's name where faces are judged that training held out, and that are no official split."""
 
 Choice = tuple[FaceData, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class TrainedFold:
-    """The fold that a model was trained on, as its provenance tells it.
+class TrainedPart:
+    """The part of a data set that a model was trained on, as its provenance tells it.
 
     Attributes:
-        folds: number of folds, or "loso".
-        fold: which of them, from 0.
+        folds: number of folds, "loso", or None for the official split.
+        fold: which of them, from 0; 0 for the official split.
         seed: of the share-out.
         data: base name of the data set.
         format: its layout.
@@ -49,21 +48,23 @@ class TrainedFold:
     fingerprint: str
 
 
-def trained_fold(provenance: Mapping[str, Any]) -> TrainedFold | None:
-    """Return the fold that a model was trained on; None without one, or without all that finds it again."""
+def trained_part(provenance: Mapping[str, Any]) -> TrainedPart | None:
+    """Return what a model was trained on; None without a data set, or without all that finds it again."""
     settings = provenance.get("settings")
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not {"folds", "fold", "seed"} <= settings.keys():
         return None
-    folds, fold, seed = (settings.get(name) for name in ("folds", "fold", "seed"))
+    folds, fold, seed = settings["folds"], settings["fold"], settings["seed"]
+    if folds is None and fold is None:
+        fold = 0
     data, layout, name = (provenance.get(fact) for fact in ("data", "format", "protocol"))
     counts = provenance.get("counts")
-    numbers = [fold, seed] if folds == "loso" else [folds, fold, seed]
+    numbers = [fold, seed] if folds in (None, "loso") else [folds, fold, seed]
     if not all(type(number) is int and number >= 0 for number in numbers):
         return None
     if not all(isinstance(text, str) for text in (data, layout, name)) or not isinstance(counts, dict):
         return None
     digest = str(provenance.get("fingerprint", ""))
-    return TrainedFold(folds, fold, seed, data, layout, counts, name, digest)  # type: ignore[arg-type]
+    return TrainedPart(folds, fold, seed, data, layout, counts, name, digest)  # type: ignore[arg-type]
 
 
 def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any]) -> Choice:
@@ -71,34 +72,53 @@ def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any
 
     Args:
         data: the whole data set.
-        split: train, val, test or all; None takes the faces that the model's own fold of this data set held
-            out, and without such a fold test, else val, else all.
+        split: train, val, test or all; None takes the faces that the model's own training on this data set
+            held out, and without such a training test, else val, else all.
         provenance: of the model.
 
     Raises:
         UsageError, DataError: see ``choose_split``.
     """
-    trained = trained_fold(provenance)
+    trained = trained_part(provenance)
     if trained is None:
         return choose_split(data, split)
     partition = _found_again(data, trained)
     if partition is None:
-        doubt = _doubt(trained) if _may_be_same(data, trained) else None
-        return _with_note(choose_split(data, split), doubt)
-    if split is None:
-        return _held_out(data, partition)
-    return _with_note(choose_split(data, split), _overlap(data, split, partition))
+        choice = choose_split(data, split)
+        return _with_notes(choice, _doubts(data, trained, choice[1]))
+    choice = (
+        choose_split(data, split) if split or _names_unlearned(data, trained) else _held_out(data, partition)
+    )
+    return _with_notes(choice, _known(choice[0], data, partition))
 
 
-def _may_be_same(data: FaceData, trained: TrainedFold) -> bool:
+def known_rendered(provenance: Mapping[str, Any], split: str, images: int, seed: int) -> list[str]:
+    """Return notes on how many of the ``images`` first rendered faces of a split the model knows."""
+    settings = provenance.get("settings")
+    if (
+        not isinstance(settings, dict)
+        or provenance.get("data") != "synthetic"
+        or settings.get("seed") != seed
+    ):
+        return []
+    known = _nonzero(settings.get("images")).get(split, 0)
+    return _flattered(split, min(known, images), images, f"seed {seed}")
+
+
+def _names_unlearned(data: FaceData, trained: TrainedPart) -> bool:
+    """Whether the data set itself names faces that the model did not learn: an official split of its own."""
+    return trained.folds is None and not {"test", "val"}.isdisjoint(data.counts())
+
+
+def _may_be_same(data: FaceData, trained: TrainedPart) -> bool:
     """Whether the model may know these faces: the name is the same, or the format and the number of faces."""
     if _base_name(data) == trained.data:
         return True
     return data.format == trained.format and _total(trained.counts) == _class_counts(data)
 
 
-def _found_again(data: FaceData, trained: TrainedFold) -> Partition | None:
-    """Return the model's fold, or None where these are not the faces that it was made of."""
+def _found_again(data: FaceData, trained: TrainedPart) -> Partition | None:
+    """Return the model's share-out, or None where these are not the faces that it was made of."""
     if data.format != trained.format:
         return None
     try:
@@ -114,32 +134,49 @@ def _held_out(data: FaceData, partition: Partition) -> Choice:
         f"These are the faces that training held out ({partition.name}): the model learned from the others "
         "of this data set. --split judges other faces."
     )
-    return data.select(partition.splits["test"].tolist()), HELD_OUT, (note,)
+    indices = partition.splits.get("test", partition.splits["val"])
+    return data.select(indices.tolist()), HELD_OUT, (note,)
 
 
-def _overlap(data: FaceData, split: str, partition: Partition) -> str | None:
-    chosen, _, _ = choose_split(data, split)
-    learned = {data.faces[index].name for name in ("train", "val") for index in partition.splits[name]}
-    known = sum(face.name in learned for face in chosen.faces)
-    if not known:
-        return None
-    return (
-        f"The model's training used {known} of these {len(chosen)} faces ({partition.name}), which flatters "
-        "its figures: without --split only the faces that it never saw are judged."
-    )
+def _known(chosen: FaceData, data: FaceData, partition: Partition) -> list[str]:
+    notes: list[str] = []
+    for split in ("train", "val"):
+        names = {data.faces[index].name for index in partition.splits[split]}
+        known = sum(face.name in names for face in chosen.faces)
+        notes += _flattered(split, known, len(chosen), partition.name)
+    return notes
 
 
-def _doubt(trained: TrainedFold) -> str:
-    return (
+def _flattered(split: str, known: int, total: int, training: str) -> list[str]:
+    """Return a note if ``known`` of ``total`` faces are of this split of the model's own training."""
+    if not known or split not in ("train", "val"):
+        return []
+    told = f"of these {total} faces ({training})"
+    if split == "train":
+        return [
+            f"The model learned {known} {told}, which flatters its figures: without --split only faces that "
+            "it never learned are judged."
+        ]
+    return [
+        f"The model's training chose its epoch and its temperature by {known} {told}, which flatters its "
+        "figures, above all ECE and NLL after the temperature."
+    ]
+
+
+def _doubts(data: FaceData, trained: TrainedPart, split: str) -> list[str]:
+    # No training on the official split learns from the test faces, whatever else has changed.
+    if not _may_be_same(data, trained) or (trained.folds is None and split == "test"):
+        return []
+    return [
         f"The model was trained on a part ({trained.name}) of the data set {trained.data!r} (format "
         f"{trained.format}). These may be faces of it, but not all are there, or some have another name or "
         "label, so that the faces that it never saw cannot be told: if they are, its figures are flattered."
-    )
+    ]
 
 
-def _with_note(choice: Choice, note: str | None) -> Choice:
+def _with_notes(choice: Choice, more: list[str]) -> Choice:
     data, split, notes = choice
-    return data, split, notes if note is None else (*notes, note)
+    return data, split, (*notes, *more)
 
 
 def _base_name(data: FaceData) -> str:

@@ -17,8 +17,14 @@ import numpy as np
 from PIL import Image
 
 from lnlattennet.errors import ServingError
-from lnlattennet.evaluation.predictors import Faces, Predictions, Predictor, in_batches
-from lnlattennet.model.preprocessing import Box, Preprocessing
+from lnlattennet.evaluation.predictors import (
+    Faces,
+    Predictions,
+    Predictor,
+    in_batches,
+    stored_temperature,
+)
+from lnlattennet.model.preprocessing import Box
 from lnlattennet.serving.client import Client
 from lnlattennet.serving.model_config import ENGINE_MODEL, ENSEMBLE
 from lnlattennet.serving.prediction import Prediction
@@ -39,12 +45,17 @@ def server_predictor(url: str) -> Iterator[Predictor]:
         ServingError: nothing answers there, or it does not serve a bundle of this toolkit.
         UnavailableError: tritonclient is not installed.
     """
-    size, runtime = _engine_facts(url)
+    runtime = _backend(url)
     with Client(url, ENSEMBLE, _TIMEOUT) as client:
         about = client.description
+        if about.preprocessing is None:
+            raise ServingError(
+                f"the server at {url} does not tell how it prepares a face, so its figures would not be "
+                "comparable; serve the bundle with this version of lnlattennet"
+            )
         yield Predictor(
             class_names=tuple(about.class_names),
-            recipe=Preprocessing(size=size),
+            recipe=about.preprocessing,
             grid=about.grid,
             description={
                 "kind": "server",
@@ -52,12 +63,9 @@ def server_predictor(url: str) -> Iterator[Predictor]:
                 "served_model": ENSEMBLE,
                 "runtime": f"Triton backend {runtime}",
             },
-            temperature=None,
+            temperature=stored_temperature(about.provenance),
             predict=in_batches(_ServerRun(client), about.max_batch_size),
-            notes=(
-                "A server does not tell its resize filter: the faces were resized with the default, "
-                f"{Preprocessing(size=size).resize_filter}.",
-            ),
+            provenance=about.provenance,
         )
 
 
@@ -96,17 +104,15 @@ def _require_untouched(answers: Sequence[Prediction], size: int) -> None:
             )
 
 
-def _engine_facts(url: str) -> tuple[int, str]:
-    """Return the side of the network's input and the name of the backend that runs it."""
+def _backend(url: str) -> str:
+    """Return the name of Triton's backend that runs the engine."""
     connection = connect(url, _TIMEOUT)
     try:
-        config = connection.model_config(ENGINE_MODEL)
-    finally:
-        connection.close()
-    try:
-        return int(config["input"][0]["dims"][-1]), str(config["backend"])
-    except (KeyError, IndexError, ValueError) as error:
+        return str(connection.model_config(ENGINE_MODEL)["backend"])
+    except KeyError as error:
         raise ServingError(
-            f"the model {ENGINE_MODEL!r} at {url} does not tell the size of its input, so it is not one that "
+            f"the model {ENGINE_MODEL!r} at {url} does not tell its backend, so it is not one that "
             "`lnlattennet serve BUNDLE` serves"
         ) from error
+    finally:
+        connection.close()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.command import printable
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation.held_out import choose_faces
+from lnlattennet.evaluation.held_out import choose_faces, known_rendered
 from lnlattennet.evaluation.predictors import BATCH, Faces
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.datasets.records import SPLITS, FaceData
@@ -68,7 +68,7 @@ def data_source(
         data: the whole data set.
         split: see ``choose_faces``.
         recipe: the model's preprocessing.
-        provenance: the model's; if it was trained on a fold of this data, it says which faces it never saw.
+        provenance: the model's; if it was trained on this data, it says which faces it never saw.
 
     Raises:
         UsageError, DataError: see ``choose_split``.
@@ -93,8 +93,21 @@ def data_source(
     )
 
 
-def synthetic_source(split: str | None, images: int, seed: int, recipe: Preprocessing) -> Source:
+def synthetic_source(
+    split: str | None,
+    images: int,
+    seed: int,
+    recipe: Preprocessing,
+    provenance: Mapping[str, Any] | None = None,
+) -> Source:
     """Return rendered faces; `test`, the default, has light, hair, glasses and occluders of its own.
+
+    Args:
+        split: train, val or test.
+        images: how many.
+        seed: each gives other people.
+        recipe: the model's preprocessing.
+        provenance: the model's; it says which of these faces it was trained on.
 
     Raises:
         UsageError: rendered faces have no such split.
@@ -118,7 +131,10 @@ def synthetic_source(split: str | None, images: int, seed: int, recipe: Preproce
         faces=tuple(f"{name}-{seed}-{index:06d}" for index in range(images)),
         labels=np.arange(images) % len(EXPRESSIONS),
         chunks=chunks,
-        notes=("These are rendered faces: they say nothing of photographs.",),
+        notes=(
+            "These are rendered faces: they say nothing of photographs.",
+            *known_rendered(provenance or {}, name, images, seed),
+        ),
     )
 
 

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import ConfigError, ServingError
+from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.serving.prediction import Prediction, predictions_from_outputs
 from lnlattennet.serving.protocols import connect
 
+_FACTS = ("class_names", "grid", "preprocessing", "provenance")
 _OUTPUTS = ("probabilities", "logits", "region_weights", "region_affinity", "face_box", "face_found")
 
 
@@ -25,11 +27,15 @@ class ModelDescription:
         class_names: in the order of the logits.
         grid: g; the face has g * g regions.
         max_batch_size: most pictures per request.
+        preprocessing: how a face becomes the network's input; None if the server does not tell.
+        provenance: what it tells of the model's training (``model.provenance``), its temperature too.
     """
 
     class_names: list[str]
     grid: int
     max_batch_size: int
+    preprocessing: Preprocessing | None
+    provenance: dict[str, Any]
 
 
 class Client:
@@ -88,12 +94,19 @@ class Client:
 
 def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
     try:
-        names = json.loads(config["parameters"]["class_names"]["string_value"])
-        grid = int(config["parameters"]["grid"]["string_value"])
-    except (KeyError, TypeError, ValueError) as error:
+        told = config["parameters"]
+        facts = {name: json.loads(told[name]["string_value"]) for name in _FACTS if name in told}
+        recipe = facts.get("preprocessing")
+        return ModelDescription(
+            class_names=facts["class_names"],
+            grid=int(facts["grid"]),
+            # A model without batching counts its largest batch as 0.
+            max_batch_size=max(1, int(config.get("max_batch_size", 0))),
+            preprocessing=None if recipe is None else Preprocessing.from_dict(recipe),
+            provenance=dict(facts.get("provenance", {})),
+        )
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ServingError(
             f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
             "`lnlattennet serve BUNDLE` serves; ask for 'expression' or 'expression_fused'"
         ) from error
-    # A model without batching counts its largest batch as 0.
-    return ModelDescription(names, grid, max(1, int(config.get("max_batch_size", 0))))

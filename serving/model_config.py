@@ -9,6 +9,7 @@ from typing import Any
 
 from lnlattennet.errors import require
 from lnlattennet.export.manifest import EngineRecord, Manifest
+from lnlattennet.model.provenance import public_provenance
 
 CONFIG_NAME = "config.pbtxt"
 ENGINE_MODEL = "lnlattennet"
@@ -52,10 +53,9 @@ def fit_config(config: Any, manifest: Manifest) -> None:
     for warmup in config.model_warmup:
         for name, tensor in warmup.inputs.items():
             tensor.dims[:] = shapes[name]
-    names = json.dumps(manifest.class_names, ensure_ascii=False)
-    facts = {"class_names": names, "grid": str(manifest.grid)}
-    for name in facts.keys() & config.parameters.keys():
-        config.parameters[name].string_value = facts[name]
+    if "class_names" in config.parameters:
+        for name, fact in _facts_for_clients(manifest).items():
+            config.parameters[name].string_value = json.dumps(fact, ensure_ascii=False)
 
 
 def make_native(config: Any, engine: EngineRecord) -> None:
@@ -65,6 +65,15 @@ def make_native(config: Any, engine: EngineRecord) -> None:
     config.parameters.clear()
     group = config.instance_group[0]
     group.kind = group.KIND_CPU if engine.requires.device == "cpu" else group.KIND_GPU
+
+
+def _facts_for_clients(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "class_names": manifest.class_names,
+        "grid": manifest.grid,
+        "preprocessing": manifest.preprocessing.to_dict(),
+        "provenance": public_provenance(manifest.provenance),
+    }
 
 
 def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:

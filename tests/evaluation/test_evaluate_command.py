@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,10 +22,15 @@ from typer.testing import CliRunner, Result
 
 from lnlattennet.errors import DataError, ImageError, UsageError
 from lnlattennet.evaluation.cli import evaluate
-from lnlattennet.model.checkpoint import load_checkpoint
+from lnlattennet.export.bundle import Bundle
+from lnlattennet.model.checkpoint import load_checkpoint, save_checkpoint
 from lnlattennet.model.preprocessing import center_square
+from lnlattennet.serving.endpoints import choose_endpoints
 from lnlattennet.serving.process import TritonProcess
+from lnlattennet.serving.repository import deploy
+from lnlattennet.serving.tritonserver import TritonServer
 from lnlattennet.training.synthetic import EXPRESSIONS
+from tests.evaluation.provenances import provenance_of
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
@@ -81,16 +88,39 @@ def test_a_bundle_has_the_checkpoints_figures(
     )
 
 
+@pytest.fixture
+def told_models(
+    checkpoint_path: Path, bundle_path: Path, triton_server: TritonServer, face_folder: Path, tmp_path: Path
+) -> Iterator[list[object]]:
+    """Checkpoint, bundle and server of weights that say: fold 1 of 3, temperature 1.75, another filter."""
+    provenance = provenance_of(face_folder, 3, 1) | {"temperature": 1.75}
+    loaded = load_checkpoint(checkpoint_path)
+    recipe = dataclasses.replace(loaded.info.preprocessing, resize_filter="lanczos")
+    info = dataclasses.replace(loaded.info, provenance=provenance, preprocessing=recipe)
+    save_checkpoint(tmp_path / "told.safetensors", loaded.network(), info)
+    bundle = Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    manifest |= {"provenance": provenance, "preprocessing": recipe.to_dict()}
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    deployment = deploy(Bundle.load(bundle), tmp_path / "deployment", triton_server.backends)
+    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as server:
+        yield [tmp_path / "told.safetensors", bundle, server.endpoints.grpc, server.endpoints.http]
+
+
 @pytest.mark.slow
 def test_checkpoint_bundle_and_live_server_have_the_same_figures(
-    checkpoint_path: Path, bundle_path: Path, server: TritonProcess, face_folder: Path
+    told_models: list[object], face_folder: Path
 ) -> None:
-    models = (checkpoint_path, bundle_path, server.endpoints.grpc, server.endpoints.http)
-    for flags in ((), ("--covered-regions", 4, "--temperature", 2)):
-        first, *others = [document(model, "--data", face_folder, *flags) for model in models]
+    """Of the same faces, those that the fold held out, with the same filter and the same temperature."""
+    for flags in ((), ("--covered-regions", 4, "--temperature", 2, "--split", "all")):
+        first, *others = [document(model, "--data", face_folder, *flags) for model in told_models]
+        assert first["data"]["split"] == ("all" if flags else "held out")
+        assert first["calibration"]["after"]["temperature"] == (2 if flags else 1.75)
         for other in others:
-            assert figures_of(first) == figures_of(other)
+            for name in ("faces", "accuracy", "macro_f1", "confusion", "classes", "data", "notes"):
+                assert other[name] == first[name]
             for name, entry in first["calibration"].items():
+                assert other["calibration"][name]["temperature"] == entry["temperature"]
                 assert other["calibration"][name]["ece"] == pytest.approx(entry["ece"], abs=1e-4)
                 assert other["calibration"][name]["nll"] == pytest.approx(entry["nll"], abs=1e-4)
 

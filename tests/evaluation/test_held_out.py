@@ -1,4 +1,4 @@
-"""A model that was trained on a fold is judged on the faces that this fold held out."""
+"""A model is judged on faces that its own training held out, and what it knows of others is said."""
 
 from __future__ import annotations
 
@@ -16,34 +16,27 @@ from typer.testing import CliRunner
 from lnlattennet.evaluation.bundle_predictor import bundle_predictor
 from lnlattennet.evaluation.checkpoint_predictor import checkpoint_predictor
 from lnlattennet.evaluation.cli import evaluate
-from lnlattennet.evaluation.held_out import HELD_OUT, choose_faces, trained_fold
+from lnlattennet.evaluation.held_out import HELD_OUT, choose_faces, known_rendered
 from lnlattennet.model.checkpoint import CheckpointInfo, save_checkpoint
 from lnlattennet.model.network import LNLAttenNet
 from lnlattennet.model.preprocessing import Preprocessing
 from lnlattennet.training.datasets import open_data
 from lnlattennet.training.protocols import Folds, partitions
-from lnlattennet.training.sources import open_sources
+from tests.evaluation.provenances import SEED, provenance_of
 from tests.training.datasets.trees import BUILDERS, build_folder, build_jaffe, write_picture
-from tests.training.trees import TINY, options
+from tests.training.trees import TINY
 
 CLASSES = ("calm", "frown", "grin")
-SEED = 5
 
 
 pytestmark = pytest.mark.usefixtures("own_logging")
 
 
-def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:
-    """What training on this fold would store, through JSON as a checkpoint does; nothing is trained."""
-    chosen = options(tree, tree, folds=folds, fold=fold, seed=SEED, format=layout)
-    facts = open_sources(chosen)[0].facts | {"settings": chosen.settings()}
-    stored: dict[str, Any] = json.loads(json.dumps(facts))
-    return stored
-
-
-def held_out_names(tree: Path, folds: Folds, fold: int, layout: str | None = None) -> list[str]:
+def held_out_names(
+    tree: Path, folds: Folds, fold: int, layout: str | None = None, part: str = "test"
+) -> list[str]:
     data = open_data(tree, layout)
-    indices = partitions(data, folds, SEED)[fold].splits["test"]
+    indices = partitions(data, folds, SEED)[fold].splits[part]
     return [data.faces[index].name for index in indices]
 
 
@@ -91,14 +84,15 @@ def test_the_command_judges_the_faces_that_the_fold_held_out(
 
 
 def test_with_an_explicit_split_a_note_counts_the_faces_it_knows(checkpoint: Path, tree: Path) -> None:
-    held_out = held_out_names(tree, 3, 1)
+    learned, chosen_by = (held_out_names(tree, 3, 1, part=part) for part in ("train", "val"))
     for split in ("test", "all"):
         document = run(checkpoint, "--data", tree, "--split", split)
         count = 6 if split == "test" else 18
         assert (document["data"]["split"], document["faces"]) == (split, count)
-        unseen = sum(split == "all" or name.startswith("test/") for name in held_out)
-        note = f"training used {count - unseen} of these {count} faces (fold 1 of 3)"
-        assert [one for one in document["notes"] if note in one]
+        for known, told in ((learned, "learned {} of"), (chosen_by, "temperature by {} of")):
+            number = sum(split == "all" or name.startswith("test/") for name in known)
+            note = told.format(number) + f" these {count} faces (fold 1 of 3)"
+            assert bool([one for one in document["notes"] if note in one]) == bool(number)
 
 
 @pytest.mark.parametrize("name", ["ckplus", "ckplus-neutral", "ck48", "jaffe", "oulu-casia"])
@@ -126,8 +120,12 @@ def test_only_a_split_with_faces_of_the_training_has_a_note(tmp_path: Path) -> N
     faces = tuple(replace(face, split="test" if face.subject == "KA" else "train") for face in data.faces)
     data = replace(data, faces=faces)
     assert choose_faces(data, "test", provenance)[2] == ()
-    [note] = choose_faces(data, "train", provenance)[2]
-    assert "used 28 of these 28 faces (without subject KA)" in note
+    learned, chosen_by = choose_faces(data, "train", provenance)[2]
+    numbers = [
+        int(note.partition(" of these 28 faces (without subject KA)")[0].split()[-1])
+        for note in (learned, chosen_by)
+    ]
+    assert sum(numbers) == 28
 
 
 def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> None:
@@ -156,12 +154,80 @@ def test_as_many_faces_of_other_names_may_be_others(tree: Path) -> None:
     assert "cannot be told" in notes[0]
 
 
-def test_other_data_and_other_protocols_are_judged_as_ever(tree: Path, tmp_path: Path) -> None:
+def test_other_data_is_judged_as_ever(tree: Path, tmp_path: Path) -> None:
     build_folder(tmp_path / "other", splits=("train", "test"))
-    official = provenance_of(tree, None, None)
-    assert trained_fold(official) is None
-    for path, provenance in ((tree, official), (tree, {}), (tmp_path / "other", provenance_of(tree, 3, 1))):
+    for path, provenance in ((tree, {}), (tmp_path / "other", provenance_of(tree, 3, 1))):
         assert choose_faces(open_data(path), None, provenance)[1:] == ("test", ())
+
+
+def test_a_training_on_the_official_split_is_judged_on_its_test_faces(tree: Path) -> None:
+    provenance, data = provenance_of(tree, None, None), open_data(tree)
+    assert choose_faces(data, None, provenance)[1:] == ("test", ())
+    learned = "learned 6 of these {} faces (official)"
+    chosen_by = "its temperature by 6 of these {} faces (official)"
+    for split, count, expected in (
+        ("train", 6, [learned]),
+        ("val", 6, [chosen_by]),
+        ("all", 18, [learned, chosen_by]),
+    ):
+        notes = choose_faces(data, split, provenance)[2]
+        assert len(notes) == len(expected)
+        for note, told in zip(notes, expected, strict=True):
+            assert told.format(count) in note
+
+
+def test_validation_faces_that_are_the_default_are_said_to_have_chosen_epoch_and_temperature(
+    tmp_path: Path,
+) -> None:
+    build_folder(tmp_path / "tree", splits=("train", "val"))
+    part, name, notes = choose_faces(
+        open_data(tmp_path / "tree"), None, provenance_of(tmp_path / "tree", None, None)
+    )
+    assert (name, len(part)) == ("val", 6)
+    assert "There is no test split" in notes[0]
+    assert "its temperature by 6 of these 6 faces (official)" in notes[1]
+
+
+def test_without_official_test_and_validation_faces_those_of_the_training_are_judged(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    build_folder(tree, splits=("train",))
+    part, name, notes = choose_faces(open_data(tree), None, provenance_of(tree, None, None))
+    assert name == HELD_OUT
+    assert [face.name for face in part.faces] == held_out_names(tree, None, 0, part="val")
+    assert "training held out (official)" in notes[0]
+    assert "its temperature by 3 of these 3 faces" in notes[1]
+
+
+def test_faces_that_changed_since_an_official_training_are_doubted_unless_they_are_for_tests(
+    tree: Path,
+) -> None:
+    provenance = provenance_of(tree, None, None)
+    write_picture(tree / "train" / "grin" / "new.png")
+    assert choose_faces(open_data(tree), None, provenance)[1:] == ("test", ())
+    [note] = choose_faces(open_data(tree), "train", provenance)[2]
+    assert "cannot be told" in note
+
+
+@pytest.mark.parametrize(
+    ("split", "seed", "images", "told"),
+    [
+        ("train", 2, 30, "learned 20 of these 30 faces (seed 2)"),
+        ("train", 2, 10, "learned 10 of these 10 faces (seed 2)"),
+        ("val", 2, 10, "temperature by 7 of these 10 faces (seed 2)"),
+        ("test", 2, 10, None),
+        ("train", 3, 10, None),
+    ],
+)
+def test_rendered_faces_of_the_training_are_counted(
+    split: str, seed: int, images: int, told: str | None
+) -> None:
+    """A split's faces are rendered in turn from its seed on, however many."""
+    settings = {"seed": 2, "images": {"train": 20, "val": 7, "test": 7}}
+    notes = known_rendered({"data": "synthetic", "settings": settings}, split, images, seed)
+    assert len(notes) == (told is not None)
+    assert told is None or told in notes[0]
+    assert known_rendered({"data": "faces", "settings": settings}, split, images, seed) == []
+    assert known_rendered({"data": "synthetic"}, split, images, seed) == []
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_damaged_picture_is_the_clients_error(server: TritonProcess, protocol:
 
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
-def test_a_client_can_ask_for_class_names_and_grid(
+def test_a_client_can_ask_for_class_names_grid_and_recipe(
     server: TritonProcess, bundle_path: Path, model: str
 ) -> None:
     with connection(server) as client:
@@ -108,6 +108,7 @@ def test_a_client_can_ask_for_class_names_and_grid(
     manifest = Bundle.load(bundle_path).manifest
     assert json.loads(parameters["class_names"].string_value) == manifest.class_names
     assert int(parameters["grid"].string_value) == manifest.network["grid"]
+    assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
 
 
 def test_a_batch_over_the_engines_maximum_is_refused(

@@ -1,0 +1,21 @@
+"""What a model's provenance tells whoever may ask it, and what stays with whoever has its file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_FACTS = ("temperature", "data", "format", "protocol", "counts", "fingerprint")
+_SETTINGS = ("folds", "fold", "seed", "images")
+
+
+def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what it takes to judge a model honestly: its temperature, and which faces it was trained on.
+
+    Commands, folders, versions and machines say more of its maker than a server's clients need to know.
+    """
+    facts = {name: provenance[name] for name in _FACTS if name in provenance}
+    settings = provenance.get("settings")
+    if isinstance(settings, Mapping):
+        facts["settings"] = {name: settings[name] for name in _SETTINGS if name in settings}
+    return facts

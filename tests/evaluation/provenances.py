@@ -1,0 +1,21 @@
+"""What training would store of a data set, without any training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lnlattennet.training.protocols import Folds
+from lnlattennet.training.sources import open_sources
+from tests.training.trees import options
+
+SEED = 5
+
+
+def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:
+    """The facts of a run on this fold, or on the official split, through JSON as in a checkpoint."""
+    chosen = options(tree, tree, folds=folds, fold=fold, seed=SEED, format=layout)
+    facts = open_sources(chosen)[0].facts | {"settings": chosen.settings(), "command": "lnlattennet train"}
+    stored: dict[str, Any] = json.loads(json.dumps(facts))
+    return stored
