@@ -77,7 +77,10 @@ def train(
     ] = "one-cycle",
     warmup_epochs: Annotated[
         float | None,
-        typer.Option(help="Linear warm-up of the cosine schedule; default: 1.", rich_help_panel=_RECIPE),
+        typer.Option(
+            help="Linear warm-up of the cosine schedule; default: 1, or 0 for one epoch.",
+            rich_help_panel=_RECIPE,
+        ),
     ] = None,
     balance: Annotated[
         str, typer.Option(help="For rare classes: none, loss or sampler.", rich_help_panel=_RECIPE)

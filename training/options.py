@@ -39,7 +39,7 @@ class TrainingOptions:
         images: split -> number of synthetic faces.
         epochs, batch_size, learning_rate, weight_decay, seed: as their names say; the batch is one process's.
         schedule: of the learning rate: one-cycle, or cosine after a linear warm-up.
-        warmup_epochs: length of the cosine schedule's warm-up; None for one epoch.
+        warmup_epochs: length of the cosine schedule's warm-up; None for one epoch, or 0 in a run of one.
         balance: how rare classes are made up for: weights in the loss, or more frequent sampling.
         label_smoothing: share of every target that is spread over all classes.
         augmentation: strength, from the second epoch on.
@@ -86,7 +86,7 @@ class TrainingOptions:
     @property
     def cosine_warmup(self) -> float:
         """Epochs of warm-up of the cosine schedule."""
-        return 1.0 if self.warmup_epochs is None else self.warmup_epochs
+        return min(1.0, self.epochs - 1) if self.warmup_epochs is None else self.warmup_epochs
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the outcome, as plain JSON values."""

@@ -26,6 +26,9 @@ Folds = int | Literal["loso"] | None
 VALIDATION_SHARE = 10
 """One in this many training faces (or subjects) chooses the epoch where the data set names no such faces."""
 
+_USUAL_FOLDS = 10
+_MORE_SUBJECTS = "add faces of other subjects, so that there are at least two"
+
 
 @dataclass(frozen=True)
 class Partition:
@@ -114,10 +117,11 @@ def _official(data: FaceData, seed: int) -> Partition:
     splits = {name: _where(data, name) for name in ("train", "val", "test")}
     if not len(splits["train"]):
         found = sorted({face.split for face in data.faces if face.split is not None})
+        folds = _advised_folds(data)
+        way_out = f"share it out with --folds {folds}, or --folds loso where its subjects are known"
         raise DataError(
             f"{printable(data.root)} has no official training split (found: "
-            f"{', '.join(found) or 'no splits'}); share it out with --folds 10, or --folds loso where its "
-            "subjects are known"
+            f"{', '.join(found) or 'no splits'}); {way_out if folds >= 2 else _MORE_SUBJECTS}"
         )
     notes = []
     if not len(splits["val"]):
@@ -137,11 +141,19 @@ def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[
     """Return every face's fold, and the folds' names."""
     subjects = [face.subject for face in data.faces]
     known = sorted({subject for subject in subjects if subject is not None})
+    if _advised_folds(data) < 2:
+        split = any(face.split == "train" for face in data.faces)
+        raise DataError(
+            f"{printable(data.root)} cannot be shared out by subject: each stays in one fold, and its "
+            f"{len(data)} faces name {len(known)}; "
+            f"{'leave out --folds to use the official split, or ' if split else ''}{_MORE_SUBJECTS}"
+        )
     if folds == "loso":
-        if None in subjects or len(known) < 2:
+        if None in subjects:
             raise DataError(
                 f"--folds loso leaves one subject out at a time; {printable(data.root)} names {len(known)} "
-                f"subjects, and {subjects.count(None)} of its {len(data)} faces have none; use --folds 10"
+                f"subjects, and {subjects.count(None)} of its {len(data)} faces have none; use --folds "
+                f"{_advised_folds(data)}"
             )
         order = {subject: index for index, subject in enumerate(known)}
         return np.array([order[str(s)] for s in subjects]), [f"without subject {s}" for s in known]
@@ -154,6 +166,13 @@ def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[
         raise UsageError(f"--folds must be from 2 to the number of faces ({len(data)}), got {folds}")
     names = [f"fold {index} of {folds}" for index in range(folds)]
     return assign_folds(data.labels(), subjects, folds, seed), names
+
+
+def _advised_folds(data: FaceData) -> int:
+    """Return the usual number of folds, or fewer lest one stay empty; below 2 no folds are possible."""
+    subjects = [face.subject for face in data.faces]
+    # Subjects go to empty folds first, and faces without one go round all folds.
+    return min(_USUAL_FOLDS, max(len(set(subjects) - {None}), subjects.count(None)))
 
 
 def _fold(data: FaceData, assigned: Indices, index: int, name: str, seed: int) -> Partition:
@@ -200,8 +219,8 @@ def _check_classes(data: FaceData, partition: Partition) -> None:
     for label, name in enumerate(data.class_names):
         if label not in learned:
             raise DataError(
-                f"class {name!r} of {printable(data.root)} has no face in training ({partition.name}); "
-                "add faces, remove the class, or use fewer folds"
+                f"class '{printable(name)}' of {printable(data.root)} has no face in training "
+                f"({partition.name}); add faces, remove the class, or use fewer folds"
             )
     for split, indices in partition.splits.items():
         if not len(indices):

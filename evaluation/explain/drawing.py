@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +46,24 @@ def new_figure(width: float, height: float) -> Figure:
 def picture_of(figure: Figure) -> Image.Image:
     """Draw a figure to RGB pixels."""
     pixels = io.BytesIO()
-    figure.savefig(pixels, format="rgba")
+    with _boxes_for_missing_glyphs():
+        figure.savefig(pixels, format="rgba")
     size = figure.canvas.get_width_height()
     return Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
 
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write ``path`` whole or not at all."""
-    with replace_file(path) as draft:
+    with replace_file(path) as draft, _boxes_for_missing_glyphs():
         figure.savefig(draft, format="png")
+
+
+@contextmanager
+def _boxes_for_missing_glyphs() -> Iterator[None]:
+    """Let a box stand for a character that the font has not got: the index has every name whole."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
 
 
 def bare(axes: Axes, title: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
 
 stderr = Console(stderr=True)
 """Logs, tables for people and progress go here; stdout is for results."""
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What would start a new line or steer the terminal."""
 
 
 def run_app(app: Callable[[], object]) -> NoReturn:
@@ -90,5 +94,14 @@ def _terminal_handler() -> logging.Handler:
 
 
 def printable(text: str | Path) -> str:
-    """Return a path or argument as text; bytes of it that are no text become question marks."""
-    return os.fsencode(text).decode(errors="replace")
+    r"""Return a path or argument as text of one line: a line end becomes `\n`, a tab `\t`, an escape `\x1b`.
+
+    Bytes that are no text become question marks.
+    """
+    shown = os.fsencode(text).decode(errors="replace")
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], shown)
+
+
+def printable_lines(text: str) -> str:
+    """Return text of several lines with each of them made ``printable``."""
+    return "\n".join(map(printable, text.split("\n")))

@@ -180,9 +180,12 @@ class TestErrors:
         ("data", "folds", "message"),
         [
             (people(4), None, "has no official training split .found: no splits.; share it out with --folds"),
-            (people(1), "loso", "names 1 subjects"),
-            (people(1), 5, "--folds 5 needs that many subjects.*has 1; use fewer folds"),
-            (data_of([(i % 3, "train", None) for i in range(9)]), "loso", "9 of its 9 faces have none"),
+            (people(4), 5, "--folds 5 needs that many subjects.*has 4; use fewer folds"),
+            (
+                data_of([(i % 3, "train", None) for i in range(9)]),
+                "loso",
+                "9 of its 9 faces have none; use --folds 9",
+            ),
             (
                 data_of([(i % 2, "train", None) for i in range(40)]),
                 None,
@@ -204,6 +207,26 @@ class TestErrors:
             return
         with pytest.raises(DataError, match=message):
             partitions(data, folds, 0)
+
+    @pytest.mark.parametrize("folds", ["loso", 2, 10])
+    def test_one_person_is_no_two_folds(self, folds: Folds) -> None:
+        """The way out is one: no number of folds would do."""
+        with pytest.raises(DataError, match=r"cannot be shared out by subject.*name 1; add faces of other"):
+            partitions(people(1), folds, 0)
+        with pytest.raises(DataError, match="; leave out --folds to use the official split, or add faces"):
+            partitions(people(1, split="train"), folds, 0)
+        with pytest.raises(DataError, match=r"no official training split .*; add faces of other subjects"):
+            partitions(people(1), None, 0)
+
+    @pytest.mark.parametrize("nobody_known", [6, 12, 60])
+    def test_the_number_of_folds_that_is_advised_works(self, nobody_known: int) -> None:
+        faces = [(i % 3, None, "S0") for i in range(30)] + [(i % 3, None, None) for i in range(nobody_known)]
+        data = data_of([*faces])
+        with pytest.raises(DataError, match="use --folds ") as caught:
+            partitions(data, "loso", 0)
+        advised = int(str(caught.value).rpartition(" ")[2])
+        assert advised == min(10, nobody_known)
+        assert len(partitions(data, advised, 0)) == advised
 
     @pytest.mark.parametrize("folds", [0, 1, 100])
     def test_number_of_folds(self, folds: int) -> None:

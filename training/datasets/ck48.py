@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lnlattennet.command import printable
 from lnlattennet.training.datasets.class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.training.datasets.files import ignored_notes
 from lnlattennet.training.datasets.layout import Layout, refusal, require_classes
@@ -39,11 +40,12 @@ def load(path: Path) -> FaceData:
     root = path / "CK+48" if (path / "CK+48").is_dir() else path
     tree = class_tree(root)
     if not tree.names() <= set(_FOLDERS) or tree.splits() not in ([], [None]):
-        unknown = ", ".join(sorted(tree.names() - set(_FOLDERS))) or "splits"
+        unknown = ", ".join(map(printable, sorted(tree.names() - set(_FOLDERS)))) or "splits"
         raise refusal(root, _TITLE, f"unknown folders: {unknown}", EXPECTED)
     nameless = [name for name in _pictures(tree) if _subject(name) is None]
     if nameless:
-        problem = f"{len(nameless):,} pictures have no subject in their name, first: {nameless[0]}"
+        first = printable(nameless[0])
+        problem = f"{len(nameless):,} pictures have no subject in their name, first: {first}"
         raise refusal(root, _TITLE, problem, EXPECTED)
     faces = tuple(
         Face(face.name, face.label, subject=_subject(face.name.rpartition("/")[2]))

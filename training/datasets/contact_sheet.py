@@ -1,8 +1,14 @@
-"""A picture that shows a few faces of every class, to see at a glance that labels fit."""
+r"""A picture that shows a few faces of every class, to see at a glance that labels fit.
+
+Names are drawn in matplotlib's DejaVu Sans where matplotlib is installed, else in Pillow's own font, which
+has little more than ASCII. A character that the font has not got is drawn as its escape, 幸 as `\u5e78`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -15,6 +21,9 @@ _MARGIN = 24
 _TITLE_HEIGHT = 56
 _MOST_LABEL = 320
 _PAPER, _INK, _FAINT, _EMPTY = "#ffffff", "#202124", "#6b7076", "#eceef0"
+_DEJAVU = "mpl-data/fonts/ttf/DejaVuSans.ttf"
+_NO_CHARACTER = "\uffff"
+"""Unicode will never give it a meaning, so that every font draws its box for it."""
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -22,8 +31,8 @@ def draw_sheet(inspection: Inspection) -> Image.Image:
     """Return the sheet, RGB: a row per class with its name, its number of faces and some of them."""
     data = inspection.data
     counts = Counter(face.label for face in data.faces)
-    large, small = ImageFont.load_default(20), ImageFont.load_default(15)
-    names = [_shortened(printable(name), large) for name in data.class_names]
+    large, small = _font(20), _font(15)
+    names = [_shortened(_drawable(printable(name), large), large) for name in data.class_names]
     left = _MARGIN + round(max(large.getlength(name) for name in names)) + 20
     width = left + SHOWN_PER_CLASS * (_SIDE + _GAP) - _GAP + _MARGIN
     height = _TITLE_HEIGHT + len(names) * (_SIDE + _GAP) - _GAP + _MARGIN
@@ -50,6 +59,26 @@ def _draw_row(
         else:
             pen.rectangle((x, top, x + _SIDE - 1, top + _SIDE - 1), _EMPTY)
         x += _SIDE + _GAP
+
+
+def _font(size: int) -> _Font:
+    # Asking for the location only: importing matplotlib takes longer than reading a small data set.
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
+        return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype(Path(found.origin).parent / _DEJAVU, size)
+    except OSError:  # a Linux distribution's matplotlib may keep its fonts elsewhere
+        return ImageFont.load_default(size)
+
+
+def _drawable(name: str, font: _Font) -> str:
+    box = bytes(font.getmask(_NO_CHARACTER))
+    return "".join(_escaped(one) if bytes(font.getmask(one)) == box else one for one in name)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("ascii", "backslashreplace").decode()
 
 
 def _shortened(name: str, font: _Font) -> str:

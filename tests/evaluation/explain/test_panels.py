@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.evaluation.explain.class_means import ClassMean
 from lnlattennet.evaluation.explain.class_panel import class_panel
-from lnlattennet.evaluation.explain.drawing import RegionMap, new_figure, picture_of
+from lnlattennet.evaluation.explain.drawing import RegionMap, new_figure, picture_of, save_png
 from lnlattennet.evaluation.explain.face_panel import face_panel
 from lnlattennet.evaluation.explain.internals import Explanation
 
@@ -102,6 +104,13 @@ def test_a_dollar_in_a_name_is_a_dollar() -> None:
         picture_of(figure)
         assert figure.get_suptitle().startswith("$^_x_ é $a")
     assert "a$^_$ (3)" in [axes.get_ylabel() for axes in classes.axes]
+
+
+def test_a_character_without_a_glyph_is_drawn_without_a_word(tmp_path: Path) -> None:
+    """matplotlib warns of it, past every --quiet; a warning is an error here."""
+    figure = class_panel([mean_of("🤖 幸福", 3, 1, known=True)], grid=1, region=0, name="🤖")
+    picture_of(figure)
+    save_png(figure, tmp_path / "classes.png")
 
 
 def test_of_very_many_classes_the_largest_are_drawn() -> None:

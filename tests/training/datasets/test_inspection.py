@@ -139,6 +139,37 @@ def test_the_sheet_shows_each_class_in_its_row(tmp_path: Path) -> None:
     assert [*(tmp_path / "new").iterdir()] == [tmp_path / "new" / "sheet.png"]
 
 
+@pytest.mark.parametrize("font", ["DejaVu Sans", "Pillow's"])
+def test_the_sheet_tells_apart_names_in_any_script(
+    font: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if font == "Pillow's":
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
+    names = sorted(["é", "ü", "ß", "Ω", "幸", "福", "🤖"])
+    trees.build_folder(tmp_path / "tree", splits=(), classes=names)
+    assert run(tmp_path / "tree", "--output", tmp_path / "sheet.png").exit_code == 0
+    with Image.open(tmp_path / "sheet.png") as picture:
+        ink = np.asarray(picture.convert("L"))[56:, :90] < 255
+    rows = [row[:50] for row in np.split(ink[: 102 * len(names) - 6], range(102, 102 * len(names), 102))]
+    assert len({row.tobytes() for row in rows}) == len(names)
+    drawn = [
+        name for name, row in zip(names, rows, strict=True) if np.flatnonzero(row.any(axis=0)).max() < 42
+    ]
+    assert drawn == (["ß", "é", "ü", "Ω"] if font == "DejaVu Sans" else []), "one letter wide, no escape"
+
+
+def test_a_line_end_in_a_name_ends_no_line(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path, splits=(), classes=["calm", "gr\nin"])
+    (tmp_path / "calm" / "no\npicture\x1b[2J.png").write_bytes(b"damaged")
+    (tmp_path / "calm" / "ig\nored.txt").touch()
+    found = document(tmp_path)
+    assert found["class_names"] == ["calm", r"gr\nin"]
+    assert list(found["unreadable"]) == [r"calm/no\npicture\x1b[2J.png"]
+    told = " ".join(run(tmp_path).stdout.split())
+    for part in (r"│ gr\nin", r"calm/no\npicture\x1b[2J.png is damaged", r"ig\nored.txt"):
+        assert part in told
+
+
 def test_threads_find_the_same(tmp_path: Path) -> None:
     trees.build_ferplus(tmp_path)
     assert document(tmp_path, "--workers", 1) == document(tmp_path, "--workers", 4)
