@@ -10,8 +10,15 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from lnlattennet.errors import DataError
 from lnlattennet.training.datasets import affectnet_csv, affectnet_npy
-from lnlattennet.training.datasets.layout import Layout, first_few, refusal, require_classes, require_pictures
+from lnlattennet.training.datasets.layout import (
+    Layout,
+    first_few,
+    refuse_with_counts,
+    require_classes,
+    require_pictures,
+)
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import Face, FaceData
 
@@ -50,22 +57,20 @@ def load(path: Path, classes: int) -> FaceData:
 
 
 def _from_csv(path: Path, classes: int) -> FaceData:
-    for list_name in affectnet_csv.SPLITS.values():
-        if not (path / list_name).is_file():
-            raise refusal(path, _TITLE, f"{list_name} is missing", EXPECTED)
     faces: dict[str, Face] = {}
     boxes: dict[str, affectnet_csv.Box] = {}
     dropped: Counter[str] = Counter()
-    for listed in affectnet_csv.read_lists(path):
-        if listed.code >= classes:
-            dropped[f"labelled {CODES[listed.code]}"] += 1
-        elif listed.box is None:
-            dropped["without a usable box of the face"] += 1
-        elif listed.name in faces:
-            dropped["listed more than once (the first time counts)"] += 1
-        else:
-            faces[listed.name] = Face(listed.name, listed.code, listed.split)
-            boxes[listed.name] = listed.box
+    with refuse_with_counts(path, _TITLE, EXPECTED, CODES[:classes], faces.values()):
+        for listed in affectnet_csv.read_lists(path):
+            if listed.code >= classes:
+                dropped[f"labelled {CODES[listed.code]}"] += 1
+            elif listed.box is None:
+                dropped["without a usable box of the face"] += 1
+            elif listed.name in faces:
+                dropped["listed more than once (the first time counts)"] += 1
+            else:
+                faces[listed.name] = Face(listed.name, listed.code, listed.split)
+                boxes[listed.name] = listed.box
     reader = affectnet_csv.BoxedFiles(path, boxes)
     data = FaceData(_name(classes), path, CODES[:classes], tuple(faces.values()), reader, _notes(dropped))
     require_pictures(path, _TITLE, data, EXPECTED, "the list")
@@ -73,17 +78,19 @@ def _from_csv(path: Path, classes: int) -> FaceData:
 
 
 def _from_npy(path: Path, classes: int) -> FaceData:
-    lonely = affectnet_npy.unmatched(path)
-    if lonely:
-        problem = f"{len(lonely):,} pictures or _exp.npy files are without the other: {first_few(lonely)}"
-        raise refusal(path, _TITLE, problem, EXPECTED)
-    faces = []
+    faces: list[Face] = []
     dropped: Counter[str] = Counter()
-    for name, split, code in affectnet_npy.read_annotations(path):
-        if code >= classes:
-            dropped[f"labelled {CODES[code]}"] += 1
-        else:
-            faces.append(Face(name, code, split))
+    with refuse_with_counts(path, _TITLE, EXPECTED, CODES[:classes], faces):
+        lonely = affectnet_npy.unmatched(path)
+        for name, split, code in affectnet_npy.read_annotations(path, frozenset(lonely)):
+            if code >= classes:
+                dropped[f"labelled {CODES[code]}"] += 1
+            else:
+                faces.append(Face(name, code, split))
+        if lonely:
+            raise DataError(
+                f"{len(lonely):,} pictures or _exp.npy files are without the other: {first_few(lonely)}"
+            )
     return FaceData(_name(classes), path, CODES[:classes], tuple(faces), PictureFiles(path), _notes(dropped))
 
 

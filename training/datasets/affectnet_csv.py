@@ -67,10 +67,12 @@ def read_lists(path: Path) -> Iterator[ListedFace]:
     """Read both lists; a first row of column names may be missing.
 
     Raises:
-        DataError: a row that breaks the rules, by its line.
+        DataError: a list is missing, or a row breaks the rules, by its line.
     """
     for split, name in SPLITS.items():
         file = path / name
+        if not file.is_file():
+            raise DataError(f"{name} is missing")
         with readable(file), file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
             columns: tuple[str, ...] = _COLUMNS
             for line, fields in enumerate(csv.reader(stream), start=1):

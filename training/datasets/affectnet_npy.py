@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,16 +30,20 @@ def unmatched(path: Path) -> list[str]:
     return names
 
 
-def read_annotations(path: Path) -> Iterator[tuple[str, str, int]]:
-    """Give name, split and code of every picture; each annotation is a file of its own.
+def read_annotations(path: Path, passed_over: Set[str]) -> Iterator[tuple[str, str, int]]:
+    """Give name, split and code of every picture that is not to be passed over.
+
+    Each annotation is a file of its own.
 
     Raises:
         DataError: a file that holds no code from 0 to 10.
     """
     for split, folder in SPLITS.items():
-        for name in _pictures(path / folder):
-            code = _code(path / folder / "annotations" / f"{Path(name).stem}_exp.npy")
-            yield f"{folder}/images/{name}", split, code
+        for file in _pictures(path / folder):
+            name = f"{folder}/images/{file}"
+            if name not in passed_over:
+                code = _code(path / folder / "annotations" / f"{Path(file).stem}_exp.npy")
+                yield name, split, code
 
 
 def _pictures(folder: Path) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from lnlattennet.command import printable
 from lnlattennet.errors import DataError
 from lnlattennet.training.datasets.files import listing, read_lines
-from lnlattennet.training.datasets.layout import Layout, first_few, refusal, require_classes
+from lnlattennet.training.datasets.layout import Layout, first_few, refuse_with_counts, require_classes
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import Face, FaceData
 from lnlattennet.training.datasets.sequences import PEAK_FRAMES, frame_number, frames_in
@@ -32,8 +32,10 @@ _LABEL_END = "_emotion.txt"
 
 
 def detects(path: Path) -> bool:
-    """Return whether there is the folder of images or one of labels."""
-    return any((path / folder).is_dir() for folder in (_IMAGES, *_LABEL_FOLDERS))
+    """Return whether there is the folder of images or one of labels, or ``path`` is that of images."""
+    return path.absolute().name == _IMAGES or any(
+        (path / folder).is_dir() for folder in (_IMAGES, *_LABEL_FOLDERS)
+    )
 
 
 def load(path: Path, neutral: bool) -> FaceData:
@@ -42,24 +44,41 @@ def load(path: Path, neutral: bool) -> FaceData:
     Raises:
         DataError: images or labels are missing, or a labelled sequence lacks frames.
     """
-    folder = next((name for name in _LABEL_FOLDERS if (path / name).is_dir()), None)
-    if folder is None or not (path / _IMAGES).is_dir():
-        missing = "the folder of label files" if folder is None else _IMAGES
-        raise refusal(path, _TITLE, f"{missing} is missing", EXPECTED)
-    files = list(_label_files(path / folder))
-    frames = {file: _frames(path, file, neutral) for file in files}
-    cut_off = [f"{_IMAGES}/{_sequence(file)}" for file in files if not frames[file]]
-    if cut_off:
-        problem = (
-            f"{len(files):,} sequences have a label file, {len(cut_off):,} of them lack frames, the labelled "
-            f"last one or those before: {first_few(cut_off)}"
-        )
-        raise refusal(path, _TITLE, problem, EXPECTED)
-    faces = tuple(face for file in files for face in _faces(file, frames[file], neutral))
+    root = _root(path)
     name, class_names = ("ckplus-neutral", CODES) if neutral else ("ckplus", CODES[1:])
-    data = FaceData(name, path, class_names, faces, PictureFiles(path))
-    require_classes(path, _TITLE, data, EXPECTED, (None,))
+    faces: list[Face] = []
+    with refuse_with_counts(root, _TITLE, EXPECTED, class_names, faces):
+        folder = _label_folder(root)
+        files = list(_label_files(root / folder))
+        frames = {file: _frames(root, file, neutral) for file in files}
+        for file in files:
+            if frames[file]:
+                faces += _faces(file, frames[file], neutral)
+        cut_off = [f"{_IMAGES}/{_sequence(file)}" for file in files if not frames[file]]
+        if cut_off:
+            raise DataError(
+                f"{len(files):,} sequences have a label file, {len(cut_off):,} of them lack frames, the "
+                f"labelled last one or those before: {first_few(cut_off)}"
+            )
+    data = FaceData(name, root, class_names, tuple(faces), PictureFiles(root))
+    require_classes(root, _TITLE, data, EXPECTED, (None,))
     return data
+
+
+def _root(path: Path) -> Path:
+    """Return the folder that holds images and labels; ``path`` may be the folder of images beside labels."""
+    is_images = path.absolute().name == _IMAGES and not (path / _IMAGES).is_dir()
+    return path.absolute().parent if is_images else path
+
+
+def _label_folder(root: Path) -> str:
+    folder = next((name for name in _LABEL_FOLDERS if (root / name).is_dir()), None)
+    if folder is None or not (root / _IMAGES).is_dir():
+        missing = "the folder of label files" if folder is None else _IMAGES
+        raise DataError(
+            f"{missing} is missing; give the folder that holds {_IMAGES} and Emotion side by side"
+        )
+    return folder
 
 
 def _faces(file: Path, frames: list[str], neutral: bool) -> Iterator[Face]:

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lnlattennet.command import printable
 from lnlattennet.errors import DataError
-from lnlattennet.training.datasets.class_folders import class_tree, class_tree_or_none
+from lnlattennet.training.datasets.class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.training.datasets.fer2013_csv import SIDE, PixelRows, Row, is_pixel_csv, read_rows
-from lnlattennet.training.datasets.files import ignored_notes
-from lnlattennet.training.datasets.layout import Layout, ordered_splits, refusal, require_classes
+from lnlattennet.training.datasets.files import ignored_notes, listing
+from lnlattennet.training.datasets.layout import (
+    Layout,
+    ordered_splits,
+    refusal,
+    refuse_with_counts,
+    require_classes,
+)
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import Face, FaceData
 
@@ -27,6 +34,9 @@ EXPECTED_FOLDERS = """\
 train/angry/*, disgust/*, fear/*, happy/*, neutral/*, sad/*, surprise/*    and the same in test/"""
 
 _FOLDERS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5, "neutral": 6}
+_FEWEST_FOLDERS = 5
+"""So many of the seven names are taken for a half-unpacked mirror, not for somebody's own classes."""
+
 _TITLE = "FER2013"
 
 
@@ -44,13 +54,13 @@ def detects(path: Path) -> bool:
 
 
 def detects_folders(path: Path) -> bool:
-    """Return whether ``path`` has splits whose class folders have exactly FER2013's names."""
+    """Return whether ``path`` has train and test, and in them most of FER2013's folders and no other."""
     tree = class_tree_or_none(path)
-    return (
-        tree is not None
-        and tree.splits() != [None]
-        and {name.lower() for name in tree.names()} == set(_FOLDERS)
-    )
+    # A split without any class folder is in no tree, but it is a sign of a mirror that is half unpacked.
+    if tree is None or not {"train", "test"} <= {name.lower() for name in listing(path).folders}:
+        return False
+    names = {name.lower() for name in tree.names()}
+    return names <= set(_FOLDERS) and len(names) >= _FEWEST_FOLDERS
 
 
 def load(path: Path) -> FaceData:
@@ -62,9 +72,13 @@ def load(path: Path) -> FaceData:
     file = csv_in(path)
     if file is None:
         raise refusal(path, _TITLE, "no csv file with the columns emotion and pixels", EXPECTED)
-    rows = read_rows(file)
-    faces = tuple(Face(row.name(file), _label(row, file), _split(row, file)) for row in rows)
-    data = FaceData("fer2013", path, CLASS_NAMES, faces, PixelRows.of(file, rows))
+    rows: list[Row] = []
+    faces: list[Face] = []
+    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces):
+        for row in read_rows(file):
+            rows.append(row)
+            faces.append(Face(row.name(file), _label(row, file), _split(row, file)))
+    data = FaceData("fer2013", path, CLASS_NAMES, tuple(faces), PixelRows.of(file, rows))
     has_splits = any(face.split for face in faces)
     require_classes(path, _TITLE, data, EXPECTED, tuple(USAGES.values()) if has_splits else (None,))
     return data
@@ -77,15 +91,27 @@ def load_folders(path: Path) -> FaceData:
         DataError: another tree, or a class without pictures in one of the splits.
     """
     tree = class_tree(path)
-    unknown = {name.lower() for name in tree.names()} - set(_FOLDERS)
-    if unknown or tree.splits() == [None]:
-        problem = f"unknown folders {', '.join(sorted(unknown))}" if unknown else "no folders train and test"
-        raise refusal(path, _TITLE, problem, EXPECTED_FOLDERS)
+    problem = _wrong_folders(tree)
+    if problem:
+        raise refusal(path, _TITLE, problem, EXPECTED_FOLDERS, tree.counts())
     labels = {name: _FOLDERS[name.lower()] for name in tree.names()}
     notes = ignored_notes(tree.ignored)
     data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), PictureFiles(path), notes)
     require_classes(path, _TITLE, data, EXPECTED_FOLDERS, ordered_splits({"train", "test", *tree.splits()}))
     return data
+
+
+def _wrong_folders(tree: ClassTree) -> str:
+    names = {name.lower() for name in tree.names()}
+    unknown = sorted(names - set(_FOLDERS))
+    absent = [name for name in _FOLDERS if name not in names]
+    if unknown:
+        return f"unknown folders {', '.join(map(printable, unknown))}"
+    if tree.splits() in ([], [None]):
+        return "no folders train and test"
+    if absent:
+        return f"no folder {', '.join(absent)}; if these are other data, read them with --format folder"
+    return ""
 
 
 def _label(row: Row, file: Path) -> int:

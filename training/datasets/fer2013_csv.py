@@ -5,7 +5,7 @@ The file has 300 MB; only the place of each row's pixels is kept in memory.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,22 +72,20 @@ def is_pixel_csv(file: Path) -> bool:
         return {"emotion", "pixels"} <= set(_columns(stream.readline(_MOST_HEADER)))
 
 
-def read_rows(file: Path) -> tuple[Row, ...]:
+def read_rows(file: Path) -> Iterator[Row]:
     """Read every row's labels and where its pixels are.
 
     Raises:
         DataError: a row with another number of columns or pixels (a download that was cut off).
     """
-    rows = []
     with readable(file), file.open("rb") as stream:
         header = stream.readline()
         columns = _columns(header)
         start = len(header)
         for number, line in enumerate(stream, start=2):
             if line.strip():
-                rows.append(_row(file, columns, number, line, start))
+                yield _row(file, columns, number, line, start)
             start += len(line)
-    return tuple(rows)
 
 
 def _numbers(text: bytes) -> NDArray[np.uint8]:
@@ -102,7 +100,7 @@ def _numbers(text: bytes) -> NDArray[np.uint8]:
 
 def _columns(header: bytes) -> list[str]:
     text = header.decode("utf-8-sig", errors="replace")
-    return [name.strip(' "\r\n') for name in text.split(",")]
+    return [name.strip(' "\r\n').lower() for name in text.split(",")]
 
 
 def _row(file: Path, columns: list[str], number: int, line: bytes, start: int) -> Row:
@@ -122,4 +120,4 @@ def _row(file: Path, columns: list[str], number: int, line: bytes, start: int) -
         if name != "pixels"
     }
     before = sum(len(field) + 1 for field in fields[:index]) + fields[index].index(pixels)
-    return Row(number, values["emotion"], values.get("Usage"), start + before, len(pixels))
+    return Row(number, values["emotion"], values.get("usage"), start + before, len(pixels))

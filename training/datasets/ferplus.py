@@ -7,13 +7,20 @@ with Crowd-Sourced Label Distribution", ICMI 2016.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lnlattennet.errors import DataError
 from lnlattennet.training.datasets.fer2013 import USAGES, csv_in
-from lnlattennet.training.datasets.fer2013_csv import PixelRows, read_rows
-from lnlattennet.training.datasets.ferplus_votes import CLASS_NAMES, Votes, majority, read_labels, read_votes
-from lnlattennet.training.datasets.layout import Layout, refusal, require_classes, require_pictures
+from lnlattennet.training.datasets.fer2013_csv import PixelRows, Row, read_rows
+from lnlattennet.training.datasets.ferplus_votes import (
+    CLASS_NAMES,
+    VotedRow,
+    majority,
+    read_labels,
+    read_votes,
+)
+from lnlattennet.training.datasets.layout import Layout, refuse_with_counts, require_classes, require_pictures
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import Face, FaceData
 
@@ -48,13 +55,12 @@ def load(path: Path) -> FaceData:
 
 def _from_folders(path: Path) -> FaceData:
     faces: list[Face] = []
-    votes: list[Votes] = []
-    for folder, split in FOLDERS.items():
-        if not (path / folder / "label.csv").is_file():
-            raise refusal(path, _TITLE, f"{folder}/label.csv is missing", EXPECTED)
-        for name, row in read_labels(path / folder / "label.csv"):
-            faces.append(Face(f"{folder}/{name}", majority(row), split))
-            votes.append(row)
+    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces):
+        for folder, split in FOLDERS.items():
+            if not (path / folder / "label.csv").is_file():
+                raise DataError(f"{folder}/label.csv is missing")
+            for name, votes in read_labels(path / folder / "label.csv"):
+                faces.append(Face(f"{folder}/{name}", majority(votes), split))
     kept, notes = _kept(faces)
     data = FaceData("ferplus", path, CLASS_NAMES, kept, PictureFiles(path), notes)
     require_pictures(path, _TITLE, data, EXPECTED, "label.csv")
@@ -62,32 +68,43 @@ def _from_folders(path: Path) -> FaceData:
 
 
 def _from_csv(path: Path) -> FaceData:
-    file = csv_in(path) if path.is_dir() else None
-    if file is None or not (path / _LABELS).is_file():
-        raise refusal(path, _TITLE, f"it needs {_LABELS} and fer2013.csv", EXPECTED)
-    rows = read_rows(file)
-    labels = read_votes(path / _LABELS)
-    if len(rows) != len(labels):
-        raise refusal(
-            path,
-            _TITLE,
-            f"{_LABELS} has {len(labels):,} rows and {file.name} has {len(rows):,}; both must have the same",
-            EXPECTED,
-        )
-    faces = []
-    for row, label in zip(rows, labels, strict=True):
-        if row.usage not in (None, label.usage):
-            raise DataError(
-                f"{row.name(file)} has Usage {row.usage} and {_LABELS} has {label.usage} in the same row; "
-                "use both files as they were published, in their own order"
-            )
-        if label.name:
-            faces.append(Face(row.name(file), majority(label.votes), USAGES[label.usage]))
+    voted: list[VotedRow] = []
+    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, map(_face, voted)):
+        file = csv_in(path) if path.is_dir() else None
+        if file is None or not (path / _LABELS).is_file():
+            raise DataError(f"it needs {_LABELS} and fer2013.csv")
+        # One by one, so that those before a broken row are there to be counted.
+        for label in read_votes(path / _LABELS):
+            voted.append(label)
+        rows = list(read_rows(file))
+        _check_same_rows(file, rows, voted)
+    faces = [
+        replace(_face(label), name=row.name(file))
+        for row, label in zip(rows, voted, strict=True)
+        if label.name
+    ]
     kept, notes = _kept(faces)
     unnamed = len(rows) - len(faces)
     if unnamed:
         notes = (*notes, f"left out {unnamed:,} rows that have no image name")
     return FaceData("ferplus", path, CLASS_NAMES, kept, PixelRows.of(file, rows), notes)
+
+
+def _face(label: VotedRow) -> Face:
+    return Face(label.name, majority(label.votes), USAGES[label.usage])
+
+
+def _check_same_rows(file: Path, rows: Sequence[Row], voted: Sequence[VotedRow]) -> None:
+    if len(rows) != len(voted):
+        raise DataError(
+            f"{_LABELS} has {len(voted):,} rows and {file.name} has {len(rows):,}; both must have the same"
+        )
+    for row, label in zip(rows, voted, strict=True):
+        if row.usage not in (None, label.usage):
+            raise DataError(
+                f"{row.name(file)} has Usage {row.usage} and {_LABELS} has {label.usage} in the same row; "
+                "use both files as they were published, in their own order"
+            )
 
 
 def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:

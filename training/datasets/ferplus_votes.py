@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ CLASS_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust"
 
 UNKNOWN = len(CLASS_NAMES)
 _CHOICES = UNKNOWN + 2
+_COLUMNS = ("Usage", "Image name", *CLASS_NAMES, "unknown", "NF")
+_KEYS = tuple(name.casefold() for name in _COLUMNS)
 Votes = tuple[int, ...]
 
 
@@ -40,21 +42,22 @@ def majority(votes: Votes) -> int:
     return winner if 2 * counted[winner] > counted.sum() else UNKNOWN
 
 
-def read_votes(file: Path) -> list[VotedRow]:
-    """Read fer2013new.csv, whose first row names the columns.
+def read_votes(file: Path) -> Iterator[VotedRow]:
+    """Read fer2013new.csv, whose first row names the columns, in any order; without it, the published order.
 
     Raises:
-        DataError: a row that breaks the rules, by its line.
+        DataError: a header or a row that breaks the rules, by its line.
     """
-    rows = []
+    order: Sequence[int] = range(len(_COLUMNS))
     for line, fields in _rows(file):
-        if line == 1 and fields[0].strip() == "Usage":
+        if line == 1 and not set(_KEYS).isdisjoint(map(_key, fields)):
+            order = _order(file, fields)
             continue
-        if len(fields) != 2 + _CHOICES or fields[0] not in USAGES:
+        values = [fields[place].strip() for place in order] if len(fields) == len(order) else [""]
+        if values[0] not in USAGES:
             rule = f"a Usage ({', '.join(USAGES)}), a name and {_CHOICES} votes"
             raise _broken(file, line, rule, fields)
-        rows.append(VotedRow(fields[0], fields[1].strip(), _votes(file, line, fields)))
-    return rows
+        yield VotedRow(values[0], values[1], _votes(file, line, fields, values[2:]))
 
 
 def read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
@@ -66,7 +69,7 @@ def read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
     for line, fields in _rows(file):
         if len(fields) < 1 + _CHOICES or not fields[0].strip():
             raise _broken(file, line, f"a name and {_CHOICES} votes", fields)
-        yield fields[0].strip(), _votes(file, line, fields)
+        yield fields[0].strip(), _votes(file, line, fields, fields[-_CHOICES:])
 
 
 def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
@@ -76,13 +79,37 @@ def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
                 yield line, fields
 
 
-def _votes(file: Path, line: int, fields: list[str]) -> Votes:
+def _key(field: str) -> str:
+    return field.strip().casefold()
+
+
+def _order(file: Path, header: list[str]) -> list[int]:
+    """Return where each of ``_COLUMNS`` stands in ``header``."""
+    keys = [_key(field) for field in header]
+    if sorted(keys) != sorted(_KEYS):
+        raise DataError(
+            f"line 1 of {printable(file)} must name each of these columns once, in any order: "
+            f"{', '.join(_COLUMNS)}; {_difference(keys)}; correct the names, or download it again"
+        )
+    return [keys.index(key) for key in _KEYS]
+
+
+def _difference(keys: list[str]) -> str:
+    kinds = {
+        "missing": [name for name in _COLUMNS if name.casefold() not in keys],
+        "unknown": [repr(key) for key in keys if key not in _KEYS],
+        "repeated": [name for name in _COLUMNS if keys.count(name.casefold()) > 1],
+    }
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+
+
+def _votes(file: Path, line: int, fields: list[str], texts: list[str]) -> Votes:
     try:
-        votes = tuple(int(field) for field in fields[-_CHOICES:])
+        votes = tuple(map(int, texts))
     except ValueError:
         votes = (-1,)
     if min(votes) < 0:
-        raise _broken(file, line, f"{_CHOICES} votes at its end, whole numbers from 0", fields)
+        raise _broken(file, line, f"{_CHOICES} votes, whole numbers from 0", fields)
     return votes
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +55,26 @@ def refusal(path: Path, title: str, problem: str, tree: str, found: str = "") ->
     )
 
 
+@contextmanager
+def refuse_with_counts(
+    path: Path, title: str, tree: str, class_names: Sequence[str], faces: Iterable[Face]
+) -> Iterator[None]:
+    """Turn a DataError met while labels are read into a refusal that counts what was read so far.
+
+    Args:
+        path: what the user gave.
+        title: the data set's name.
+        tree: what a whole tree looks like.
+        class_names: expressions in the order of the labels.
+        faces: what has been read; looked at only after an error, so that it may grow until then.
+    """
+    try:
+        yield
+    except DataError as error:
+        found = _found(path, "read so far", class_names, faces)
+        raise refusal(path, title, str(error), tree, found) from error
+
+
 def require_pictures(path: Path, title: str, data: FaceData, tree: str, list_name: str) -> None:
     """Refuse a tree that lacks pictures which its list names.
 
@@ -68,8 +89,7 @@ def require_pictures(path: Path, title: str, data: FaceData, tree: str, list_nam
     problem = (
         f"{list_name} names {len(data):,} pictures, {len(names):,} of them missing, first: {first_few(names)}"
     )
-    found = f"{describe_folder(path)}\npictures:\n{counts_text(data.class_names, present)}"
-    raise refusal(path, title, problem, tree, found)
+    raise refusal(path, title, problem, tree, _found(path, "pictures", data.class_names, present))
 
 
 def require_classes(path: Path, title: str, data: FaceData, tree: str, splits: Sequence[str | None]) -> None:
@@ -82,7 +102,7 @@ def require_classes(path: Path, title: str, data: FaceData, tree: str, splits: S
     for split in splits:
         empty = [name for label, name in enumerate(data.class_names) if (split, label) not in used]
         if empty:
-            found = f"{describe_folder(path)}\npictures:\n{counts_text(data.class_names, data.faces)}"
+            found = _found(path, "pictures", data.class_names, data.faces)
             where = f" in {split}" if split else ""
             raise refusal(path, title, f"no picture of {', '.join(empty)}{where}", tree, found)
 
@@ -98,6 +118,10 @@ def counts_text(class_names: Sequence[str], faces: Iterable[Face]) -> str:
         for split in ordered_splits(counts)
     ]
     return "\n".join(lines) or "none"
+
+
+def _found(path: Path, heading: str, class_names: Sequence[str], faces: Iterable[Face]) -> str:
+    return f"{describe_folder(path)}\n{heading}:\n{counts_text(class_names, faces)}"
 
 
 def ordered_splits(splits: Iterable[str | None]) -> list[str | None]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from lnlattennet.errors import DataError
 from lnlattennet.training.datasets.files import listing
-from lnlattennet.training.datasets.layout import Layout, counts_text, first_few, refusal
+from lnlattennet.training.datasets.layout import Layout, first_few, refuse_with_counts
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import Face, FaceData
 from lnlattennet.training.datasets.sequences import PEAK_FRAMES, frames_in
@@ -19,16 +20,19 @@ CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
 EXPECTED = """\
 OriginalImg/VL/Strong/P001/Anger/000.jpeg     or in B_OriginalImg/ or Oulu_CASIA_NIR_VIS/; every subject
-                                              has Anger, Disgust, Fear, Happiness, Sadness, Surprise"""
+                                              has Anger, Disgust, Fear, Happiness, Sadness, Surprise;
+                                              the folder that has VL/ may also be given itself"""
 
 _TITLE = "Oulu-CASIA"
 _ROOTS = ("OriginalImg", "B_OriginalImg", "Oulu_CASIA_NIR_VIS")
+_STRONG = "VL/Strong"
 _SUBJECT = re.compile(r"P\d{3}")
 
 
 def detects(path: Path) -> bool:
-    """Return whether one of the set's root folders is in ``path``."""
-    return any((path / root).is_dir() for root in _ROOTS)
+    """Return whether one of the set's root folders is in ``path``, or is ``path``."""
+    is_root = path.resolve().name in _ROOTS or (path / _STRONG).is_dir()
+    return is_root or any((path / root).is_dir() for root in _ROOTS)
 
 
 def load(path: Path) -> FaceData:
@@ -37,28 +41,39 @@ def load(path: Path) -> FaceData:
     Raises:
         DataError: VL/Strong or a sequence is missing or has less than three frames.
     """
-    strong = next((f"{root}/VL/Strong" for root in _ROOTS if (path / root / "VL/Strong").is_dir()), None)
-    if strong is None:
-        raise refusal(path, _TITLE, f"VL/Strong is missing in {' or '.join(_ROOTS)}", EXPECTED)
-    subjects = [name for name in listing(path / strong).folders if _SUBJECT.fullmatch(name)]
     faces: list[Face] = []
-    cut_off: list[str] = []
-    for subject in subjects:
-        for label, name in enumerate(CLASS_NAMES):
-            folder = f"{strong}/{subject}/{name.capitalize()}"
-            frames = frames_in(path / folder)[-PEAK_FRAMES:]
-            if len(frames) < PEAK_FRAMES:
-                cut_off.append(folder)
-            faces += [Face(f"{folder}/{frame}", label, subject=subject) for frame in frames]
-    if not subjects:
-        raise refusal(path, _TITLE, f"{strong} has no subject (P001, ...)", EXPECTED)
-    if cut_off:
-        problem = (
-            f"{len(subjects):,} subjects must have {len(CLASS_NAMES)} sequences of {PEAK_FRAMES} frames; "
-            f"{len(cut_off):,} of these are missing or cut off, first: {first_few(cut_off)}"
-        )
-        raise refusal(path, _TITLE, problem, EXPECTED, f"last frames:\n{counts_text(CLASS_NAMES, faces)}")
+    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces):
+        strong = _strong_in(path)
+        subjects = [name for name in listing(path / strong).folders if _SUBJECT.fullmatch(name)]
+        if not subjects:
+            raise DataError(f"{strong} has no subject (P001, ...)")
+        cut_off = [folder for subject in subjects for folder in _read_subject(path, strong, subject, faces)]
+        if cut_off:
+            raise DataError(
+                f"{len(subjects):,} subjects must have {len(CLASS_NAMES)} sequences of {PEAK_FRAMES} frames; "
+                f"{len(cut_off):,} of these are missing or cut off, first: {first_few(cut_off)}"
+            )
     return FaceData("oulu-casia", path, CLASS_NAMES, tuple(faces), PictureFiles(path))
+
+
+def _strong_in(path: Path) -> str:
+    """Return the folder of the sequences, relative to ``path``, which may itself be the set's root."""
+    for folder in (*(f"{root}/{_STRONG}" for root in _ROOTS), _STRONG):
+        if (path / folder).is_dir():
+            return folder
+    raise DataError(f"{_STRONG} is missing here and in {', '.join(_ROOTS)}")
+
+
+def _read_subject(path: Path, strong: str, subject: str, faces: list[Face]) -> list[str]:
+    """Add the last frames of a subject's sequences to ``faces``; return the sequences that lack some."""
+    cut_off = []
+    for label, name in enumerate(CLASS_NAMES):
+        folder = f"{strong}/{subject}/{name.capitalize()}"
+        frames = frames_in(path / folder)[-PEAK_FRAMES:]
+        if len(frames) < PEAK_FRAMES:
+            cut_off.append(folder)
+        faces += [Face(f"{folder}/{frame}", label, subject=subject) for frame in frames]
+    return cut_off
 
 
 LAYOUTS = (

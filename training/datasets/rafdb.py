@@ -6,12 +6,15 @@ Recognition in the Wild", CVPR 2017.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from lnlattennet.command import printable
+from lnlattennet.errors import DataError
 from lnlattennet.training.datasets.files import read_lines
-from lnlattennet.training.datasets.layout import Layout, refusal, require_classes, require_pictures
+from lnlattennet.training.datasets.layout import Layout, refuse_with_counts, require_classes, require_pictures
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import Face, FaceData
 
@@ -43,21 +46,22 @@ def load(path: Path, pictures: Pictures) -> FaceData:
     """Read the list of labels; the prefix of a name gives the split.
 
     Raises:
-        DataError: the list is missing or wrong, or names pictures that are missing.
+        DataError: the list is missing or wrong, contradicts itself, or names pictures that are missing.
     """
-    if not (path / _LIST).is_file():
-        raise refusal(path, _TITLE, f"{_LIST} is missing", EXPECTED)
     notes: tuple[str, ...] = ()
     if pictures == "aligned" and not (path / "Image/aligned").is_dir() and (path / "Image/original").is_dir():
         pictures = "original"
         notes = (
             "Image/aligned is missing: the original photographs are used, with more than the face on them",
         )
+    faces, repeats = _read_list(path, pictures)
+    if repeats:
+        notes = (*notes, f"left out {repeats:,} lines that list a picture once more, with the same label")
     data = FaceData(
         format="rafdb" if pictures == "aligned" else "rafdb-original",
         root=path,
         class_names=CLASS_NAMES,
-        faces=_listed(path, pictures),
+        faces=faces,
         read=PictureFiles(path),
         notes=notes,
     )
@@ -66,8 +70,34 @@ def load(path: Path, pictures: Pictures) -> FaceData:
     return data
 
 
-def _listed(path: Path, pictures: Pictures) -> tuple[Face, ...]:
-    faces = []
+def _read_list(path: Path, pictures: Pictures) -> tuple[tuple[Face, ...], int]:
+    """Return every listed face once, and the number of lines that repeat another."""
+    faces: dict[str, Face] = {}
+    lines: dict[str, int] = {}
+    repeats = 0
+    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces.values()):
+        for line, face in _listed(path, pictures):
+            if face.name not in faces:
+                faces[face.name], lines[face.name] = face, line
+            elif face == faces[face.name]:
+                repeats += 1
+            else:
+                first = f"{_named(faces[face.name])} in line {lines[face.name]}"
+                raise DataError(
+                    f"{_LIST} must give {printable(face.name)} one label, gives {first} "
+                    f"and {_named(face)} in line {line}; remove the wrong line"
+                )
+    return tuple(faces.values()), repeats
+
+
+def _named(face: Face) -> str:
+    return f"{face.label + 1} ({CLASS_NAMES[face.label]})"
+
+
+def _listed(path: Path, pictures: Pictures) -> Iterator[tuple[int, Face]]:
+    """Give every line's number and face."""
+    if not (path / _LIST).is_file():
+        raise DataError(f"{_LIST} is missing")
     for number, line in enumerate(read_lines(path / _LIST), start=1):
         if not line.strip():
             continue
@@ -75,10 +105,9 @@ def _listed(path: Path, pictures: Pictures) -> tuple[Face, ...]:
         split = name.partition("_")[0]
         if split not in ("train", "test") or label.strip() not in tuple("1234567"):
             rule = "a name that starts with train_ or test_, and a label from 1 to 7"
-            raise refusal(path, _TITLE, f"line {number} of {_LIST} must have {rule}, got {line!r}", EXPECTED)
+            raise DataError(f"line {number} of {_LIST} must have {rule}, got {line!r}")
         file = f"Image/{pictures}/{Path(name).stem}{_NAME_END[pictures]}"
-        faces.append(Face(file, int(label) - 1, split))
-    return tuple(faces)
+        yield number, Face(file, int(label) - 1, split)
 
 
 _PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}

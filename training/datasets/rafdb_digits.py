@@ -10,7 +10,7 @@ from lnlattennet.errors import DataError
 from lnlattennet.training.datasets import rafdb
 from lnlattennet.training.datasets.class_folders import class_tree
 from lnlattennet.training.datasets.files import ignored_notes
-from lnlattennet.training.datasets.layout import Layout, refusal, require_classes
+from lnlattennet.training.datasets.layout import Layout, ordered_splits, refusal, require_classes
 from lnlattennet.training.datasets.pictures import PictureFiles
 from lnlattennet.training.datasets.records import FaceData
 
@@ -29,44 +29,58 @@ def expected(name: str) -> str:
 
 
 def digits_at(path: Path) -> set[str]:
-    """Return the names of the class folders if all are digits, else nothing."""
+    """Return the class folders that are digits, if no other is there or they hold a whole known order."""
     names = class_tree(path).names()
-    return names if all(name.isdecimal() for name in names) else set()
+    digits = {name for name in names if name.isdecimal()}
+    return digits if digits == names or any(set(_labels(name)) <= digits for name in ORDERS) else set()
 
 
 def ambiguity(path: Path, digits: set[str]) -> DataError:
-    """Return the error for digits whose meaning nobody has named."""
+    """Return the error for class folders among which are ``digits`` whose meaning nobody has named."""
+    others = sorted(class_tree(path).names() - digits)
+    beside = (
+        f" beside others ({', '.join(map(printable, others))}), which are in neither order: move them away"
+        if others
+        else ""
+    )
     orders = "\n".join(
         f"  --format {name}: "
         + ", ".join(f"{digit} {expression}" for digit, expression in enumerate(classes, first))
         for name, (first, classes) in ORDERS.items()
     )
     return DataError(
-        f"the class folders of {printable(path)} are bare digits ({', '.join(sorted(digits, key=int))}), "
-        f"and more than one order of expressions is in use; say which this is:\n{orders}\n"
+        f"the class folders of {printable(path)} are bare digits "
+        f"({', '.join(sorted(digits, key=int))}){beside}; "
+        f"more than one order of expressions is in use, so say which this is:\n{orders}\n"
         "  --format folder: some other data, whose classes are called by their digits"
     )
 
 
 def load(path: Path, name: str) -> FaceData:
-    """Read the folders train and test with the classes in the order ``name``.
+    """Read train and test, and val if it is there, with the classes in the order ``name``.
 
     Raises:
         DataError: other folders, or a class or split without pictures.
     """
     first, classes = ORDERS[name]
     tree = class_tree(path)
-    labels = {str(first + label): label for label in range(len(classes))}
+    labels = _labels(name)
     found = tree.counts()
-    for split in ("train", "test"):
+    splits = ordered_splits({"train", "test", *tree.splits()})
+    for split in splits:
         here = {folder.name for folder in tree.folders if folder.split == split}
         if here != set(labels):
             problem = f"{split} must have the folders {first} to {first + 6}, has {_or_none(here)}"
             raise refusal(path, "RAF-DB", problem, expected(name), found)
     faces = tree.faces(labels)
     data = FaceData(name, path, classes, faces, PictureFiles(path), ignored_notes(tree.ignored))
-    require_classes(path, "RAF-DB", data, expected(name), ("train", "test"))
+    require_classes(path, "RAF-DB", data, expected(name), splits)
     return data
+
+
+def _labels(name: str) -> dict[str, int]:
+    first, classes = ORDERS[name]
+    return {str(first + label): label for label in range(len(classes))}
 
 
 def _or_none(names: set[str]) -> str:

@@ -134,18 +134,19 @@ def test_fer2013_reads_every_row(build: Callable[[Path], None], tmp_path: Path) 
                 np.testing.assert_array_equal(data.read(face)[..., channel], grey)
 
 
-@pytest.mark.parametrize("header", ["emotion, Usage, pixels", "Usage,pixels,emotion"])
-def test_fer2013_columns_may_be_in_another_order(header: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", ["emotion, Usage, pixels", "Usage,pixels,emotion", "Pixels,EMOTION,usage"])
+def test_fer2013_columns_may_be_in_another_order_and_case(header: str, tmp_path: Path) -> None:
     rows = trees.fer2013_rows()
-    names = [name.strip() for name in header.split(",")]
+    names = [name.strip().lower() for name in header.split(",")]
     lines = [
-        ",".join(str({"emotion": emotion, "pixels": text, "Usage": usage}[name]) for name in names)
+        ",".join(str({"emotion": emotion, "pixels": text, "usage": usage}[name]) for name in names)
         for emotion, text, usage in rows
     ]
     file = tmp_path / "icml_face_data.csv"
     file.write_text("\r\n".join([header, *lines]) + "\r\n")
     data = open_data(file)
     assert [face.label for face in data.faces] == [emotion for emotion, _, _ in rows]
+    assert {face.split for face in data.faces} == {"train", "val", "test"}
     last = np.array(rows[-1][1].split(), np.uint8).reshape(48, 48)
     np.testing.assert_array_equal(data.picture(len(rows) - 1)[..., 0], last)
 

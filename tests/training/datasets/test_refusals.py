@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -228,6 +229,15 @@ def test_ck48_with_missing_or_other_folders_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "neutral")
     trees.write_picture(tmp_path / "fear" / "frame1.png")
     assert "1 pictures have no subject in their name, first: frame1.png" in message(tmp_path, "ck48")
+
+
+def test_names_of_ck48_that_are_no_text_are_told_in_text(tmp_path: Path) -> None:
+    trees.build_ck48(tmp_path)
+    odd = (tmp_path / "fear").rename(tmp_path / os.fsdecode(b"od\xffd"))
+    assert "unknown folders: od\ufffdd\n" in message(tmp_path, "ck48")
+    fear = odd.rename(tmp_path / "fear")
+    next(fear.iterdir()).rename(fear / os.fsdecode(b"fr\xff\nme.png"))
+    assert "in their name, first: fr\ufffd\\nme.png\n" in message(tmp_path, "ck48")
 
 
 def test_jaffe_without_an_expression_is_refused(tmp_path: Path) -> None:
