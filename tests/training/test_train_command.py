@@ -107,16 +107,3 @@ def test_folds_are_reported_in_a_sentence(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "mean accuracy of 2 folds" in done.stdout
     assert (folder / "a-folds.json").is_file()
-
-
-def test_numbers_of_synthetic_faces_are_refused_for_a_data_set(folder: Path) -> None:
-    done = run_train(folder, "a.safetensors", "--val-images", "50")
-    assert done.returncode == 2
-    assert "--val-images 50 is for --data synthetic" in done.stderr
-
-
-def test_a_data_set_that_is_not_there_is_said(folder: Path) -> None:
-    done = run_train(folder, "a.safetensors", "--data", "elsewhere")
-    assert done.returncode == 1
-    assert "elsewhere does not exist" in done.stderr
-    assert "Traceback" not in done.stderr

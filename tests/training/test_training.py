@@ -200,35 +200,6 @@ def test_on_a_terminal_the_progress_bar_stays_out_of_the_json(tmp_path: Path) ->
     assert b"Epoch" in shown
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["-o", "a.pt"], "--output must end in .safetensors"),
-        (["-o", "a.safetensors", "--precision", "int8"], "--precision must be one of"),
-        (["-o", "a.safetensors", "--batch-size", "43"], "make less than three steps"),
-        (["-o", "a.safetensors", "--epochs", "2", "--batch-size", "42"], "make less than three steps"),
-        (["-o", "tiny.json/a.safetensors"], "cannot be written"),
-        (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
-        (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
-        (["-o", "a.safetensors", "--folds", "3"], "--folds and --format are for data sets"),
-        (
-            ["-o", "a.safetensors", "--data", "faces", "--folds", "ten"],
-            "--folds must be a number of folds or",
-        ),
-        (
-            ["-o", "a.safetensors", "--data", "faces", "--fold", "last"],
-            "--fold must be a number from 0, or all",
-        ),
-        (["-o", "a.safetensors", "--epochs", "0"], "--epochs"),
-    ],
-)
-def test_a_wrong_call_ends_with_its_reason(tmp_path: Path, arguments: list[str], message: str) -> None:
-    done = run_train(tmp_path, *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 @pytest.mark.slow
 def test_the_demo_checkpoint_reads_held_out_faces(demo_checkpoint: Path) -> None:
     """Faces of a seed that its training did not use, with light, hair and occluders it never saw."""
