@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from lnlattennet.command import configure_logging, print_json, printable, stdout
+from lnlattennet.command import configure_logging, on_one_line, print_json, printable, stdout
 
 
 def evaluate(
@@ -112,7 +112,7 @@ def _print_figures(document: dict[str, Any]) -> None:
         f"{speed['total_faces_per_second']:,.0f} with reading and preparing them"
     )
     for note in document["notes"]:
-        console.print(f"note: {note}")
+        console.print(f"note: {on_one_line(note)}")
 
 
 def _cells(figure: dict[str, float | None]) -> tuple[str, str]:

@@ -31,21 +31,26 @@ class TrainedPart:
         folds: number of folds, "loso", or None for the official split.
         fold: which of them, from 0; 0 for the official split.
         seed: of the share-out.
-        data: base name of the data set.
+        data: base name of the data set; None from a server, which does not tell it.
         format: its layout.
         counts: split -> class -> faces.
-        name: of the fold, for people.
         fingerprint: of its share-out (``protocols.fingerprint``); "" if it is not told.
     """
 
     folds: Folds
     fold: int
     seed: int
-    data: str
+    data: str | None
     format: str
     counts: Mapping[str, Any]
-    name: str
     fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        if self.folds is None:
+            return "its official split"
+        return f"fold {self.fold} of {self.folds if self.folds != 'loso' else 'leave-one-subject-out'}"
 
 
 def trained_part(provenance: Mapping[str, Any]) -> TrainedPart | None:
@@ -56,15 +61,13 @@ def trained_part(provenance: Mapping[str, Any]) -> TrainedPart | None:
     folds, fold, seed = settings["folds"], settings["fold"], settings["seed"]
     if folds is None and fold is None:
         fold = 0
-    data, layout, name = (provenance.get(fact) for fact in ("data", "format", "protocol"))
-    counts = provenance.get("counts")
+    data, layout, counts = (provenance.get(fact) for fact in ("data", "format", "counts"))
     numbers = [fold, seed] if folds in (None, "loso") else [folds, fold, seed]
     if not all(type(number) is int and number >= 0 for number in numbers):
         return None
-    if not all(isinstance(text, str) for text in (data, layout, name)) or not isinstance(counts, dict):
+    if not isinstance(data, str | None) or not isinstance(layout, str) or not isinstance(counts, dict):
         return None
-    digest = str(provenance.get("fingerprint", ""))
-    return TrainedPart(folds, fold, seed, data, layout, counts, name, digest)  # type: ignore[arg-type]
+    return TrainedPart(folds, fold, seed, data, layout, counts, str(provenance.get("fingerprint", "")))
 
 
 def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any]) -> Choice:
@@ -85,7 +88,7 @@ def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any
     partition = _found_again(data, trained)
     if partition is None:
         choice = choose_split(data, split)
-        return _with_notes(choice, _doubts(data, trained, choice[1]))
+        return _with_notes(choice, [_doubt(trained)] if _may_be_same(data, trained) else [])
     choice = (
         choose_split(data, split) if split or _names_unlearned(data, trained) else _held_out(data, partition)
     )
@@ -111,10 +114,11 @@ def _names_unlearned(data: FaceData, trained: TrainedPart) -> bool:
 
 
 def _may_be_same(data: FaceData, trained: TrainedPart) -> bool:
-    """Whether the model may know these faces: the name is the same, or the format and the number of faces."""
+    """Whether the model may know these faces: by their data set's name, or its format and number of faces."""
     if _base_name(data) == trained.data:
         return True
-    return data.format == trained.format and _total(trained.counts) == _class_counts(data)
+    same_number = trained.data is None or _total(trained.counts) == _class_counts(data)
+    return data.format == trained.format and same_number
 
 
 def _found_again(data: FaceData, trained: TrainedPart) -> Partition | None:
@@ -163,15 +167,12 @@ def _flattered(split: str, known: int, total: int, training: str) -> list[str]:
     ]
 
 
-def _doubts(data: FaceData, trained: TrainedPart, split: str) -> list[str]:
-    # No training on the official split learns from the test faces, whatever else has changed.
-    if not _may_be_same(data, trained) or (trained.folds is None and split == "test"):
-        return []
-    return [
-        f"The model was trained on a part ({trained.name}) of the data set {trained.data!r} (format "
-        f"{trained.format}). These may be faces of it, but not all are there, or some have another name or "
-        "label, so that the faces that it never saw cannot be told: if they are, its figures are flattered."
-    ]
+def _doubt(trained: TrainedPart) -> str:
+    return (
+        f"The model was trained on a part ({trained.name}) of a data set of the format {trained.format}. "
+        "These may be faces of it, but not all are there, or some have another name, label or split, so that "
+        "the faces that it never saw cannot be told: if they are, its figures are flattered."
+    )
 
 
 def _with_notes(choice: Choice, more: list[str]) -> Choice:

@@ -10,13 +10,15 @@ cropped; another crop than this is an error, never a figure.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import ConfigError, ServingError
 from lnlattennet.evaluation.predictors import (
     Faces,
     Predictions,
@@ -24,7 +26,7 @@ from lnlattennet.evaluation.predictors import (
     in_batches,
     stored_temperature,
 )
-from lnlattennet.model.preprocessing import Box
+from lnlattennet.model.preprocessing import Box, Preprocessing
 from lnlattennet.serving.client import Client
 from lnlattennet.serving.model_config import ENGINE_MODEL, ENSEMBLE
 from lnlattennet.serving.prediction import Prediction
@@ -48,14 +50,10 @@ def server_predictor(url: str) -> Iterator[Predictor]:
     runtime = _backend(url)
     with Client(url, ENSEMBLE, _TIMEOUT) as client:
         about = client.description
-        if about.preprocessing is None:
-            raise ServingError(
-                f"the server at {url} does not tell how it prepares a face, so its figures would not be "
-                "comparable; serve the bundle with this version of lnlattennet"
-            )
+        recipe, provenance = told_facts(about.parameters)
         yield Predictor(
             class_names=tuple(about.class_names),
-            recipe=about.preprocessing,
+            recipe=recipe,
             grid=about.grid,
             description={
                 "kind": "server",
@@ -63,10 +61,28 @@ def server_predictor(url: str) -> Iterator[Predictor]:
                 "served_model": ENSEMBLE,
                 "runtime": f"Triton backend {runtime}",
             },
-            temperature=stored_temperature(about.provenance),
+            temperature=stored_temperature(provenance),
             predict=in_batches(_ServerRun(client), about.max_batch_size),
-            provenance=about.provenance,
+            provenance=provenance,
         )
+
+
+def told_facts(parameters: Mapping[str, str]) -> tuple[Preprocessing, dict[str, Any]]:
+    """Read from a served model's parameters how it prepares faces, and what it tells of its training.
+
+    Raises:
+        ServingError: they are not there, or another version's.
+    """
+    try:
+        recipe, provenance = (json.loads(parameters[name]) for name in ("preprocessing", "provenance"))
+        if not isinstance(recipe, dict) or not isinstance(provenance, dict):
+            raise TypeError("preprocessing and provenance must be JSON objects")
+        return Preprocessing.from_dict(recipe), provenance
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ServingError(
+            f"the server does not tell how it prepares a face and what it was trained on ({error}), so its "
+            "figures would not be comparable; serve the bundle with this version of lnlattennet"
+        ) from error
 
 
 class _ServerRun:

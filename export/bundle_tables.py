@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lnlattennet.command import printable, printable_lines, stdout
+from lnlattennet.command import printable, stdout
 from lnlattennet.export.bundle import Bundle
 from lnlattennet.export.describe import (
     checks_text,
@@ -27,7 +27,7 @@ def print_bundle(bundle: Bundle) -> None:
     if manifest.left_out:
         left_out = Table("left out", "why")
         for item in manifest.left_out:
-            left_out.add_row(f"{item.backend} {item.precision}".strip(), printable_lines(item.reason))
+            left_out.add_row(f"{item.backend} {item.precision}".strip(), printable(item.reason))
         console.print(left_out)
     _print_facts(console, bundle)
 
@@ -41,9 +41,7 @@ def print_judgements(document: dict[str, Any]) -> None:
     for engine in document["engines"]:
         name = _marked(engine["engine"], document["selected"])
         where = [engine["where"]] if target else []
-        table.add_row(
-            name, engine["verdict"], *where, *(printable_lines("\n".join(engine[key])) for key in _TOLD)
-        )
+        table.add_row(name, engine["verdict"], *where, *(printable("\n".join(engine[key])) for key in _TOLD))
     console = stdout()
     console.print(table)
     for sentence in document["security"]:
@@ -111,7 +109,7 @@ def _engine_table(manifest: Manifest, title: str) -> Table:
     for engine in manifest.engines:
         table.add_row(
             _marked(engine.name, manifest.selected),
-            engine.status + (f": {printable_lines(engine.reason)}" if engine.reason else ""),
+            engine.status + (f": {printable(engine.reason)}" if engine.reason else ""),
             printable(plan_text(engine.plan)),
             ", ".join(f"{count} {precision}" for precision, count in engine.layers.items()) or "-",
             ":".join(map(str, engine.batch)),
@@ -141,13 +139,13 @@ def _passport_table(manifest: Manifest) -> Table:
 
 def _print_facts(console: Console, bundle: Bundle) -> None:
     document, facts = describe_bundle(bundle), Table(show_header=False)
-    facts.add_row("selected because", printable_lines(document["selected_because"]))
+    facts.add_row("selected because", printable(document["selected_because"]))
     facts.add_row("size", f"{document['bytes'] / 2**20:.2f} MiB in {document['files']} files")
     facts.add_row("class names", printable(", ".join(document["class_names"])))
     for name in ("created", "toolkit_version", "checkpoint_sha256"):
         facts.add_row(name.replace("_", " "), printable(document[name]))
     for name in ("preprocessing", "provenance", "verification"):
-        facts.add_row(name, printable_lines(_lines(document[name])))
+        facts.add_row(name, printable(_lines(document[name])))
     facts.add_row("command", printable(" ".join(document["command"])))
     console.print(facts)
 

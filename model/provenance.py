@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_FACTS = ("temperature", "data", "format", "protocol", "counts", "fingerprint")
+_FACTS = ("temperature", "format", "counts", "fingerprint")
 _SETTINGS = ("folds", "fold", "seed", "images")
+_RENDERED = "synthetic"
 
 
 def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return what it takes to judge a model honestly: its temperature, and which faces it was trained on.
 
-    Commands, folders, versions and machines say more of its maker than a server's clients need to know.
+    Commands, folders, people, versions and machines say more of its maker and of the faces than a server's
+    clients need to know. A data set's name is its folder's; the name of a fold may be that of a person.
     """
     facts = {name: provenance[name] for name in _FACTS if name in provenance}
+    if provenance.get("data") == _RENDERED:
+        facts["data"] = _RENDERED
     settings = provenance.get("settings")
     if isinstance(settings, Mapping):
         facts["settings"] = {name: settings[name] for name in _SETTINGS if name in settings}

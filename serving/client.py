@@ -10,12 +10,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from lnlattennet.errors import ConfigError, ServingError
-from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.errors import ServingError
 from lnlattennet.serving.prediction import Prediction, predictions_from_outputs
 from lnlattennet.serving.protocols import connect
 
-_FACTS = ("class_names", "grid", "preprocessing", "provenance")
 _OUTPUTS = ("probabilities", "logits", "region_weights", "region_affinity", "face_box", "face_found")
 
 
@@ -27,15 +25,13 @@ class ModelDescription:
         class_names: in the order of the logits.
         grid: g; the face has g * g regions.
         max_batch_size: most pictures per request.
-        preprocessing: how a face becomes the network's input; None if the server does not tell.
-        provenance: what it tells of the model's training (``model.provenance``), its temperature too.
+        parameters: what else it tells, as it stands in its configuration: name -> text.
     """
 
     class_names: list[str]
     grid: int
     max_batch_size: int
-    preprocessing: Preprocessing | None
-    provenance: dict[str, Any]
+    parameters: dict[str, str]
 
 
 class Client:
@@ -94,19 +90,13 @@ class Client:
 
 def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
     try:
-        told = config["parameters"]
-        facts = {name: json.loads(told[name]["string_value"]) for name in _FACTS if name in told}
-        recipe = facts.get("preprocessing")
-        return ModelDescription(
-            class_names=facts["class_names"],
-            grid=int(facts["grid"]),
-            # A model without batching counts its largest batch as 0.
-            max_batch_size=max(1, int(config.get("max_batch_size", 0))),
-            preprocessing=None if recipe is None else Preprocessing.from_dict(recipe),
-            provenance=dict(facts.get("provenance", {})),
-        )
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        parameters = {name: str(told["string_value"]) for name, told in config["parameters"].items()}
+        names = json.loads(parameters["class_names"])
+        grid = int(parameters["grid"])
+    except (KeyError, TypeError, ValueError) as error:
         raise ServingError(
             f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
             "`lnlattennet serve BUNDLE` serves; ask for 'expression' or 'expression_fused'"
         ) from error
+    # A model without batching counts its largest batch as 0.
+    return ModelDescription(names, grid, max(1, int(config.get("max_batch_size", 0))), parameters)

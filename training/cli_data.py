@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lnlattennet.atomic import replace_file
-from lnlattennet.command import configure_logging, print_json, printable, stderr, stdout
+from lnlattennet.command import configure_logging, on_one_line, print_json, printable, stderr, stdout
 from lnlattennet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ def _print_tables(document: dict[str, Any], inspection: Inspection) -> None:
     from lnlattennet.training.datasets.inspection_report import facts
 
     splits = document["splits"]
-    counts = Table("class", title=f"{document['path']}: {document['format']}")
+    counts = Table("class", title=f"{on_one_line(document['path'])}: {document['format']}")
     for name in (*splits, "all"):
         counts.add_column(name, justify="right")
     for name in document["class_names"]:
         row = [splits[split][name] for split in splits]
-        counts.add_row(Text(name), *(f"{count:,}" for count in (*row, sum(row))))
+        counts.add_row(Text(on_one_line(name)), *(f"{count:,}" for count in (*row, sum(row))))
     counts.add_section()
     totals = [sum(splits[split].values()) for split in splits]
     counts.add_row("all", *(f"{count:,}" for count in (*totals, sum(totals))))

@@ -86,7 +86,7 @@ class TrainingOptions:
     @property
     def cosine_warmup(self) -> float:
         """Epochs of warm-up of the cosine schedule."""
-        return min(1.0, self.epochs - 1) if self.warmup_epochs is None else self.warmup_epochs
+        return float(self.epochs > 1) if self.warmup_epochs is None else self.warmup_epochs
 
     def settings(self) -> dict[str, Any]:
         """Return what decides the outcome, as plain JSON values."""

@@ -117,7 +117,7 @@ def _official(data: FaceData, seed: int) -> Partition:
     splits = {name: _where(data, name) for name in ("train", "val", "test")}
     if not len(splits["train"]):
         found = sorted({face.split for face in data.faces if face.split is not None})
-        folds = _advised_folds(data)
+        folds = min(_USUAL_FOLDS, _most_folds(data))
         way_out = f"share it out with --folds {folds}, or --folds loso where its subjects are known"
         raise DataError(
             f"{printable(data.root)} has no official training split (found: "
@@ -141,11 +141,12 @@ def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[
     """Return every face's fold, and the folds' names."""
     subjects = [face.subject for face in data.faces]
     known = sorted({subject for subject in subjects if subject is not None})
-    if _advised_folds(data) < 2:
+    largest = _most_folds(data)
+    if largest < 2:
         split = any(face.split == "train" for face in data.faces)
         raise DataError(
-            f"{printable(data.root)} cannot be shared out by subject: each stays in one fold, and its "
-            f"{len(data)} faces name {len(known)}; "
+            f"{printable(data.root)} cannot be shared out in folds: its {len(data)} faces name {len(known)} "
+            "subjects, and each subject stays in one fold; "
             f"{'leave out --folds to use the official split, or ' if split else ''}{_MORE_SUBJECTS}"
         )
     if folds == "loso":
@@ -153,26 +154,24 @@ def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[
             raise DataError(
                 f"--folds loso leaves one subject out at a time; {printable(data.root)} names {len(known)} "
                 f"subjects, and {subjects.count(None)} of its {len(data)} faces have none; use --folds "
-                f"{_advised_folds(data)}"
+                f"{min(_USUAL_FOLDS, largest)}"
             )
         order = {subject: index for index, subject in enumerate(known)}
         return np.array([order[str(s)] for s in subjects]), [f"without subject {s}" for s in known]
-    if None not in subjects and len(known) < folds:
-        raise DataError(
-            f"--folds {folds} needs that many subjects, each of which stays in one fold, but "
-            f"{printable(data.root)} has {len(known)}; use fewer folds, but at least 2"
+    if not 2 <= folds <= largest:
+        raise UsageError(
+            f"--folds must be from 2 to {largest}, got {folds}: each of the {len(known)} subjects of "
+            f"{printable(data.root)} stays in one fold, and {subjects.count(None)} of its faces have none"
         )
-    if not 2 <= folds <= len(data):
-        raise UsageError(f"--folds must be from 2 to the number of faces ({len(data)}), got {folds}")
     names = [f"fold {index} of {folds}" for index in range(folds)]
     return assign_folds(data.labels(), subjects, folds, seed), names
 
 
-def _advised_folds(data: FaceData) -> int:
-    """Return the usual number of folds, or fewer lest one stay empty; below 2 no folds are possible."""
+def _most_folds(data: FaceData) -> int:
+    """Return the largest number of folds of which none stays empty; below 2 there are none."""
     subjects = [face.subject for face in data.faces]
     # Subjects go to empty folds first, and faces without one go round all folds.
-    return min(_USUAL_FOLDS, max(len(set(subjects) - {None}), subjects.count(None)))
+    return max(len(set(subjects) - {None}), subjects.count(None))
 
 
 def _fold(data: FaceData, assigned: Indices, index: int, name: str, seed: int) -> Partition:

@@ -41,18 +41,24 @@ def _signals_deferred(cancelled: threading.Event) -> Iterator[None]:
     An exception at once would do for the first Ctrl-C. A second one would end the wait for the builder, whose
     callbacks then enter an interpreter that is going down, and that aborts the process.
     """
-    arrived: list[int] = []
-
-    def defer(number: int, _: FrameType | None) -> None:
-        arrived.append(number)
-        cancelled.set()
-
     earlier = _stopping_handlers()
-    for number in earlier:
-        signal.signal(number, defer)
+    arrived: list[int] = []
+    deferring = True
+
+    def defer(number: int, frame: FrameType | None) -> None:
+        if deferring:
+            arrived.append(number)
+            cancelled.set()
+        else:
+            # An exception of another signal ended the loop below before it put this one's handler back.
+            earlier[number](number, frame)
+
     try:
+        for number in earlier:
+            signal.signal(number, defer)
         yield
     finally:
+        deferring = False
         for number, handler in earlier.items():
             signal.signal(number, handler)
         if arrived:

@@ -32,7 +32,7 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     try:
         app()
     except LnlAttenNetError as error:
-        stderr.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+        stderr.print(Text.assemble(("error: ", "bold red"), _lines(str(error))), soft_wrap=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr.print("interrupted", highlight=False)
@@ -45,13 +45,18 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         # A file that cannot be read, a name that is too long: nothing that a traceback would explain.
         if behind_interrupt(error):
             sys.exit(INTERRUPTED)
-        stderr.print(Text.assemble(("error: ", "bold red"), _told(error)), soft_wrap=True)
+        stderr.print(Text.assemble(("error: ", "bold red"), _lines(_told(error))), soft_wrap=True)
         sys.exit(1)
     except Exception as error:
         if not behind_interrupt(error):
             raise
         sys.exit(INTERRUPTED)
     sys.exit(0)
+
+
+def _lines(text: str) -> str:
+    # A message may have lines; a name in it must not steer the terminal.
+    return "\n".join(map(on_one_line, text.split("\n")))
 
 
 def _told(error: OSError) -> str:
@@ -94,14 +99,10 @@ def _terminal_handler() -> logging.Handler:
 
 
 def printable(text: str | Path) -> str:
-    r"""Return a path or argument as text of one line: a line end becomes `\n`, a tab `\t`, an escape `\x1b`.
-
-    Bytes that are no text become question marks.
-    """
-    shown = os.fsencode(text).decode(errors="replace")
-    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], shown)
+    """Return a path or argument as text; bytes of it that are no text become question marks."""
+    return os.fsencode(text).decode(errors="replace")
 
 
-def printable_lines(text: str) -> str:
-    """Return text of several lines with each of them made ``printable``."""
-    return "\n".join(map(printable, text.split("\n")))
+def on_one_line(text: str | Path) -> str:
+    r"""Return ``printable`` text for people: a line end is shown as `\n`, an escape as `\x1b`."""
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], printable(text))

@@ -21,7 +21,7 @@ from skimage import data
 
 from lnlattennet.errors import BundleError, LnlAttenNetError, ServingError, UnavailableError, UsageError
 from lnlattennet.evaluation.predictors import open_predictor
-from lnlattennet.evaluation.server_predictor import strip
+from lnlattennet.evaluation.server_predictor import strip, told_facts
 from lnlattennet.export.bundle import Bundle
 from lnlattennet.model.checkpoint import load_checkpoint, save_checkpoint
 from lnlattennet.model.preprocessing import Preprocessing
@@ -178,6 +178,23 @@ def test_without_a_server_there_is_a_message() -> None:
         error = refusal(f"{scheme}://127.0.0.1:{port}")
         assert isinstance(error, ServingError)
         assert "lnlattennet serve BUNDLE" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "reason"),
+    [
+        ({"class_names": "[]", "grid": "4"}, "preprocessing"),
+        ({"preprocessing": '{"size": 48}'}, "provenance"),
+        ({"preprocessing": "[]", "provenance": "{}"}, "must be JSON objects"),
+        ({"preprocessing": '{"size": 48}', "provenance": "null"}, "must be JSON objects"),
+        ({"preprocessing": '{"size": 48', "provenance": "{}"}, "delimiter"),
+        ({"preprocessing": '{"size": 48, "gamma": 2}', "provenance": "{}"}, "gamma"),
+    ],
+)
+def test_a_server_of_another_version_is_not_compared(parameters: dict[str, str], reason: str) -> None:
+    with pytest.raises(ServingError, match="serve the bundle with this version") as caught:
+        told_facts(parameters)
+    assert reason in str(caught.value)
 
 
 @pytest.mark.slow

@@ -55,15 +55,6 @@ def test_people_see_engines_needs_and_what_was_left_out(tmp_path: Path) -> None:
         assert part in " ".join(result.stdout.split()), part
 
 
-def test_a_reason_keeps_its_lines(tmp_path: Path) -> None:
-    unrun = engine(
-        "tensorrt-fp16", status="built, not run", reason="no GPU:\nnone\tfound", checks=[], latency=[]
-    )
-    result = run(write_bundle(tmp_path, manifest(engine(), unrun)))
-    assert r"none\tfound" in result.stdout
-    assert r"GPU:\n" not in result.stdout
-
-
 def test_machines_get_one_document_with_sizes(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, manifest(), {"engines/openvino-int8.bin": b"weights", "model.onnx": b"x"})
     document = json.loads(run(bundle, "--json").stdout)

@@ -96,18 +96,24 @@ def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
             assert warmup.inputs["image"].dims == [3, size, size]
 
 
-def test_clients_are_told_what_judging_needs_and_nothing_of_the_maker(bundle: Bundle, tmp_path: Path) -> None:
-    settings = {"folds": 3, "fold": 1, "seed": 5, "data": "/home/maker/faces"}
-    known = {"temperature": 1.75, "data": "faces", "format": "folder", "fingerprint": "ab"}
-    provenance = known | {"command": "lnlattennet train -o /home/maker/a", "settings": settings}
+def test_clients_are_told_what_judging_needs_and_nothing_of_maker_and_people(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    settings = {"folds": "loso", "fold": 1, "seed": 5, "images": None}
+    known = {"temperature": 1.75, "format": "folder", "counts": {"train": {"a": 3}}, "fingerprint": "ab"}
+    private = {
+        "command": "lnlattennet train -o /home/maker/a",
+        "data": "patients",
+        "protocol": "without S005",
+    }
+    provenance = known | private | {"settings": settings | {"data": "/home/maker/patients"}}
     manifest = bundle.manifest.model_copy(update={"provenance": provenance})
     _save(Bundle(bundle.path, manifest), tmp_path / "bundle")
     deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment")
     for model in ("expression", "expression_fused"):
         parameters = read_config(deployment.models / model / "config.pbtxt").parameters
         assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
-        told = json.loads(parameters["provenance"].string_value)
-        assert told == known | {"settings": {"folds": 3, "fold": 1, "seed": 5}}
+        assert json.loads(parameters["provenance"].string_value) == known | {"settings": settings}
 
 
 def test_other_sizes_reach_the_configs(bundle: Bundle, tmp_path: Path) -> None:

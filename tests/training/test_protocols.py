@@ -180,7 +180,6 @@ class TestErrors:
         ("data", "folds", "message"),
         [
             (people(4), None, "has no official training split .found: no splits.; share it out with --folds"),
-            (people(4), 5, "--folds 5 needs that many subjects.*has 4; use fewer folds"),
             (
                 data_of([(i % 3, "train", None) for i in range(9)]),
                 "loso",
@@ -211,7 +210,7 @@ class TestErrors:
     @pytest.mark.parametrize("folds", ["loso", 2, 10])
     def test_one_person_is_no_two_folds(self, folds: Folds) -> None:
         """The way out is one: no number of folds would do."""
-        with pytest.raises(DataError, match=r"cannot be shared out by subject.*name 1; add faces of other"):
+        with pytest.raises(DataError, match=r"shared out in folds.* name 1 subjects.*; add faces of other"):
             partitions(people(1), folds, 0)
         with pytest.raises(DataError, match="; leave out --folds to use the official split, or add faces"):
             partitions(people(1, split="train"), folds, 0)
@@ -228,10 +227,20 @@ class TestErrors:
         assert advised == min(10, nobody_known)
         assert len(partitions(data, advised, 0)) == advised
 
-    @pytest.mark.parametrize("folds", [0, 1, 100])
-    def test_number_of_folds(self, folds: int) -> None:
-        with pytest.raises(UsageError, match=f"--folds must be from 2 .*10.*, got {folds}"):
-            partitions(data_of([(i % 3, None, None) for i in range(10)]), folds, 0)
+    @pytest.mark.parametrize(
+        ("data", "largest"),
+        [
+            (data_of([(i % 3, None, None) for i in range(30)]), 30),
+            (people(8), 8),
+            (data_of([(i % 3, None, f"S{i % 5}" if i < 15 else None) for i in range(45)]), 30),
+        ],
+    )
+    def test_number_of_folds(self, data: FaceData, largest: int) -> None:
+        """None of the folds stays empty at the largest number."""
+        assert len(partitions(data, largest, 0)) == largest
+        for folds in (0, 1, largest + 1):
+            with pytest.raises(UsageError, match=f"--folds must be from 2 to {largest}, got {folds}"):
+                partitions(data, folds, 0)
 
     @pytest.mark.parametrize("fold", [-1, 4])
     def test_fold_out_of_range(self, fold: int) -> None:

@@ -5,6 +5,7 @@ Source: Lucey et al., "The Extended Cohn-Kanade Dataset (CK+)", CVPR workshop 20
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -29,13 +30,12 @@ _TITLE = "CK+"
 _IMAGES = "cohn-kanade-images"
 _LABEL_FOLDERS = ("Emotion", "Emotion_labels/Emotion", "Emotion_labels")
 _LABEL_END = "_emotion.txt"
+_SUBJECT = re.compile(r"S\d{3}")
 
 
 def detects(path: Path) -> bool:
     """Return whether there is the folder of images or one of labels, or ``path`` is that of images."""
-    return path.absolute().name == _IMAGES or any(
-        (path / folder).is_dir() for folder in (_IMAGES, *_LABEL_FOLDERS)
-    )
+    return _is_images(path) or any((path / folder).is_dir() for folder in (_IMAGES, *_LABEL_FOLDERS))
 
 
 def load(path: Path, neutral: bool) -> FaceData:
@@ -67,8 +67,11 @@ def load(path: Path, neutral: bool) -> FaceData:
 
 def _root(path: Path) -> Path:
     """Return the folder that holds images and labels; ``path`` may be the folder of images beside labels."""
-    is_images = path.absolute().name == _IMAGES and not (path / _IMAGES).is_dir()
-    return path.absolute().parent if is_images else path
+    return path.absolute().parent if _is_images(path) else path
+
+
+def _is_images(path: Path) -> bool:
+    return path.absolute().name == _IMAGES and any(map(_SUBJECT.fullmatch, listing(path).folders))
 
 
 def _label_folder(root: Path) -> str:

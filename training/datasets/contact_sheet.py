@@ -6,13 +6,14 @@ has little more than ASCII. A character that the font has not got is drawn as it
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lnlattennet.command import printable
+from lnlattennet.command import on_one_line
 from lnlattennet.training.datasets.inspection import SHOWN_PER_CLASS, THUMBNAIL, Inspection
 
 _SIDE = THUMBNAIL.size
@@ -32,7 +33,7 @@ def draw_sheet(inspection: Inspection) -> Image.Image:
     data = inspection.data
     counts = Counter(face.label for face in data.faces)
     large, small = _font(20), _font(15)
-    names = [_shortened(_drawable(printable(name), large), large) for name in data.class_names]
+    names = [_shortened(_drawable(on_one_line(name), large), large) for name in data.class_names]
     left = _MARGIN + round(max(large.getlength(name) for name in names)) + 20
     width = left + SHOWN_PER_CLASS * (_SIDE + _GAP) - _GAP + _MARGIN
     height = _TITLE_HEIGHT + len(names) * (_SIDE + _GAP) - _GAP + _MARGIN
@@ -67,14 +68,19 @@ def _font(size: int) -> _Font:
     if found is None or found.origin is None:
         return ImageFont.load_default(size)
     try:
-        return ImageFont.truetype(Path(found.origin).parent / _DEJAVU, size)
+        # Letter by letter, as `_drawable` looks at them: another layout draws marks on a circle of its own.
+        return ImageFont.truetype(
+            Path(found.origin).parent / _DEJAVU, size, layout_engine=ImageFont.Layout.BASIC
+        )
     except OSError:  # a Linux distribution's matplotlib may keep its fonts elsewhere
         return ImageFont.load_default(size)
 
 
 def _drawable(name: str, font: _Font) -> str:
     box = bytes(font.getmask(_NO_CHARACTER))
-    return "".join(_escaped(one) if bytes(font.getmask(one)) == box else one for one in name)
+    # File systems may store é as two characters.
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(_escaped(one) if bytes(font.getmask(one)) == box else one for one in composed)
 
 
 def _escaped(character: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet.command import printable
+from lnlattennet.command import on_one_line, printable
 from lnlattennet.training.datasets.inspection import Inspection, shared_subjects
 from lnlattennet.training.datasets.layout import ordered_splits
 from lnlattennet.training.datasets.records import Face
@@ -51,7 +51,7 @@ def describe(inspection: Inspection) -> dict[str, Any]:
 
 def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     """Return lines for people, each with its name: what is worth a look is spelled out, with examples."""
-    found = describe(inspection)
+    found = _for_people(describe(inspection))
     width, height = found["sizes"]["width"], found["sizes"]["height"]
     lines = [("pictures", "none could be read")]
     if width:
@@ -70,6 +70,17 @@ def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     lines.append(("unreadable", _counted(list(found["unreadable"].values()))))
     lines += [("note", note) for note in found["notes"]]
     return lines + ([("sheet", sheet)] if sheet else [])
+
+
+def _for_people(value: Any) -> Any:
+    """Return a JSON value with every name in it on one line."""
+    if isinstance(value, str):
+        return on_one_line(value)
+    if isinstance(value, list):
+        return [_for_people(item) for item in value]
+    if isinstance(value, dict):
+        return {on_one_line(name): _for_people(item) for name, item in value.items()}
+    return value
 
 
 def _subjects(faces: Mapping[str, int] | None) -> str:

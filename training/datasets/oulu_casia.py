@@ -31,7 +31,7 @@ _SUBJECT = re.compile(r"P\d{3}")
 
 def detects(path: Path) -> bool:
     """Return whether one of the set's root folders is in ``path``, or is ``path``."""
-    is_root = path.resolve().name in _ROOTS or (path / _STRONG).is_dir()
+    is_root = (path / _STRONG).is_dir() or (path.absolute().name in _ROOTS and (path / "VL").is_dir())
     return is_root or any((path / root).is_dir() for root in _ROOTS)
 
 
@@ -42,26 +42,32 @@ def load(path: Path) -> FaceData:
         DataError: VL/Strong or a sequence is missing or has less than three frames.
     """
     faces: list[Face] = []
-    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces):
-        strong = _strong_in(path)
-        subjects = [name for name in listing(path / strong).folders if _SUBJECT.fullmatch(name)]
+    root, strong = _places(path)
+    with refuse_with_counts(root, _TITLE, EXPECTED, CLASS_NAMES, faces):
+        if not (root / strong).is_dir():
+            raise DataError(f"{strong} is missing")
+        subjects = [name for name in listing(root / strong).folders if _SUBJECT.fullmatch(name)]
         if not subjects:
             raise DataError(f"{strong} has no subject (P001, ...)")
-        cut_off = [folder for subject in subjects for folder in _read_subject(path, strong, subject, faces)]
+        cut_off = [folder for subject in subjects for folder in _read_subject(root, strong, subject, faces)]
         if cut_off:
             raise DataError(
                 f"{len(subjects):,} subjects must have {len(CLASS_NAMES)} sequences of {PEAK_FRAMES} frames; "
                 f"{len(cut_off):,} of these are missing or cut off, first: {first_few(cut_off)}"
             )
-    return FaceData("oulu-casia", path, CLASS_NAMES, tuple(faces), PictureFiles(path))
+    return FaceData("oulu-casia", root, CLASS_NAMES, tuple(faces), PictureFiles(root))
 
 
-def _strong_in(path: Path) -> str:
-    """Return the folder of the sequences, relative to ``path``, which may itself be the set's root."""
-    for folder in (*(f"{root}/{_STRONG}" for root in _ROOTS), _STRONG):
-        if (path / folder).is_dir():
-            return folder
-    raise DataError(f"{_STRONG} is missing here and in {', '.join(_ROOTS)}")
+def _places(path: Path) -> tuple[Path, str]:
+    """Return the folder above the set's root, and the folder of the sequences relative to it.
+
+    So a face has one name, whether the root or the folder above it is given.
+    """
+    here = path.absolute()
+    if (here / "VL").is_dir():
+        return here.parent, f"{here.name}/{_STRONG}"
+    roots = [root for root in _ROOTS if (path / root / _STRONG).is_dir()]
+    return path, f"{(roots or _ROOTS)[0]}/{_STRONG}"
 
 
 def _read_subject(path: Path, strong: str, subject: str, faces: list[Face]) -> list[str]:

@@ -25,7 +25,8 @@ def expected(name: str) -> str:
     """Return what a whole tree of the format ``name`` looks like."""
     first, classes = ORDERS[name]
     meaning = ", ".join(f"{digit} {expression}" for digit, expression in enumerate(classes, first))
-    return f"train/{first}/*, ... train/{first + 6}/*   {meaning}\ntest/{first}/*, ... test/{first + 6}/*"
+    folders = f"/{first}/*, ... {first + 6}/*"
+    return f"train{folders}   {meaning}\ntest{folders}   and perhaps val{folders}"
 
 
 def digits_at(path: Path) -> set[str]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeVar
 
 import pytest
 from rich.console import Console
@@ -14,6 +20,8 @@ from rich.console import Console
 from lnlattennet.export.backends import tensorrt, tensorrt_progress
 from tests.export.backends.tensorrt_engines import spec_for
 from tests.export.backends.typed_graphs import write_graph
+
+T = TypeVar("T")
 
 INTERRUPTED_BUILD = '''
 import logging, os, pathlib, signal, sys
@@ -64,6 +72,64 @@ def test_signals_stop_a_build_and_leave_nothing(number: signal.Signals, tmp_path
     assert result.returncode == 0
     assert result.stderr == ""
     assert not list(tmp_path.glob("*.plan"))
+
+
+def run_build(work: Callable[[], T]) -> T:
+    """Let ``work`` stand for the builder."""
+    trt = pytest.importorskip("tensorrt_rtx")
+    return tensorrt_progress.build_with_progress(trt, SimpleNamespace(), work)
+
+
+@pytest.fixture
+def stopping() -> Iterator[list[int]]:
+    """Signals as they reach handlers of the caller's own."""
+    reached: list[int] = []
+
+    def handler(number: int, _: object) -> None:
+        reached.append(number)
+        raise KeyboardInterrupt
+
+    earlier = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield reached
+    for number, before in earlier.items():
+        assert signal.signal(number, before) is handler
+
+
+def test_signals_reach_the_callers_handler_once_and_after_the_build(stopping: list[int]) -> None:
+    during: list[list[int]] = []
+
+    def work() -> None:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+        time.sleep(0.2)
+        during.append(stopping[:])
+
+    with pytest.raises(KeyboardInterrupt):
+        run_build(work)
+    assert during == [[]]
+    assert stopping in ([signal.SIGTERM], [signal.SIGINT])
+
+
+def test_what_a_build_gives_or_raises_comes_through(stopping: list[int]) -> None:
+    assert run_build(lambda: 7) == 7
+    with pytest.raises(ZeroDivisionError):
+        run_build(lambda: 1 // 0)
+    assert stopping == []
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    earlier = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run_build(lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def test_any_thread_may_build(stopping: list[int]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(run_build, lambda: 7).result() == 7
+    assert stopping == []
 
 
 @pytest.mark.parametrize("terminal", [True, False])

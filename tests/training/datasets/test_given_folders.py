@@ -12,23 +12,43 @@ from tests.training.datasets import trees
 from tests.training.datasets.checks import message
 
 
-@pytest.mark.parametrize("root", ["OriginalImg", "B_OriginalImg", "renamed"])
-def test_oulu_casia_may_be_given_as_its_root(root: str, tmp_path: Path) -> None:
-    trees.build_oulu_casia(tmp_path, root)
-    data = open_data(tmp_path / root)
-    assert data.format == "oulu-casia"
-    assert len(data) == trees.SUBJECTS * 6 * 3
-    assert all(face.name.startswith("VL/Strong/P00") for face in data.faces)
-    assert data.picture(0).shape == (32, 40, 3)
-
-
-def test_the_root_of_oulu_casia_is_known_without_its_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("root", ["OriginalImg", "B_OriginalImg"])
+def test_oulu_casia_has_the_same_faces_when_it_is_given_as_its_root(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So a fold that was trained on one is found again on the other."""
+    trees.build_oulu_casia(tmp_path, root)
+    whole = open_data(tmp_path)
+    monkeypatch.chdir(tmp_path / root)
+    for path in (tmp_path / root, Path()):
+        data = open_data(path)
+        assert (data.format, data.faces) == ("oulu-casia", whole.faces)
+        assert len(data) == trees.SUBJECTS * 6 * 3
+        assert data.picture(0).shape == (32, 40, 3)
+
+
+def test_of_two_roots_of_oulu_casia_the_given_one_is_read(tmp_path: Path) -> None:
+    for root in ("OriginalImg", "B_OriginalImg", "renamed"):
+        trees.build_oulu_casia(tmp_path, root)
+        assert {face.name.partition("/")[0] for face in open_data(tmp_path / root).faces} == {root}
+
+
+def test_the_root_of_oulu_casia_is_known_without_its_pictures(tmp_path: Path) -> None:
     trees.build_oulu_casia(tmp_path)
-    shutil.rmtree(tmp_path / "OriginalImg" / "VL")
-    monkeypatch.chdir(tmp_path / "OriginalImg")
-    assert "is no whole Oulu-CASIA tree: VL/Strong is missing here and in OriginalImg" in message(Path())
+    shutil.rmtree(tmp_path / "OriginalImg" / "VL" / "Strong")
+    for path in (tmp_path, tmp_path / "OriginalImg"):
+        assert f"{tmp_path} is no whole Oulu-CASIA tree: OriginalImg/VL/Strong is missing" in message(path)
+
+
+@pytest.mark.parametrize("name", ["OriginalImg", "Oulu_CASIA_NIR_VIS", "cohn-kanade-images"])
+def test_a_tree_of_ones_own_is_not_known_by_its_name(name: str, tmp_path: Path) -> None:
+    trees.build_folder(tmp_path / name)
+    assert open_data(tmp_path / name).format == "folder"
+
+
+def test_ck48_may_lie_in_a_folder_that_is_called_like_ckplus_images(tmp_path: Path) -> None:
+    trees.build_ck48(tmp_path / "cohn-kanade-images")
+    assert open_data(tmp_path / "cohn-kanade-images").format == "ck48"
 
 
 @pytest.mark.parametrize("labels", ["Emotion", "Emotion_labels/Emotion"])
