@@ -1,0 +1,48 @@
+"""The augmentation benchmark's record: every sample of every rival, never how fast."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lnlattennet.benchmarks.augmentation import BATCH, OURS, kornia_faces, opencv_faces
+from lnlattennet.training.rendered_faces import render_split
+
+
+@pytest.mark.slow
+def test_every_rival_is_counted_equally_often(tmp_path: Path) -> None:
+    """A process of its own: it sets the number of threads."""
+    record_path = tmp_path / "record.json"
+    command = [
+        sys.executable,
+        "-m",
+        "lnlattennet.benchmarks.augmentation",
+        "--rounds",
+        "2",
+        "-o",
+        str(record_path),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(record_path.read_text())
+    assert [len(values) for values in record["samples_s"].values()] == [2, 2, 2]
+    for name, values in record["samples_s"].items():
+        assert record["ms_per_face"][name][0] == pytest.approx(np.median(values) / BATCH * 1e3)
+        assert name in done.stdout
+    assert record["over_ours"][OURS] == [1, 1, 1]
+
+
+def test_all_of_them_change_faces_into_faces() -> None:
+    faces = torch.from_numpy(render_split("train", 6, 48)[0]).permute(0, 3, 1, 2)
+    for change in (opencv_faces(0), kornia_faces(6), kornia_faces(1)):
+        changed = change(faces)
+        assert (changed.shape, changed.dtype) == (faces.shape, torch.uint8)
+        difference = (changed.float() - faces.float()).abs().mean(dim=(1, 2, 3))
+        assert bool((difference > 1).all())
+        assert bool((difference < 128).all())
