@@ -114,11 +114,15 @@ def _names_unlearned(data: FaceData, trained: TrainedPart) -> bool:
 
 
 def _may_be_same(data: FaceData, trained: TrainedPart) -> bool:
-    """Whether the model may know these faces: by their data set's name, or its format and number of faces."""
+    """Whether the model may know these faces: by their data set's name or format.
+
+    Folders of anybody's own have a format that says nothing: there the number of faces must be the same too,
+    unless the name is not told.
+    """
     if _base_name(data) == trained.data:
         return True
-    same_number = trained.data is None or _total(trained.counts) == _class_counts(data)
-    return data.format == trained.format and same_number
+    telling = data.format != "folder" or trained.data is None
+    return data.format == trained.format and (telling or _total(trained.counts) == _class_counts(data))
 
 
 def _found_again(data: FaceData, trained: TrainedPart) -> Partition | None:

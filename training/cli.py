@@ -186,8 +186,12 @@ def _check_output(output: Path) -> None:
     """Refuse an output that could not be written at the end of the training, before it begins."""
     if output.suffix != ".safetensors":
         raise UsageError(f"--output must end in .safetensors, got {output}")
-    folder = next(parent for parent in output.resolve().parents if parent.exists())
-    if output.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(output.parent, os.W_OK | os.X_OK)
+    except OSError:
+        writable = False
+    if output.is_dir() or not writable:
         raise UsageError(f"--output {output} is a folder or cannot be written: choose another")
 
 

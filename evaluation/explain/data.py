@@ -14,11 +14,11 @@ from lnlattennet.errors import UsageError
 from lnlattennet.evaluation.crucial_regions import crucial_region_figures, render_known_faces
 from lnlattennet.evaluation.explain.class_means import ClassMeans
 from lnlattennet.evaluation.explain.internals import explain_faces, network_input
+from lnlattennet.evaluation.held_out import choose_faces
 from lnlattennet.evaluation.occlusion import Predict, occlusion_curve
 from lnlattennet.model.checkpoint import CheckpointInfo
 from lnlattennet.model.network import LNLAttenNet
 from lnlattennet.training.datasets import open_data, prepared_faces
-from lnlattennet.training.datasets.splits import choose_split
 from lnlattennet.training.synthetic import EXPRESSIONS
 
 SYNTHETIC_FACES = 350
@@ -39,7 +39,7 @@ def explain_data(
         info: of the same checkpoint.
         path: of the data set.
         layout: its format; None to detect it.
-        split: train, val, test or all; None takes test, else val, else all.
+        split: see ``choose_faces``.
         count: how many faces, evenly spread over the split; None for all.
 
     Returns:
@@ -48,7 +48,7 @@ def explain_data(
     Raises:
         DataError, UsageError, ImageError: the data set or a picture in it cannot be used.
     """
-    data, name, notes = choose_split(open_data(path, layout), split)
+    data, name, notes = choose_faces(open_data(path, layout), split, info.provenance)
     if count is not None and count < len(data):
         data = data.select(np.linspace(0, len(data) - 1, count).round().astype(int).tolist())
     means = ClassMeans(tuple(printable(name) for name in data.class_names))

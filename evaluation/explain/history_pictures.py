@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -97,7 +98,8 @@ def _draw_lines(axes: Axes, history: WeightHistory) -> None:
     axes.axhline(even, color=QUIET, linewidth=0.9, linestyle="--", label="even")
     axes.set_xlabel("training step", fontsize=9, color=QUIET)
     axes.set_ylabel("mean weight", fontsize=9, color=QUIET)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.08 * max(even, float(history.weights.max())))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors=QUIET)
     axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

@@ -153,6 +153,17 @@ def test_as_many_faces_of_other_names_may_be_others(tree: Path) -> None:
     assert "cannot be told" in notes[0]
 
 
+def test_faces_of_a_published_set_that_changed_are_doubted_whatever_their_folder_is_called(
+    tmp_path: Path,
+) -> None:
+    """Its format says which data set it is; a folder tree of the same name or size may be anybody's."""
+    build_jaffe(tmp_path / "jaffe")
+    provenance = provenance_of(tmp_path / "jaffe", "loso", 0)
+    elsewhere = Path(shutil.copytree(tmp_path / "jaffe", tmp_path / "elsewhere"))
+    next(elsewhere.glob("*.tiff")).unlink()
+    assert "cannot be told" in choose_faces(open_data(elsewhere), None, provenance)[2][-1]
+
+
 def test_other_data_is_judged_as_ever(tree: Path, tmp_path: Path) -> None:
     build_folder(tmp_path / "other", splits=("train", "test"))
     for path, provenance in ((tree, {}), (tmp_path / "other", provenance_of(tree, 3, 1))):

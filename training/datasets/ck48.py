@@ -15,20 +15,23 @@ from lnlattennet.training.datasets.records import Face, FaceData
 CLASS_NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 EXPECTED = """\
-anger/S010_004_00000017.png        the same in contempt, disgust, fear, happy, sadness, surprise;
-                                   all of it may lie in a folder CK+48"""
+anger/S010_004_00000017.png        the same in contempt, disgust, fear, happy (or happiness), sadness,
+                                   surprise; all of it may lie in a folder CK+48"""
 
 _TITLE = "CK+48"
-_FOLDERS = {"happy" if name == "happiness" else name: label for label, name in enumerate(CLASS_NAMES)}
+_ROOT = "CK+48"
+_FOLDERS = {name: label for label, name in enumerate(CLASS_NAMES)} | {"happy": 4}
 _NAME = re.compile(r"(S\d{3})_\d{3}_\d{8}\.png", re.IGNORECASE)
 
 
 def detects(path: Path) -> bool:
-    """Return whether all folders are called like CK+48's classes and hold names with a subject."""
-    if (path / "CK+48").is_dir():
+    """Return whether it is called CK+48, or its folders like the classes, and names have a subject."""
+    if (path / _ROOT).is_dir():
         return True
     tree = class_tree_or_none(path)
-    return tree is not None and tree.names() <= set(_FOLDERS) and any(map(_subject, _pictures(tree)))
+    if tree is None or not any(map(_subject, _pictures(tree))):
+        return False
+    return path.absolute().name == _ROOT or tree.names() <= set(_FOLDERS)
 
 
 def load(path: Path) -> FaceData:
@@ -37,7 +40,7 @@ def load(path: Path) -> FaceData:
     Raises:
         DataError: other folders, names without a subject, or a class without pictures.
     """
-    root = path / "CK+48" if (path / "CK+48").is_dir() else path
+    root = path / _ROOT if (path / _ROOT).is_dir() else path
     tree = class_tree(root)
     if not tree.names() <= set(_FOLDERS) or tree.splits() not in ([], [None]):
         unknown = ", ".join(map(printable, sorted(tree.names() - set(_FOLDERS)))) or "splits"

@@ -76,3 +76,13 @@ def test_images_of_ckplus_without_labels_beside_them_are_told_where_to_look(tmp_
 def test_a_folder_that_is_called_like_ckplus_images_but_holds_all_is_read(tmp_path: Path) -> None:
     trees.build_ckplus(tmp_path / "cohn-kanade-images")
     assert open_data(tmp_path / "cohn-kanade-images").root == tmp_path / "cohn-kanade-images"
+
+
+def test_a_folder_called_ck48_is_no_tree_of_ones_own(tmp_path: Path) -> None:
+    """Read as one, its subjects would be lost, and folds would share them."""
+    trees.build_ck48(tmp_path / "CK+48")
+    known = open_data(tmp_path / "CK+48")
+    (tmp_path / "CK+48" / "happy").rename(tmp_path / "CK+48" / "happiness")
+    assert open_data(tmp_path / "CK+48").labels().tolist() == known.labels().tolist()
+    (tmp_path / "CK+48" / "happiness").rename(tmp_path / "CK+48" / "joy")
+    assert "is no whole CK+48 tree: unknown folders: joy" in message(tmp_path / "CK+48")
