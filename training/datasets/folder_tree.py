@@ -19,6 +19,7 @@ train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits (validation and va
 CLASS/*                                     or without splits"""
 
 _TITLE = "folder"
+_PUBLISHED_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "surprised": "surprise"}
 
 
 def detects(path: Path) -> bool:
@@ -36,7 +37,7 @@ def load(path: Path) -> FaceData:
     names = sorted(tree.names())
     _check_names(path, tree, names)
     faces = tree.faces({name: label for label, name in enumerate(names)})
-    notes = (*ignored_notes(tree.ignored), *_gaps(tree, names))
+    notes = (*ignored_notes(tree.ignored), *_gaps(tree, names), *_other_names(names))
     return FaceData("folder", path, tuple(names), faces, PictureFiles(path), notes)
 
 
@@ -68,6 +69,17 @@ def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:
         for split in tree.splits()
         for name in names
         if (split, name) not in filled
+    )
+
+
+def _other_names(names: list[str]) -> tuple[str, ...]:
+    others = {name: _PUBLISHED_NAMES[name.lower()] for name in names if name.lower() in _PUBLISHED_NAMES}
+    if not others:
+        return ()
+    told = ", ".join(f"{name} ({published})" for name, published in others.items())
+    return (
+        f"these classes have another name in the published data sets: {told}; rename the folders if models "
+        "are to be judged on both",
     )
 
 

@@ -92,6 +92,8 @@ def test_fer2013s_names_without_its_splits_are_ones_own(splits: tuple[str, ...],
     data = open_data(tmp_path)
     assert data.format == "folder"
     assert data.class_names == tuple(sorted(trees.FER2013_NAMES))
+    [note] = data.notes
+    assert "another name in the published data sets: angry (anger), happy (happiness), sad (sadness)" in note
 
 
 def test_a_fer2013_mirror_whose_test_folder_is_empty_is_half_unpacked(tmp_path: Path) -> None:
