@@ -6,10 +6,11 @@ diff. No GPU is needed: the numbers are ptxas's own.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
@@ -40,7 +41,16 @@ def cuda_sources() -> list[Path]:
     return sorted((_CSRC / "cuda").rglob("*.cu"))
 
 
-def compile_everywhere(sources: Iterable[Path]) -> list[KernelResources]:
+def sources_digest() -> str:
+    """Return a digest of all that decides the table: the CUDA kernels' sources, architectures and flags."""
+    files = sorted(path for part in ("core", "cuda") for path in (_CSRC / part).rglob("*") if path.is_file())
+    parts = [repr((ARCHITECTURES, NVCC_FLAGS)).encode(), *(path.read_bytes() for path in files)]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
+
+
+def compile_everywhere(
+    sources: Iterable[Path], architectures: Sequence[str] = ARCHITECTURES
+) -> list[KernelResources]:
     """Compile ``sources`` for every architecture, warnings being errors, and read ptxas's report.
 
     Raises:
@@ -48,7 +58,7 @@ def compile_everywhere(sources: Iterable[Path]) -> list[KernelResources]:
         LnlAttenNetError: a file does not compile; the message holds the compiler's output.
     """
     nvcc = find_nvcc()
-    jobs = [(source, architecture) for source in sources for architecture in ARCHITECTURES]
+    jobs = [(source, architecture) for source in sources for architecture in architectures]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         reports = pool.map(lambda job: _compile(nvcc, *job), jobs)
         return sorted(resources for report in reports for resources in report)
@@ -74,7 +84,7 @@ def table(resources: Iterable[KernelResources]) -> str:
         _section(source, list(kernels))
         for source, kernels in groupby(sorted(resources), lambda kernel: kernel.source)
     ]
-    return _INTRODUCTION + "\n".join(sections)
+    return f"{_INTRODUCTION}Made from sources {sources_digest()}.\n\n" + "\n".join(sections)
 
 
 def _section(source: str, kernels: list[KernelResources]) -> str:

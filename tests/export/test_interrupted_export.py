@@ -62,11 +62,8 @@ def test_a_full_disk_is_said_and_leaves_nothing(checkpoint_path: Path, tmp_path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tiny file system needs root")
-@pytest.mark.parametrize("size", ["60k", "400k"])
-def test_a_really_full_disk_is_said_and_leaves_nothing(
-    checkpoint_path: Path, tmp_path: Path, size: str
-) -> None:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", tmp_path], check=False)  # noqa: S607
+def test_a_really_full_disk_is_said_and_leaves_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path], check=False)  # noqa: S607
     if mounted.returncode:
         pytest.skip("this machine does not allow mounts")
     try:

@@ -36,6 +36,11 @@ def run_train(folder: Path, output: str, *arguments: str) -> subprocess.Complete
     )
 
 
+def validated(log: Path) -> list[str]:
+    with (log / "metrics.csv").open() as file:
+        return [row["val_accuracy"] for row in csv.DictReader(file) if row["val_accuracy"]]
+
+
 def weight_bytes(path: Path) -> dict[str, bytes]:
     weights = load_checkpoint(path, allow_pickle=True).weights
     return {name: tensor.numpy().tobytes() for name, tensor in weights.items()}
@@ -65,6 +70,9 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
         assert weight_bytes(folder / whole_file) == weight_bytes(folder / file)
     histories = [(folder / "runs" / run / "region_weights.csv").read_text() for run in ("whole", "halves")]
     assert histories[0] == histories[1]
+    whole_log, log = (validated(folder / "runs" / log) for log in ("whole/log", "halves/log-2"))
+    assert 0 < len(log) <= len(whole_log)
+    assert log == whole_log[-len(log) :]
     other = run_train(folder, "halves.safetensors", *recipe, "--resume", "--ema", "0.5")
     assert other.returncode == 2
     assert "--resume: the run was started with ema 0.9, got 0.5" in other.stderr
@@ -81,8 +89,7 @@ def test_two_processes_share_the_faces_and_agree_on_the_figures(folder: Path) ->
         steps = [int(row["step"]) for row in csv.DictReader(file)]
     # 54 faces in training: 27 for each process, 4 whole batches of 6.
     assert steps == [4, 8, 12]
-    with (folder / "runs" / "a" / "log" / "metrics.csv").open() as file:
-        logged = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
+    logged = [float(value) for value in validated(folder / "runs" / "a" / "log")]
     # 6 faces in validation, 3 for each: no face is counted twice, and what was logged is the mean of both.
     assert round(max(logged), 4) == figures["val_accuracy"]
     assert figures["judged_faces"] == 18
