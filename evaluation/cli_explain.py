@@ -9,7 +9,7 @@ import typer
 
 from lnlattennet.command import configure_logging, print_json, stdout
 from lnlattennet.errors import UsageError, require
-from lnlattennet.evaluation.sources import SYNTHETIC
+from lnlattennet.model.provenance import SYNTHETIC
 
 
 def explain(

@@ -16,12 +16,12 @@ from lnlattennet.evaluation.class_match import match_classes
 from lnlattennet.evaluation.figures import figures
 from lnlattennet.evaluation.predictors import Predictor, open_predictor
 from lnlattennet.evaluation.sources import (
-    SYNTHETIC,
     SYNTHETIC_IMAGES,
     Source,
     data_source,
     synthetic_source,
 )
+from lnlattennet.model.provenance import SYNTHETIC
 from lnlattennet.training.calibration import TEMPERATURES
 
 _log = logging.getLogger(__name__)

@@ -13,6 +13,7 @@ from typing import Any
 
 from lnlattennet.command import printable
 from lnlattennet.errors import DataError, UsageError
+from lnlattennet.model.provenance import SYNTHETIC
 from lnlattennet.training.datasets.records import FaceData
 from lnlattennet.training.datasets.splits import choose_split
 from lnlattennet.training.protocols import Folds, Partition, fingerprint, partitions, select_fold
@@ -89,20 +90,15 @@ def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any
     if partition is None:
         choice = choose_split(data, split)
         return _with_notes(choice, [_doubt(trained)] if _may_be_same(data, trained) else [])
-    choice = (
-        choose_split(data, split) if split or _names_unlearned(data, trained) else _held_out(data, partition)
-    )
+    chooses = split is not None or _names_unlearned(data, trained)
+    choice = choose_split(data, split) if chooses else _held_out(data, partition)
     return _with_notes(choice, _known(choice[0], data, partition))
 
 
 def known_rendered(provenance: Mapping[str, Any], split: str, images: int, seed: int) -> list[str]:
     """Return notes on how many of the ``images`` first rendered faces of a split the model knows."""
     settings = provenance.get("settings")
-    if (
-        not isinstance(settings, dict)
-        or provenance.get("data") != "synthetic"
-        or settings.get("seed") != seed
-    ):
+    if provenance.get("data") != SYNTHETIC or not isinstance(settings, dict) or settings.get("seed") != seed:
         return []
     known = _nonzero(settings.get("images")).get(split, 0)
     return _flattered(split, min(known, images), images, f"seed {seed}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lnlattennet.atomic import replace_file
+from lnlattennet.atomic import replace_file, try_folder
 from lnlattennet.errors import UsageError, require
 from lnlattennet.evaluation.charts import confusion_chart, reliability_chart, thumbnail
 from lnlattennet.evaluation.evaluate import Evaluation
@@ -30,9 +29,7 @@ def check_output(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder} must be a folder, and is a file: choose another")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        try_folder(folder)
     except OSError as error:
         raise UsageError(f"--output {folder} cannot be written ({error.strerror}): choose another") from error
 

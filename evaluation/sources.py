@@ -16,9 +16,9 @@ from lnlattennet.errors import UsageError
 from lnlattennet.evaluation.held_out import choose_faces, known_rendered
 from lnlattennet.evaluation.predictors import BATCH, Faces
 from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.model.provenance import SYNTHETIC
 from lnlattennet.training.datasets.records import SPLITS, FaceData
 
-SYNTHETIC = "synthetic"
 SYNTHETIC_IMAGES = 2_100
 """As many as training judges a finished checkpoint with."""
 

@@ -75,18 +75,19 @@ def _sources_key(device: str) -> str:
     named = [
         f"{path.relative_to(CSRC)}\n".encode() + path.read_bytes() for path in sorted([*files, *binding])
     ]
-    return _digest([repr(flags).encode(), EXTENSION.read_bytes(), *named])
+    return digest([repr(flags).encode(), EXTENSION.read_bytes(), *named])
 
 
 def _compilers_key(device: str) -> str:
-    return _digest(compiler_version(compiler).encode() for compiler in find_compilers(device))
+    return digest(compiler_version(compiler).encode() for compiler in find_compilers(device))
 
 
-def _digest(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
+def digest(parts: Iterable[bytes]) -> str:
+    """Return 12 hexadecimal digits that tell these parts, in this order, from others."""
+    whole = hashlib.sha256()
     for part in parts:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()[:12]
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()[:12]
 
 
 def _run_on(compiled: Sequence[str], wanted: Sequence[str]) -> bool:

@@ -6,7 +6,6 @@ diff. No GPU is needed: the numbers are ptxas's own.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from lnlattennet.atomic import replace_file
 from lnlattennet.command import run_app, stderr
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels.architectures import ARCHITECTURES, NVCC_FLAGS, find_nvcc
+from lnlattennet.kernels.naming import digest
 from lnlattennet.kernels.ptxas import KernelResources, parse_ptxas
 
 # Not by way of src/lnlattennet, which links here: sources and the table are named by their own folders.
@@ -44,8 +44,7 @@ def cuda_sources() -> list[Path]:
 def sources_digest() -> str:
     """Return a digest of all that decides the table: the CUDA kernels' sources, architectures and flags."""
     files = sorted(path for part in ("core", "cuda") for path in (_CSRC / part).rglob("*") if path.is_file())
-    parts = [repr((ARCHITECTURES, NVCC_FLAGS)).encode(), *(path.read_bytes() for path in files)]
-    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
+    return digest([repr((ARCHITECTURES, NVCC_FLAGS)).encode(), *(path.read_bytes() for path in files)])
 
 
 def compile_everywhere(

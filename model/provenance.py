@@ -7,7 +7,8 @@ from typing import Any
 
 _FACTS = ("temperature", "format", "counts", "fingerprint")
 _SETTINGS = ("folds", "fold", "seed", "images")
-_RENDERED = "synthetic"
+SYNTHETIC = "synthetic"
+"""What stands for a data set where faces were rendered."""
 
 
 def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,8 +18,8 @@ def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
     clients need to know. A data set's name is its folder's; the name of a fold may be that of a person.
     """
     facts = {name: provenance[name] for name in _FACTS if name in provenance}
-    if provenance.get("data") == _RENDERED:
-        facts["data"] = _RENDERED
+    if provenance.get("data") == SYNTHETIC:
+        facts["data"] = SYNTHETIC
     settings = provenance.get("settings")
     if isinstance(settings, Mapping):
         facts["settings"] = {name: settings[name] for name in _SETTINGS if name in settings}

@@ -10,11 +10,12 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from lnlattennet.atomic import try_folder
 from lnlattennet.command import configure_logging, print_json, printable, stdout
 from lnlattennet.errors import UsageError, require
 from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.provenance import SYNTHETIC
 from lnlattennet.training.options import (
-    SYNTHETIC,
     Augmentation,
     Balance,
     Precision,
@@ -186,13 +187,12 @@ def _check_output(output: Path) -> None:
     """Refuse an output that could not be written at the end of the training, before it begins."""
     if output.suffix != ".safetensors":
         raise UsageError(f"--output must end in .safetensors, got {output}")
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder: choose another")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(output.parent, os.W_OK | os.X_OK)
-    except OSError:
-        writable = False
-    if output.is_dir() or not writable:
-        raise UsageError(f"--output {output} is a folder or cannot be written: choose another")
+        try_folder(output.parent)
+    except OSError as error:
+        raise UsageError(f"--output {output} cannot be written ({error.strerror}): choose another") from error
 
 
 def _network_config(path: Path | None) -> NetworkConfig:

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from lnlattennet.atomic import replace_file
+from lnlattennet.atomic import replace_file, try_folder
 from lnlattennet.command import configure_logging, on_one_line, print_json, printable, stderr, stdout
 from lnlattennet.errors import UsageError
 
@@ -73,11 +73,14 @@ def _check_output(output: Path | None) -> None:
     """Refuse a sheet that could not be written, before every picture is read."""
     if output is None:
         return
-    folder = next(parent for parent in output.resolve().parents if parent.exists())
     if output.suffix.lower() != ".png" or output.is_dir():
         raise UsageError(f"--output must be a file that ends in .png, got {printable(output)}")
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"--output {printable(output)} cannot be written: choose another folder")
+    try:
+        try_folder(output.parent)
+    except OSError as error:
+        raise UsageError(
+            f"--output {printable(output)} cannot be written ({error.strerror}): choose another folder"
+        ) from error
 
 
 def _print_tables(document: dict[str, Any], inspection: Inspection) -> None:

@@ -12,13 +12,13 @@ from typing import Any, Literal, get_args
 from lnlattennet.command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.model.config import NetworkConfig
+from lnlattennet.model.provenance import SYNTHETIC
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Schedule = Literal["one-cycle", "cosine"]
 Balance = Literal["none", "loss", "sampler"]
 Augmentation = Literal["none", "light", "full"]
 
-SYNTHETIC = "synthetic"
 FEWEST_STEPS = 3
 """A schedule with a rise and a fall needs three steps."""
 

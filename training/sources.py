@@ -14,10 +14,11 @@ from rich.progress import Progress
 from lnlattennet.command import printable, stderr
 from lnlattennet.errors import DataError
 from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.model.provenance import SYNTHETIC
 from lnlattennet.training import datasets
 from lnlattennet.training.datasets.prepare import prepared_faces
 from lnlattennet.training.datasets.records import FaceData
-from lnlattennet.training.options import SYNTHETIC, TrainingOptions
+from lnlattennet.training.options import TrainingOptions
 from lnlattennet.training.protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.training.rendered_faces import fill_split
 from lnlattennet.training.synthetic import EXPRESSIONS

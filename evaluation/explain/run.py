@@ -19,9 +19,9 @@ from lnlattennet.evaluation.explain.drawing import save_png
 from lnlattennet.evaluation.explain.history import WeightHistory, read_history
 from lnlattennet.evaluation.explain.history_pictures import history_strip, save_animation
 from lnlattennet.evaluation.explain.images import explain_images, panel_paths
-from lnlattennet.evaluation.sources import SYNTHETIC
 from lnlattennet.model.checkpoint import CheckpointInfo, load_checkpoint
 from lnlattennet.model.network import LNLAttenNet
+from lnlattennet.model.provenance import SYNTHETIC
 
 INDEX = "explanations.json"
 

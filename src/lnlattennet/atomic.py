@@ -12,12 +12,26 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from lnlattennet.errors import LnlAttenNetError
+
+
+def try_folder(folder: Path) -> None:
+    """Make ``folder`` and a file in it that is gone at once, before work whose result is to go there.
+
+    Permissions alone do not tell: root has them all, and a file system may still refuse.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 @contextmanager

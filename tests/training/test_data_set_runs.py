@@ -102,18 +102,6 @@ def test_one_epoch_of_the_cosine_schedule_is_trained_and_resumed(tree: Path, tmp
     assert train(options(tmp_path, tree, schedule="cosine", epochs=1, resume=True)) == figures
 
 
-@pytest.mark.parametrize(
-    ("epochs", "given", "warmup"), [(1, None, 0), (2, None, 1), (9, None, 1), (9, 2.5, 2.5)]
-)
-def test_the_cosine_schedule_warms_up_for_an_epoch_unless_told(
-    epochs: int, given: float | None, warmup: float, tmp_path: Path
-) -> None:
-    chosen = options(tmp_path, "faces", schedule="cosine", epochs=epochs, warmup_epochs=given)
-    chosen.check()
-    assert chosen.cosine_warmup == warmup
-    assert chosen.settings()["warmup_epochs"] == given
-
-
 def test_without_a_test_split_the_figures_say_what_they_are_of(tmp_path: Path) -> None:
     figures = train(options(tmp_path, write_tree(tmp_path / "faces", train=8, val=4)))
     assert figures["judged_on"] == "val"

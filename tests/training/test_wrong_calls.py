@@ -46,6 +46,7 @@ def exit_code(*arguments: str) -> object:
         (["-o", "tiny.json/a.safetensors"], "cannot be written"),
         # Root may write everywhere, but not here.
         (["-o", "/proc/none/a.safetensors"], "cannot be written"),
+        (["-o", "/proc/a.safetensors"], "cannot be written"),
         (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
         (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
         (["-o", "a.safetensors", "--folds", "3"], "--folds and --format are for data sets"),

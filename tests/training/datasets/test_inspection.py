@@ -184,7 +184,7 @@ def test_progress_counts_every_picture(tmp_path: Path) -> None:
     assert len(steps) == 2
 
 
-@pytest.mark.parametrize("output", ["sheet.jpg", "."])
+@pytest.mark.parametrize("output", ["sheet.jpg", ".", "/proc/sheet.png"])
 def test_a_sheet_that_cannot_be_written_is_refused_first(output: str, tmp_path: Path) -> None:
     trees.build_folder(tmp_path)
     result = run(tmp_path, "--output", tmp_path / output)
