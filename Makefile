@@ -19,7 +19,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m lnlattennet.benchmarks.demo
+	$(BIN)/python examples/demo.py
 
 # Two files at a time: most tests keep one core busy.
 test: $(STAMP) check kernels
@@ -29,6 +29,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # Their first use would build them too; here a failure is said once, not by every test.
 kernels: $(STAMP)
@@ -52,7 +53,7 @@ gpu-suite:
 
 # Compiles the CUDA kernels for every architecture (needs nvcc, no GPU) and writes docs/kernel-resources.md.
 kernels-report: $(STAMP)
-	$(BIN)/python -m lnlattennet.kernels.resources
+	$(BIN)/python -m lnlattennet.kernels._resources
 
 clean:
 	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

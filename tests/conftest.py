@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from lnlattennet.export.backends.base import BatchRange
-from lnlattennet.export.bundle import Bundle
-from lnlattennet.model.checkpoint import CheckpointInfo, save_checkpoint
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.network import LNLAttenNet
-from lnlattennet.model.preprocessing import Preprocessing
-from lnlattennet.serving.endpoints import choose_endpoints
-from lnlattennet.serving.process import TritonProcess
-from lnlattennet.serving.repository import deploy
-from lnlattennet.serving.tritonserver import TritonServer, find_server
-from lnlattennet.training.synthetic import EXPRESSIONS
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.data.synthetic import EXPRESSIONS
+from lnlattennet.model._checkpoint import CheckpointInfo, save_checkpoint
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.runtimes._base import BatchRange
+from lnlattennet.serving.triton._discovery import TritonServer, find_server
+from lnlattennet.serving.triton._endpoints import choose_endpoints
+from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._repository import deploy
 
 # A shell's background job (`make test &`, some CI runners) ignores Ctrl-C, and so would every command
 # that the tests start and interrupt.
@@ -70,8 +70,8 @@ def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of that network for the runtimes that build in seconds, batches 1 to 8."""
-    from lnlattennet.export.engine_export import export_engine
-    from lnlattennet.export.options import Criteria, ExportOptions
+    from lnlattennet.export._options import Criteria, ExportOptions
+    from lnlattennet.export._pipeline import export_engine
 
     path = tmp_path_factory.mktemp("bundle") / "small"
     options = ExportOptions(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.atomic import replace_file, replace_folder, sole_writer
+from lnlattennet._atomic import replace_file, replace_folder, sole_writer
 from lnlattennet.errors import BundleError
 
 
@@ -70,7 +70,7 @@ def test_a_failure_inside_leaves_the_old_folder_and_file(old: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from lnlattennet.atomic import replace_folder, sole_writer
+from lnlattennet._atomic import replace_folder, sole_writer
 from lnlattennet.errors import BundleError
 path = Path(sys.argv[1])
 with sole_writer(path, BundleError), replace_folder(path) as draft:

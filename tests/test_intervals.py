@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lnlattennet.intervals import median_interval, ratio_interval
+from lnlattennet._intervals import median_interval, ratio_interval
 
 
 def test_a_median_lies_in_its_interval_which_shows_the_spread() -> None:

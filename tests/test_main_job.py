@@ -16,15 +16,15 @@ import skimage.data
 import torch
 from PIL import Image
 
-from lnlattennet.export.bundle import Bundle
-from lnlattennet.model.checkpoint import load_checkpoint
-from lnlattennet.serving.client import Client
-from lnlattennet.serving.endpoints import choose_endpoints
-from lnlattennet.serving.pipeline import Preprocessor
-from lnlattennet.serving.prediction import LocalPredictor
-from lnlattennet.serving.process import TritonProcess
-from lnlattennet.serving.repository import deploy
-from lnlattennet.serving.tritonserver import TritonServer
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.inference._predictor import LocalPredictor
+from lnlattennet.serving.inference._preprocess import Preprocessor
+from lnlattennet.serving.triton._discovery import TritonServer
+from lnlattennet.serving.triton._endpoints import choose_endpoints
+from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._repository import deploy
 
 pytestmark = pytest.mark.slow
 

@@ -26,10 +26,10 @@ def test_importing_the_package_imports_no_heavy_module() -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "from lnlattennet.export.bundle import Bundle",
-        "from lnlattennet.serving.prediction import LocalPredictor",
-        "from lnlattennet.serving.python_model import PythonModel",
-        "import lnlattennet.cli, lnlattennet.export.cli",
+        "from lnlattennet.bundle._bundle import Bundle",
+        "from lnlattennet.serving.inference._predictor import LocalPredictor",
+        "from lnlattennet.serving.triton._python_model import PythonModel",
+        "import lnlattennet._cli, lnlattennet.export._cli",
     ],
 )
 def test_running_a_bundle_and_starting_a_command_need_no_torch(statement: str) -> None:
@@ -53,8 +53,8 @@ def test_info_counts_what_the_network_has() -> None:
     done = subprocess.run(
         [program, "info", "--json"], capture_output=True, text=True, check=True, timeout=120
     )
-    from lnlattennet.model.config import NetworkConfig
-    from lnlattennet.model.network import LNLAttenNet
+    from lnlattennet.model._config import NetworkConfig
+    from lnlattennet.model._network import LNLAttenNet
 
     document = json.loads(done.stdout)
     network = LNLAttenNet(NetworkConfig())
@@ -64,9 +64,9 @@ def test_info_counts_what_the_network_has() -> None:
 
 def test_flops_equal_a_count_by_hand() -> None:
     """One level, stride 1: every convolution and product of this network, counted from its definition."""
-    from lnlattennet.model.config import NetworkConfig
-    from lnlattennet.model.network import LNLAttenNet
-    from lnlattennet.model.summary import costs
+    from lnlattennet.model._config import NetworkConfig
+    from lnlattennet.model._network import LNLAttenNet
+    from lnlattennet.model._summary import costs
 
     config = NetworkConfig(
         image_size=16, out_stride=1, grid=2, widths=(4,), channels=5, heads=2, local_features=3,
@@ -85,9 +85,9 @@ def test_flops_equal_a_count_by_hand() -> None:
 def test_the_documents_name_the_current_sizes_and_existing_files() -> None:
     import re
 
-    from lnlattennet.model.config import NetworkConfig
-    from lnlattennet.model.network import LNLAttenNet
-    from lnlattennet.model.summary import costs
+    from lnlattennet.model._config import NetworkConfig
+    from lnlattennet.model._network import LNLAttenNet
+    from lnlattennet.model._summary import costs
 
     found = costs(LNLAttenNet(NetworkConfig()))
     document = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 import typer
 
-from lnlattennet.atomic import replace_file
-from lnlattennet.command import configure_logging, run_app, stdout
-from lnlattennet.evaluation.ablation_study.options import StudyOptions
-from lnlattennet.evaluation.ablation_study.study import run_study
-from lnlattennet.evaluation.ablation_study.tables import ablation_table, occlusion_figure
-from lnlattennet.evaluation.explain.drawing import save_png
-from lnlattennet.training.ablations import ABLATIONS
+from lnlattennet._atomic import replace_file
+from lnlattennet._command import configure_logging, run_app, stdout
+from lnlattennet.evaluation.ablation_study._options import StudyOptions
+from lnlattennet.evaluation.ablation_study._study import run_study
+from lnlattennet.evaluation.ablation_study._tables import ablation_table, occlusion_figure
+from lnlattennet.evaluation.explain._drawing import save_png
+from lnlattennet.training._ablations import ABLATIONS
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 _START, _END = "<!-- ablations: made by `make results` -->", "<!-- end of ablations -->"

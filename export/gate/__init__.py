@@ -1,11 +1,11 @@
 """The accuracy gate: an engine is published only if it gives what the checkpoint gives in torch."""
 
-from lnlattennet.export.gate.check import Faces, check_engine
-from lnlattennet.export.gate.failure import failure_text
-from lnlattennet.export.gate.limit_flags import parse_limits
-from lnlattennet.export.gate.limits import Limits, default_limits
-from lnlattennet.export.gate.reference import torch_reference
-from lnlattennet.export.gate.schedule import batch_sizes
+from lnlattennet.export.gate._check import Faces, check_engine
+from lnlattennet.export.gate._failure import failure_text
+from lnlattennet.export.gate._limit_flags import parse_limits
+from lnlattennet.export.gate._limits import Limits, default_limits
+from lnlattennet.export.gate._reference import torch_reference
+from lnlattennet.export.gate._schedule import batch_sizes
 
 __all__ = [
     "Faces",

@@ -10,18 +10,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from lnlattennet.export.bundle import Bundle
-    from lnlattennet.export.engine_export import export_engine
-    from lnlattennet.export.options import ExportOptions
+from lnlattennet._version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from lnlattennet.bundle._bundle import Bundle
+    from lnlattennet.export._options import ExportOptions
+    from lnlattennet.export._pipeline import export_engine
+
+
 __all__ = ["Bundle", "ExportOptions", "__version__", "export_engine"]
 
 _HOMES = {
-    "Bundle": "lnlattennet.export.bundle",
-    "ExportOptions": "lnlattennet.export.options",
-    "export_engine": "lnlattennet.export.engine_export",
+    "Bundle": "lnlattennet.bundle._bundle",
+    "ExportOptions": "lnlattennet.export._options",
+    "export_engine": "lnlattennet.export._pipeline",
 }
 
 

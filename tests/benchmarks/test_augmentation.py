@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from lnlattennet.benchmarks.augmentation import BATCH, OURS, kornia_faces, opencv_faces
-from lnlattennet.training.rendered_faces import render_split
+from lnlattennet.benchmarks.training.augmentation import BATCH, OURS, kornia_faces, opencv_faces
+from lnlattennet.data.synthetic._splits import render_split
 
 
 @pytest.mark.slow
@@ -22,7 +22,7 @@ def test_every_rival_is_counted_equally_often(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
-        "lnlattennet.benchmarks.augmentation",
+        "lnlattennet.benchmarks.training.augmentation",
         "--rounds",
         "2",
         "-o",

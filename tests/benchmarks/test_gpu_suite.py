@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from lnlattennet.benchmarks import kernel_suite, steps
-from lnlattennet.benchmarks.steps import Outcome, Step, run_steps
+from lnlattennet.benchmarks.gpu_suite import _steps as steps
+from lnlattennet.benchmarks.gpu_suite import _suite as kernel_suite
+from lnlattennet.benchmarks.gpu_suite._steps import Outcome, Step, run_steps
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +27,7 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 @pytest.mark.parametrize(
     ("module", "arguments"),
-    [("gpu_suite", ()), ("kernels", ("--device", "cuda")), ("torch_engines", ("--device", "cuda"))],
+    [("gpu_suite", ()), ("attention", ("--device", "cuda")), ("network", ("--device", "cuda"))],
 )
 def test_without_a_gpu_the_answer_is_exit_code_4_and_one_line(module: str, arguments: tuple[str]) -> None:
     done = run_module(module, *arguments)
@@ -46,7 +47,13 @@ def test_a_missing_package_is_named_in_one_line() -> None:
 
 
 def test_a_bare_machine_needs_no_other_package() -> None:
-    modules = ("gpu_suite", "kernel_suite", "kernels", "kernel_build", "sanitized_calls", "torch_engines")
+    modules = (
+        "gpu_suite._suite",
+        "gpu_suite.build",
+        "attention.__main__",
+        "attention.sanitize",
+        "network.__main__",
+    )
     others = {"rich", "typer", "pydantic", "hypothesis", "lightning", "onnx", "onnxruntime", "safetensors"}
     code = (
         f"import sys; [__import__('lnlattennet.benchmarks.' + m) for m in {modules}]; "

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lnlattennet.benchmarks.latency import percentiles
-from lnlattennet.serving.process import TritonProcess
+from lnlattennet.benchmarks.serving.latency import percentiles
+from lnlattennet.serving.triton._process import TritonProcess
 
 
 @given(st.lists(st.floats(0.01, 1e4), min_size=2, max_size=300))
@@ -29,7 +29,7 @@ def test_percentiles_lie_where_the_sorted_samples_say(samples: list[float]) -> N
 
 
 def run_latency(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lnlattennet.benchmarks.latency", *map(str, arguments)]
+    command = [sys.executable, "-m", "lnlattennet.benchmarks.serving.latency", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

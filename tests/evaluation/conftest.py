@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lnlattennet.training.synthetic import EXPRESSIONS, HELD_OUT, render_face
+from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, render_face
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lnlattennet.training.protocols import Folds
-from lnlattennet.training.sources import open_sources
+from lnlattennet.data._protocols import Folds
+from lnlattennet.training._sources import open_sources
 from tests.training.trees import options
 
 SEED = 5

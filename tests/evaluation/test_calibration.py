@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lnlattennet.errors import DataError
-from lnlattennet.training.calibration import (
+from lnlattennet.training._calibration import (
     TEMPERATURES,
     fit_temperature,
     log_probabilities,

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lnlattennet.data.synthetic import EXPRESSIONS
+from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation.crucial_regions import (
+from lnlattennet.evaluation._crucial_regions import (
     crucial_region_figures,
     render_known_faces,
     score_crucial_regions,
     top_k_hits,
     true_regions,
 )
-from lnlattennet.training.rendered_faces import render_split
-from lnlattennet.training.synthetic import EXPRESSIONS
 
 Floats = NDArray[np.float32]
 

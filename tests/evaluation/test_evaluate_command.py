@@ -20,16 +20,16 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import DataError, ImageError, UsageError
-from lnlattennet.evaluation.cli import evaluate
-from lnlattennet.export.bundle import Bundle
-from lnlattennet.model.checkpoint import load_checkpoint, save_checkpoint
-from lnlattennet.model.preprocessing import center_square
-from lnlattennet.serving.endpoints import choose_endpoints
-from lnlattennet.serving.process import TritonProcess
-from lnlattennet.serving.repository import deploy
-from lnlattennet.serving.tritonserver import TritonServer
-from lnlattennet.training.synthetic import EXPRESSIONS
+from lnlattennet.evaluation._cli import evaluate
+from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
+from lnlattennet.model._preprocessing import center_square
+from lnlattennet.serving.triton._discovery import TritonServer
+from lnlattennet.serving.triton._endpoints import choose_endpoints
+from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._repository import deploy
 from tests.evaluation.provenances import provenance_of
 
 pytestmark = pytest.mark.usefixtures("own_logging")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lnlattennet.errors import DataError
-from lnlattennet.evaluation.bootstrap import interval, resample
-from lnlattennet.evaluation.figures import confidence, figures
-from lnlattennet.evaluation.metrics import (
+from lnlattennet.evaluation._bootstrap import interval, resample
+from lnlattennet.evaluation._figures import confidence, figures
+from lnlattennet.evaluation._metrics import (
     BINS,
     accuracy,
     bin_of,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation.occlusion import cover, occlusion_curve
+from lnlattennet.evaluation._occlusion import cover, occlusion_curve
 
 Faces = NDArray[np.uint8]
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._splits import choose_split
 from lnlattennet.errors import DataError, UsageError
-from lnlattennet.evaluation.answers import MISTAKES, collect_answers
-from lnlattennet.evaluation.class_match import match_classes
-from lnlattennet.evaluation.predictors import Predictions, Predictor
-from lnlattennet.evaluation.sources import data_source
-from lnlattennet.model.preprocessing import Preprocessing
-from lnlattennet.training.datasets.records import Face, FaceData
-from lnlattennet.training.datasets.splits import choose_split
+from lnlattennet.evaluation._answers import MISTAKES, collect_answers
+from lnlattennet.evaluation._class_match import match_classes
+from lnlattennet.evaluation._sources import data_source
+from lnlattennet.evaluation.predictors._base import Predictions, Predictor
+from lnlattennet.model._preprocessing import Preprocessing
 
 RECIPE = Preprocessing(size=16)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from lnlattennet.export.backends.base import BatchRange
-from lnlattennet.export.onnx_export import export_onnx
-from lnlattennet.export.onnx_inline import inlined
-from lnlattennet.model.checkpoint import load_checkpoint
+from lnlattennet.export.onnx._exporter import export_onnx
+from lnlattennet.export.onnx._inline import inlined
+from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.runtimes._base import BatchRange
 
 
 @pytest.fixture

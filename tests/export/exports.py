@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lnlattennet.export.backends.base import BatchRange
-from lnlattennet.export.options import Criteria, ExportOptions
+from lnlattennet.export._options import Criteria, ExportOptions
+from lnlattennet.runtimes._base import BatchRange
 
 EXPORT = [str(Path(sys.executable).with_name("export-engine")), "--verification-faces", "32"]
 FAST = ["--backend", "onnxruntime", "--backend", "openvino"]

@@ -15,12 +15,12 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._manifest import MANIFEST_NAME
 from lnlattennet.errors import BundleError, DataError, GateError, ImageError, LnlAttenNetError, UsageError
-from lnlattennet.export.bundle import Bundle, hash_file
-from lnlattennet.export.engine_export import export_engine, plan_export
-from lnlattennet.export.manifest import MANIFEST_NAME
-from lnlattennet.export.options import Calibration, Criteria, LimitFlags
-from lnlattennet.model.checkpoint import load_checkpoint, save_checkpoint
+from lnlattennet.export._options import Calibration, Criteria, LimitFlags
+from lnlattennet.export._pipeline import export_engine, plan_export
+from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
 from tests.export.exports import quick_options, write_pictures
 
 
@@ -186,7 +186,7 @@ def test_after_a_kill_the_old_bundle_is_whole_and_the_next_export_cleans_up(
 
 
 def test_of_two_exports_to_one_folder_the_second_is_told(checkpoint_path: Path, tmp_path: Path) -> None:
-    from lnlattennet.atomic import sole_writer
+    from lnlattennet._atomic import sole_writer
 
     output = tmp_path / "out"
     with (

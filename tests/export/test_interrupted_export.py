@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.export.bundle import hash_file
+from lnlattennet.bundle._bundle import hash_file
 from tests.export.exports import EXPORT, FAST, run_export
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from lnlattennet.errors import UnavailableError, UsageError
-from lnlattennet.export.backends import BACKENDS
-from lnlattennet.export.jobs import chosen_backends, planned_jobs
-from lnlattennet.export.options import ExportOptions
-from lnlattennet.export.precision.plan import PrecisionPlan, uniform_plan
-from lnlattennet.model.config import NetworkConfig
+from lnlattennet.export._jobs import chosen_backends, planned_jobs
+from lnlattennet.export._options import ExportOptions
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.runtimes import BACKENDS
+from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
 
 CONFIG = NetworkConfig()
 
@@ -73,7 +73,7 @@ def test_auto_takes_every_exact_precision_as_it_is_and_searches_in_int8() -> Non
 def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
     precision: str, lacking: str, rest: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lnlattennet.export.backends import openvino
+    from lnlattennet.runtimes import _openvino as openvino
 
     def refusal(plan: PrecisionPlan) -> str:
         return f"no {lacking}" if lacking in plan.precisions else ""
@@ -86,7 +86,8 @@ def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
 
 
 def test_if_nothing_can_be_made_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lnlattennet.export.backends import onnxruntime, openvino
+    from lnlattennet.runtimes import _onnxruntime as onnxruntime
+    from lnlattennet.runtimes import _openvino as openvino
 
     for backend in (onnxruntime, openvino):
         monkeypatch.setattr(backend, "refusal", lambda plan: "this CPU is too old")

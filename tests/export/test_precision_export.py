@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import GateError
-from lnlattennet.export.backends.base import BuildSpec, EngineFile
-from lnlattennet.export.bundle import Bundle
-from lnlattennet.export.engine_export import export_engine
-from lnlattennet.export.manifest import Requirements
-from lnlattennet.export.options import Calibration, Criteria, LimitFlags
-from lnlattennet.export.precision.plan import uniform_plan
-from lnlattennet.export.rebuild import rebuild_command
-from lnlattennet.export.workshop import RejectedError, require_precision
-from lnlattennet.model.config import NetworkConfig
+from lnlattennet.export._engine_builder import RejectedError, require_precision
+from lnlattennet.export._options import Calibration, Criteria, LimitFlags
+from lnlattennet.export._pipeline import export_engine
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.runtimes._base import BuildSpec, EngineFile
+from lnlattennet.runtimes._precision import uniform_plan
+from lnlattennet.runtimes._requirements import Requirements
 from tests.export.exports import quick_options, write_pictures
 
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
@@ -120,7 +120,7 @@ def test_a_search_never_ends_without_the_precision_it_is_for(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks that int8 is not for follow the plan; that they pass alone is no int8 engine."""
-    from lnlattennet.export.backends import openvino
+    from lnlattennet.runtimes import _openvino as openvino
 
     if openvino.refusal(uniform_plan("bf16", NetworkConfig())):
         pytest.skip("this CPU has no bf16 to put the head in")

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lnlattennet.kernels.library import implementation
+from lnlattennet.kernels._loader import implementation
 from tests.kernels.cases import FEW_CASES, Case
 from tests.kernels.checks import (
     check_local_nonlocal_attention,

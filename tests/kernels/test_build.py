@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
-from lnlattennet.kernels import build, compilers, naming
-from lnlattennet.kernels.build import build_library, failed_build
-from lnlattennet.kernels.cache import cache_folder
-from lnlattennet.kernels.naming import find_library, host, library_path
+from lnlattennet.kernels import _build as build
+from lnlattennet.kernels import _compilers as compilers
+from lnlattennet.kernels import _naming as naming
+from lnlattennet.kernels._build import build_library, failed_build
+from lnlattennet.kernels._cache import cache_folder
+from lnlattennet.kernels._naming import find_library, host, library_path
 from tests.kernels.marks import slow
 
 ANSWER = 'extern "C" __attribute__((visibility("default"))) int answer() { return 42; }'

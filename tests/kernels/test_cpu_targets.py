@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lnlattennet.kernels.library import implementation
+from lnlattennet.kernels._loader import implementation
 from tests.kernels.checks import ops
 from tests.kernels.cpu_targets import NEEDS, supported_targets, targets_in_sources
 

@@ -17,10 +17,10 @@ import pytest
 pytest.importorskip("rich")
 
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
-from lnlattennet.kernels import resources
-from lnlattennet.kernels.architectures import ARCHITECTURES, find_nvcc
-from lnlattennet.kernels.ptxas import KernelResources, parse_ptxas, readable
-from lnlattennet.kernels.resources import TABLE, spilling
+from lnlattennet.kernels import _resources as resources
+from lnlattennet.kernels._architectures import ARCHITECTURES, find_nvcc
+from lnlattennet.kernels._ptxas import KernelResources, parse_ptxas, readable
+from lnlattennet.kernels._resources import TABLE, spilling
 from tests.kernels.marks import slow
 
 COMPILED = ("75", "90", "120")

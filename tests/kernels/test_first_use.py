@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from lnlattennet.errors import UnavailableError
-from lnlattennet.kernels.cache import is_whole
-from lnlattennet.kernels.library import architectures, implementation
-from lnlattennet.kernels.naming import host, library_path
+from lnlattennet.kernels._cache import is_whole
+from lnlattennet.kernels._loader import architectures, implementation
+from lnlattennet.kernels._naming import host, library_path
 from tests.kernels.marks import slow
 
 USE = """

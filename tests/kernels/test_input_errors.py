@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.kernels import nonlocal_reference, reference
+from lnlattennet.kernels import _nonlocal_reference as nonlocal_reference
+from lnlattennet.kernels import _reference as reference
 from tests.kernels.checks import ops
 from tests.kernels.marks import every_device
 

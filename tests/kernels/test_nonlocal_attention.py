@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lnlattennet.kernels import nonlocal_reference
+from lnlattennet.kernels import _nonlocal_reference as nonlocal_reference
 from tests.kernels.cases import (
     FEW_CASES,
     SHAPES,

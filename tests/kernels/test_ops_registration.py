@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from lnlattennet.kernels import local_nonlocal_attention, nonlocal_attention, reference, region_attention
-from lnlattennet.kernels.nonlocal_reference import nonlocal_attention as nonlocal_reference
-from lnlattennet.kernels.nonlocal_reference import nonlocal_attention_backward
+from lnlattennet.kernels import _reference as reference
+from lnlattennet.kernels import local_nonlocal_attention, nonlocal_attention, region_attention
+from lnlattennet.kernels._nonlocal_reference import nonlocal_attention as nonlocal_reference
+from lnlattennet.kernels._nonlocal_reference import nonlocal_attention_backward
 from tests.kernels import oracle
 from tests.kernels.marks import every_device, slow
 

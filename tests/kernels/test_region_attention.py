@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lnlattennet.kernels import reference
+from lnlattennet.kernels import _reference as reference
 from tests.kernels.cases import DTYPES, FEW_CASES, FIXED_CASES, Case, normal
 from tests.kernels.checks import check_region_attention, expected_gradients, expected_outputs, ops
 from tests.kernels.comparison import assert_close, pooling_error

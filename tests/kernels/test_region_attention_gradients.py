@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.kernels import reference
+from lnlattennet.kernels import _reference as reference
 from tests.kernels.cases import FEW_CASES, FIXED_CASES, Case, Shape, make_inputs
 from tests.kernels.checks import (
     check_region_attention_autograd,

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lnlattennet.errors import CheckpointError, ConfigError
-from lnlattennet.model.checkpoint import METADATA_KEY, CheckpointInfo, load_checkpoint, save_checkpoint
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.network import LNLAttenNet
-from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.model._checkpoint import METADATA_KEY, CheckpointInfo, load_checkpoint, save_checkpoint
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._preprocessing import Preprocessing
 
 
 def metadata_of(path: Path) -> dict[str, str]:

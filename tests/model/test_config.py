@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lnlattennet.errors import ConfigError
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._preprocessing import Preprocessing
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.loss import joint_loss
-from lnlattennet.model.network import JointOutputs, Outputs
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._loss import joint_loss
+from lnlattennet.model._network import JointOutputs, Outputs
 
 CONFIG = NetworkConfig(classes=3, grid=2, image_size=16, lambda_local=0.7, lambda_nonlocal=0.3)
 TARGET = [0, 1, 2, 1, 0]

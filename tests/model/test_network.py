@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.loss import joint_loss
-from lnlattennet.model.network import LNLAttenNet
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._loss import joint_loss
+from lnlattennet.model._network import LNLAttenNet
 
 SMALL = NetworkConfig(
     image_size=32, widths=(4, 6), channels=5, heads=2, local_features=3, affinity_features=4
@@ -68,7 +68,7 @@ def test_the_local_term_moves_weight_to_the_region_that_can_tell() -> None:
     """Gradient descent on the joint loss must raise the weight of the only right region."""
     scores = torch.zeros(1, 4, requires_grad=True)
     votes = torch.tensor([[[-5.0, 5.0], [-5.0, 5.0], [5.0, -5.0], [-5.0, 5.0]]])
-    from lnlattennet.model.network import JointOutputs, Outputs
+    from lnlattennet.model._network import JointOutputs, Outputs
 
     weights = scores.softmax(dim=1)
     joint = JointOutputs(Outputs(torch.zeros(1, 2), weights, torch.zeros(1, 4, 4)), votes, torch.zeros(1, 2))

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.kernels import reference
-from lnlattennet.model import nonlocal_attention
-from lnlattennet.model.checkpoint import load_checkpoint
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.loss import joint_loss
-from lnlattennet.model.network import JointOutputs, LNLAttenNet
+from lnlattennet.kernels import _reference as reference
+from lnlattennet.model import _local_nonlocal_attention as nonlocal_attention
+from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._loss import joint_loss
+from lnlattennet.model._network import JointOutputs, LNLAttenNet
 
 SMALL = NetworkConfig(
     image_size=48, widths=(8, 12), channels=8, heads=2, local_features=6, affinity_features=4

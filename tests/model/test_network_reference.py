@@ -9,12 +9,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.local_networks import LocalNetworks
-from lnlattennet.model.loss import joint_loss
-from lnlattennet.model.network import JointOutputs, LNLAttenNet, Outputs
-from lnlattennet.model.nonlocal_attention import NonlocalAttention
-from lnlattennet.model.unet import UNet
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._local_networks import LocalNetworks
+from lnlattennet.model._local_nonlocal_attention import NonlocalAttention
+from lnlattennet.model._loss import joint_loss
+from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
+from lnlattennet.model._unet import UNet
 
 Array = NDArray[np.float64]
 CONFIGS = [

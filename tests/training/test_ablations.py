@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.loss import joint_loss
-from lnlattennet.model.network import LNLAttenNet
-from lnlattennet.training.ablations import ABLATIONS
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._loss import joint_loss
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.training._ablations import ABLATIONS
 
 CONFIG = NetworkConfig(
     image_size=32, widths=(6, 8), channels=8, heads=2, local_features=5, affinity_features=4

@@ -13,13 +13,13 @@ import pytest
 import torch
 from PIL import Image
 
+from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import DataError, ImageError, UsageError
-from lnlattennet.model.checkpoint import load_checkpoint
-from lnlattennet.model.preprocessing import Preprocessing, center_square
-from lnlattennet.training.data import FaceBatches
-from lnlattennet.training.sources import Source, open_sources
-from lnlattennet.training.synthetic import EXPRESSIONS, render_face
-from lnlattennet.training.train import train
+from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.model._preprocessing import Preprocessing, center_square
+from lnlattennet.training._datamodule import FaceBatches
+from lnlattennet.training._sources import Source, open_sources
+from lnlattennet.training._train import train
 from tests.training.trees import CLASSES, options, write_faces, write_tree
 
 

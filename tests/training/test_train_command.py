@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.model.checkpoint import load_checkpoint
+from lnlattennet.model._checkpoint import load_checkpoint
 from tests.training.trees import TINY, write_tree
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--network", "tiny.json"]

@@ -19,13 +19,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnlattennet.data.synthetic import EXPRESSIONS, render_face
+from lnlattennet.data.synthetic._splits import SPLITS, render_split
 from lnlattennet.errors import UsageError
-from lnlattennet.model.checkpoint import load_checkpoint
-from lnlattennet.model.preprocessing import Preprocessing
-from lnlattennet.training.augmentation import augment
-from lnlattennet.training.face_images import FaceImages, collate
-from lnlattennet.training.rendered_faces import SPLITS, render_split
-from lnlattennet.training.synthetic import EXPRESSIONS, render_face
+from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._augmentation import augment
+from lnlattennet.training._dataset import FaceImages, collate
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--data", "synthetic"]
 TINY = {

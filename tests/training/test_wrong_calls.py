@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.cli import main
+from lnlattennet._cli import main
 from tests.training.trees import TINY
 
 pytestmark = pytest.mark.usefixtures("own_logging")

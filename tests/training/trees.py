@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.training.options import TrainingOptions
-from lnlattennet.training.synthetic import render_face
+from lnlattennet.data.synthetic import render_face
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.training._options import TrainingOptions
 
 CLASSES = ("anger", "happiness", "surprise")
 TINY = NetworkConfig(

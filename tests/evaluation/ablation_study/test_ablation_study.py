@@ -10,11 +10,11 @@ import pytest
 
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation.ablation_study.__main__ import write_between
-from lnlattennet.evaluation.ablation_study.options import StudyOptions
-from lnlattennet.evaluation.ablation_study.study import run_study
-from lnlattennet.evaluation.ablation_study.tables import ablation_table
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.training.ablations import ABLATIONS
+from lnlattennet.evaluation.ablation_study._options import StudyOptions
+from lnlattennet.evaluation.ablation_study._study import run_study
+from lnlattennet.evaluation.ablation_study._tables import ablation_table
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.training._ablations import ABLATIONS
 
 TINY = StudyOptions(
     seeds=(0, 1),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lnlattennet.evaluation.explain.class_means import ClassMeans
-from lnlattennet.evaluation.explain.internals import Explanation
+from lnlattennet.evaluation.explain._class_means import ClassMeans
+from lnlattennet.evaluation.explain._internals import Explanation
 
 FACES, REGIONS = 25, 4
 

@@ -15,10 +15,10 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import CheckpointError, DataError, ImageError, LnlAttenNetError, UsageError
-from lnlattennet.evaluation.cli_explain import explain
-from lnlattennet.model.checkpoint import METADATA_KEY, CheckpointInfo, load_checkpoint, save_checkpoint
-from lnlattennet.training.synthetic import EXPRESSIONS, render_face
+from lnlattennet.evaluation.explain._cli import explain
+from lnlattennet.model._checkpoint import METADATA_KEY, CheckpointInfo, load_checkpoint, save_checkpoint
 
 app = typer.Typer()
 app.command()(explain)

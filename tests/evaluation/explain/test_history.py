@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from lnlattennet.errors import DataError
-from lnlattennet.evaluation.explain.drawing import save_png
-from lnlattennet.evaluation.explain.history import FILE_NAME, WeightHistory, read_history
-from lnlattennet.evaluation.explain.history_pictures import evenly, history_strip, save_animation
+from lnlattennet.evaluation.explain._drawing import save_png
+from lnlattennet.evaluation.explain._history import FILE_NAME, WeightHistory, read_history
+from lnlattennet.evaluation.explain._history_images import evenly, history_strip, save_animation
 
 HEADER = "step,region_0,region_1,region_2,region_3\n"
 

@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lnlattennet.evaluation.explain.internals import attention_map, explain_faces, local_attention
+from lnlattennet.evaluation.explain._internals import attention_map, explain_faces, local_attention
 from lnlattennet.kernels import region_attention
-from lnlattennet.model.checkpoint import load_checkpoint
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.network import LNLAttenNet
-from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._preprocessing import Preprocessing
 
 CONFIG = NetworkConfig(image_size=24, widths=(4, 6), channels=5, local_features=3, affinity_features=2)
 

@@ -9,11 +9,11 @@ import pytest
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lnlattennet.evaluation.explain.class_means import ClassMean
-from lnlattennet.evaluation.explain.class_panel import class_panel
-from lnlattennet.evaluation.explain.drawing import RegionMap, new_figure, picture_of, save_png
-from lnlattennet.evaluation.explain.face_panel import face_panel
-from lnlattennet.evaluation.explain.internals import Explanation
+from lnlattennet.evaluation.explain._class_means import ClassMean
+from lnlattennet.evaluation.explain._class_panel import class_panel
+from lnlattennet.evaluation.explain._drawing import RegionMap, new_figure, picture_of, save_png
+from lnlattennet.evaluation.explain._face_panel import face_panel
+from lnlattennet.evaluation.explain._internals import Explanation
 
 SIZE = 48
 

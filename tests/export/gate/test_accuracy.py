@@ -7,7 +7,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.export.gate.accuracy import compare_accuracy
+from lnlattennet.export.gate._accuracy import compare_accuracy
 
 
 def logits(answers: NDArray[np.int64]) -> NDArray[np.float32]:

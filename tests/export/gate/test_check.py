@@ -10,14 +10,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from lnlattennet.export.backends.base import Arrays, BatchRange, Runner
+from lnlattennet.bundle._manifest import Check
 from lnlattennet.export.gate import Limits, check_engine, default_limits, failure_text
-from lnlattennet.export.gate.reference import torch_reference
-from lnlattennet.export.manifest import Check
-from lnlattennet.export.precision.plan import PRECISIONS
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.names import OUTPUT_NAMES
-from lnlattennet.model.network import LNLAttenNet
+from lnlattennet.export.gate._reference import torch_reference
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
+from lnlattennet.runtimes._precision import PRECISIONS
 
 CONFIG = NetworkConfig(image_size=16, widths=(4,), channels=4, local_features=3, affinity_features=3, grid=2)
 BATCH = BatchRange(1, 4, 9)

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lnlattennet.export.backends.base import Arrays, BatchRange
 from lnlattennet.export.gate import Limits, check_engine, default_limits, failure_text
-from lnlattennet.model.names import OUTPUT_NAMES
+from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.runtimes._base import Arrays, BatchRange
 
 Faces = NDArray[np.float32]
 

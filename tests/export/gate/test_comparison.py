@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lnlattennet.export.gate.comparison import (
+from lnlattennet.export.gate._comparison import (
     Found,
     cosine,
     differing_region,

@@ -12,8 +12,8 @@ import pytest
 
 from lnlattennet.errors import UsageError
 from lnlattennet.export.gate import default_limits, parse_limits
-from lnlattennet.export.precision.plan import PRECISIONS
-from lnlattennet.model.names import OUTPUT_NAMES
+from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.runtimes._precision import PRECISIONS
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -11,8 +11,8 @@ import torch
 
 from lnlattennet.errors import CheckpointError
 from lnlattennet.export.gate import torch_reference
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.network import LNLAttenNet
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import LNLAttenNet
 
 CONFIG = NetworkConfig(image_size=16, widths=(4,), channels=4, local_features=3, affinity_features=3, grid=2)
 
@@ -42,7 +42,6 @@ def test_a_checkpoint_that_gives_no_numbers_is_refused() -> None:
 
 
 def test_the_gate_is_imported_without_torch() -> None:
-    code = (
-        "import sys, lnlattennet.export.gate, lnlattennet.export.gate.data; sys.exit('torch' in sys.modules)"
-    )
+    modules = "lnlattennet.export.gate, lnlattennet.export.gate._labelled_data"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

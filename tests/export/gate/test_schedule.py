@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnlattennet.export.backends.base import BatchRange
-from lnlattennet.export.gate.schedule import arrangements, batch_sizes
+from lnlattennet.export.gate._schedule import arrangements, batch_sizes
+from lnlattennet.runtimes._base import BatchRange
 
 ordered = st.lists(st.integers(1, 4096), min_size=3, max_size=3).map(sorted)
 

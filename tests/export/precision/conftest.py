@@ -7,7 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from lnlattennet.export.precision.ranges import Ranges, activation_ranges
+from lnlattennet.export.precision._calibration import Ranges, activation_ranges
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from lnlattennet.model.names import OUTPUT_NAMES
+from lnlattennet.model._io_spec import OUTPUT_NAMES
 
 
 def values(

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from lnlattennet.errors import ExportError
-from lnlattennet.export.precision.apply import apply_plan, planned_layers
-from lnlattennet.export.precision.blocks import block_of
-from lnlattennet.export.precision.plan import PrecisionPlan, read_plan, uniform_plan
-from lnlattennet.export.precision.ranges import Ranges
+from lnlattennet.export.precision._apply import apply_plan, planned_layers
+from lnlattennet.export.precision._blocks import block_of
+from lnlattennet.export.precision._calibration import Ranges
+from lnlattennet.runtimes._precision import PrecisionPlan, read_plan, uniform_plan
 from tests.conftest import SMALL
 from tests.export.precision.graphs import values
 

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from lnlattennet.errors import ExportError
-from lnlattennet.export.precision.scales import (
+from lnlattennet.export.precision._scales import (
     FP8,
     INT8,
     UINT8,

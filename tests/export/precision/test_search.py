@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnlattennet.export.precision.plan import PrecisionPlan, uniform_plan
-from lnlattennet.export.precision.search import search_plan
-from lnlattennet.model.config import NetworkConfig
+from lnlattennet.export.precision._search import search_plan
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
 
 CONFIG = NetworkConfig()
 FAST, EXACT = uniform_plan("int8", CONFIG), uniform_plan("fp32", CONFIG)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lnlattennet.export.manifest import (
+from lnlattennet.bundle._manifest import (
     SCHEMA_VERSION,
     Check,
     EngineRecord,
@@ -17,12 +17,12 @@ from lnlattennet.export.manifest import (
     Latency,
     LeftOut,
     Manifest,
-    Requirements,
 )
-from lnlattennet.export.precision.plan import uniform_plan
 from lnlattennet.export.report import report_document
-from lnlattennet.model.config import NetworkConfig
-from lnlattennet.model.preprocessing import Preprocessing
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.runtimes._precision import uniform_plan
+from lnlattennet.runtimes._requirements import Requirements
 
 CONFIG = NetworkConfig()
 BATCHES = (1, 8, 32)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.export.report.html import render_html
+from lnlattennet.export.report._html import render_html
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTH = 360

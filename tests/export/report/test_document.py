@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from lnlattennet.export.manifest import Check, FileRecord, LeftOut, Manifest
+from lnlattennet.bundle._manifest import Check, FileRecord, LeftOut, Manifest
 from lnlattennet.export.report import report_document
 
 Samples = dict[str, dict[int, list[float]]]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.export.manifest import LeftOut, Manifest
+from lnlattennet.bundle._manifest import LeftOut, Manifest
 from lnlattennet.export.report import report_document, write_reports
-from lnlattennet.export.report.html import render_html
+from lnlattennet.export.report._html import render_html
 
 Samples = dict[str, dict[int, list[float]]]
 VOID = {"meta", "br", "circle", "line", "path", "rect"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet.export.report.latency import latency_charts
+from lnlattennet.export.report._latency import latency_charts
 
 
 def test_there_is_a_dot_for_every_sample(document: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lnlattennet.export.bundle import Bundle
-from lnlattennet.serving.python_model import PythonModel
-from lnlattennet.serving.stages import AnswerStep, EngineStep, FaceStep, Stage, each, together
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.serving.triton._python_model import PythonModel
+from lnlattennet.serving.triton._stages import AnswerStep, EngineStep, FaceStep, Stage, each, together
 
 
 class TritonPythonModel(PythonModel):

@@ -1,0 +1,120 @@
+"""The ways to write the per-region attention that the fused op is measured against.
+
+All share one signature, so that a benchmark can time them in turn:
+
+    region attention   (features, query, grid)        -> (pooled, mean)
+    with the tail      (features, query, grid, *tail) -> (pooled, mean, weights, affinity, context)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lnlattennet.kernels._reference import split_regions
+
+Pooling = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+Joint = Callable[..., tuple[Tensor, ...]]
+
+
+class Tail(NamedTuple):
+    """Parameters of the non-local tail, in the op's order.
+
+    Attributes:
+        position: [K, C].
+        query_weight: [d, C].
+        key_weight: [d, C].
+        value_weight: [d, C].
+        value_bias: [d].
+        score_weight: [d].
+    """
+
+    position: Tensor
+    query_weight: Tensor
+    key_weight: Tensor
+    value_weight: Tensor
+    value_bias: Tensor
+    score_weight: Tensor
+
+
+def matmul_form(features: Tensor, query: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    """Cut the map into regions, then two batched matrix products, in the features' own type."""
+    regions = split_regions(features, grid)  # (B, K, C, P)
+    scores = query @ regions / math.sqrt(features.shape[1])  # (B, K, heads, P)
+    return scores.softmax(dim=-1) @ regions.mT, regions.mean(dim=-1)
+
+
+def broadcast_form(features: Tensor, query: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    """Multiply and sum over views of the map: nothing is copied, and a compiler can fuse all of it."""
+    batch, channels, height, width = features.shape
+    cells = features.view(batch, channels, grid, height // grid, grid, width // grid)
+    # (K, heads, C) -> (heads, C, g, 1, g, 1)
+    by_cell = query.view(grid, grid, -1, channels).permute(2, 3, 0, 1)[:, :, :, None, :, None]
+    pooled = []
+    for head in by_cell:
+        scores = (cells * head).sum(dim=1, keepdim=True) / math.sqrt(channels)  # (B, 1, g, h, g, w)
+        exponentials = (scores - scores.amax(dim=(3, 5), keepdim=True)).exp()
+        attention = exponentials / exponentials.sum(dim=(3, 5), keepdim=True)
+        pooled.append(_by_region((attention * cells).sum(dim=(3, 5))))
+    return torch.stack(pooled, dim=2), _by_region(cells.mean(dim=(3, 5)))
+
+
+def _by_region(per_cell: Tensor) -> Tensor:
+    """[B, C, g, g] -> [B, K, C]."""
+    return per_cell.flatten(2).transpose(1, 2)
+
+
+def region_mask(features: Tensor, grid: int, heads: int) -> Tensor:
+    """Mask of ``masked_attention``: 0 where a query may look, else -inf; [K * heads + K, H * W].
+
+    Made once, ahead of time, and added: from a boolean mask the kernels would make this one at every call.
+    """
+    height, width = features.shape[2:]
+    rows = torch.arange(height) // (height // grid)
+    columns = torch.arange(width) // (width // grid)
+    region = (rows[:, None] * grid + columns).flatten()
+    owner = torch.arange(grid * grid)
+    sees = torch.cat([owner.repeat_interleave(heads), owner])[:, None] == region
+    return torch.zeros(sees.shape).masked_fill(~sees, -math.inf).to(features)
+
+
+def masked_attention(features: Tensor, query: Tensor, grid: int, *, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """One ``scaled_dot_product_attention``: every region's queries see their own region only.
+
+    Keys and values are the map itself, [B, 1, H * W, C]: a view in channels_last, else one copy. A zero
+    query attends evenly, so K of them give the means in the same call.
+    """
+    batch, channels, height, width = features.shape
+    regions, heads, _ = query.shape
+    positions = features.permute(0, 2, 3, 1).reshape(batch, 1, height * width, channels)
+    queries = torch.cat([query.flatten(0, 1), query.new_zeros(regions, channels)])
+    attended = F.scaled_dot_product_attention(
+        queries.expand(batch, 1, -1, -1), positions, positions, attn_mask=mask
+    ).squeeze(1)
+    pooled = attended[:, : regions * heads].reshape(batch, regions, heads, channels)
+    return pooled, attended[:, regions * heads :]
+
+
+def nonlocal_tail(mean: Tensor, tail: Tail) -> tuple[Tensor, Tensor, Tensor]:
+    """Region means [B, K, C] -> weights [B, K], affinity [B, K, K], context [B, d], like model/."""
+    tokens = mean + tail.position
+    scores = F.linear(tokens, tail.query_weight) @ F.linear(tokens, tail.key_weight).transpose(1, 2)
+    affinity = (scores / math.sqrt(tail.query_weight.shape[0])).softmax(dim=-1)
+    context = affinity @ F.linear(tokens, tail.value_weight, tail.value_bias)
+    weights = (F.relu(context) @ tail.score_weight).softmax(dim=-1)
+    return weights, affinity, (weights.unsqueeze(-1) * context).sum(dim=1)
+
+
+def with_tail(pooling: Pooling) -> Joint:
+    """Follow a formulation of the pooling by the tail."""
+
+    def joint(features: Tensor, query: Tensor, grid: int, *tail: Tensor) -> tuple[Tensor, ...]:
+        pooled, mean = pooling(features, query, grid)
+        return pooled, mean, *nonlocal_tail(mean, Tail(*tail))
+
+    return joint

@@ -1,0 +1,66 @@
+"""What `make gpu-suite` runs under compute-sanitizer: every CUDA kernel, once or more, on small problems."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import Tensor
+
+from lnlattennet.benchmarks.attention._candidates import (
+    CUDA_VARIANTS,
+    VARIANT_VARIABLE,
+    Parameters,
+    compiled_kernel,
+)
+from lnlattennet.benchmarks.attention._cases import GRID, Case
+from lnlattennet.benchmarks.harness import _command as bare_command
+from lnlattennet.benchmarks.harness._command import say
+
+# Channels that are no multiple of 8 take the element-wise paths, the others the 16-byte ones.
+CASES = (
+    Case(3, 64, 16, "float16"),
+    Case(2, 7, 12, "float32"),
+    Case(2, 8, 16, "bfloat16", layout="contiguous"),
+    Case(1, 5, 20, "float16", layout="contiguous"),
+)
+
+
+def run() -> int:
+    """Call the ops on every case in every variant; a variant that cannot run here says so."""
+    compiled_kernel("cuda")
+    for case in CASES:
+        for variant in ("", *CUDA_VARIANTS):
+            os.environ.pop(VARIANT_VARIABLE, None)
+            if variant:
+                os.environ[VARIANT_VARIABLE] = variant
+            try:
+                outputs = _forward_and_backward(case)
+                outcome = "finite" if all(tensor.isfinite().all() for tensor in outputs) else "NOT FINITE"
+            except RuntimeError as error:
+                outcome = str(error).partition("\n")[0]
+                if not variant:
+                    raise
+            # An error of the GPU itself stays, and is raised here.
+            torch.cuda.synchronize()
+            say(f"{case.name}, {variant or 'automatic'}: {outcome}")
+    return 0
+
+
+def _forward_and_backward(case: Case) -> tuple[Tensor, ...]:
+    parameters, ops = Parameters.of(case, "cuda"), torch.ops.lnlattennet
+    shape = (case.batch, case.side, case.side, case.channels)
+    features = torch.randn(shape, device="cuda").to(case.torch_dtype).permute(0, 3, 1, 2)
+    if case.layout == "contiguous":
+        features = features.contiguous()
+    leaves = features.detach().requires_grad_(), parameters.query.detach().requires_grad_()
+    pooled, mean = ops.region_attention(*leaves, GRID)
+    gradients = torch.autograd.grad((pooled, mean), leaves, parameters.gradients)
+    with torch.inference_mode():
+        joint = ops.local_nonlocal_attention(features, parameters.query, GRID, *parameters.tail)
+        alone = ops.nonlocal_attention(mean, *parameters.tail)
+    return (pooled, mean, *gradients, *joint, *alone)
+
+
+if __name__ == "__main__":
+    bare_command.main(run)

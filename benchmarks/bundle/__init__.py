@@ -1,0 +1,1 @@
+"""A bundle's selected engine against other engines."""

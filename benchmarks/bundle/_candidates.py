@@ -1,0 +1,83 @@
+"""What a bundle's engine is measured against: torch and ONNX Runtime as they come, OpenVINO by hand."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._manifest import Manifest
+from lnlattennet.export._engine_builder import STANDARD_ONNX
+from lnlattennet.export.gate._face_images import calibration_faces
+from lnlattennet.model._io_spec import INPUT_NAME
+
+Faces = NDArray[np.float32]
+Logits = Callable[[Faces], NDArray[np.float32]]
+
+OURS = "the bundle's engine"
+EAGER = "torch eager"
+ONNX_RUNTIME = "ONNX Runtime fp32, defaults"
+NNCF = "OpenVINO int8, NNCF's defaults"
+NNCF_FACES = 300
+"""What ``nncf.quantize`` takes if it is not told otherwise."""
+
+
+def bundle_engine(bundle: str, threads: int) -> Logits:
+    """The bundle's selected engine, as a server would run it."""
+    runner = Bundle.load(bundle).runner(None, threads)
+    return lambda faces: runner({INPUT_NAME: faces})["logits"]
+
+
+def torch_eager(checkpoint: str, threads: int) -> Logits:
+    """The network as `load_checkpoint` gives it, in inference mode."""
+    import torch
+
+    from lnlattennet.model._checkpoint import load_checkpoint
+
+    torch.set_num_threads(threads)
+    network = load_checkpoint(Path(checkpoint)).network()
+
+    def run(faces: Faces) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(network(torch.from_numpy(faces)).logits.numpy())
+
+    return run
+
+
+def onnxruntime_defaults(bundle: str, threads: int) -> Logits:
+    """The bundle's fp32 graph in a session with default options, but for the number of threads."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(str(Path(bundle) / STANDARD_ONNX), options, ["CPUExecutionProvider"])
+    return lambda faces: np.asarray(session.run(["logits"], {INPUT_NAME: faces})[0])
+
+
+def openvino_nncf(model: str, threads: int) -> Logits:
+    """A model that ``quantize_with_nncf`` wrote, compiled for latency, otherwise by OpenVINO's defaults."""
+    import openvino as ov
+
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
+    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return lambda faces: np.array(request.infer({INPUT_NAME: faces}, share_inputs=True)["logits"])
+
+
+def quantize_with_nncf(bundle: Path, manifest: Manifest, path: Path) -> Path:
+    """Quantise the bundle's fp32 graph with NNCF's defaults, on rendered faces; return ``path``."""
+    import nncf
+    import openvino as ov
+
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    faces = calibration_faces(NNCF_FACES, manifest.preprocessing)
+    dataset = nncf.Dataset([face[None] for face in faces], lambda face: {INPUT_NAME: face})
+    quantized = nncf.quantize(ov.Core().read_model(bundle / STANDARD_ONNX), dataset)
+    ov.save_model(quantized, path, compress_to_fp16=False)
+    return path

@@ -1,0 +1,1 @@
+"""Everything on a machine with a GPU."""

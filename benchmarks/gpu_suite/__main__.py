@@ -1,0 +1,34 @@
+"""`make gpu-suite`: build, test, check and measure the fused op and the network, within ten minutes.
+
+Runs on a bare machine: needs only torch, numpy, pytest and a compiler (nvcc for CUDA). Every step is a
+process of its own with a time limit, so a late step is skipped and named, and what was measured is kept.
+`--device cpu` walks the same steps with the CPU library: a rehearsal for machines without a GPU.
+
+Exit codes: 0 all steps passed, 1 one failed or ran out of time, 4 no GPU or package, 5 a required ratio is
+unsteady. Whether a ratio is reached is printed, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+
+from lnlattennet.benchmarks.harness import _command as bare_command
+from lnlattennet.errors import UnavailableError
+
+
+def run() -> int:
+    """Look for the packages, then run the suite; return the exit code."""
+    for package in ("torch", "numpy", "pytest"):
+        if find_spec(package) is None:
+            raise UnavailableError(
+                f"make gpu-suite needs the Python package '{package}', which {sys.executable} lacks: "
+                "install it, or name a Python that has it (make gpu-suite PYTHON=...)"
+            )
+    from lnlattennet.benchmarks.gpu_suite._suite import run_suite
+
+    return run_suite()
+
+
+if __name__ == "__main__":
+    bare_command.main(run)

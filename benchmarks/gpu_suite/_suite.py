@@ -1,0 +1,145 @@
+"""The steps of `make gpu-suite`, and what is said of them at the end."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lnlattennet._atomic import replace_file
+from lnlattennet.benchmarks.attention._tables import aligned, requirement_table
+from lnlattennet.benchmarks.gpu_suite._steps import FAILED, LATE, UNSTEADY, Outcome, Step, run_steps
+from lnlattennet.benchmarks.harness._command import say
+from lnlattennet.benchmarks.harness._hardware import gpu_name, machine_facts
+from lnlattennet.benchmarks.harness._record import UNSTABLE
+from lnlattennet.errors import UnavailableError
+
+SECONDS = 570
+"""Ten minutes, less the start of the machine's Python and the writing of the records."""
+
+BUILD, TESTS, MEASURE, ENGINES = "build", "tests", "measure", "engines"
+_RECORDS = {MEASURE: "kernels", ENGINES: "torch-engines"}
+"""Step that measures -> how its record's name ends."""
+# No conftest.py and no pyproject.toml: they ask for packages that a bare machine lacks. A file that does so
+# too is an error, but must not cost the others their run on the GPU.
+_PYTEST = ("-m", "pytest", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider", "-q",
+           "--continue-on-collection-errors")  # fmt: skip
+
+
+def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> list[Step]:
+    """Return the steps; the measurements are last: of the op, then of the network with the time that is left.
+
+    Args:
+        device: "cpu" or "cuda".
+        records: where ``MEASURE`` and ``ENGINES`` write their records.
+        quick: measure few rounds.
+    """
+    sanitizer = shutil.which("compute-sanitizer")
+    missing = "" if sanitizer else "compute-sanitizer is not on PATH"
+    if device == "cpu":
+        missing = (
+            "compute-sanitizer checks CUDA only (`make test` has an ASan and UBSan build of the CPU kernels)"
+        )
+
+    def sanitize(tool: str) -> Step:
+        options = ["--tool", tool, "--error-exitcode", "1"]
+        command = [sanitizer or "compute-sanitizer", *options, *_module("attention.sanitize")]
+        return Step(tool, lambda _: command, limit=75, least=20, needs=(BUILD,), unavailable=missing)
+
+    def measure(name: str, module: str, limit: float, least: float) -> Step:
+        def command(seconds: float) -> list[str]:
+            # The record holds every case that is done; leave time for the one under way.
+            left = f"--time-limit={max(seconds - 30, 1):.0f}"
+            options = [f"--device={device}", left, f"--output={records[name]}"]
+            return [*_module(module), *options, *(["--quick"] if quick else [])]
+
+        return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTABLE)
+
+    marks = "gpu" if device == "cuda" else "not gpu and not slow"
+    build = [*_module("gpu_suite.build"), device]
+    tests = [sys.executable, *_PYTEST, "-m", marks, "tests/kernels"]
+    return [
+        Step(BUILD, lambda _: build, limit=180, least=10),
+        Step(TESTS, lambda _: tests, limit=150, least=20, needs=(BUILD,)),
+        sanitize("memcheck"),
+        sanitize("racecheck"),
+        measure(MEASURE, "attention", limit=240, least=45),
+        measure(ENGINES, "network", limit=SECONDS, least=40),
+    ]
+
+
+def run_suite(arguments: Sequence[str] | None = None) -> int:
+    """Run the suite; return the exit code."""
+    options = _parse(arguments)
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError(
+            "make gpu-suite needs an NVIDIA GPU and a CUDA build of torch, and found none; its figures stay "
+            "open (SUITE='--device cpu' rehearses the steps with the CPU library)"
+        )
+    machine = gpu_name() if options.device == "cuda" else "cpu"
+    begin = f"{datetime.now(UTC):%Y-%m-%d}-{machine}"
+    records = {step: options.results / f"{begin}-{ending}.json" for step, ending in _RECORDS.items()}
+    steps = suite_steps(options.device, records, quick=options.quick)
+    facts = machine_facts(options.device)
+    for record in records.values():
+        # An older record of the same day is not what this run measured.
+        record.unlink(missing_ok=True)
+    outcomes = run_steps(steps, options.seconds, {"PYTHONUNBUFFERED": "1"})
+    report = options.results / f"{begin}-suite.json"
+    with replace_file(report) as temporary:
+        document = {"benchmark": "gpu-suite", "machine": facts, "seconds": options.seconds}
+        document["steps"] = [dataclasses.asdict(outcome) for outcome in outcomes]
+        temporary.write_text(json.dumps(document, indent=1) + "\n")
+    written = {step: path for step, path in records.items() if path.exists()}
+    measured = {step: json.loads(path.read_text()) for step, path in written.items()}
+    sys.stdout.write(summary(outcomes, measured))
+    say(f"records: {', '.join(map(str, [report, *written.values()]))}")
+    return exit_code(outcomes)
+
+
+def summary(outcomes: Sequence[Outcome], records: Mapping[str, dict[str, Any]]) -> str:
+    """Return what became of every step, and of every requirement, as text; records are by step."""
+    rows = [("step", "status", "seconds", "reason")]
+    rows += [(item.name, item.status, f"{item.seconds:.0f}", item.reason) for item in outcomes]
+    parts = [aligned(rows)]
+    for step in _RECORDS:
+        if step not in records:
+            parts.append(f"{step}: nothing was measured, every required figure stays open")
+            continue
+        parts.append(requirement_table(records[step]))
+        if records[step]["skipped"]:
+            parts.append(f"{step}: no time left for {', '.join(records[step]['skipped'])}")
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Return 1 if a step failed or was stopped, 5 if figures are unsteady, else 0; skipped ones are named."""
+    statuses = {outcome.status for outcome in outcomes}
+    if statuses & {FAILED, LATE}:
+        return 1
+    return UNSTABLE if UNSTEADY in statuses else 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
+    )
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument(
+        "--results", type=Path, default=Path("benchmarks/results"), help="folder of the records"
+    )
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="for all steps together")
+    parser.add_argument("--quick", action="store_true", help="measure few rounds: a rehearsal")
+    return parser.parse_args(arguments)
+
+
+def _module(name: str) -> list[str]:
+    return [sys.executable, "-m", f"lnlattennet.benchmarks.{name}"]

@@ -1,0 +1,1 @@
+"""Measurement and records that all benchmarks share."""

@@ -1,0 +1,1 @@
+"""The whole network in every runtime."""

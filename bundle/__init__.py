@@ -1,0 +1,1 @@
+"""The exported bundle: manifest, engines, compatibility checks."""

@@ -1,0 +1,140 @@
+"""A bundle on disk: verify it, then run one of its engines."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from lnlattennet.bundle._engine import Engine, Picture, Predictions, prepared_faces, probabilities
+from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
+from lnlattennet.errors import BundleError, UnavailableError
+from lnlattennet.runtimes import backend_named
+from lnlattennet.runtimes._base import Runner, Unavailable
+from lnlattennet.runtimes._errors import runtime_failures
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose every file has been compared with the manifest's SHA-256.
+
+    Attributes:
+        path: the bundle's folder.
+        manifest: what it holds.
+    """
+
+    path: Path
+    manifest: Manifest
+    _engines: dict[tuple[str, int], Engine] = field(default_factory=dict, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Bundle:
+        """Verify the folder at ``path``; nothing in it is deserialised before its hash is right.
+
+        Raises:
+            BundleError: not a bundle, a file missing, changed or not listed.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        _refuse_unlisted(folder, set(manifest.files) | {MANIFEST_NAME})
+        for name, record in manifest.files.items():
+            _verify(folder, name, record)
+        for engine in manifest.engines:
+            if engine.file not in manifest.files:
+                raise BundleError(f"{folder}: engine {engine.name} names {engine.file}, which no hash covers")
+        manifest.engine(manifest.selected)
+        return cls(folder, manifest)
+
+    def runner(self, engine: str | None = None, threads: int = 0) -> Runner:
+        """Load an engine (the selected one if ``engine`` is None) and return it ready to run.
+
+        Raises:
+            BundleError: no engine of that name, or its runtime refuses the file.
+            ExportError: it was built for another version of its runtime.
+            UnavailableError: its runtime is not installed, or cannot run engines on this machine.
+        """
+        record = self.manifest.engine(engine or self.manifest.selected)
+        backend = backend_named(record.backend)
+        available = backend.availability()
+        why_not = available.reason if isinstance(available, Unavailable) else available.cannot_run
+        if why_not:
+            raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
+        engine = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
+        with runtime_failures(engine, "load", BundleError):
+            return backend.load(self.path / record.file, threads)
+
+    def engine(self, name: str | None = None, threads: int = 0) -> Engine:
+        """Return an engine (the selected one if ``name`` is None) that takes any number of faces.
+
+        It is loaded at the first call and kept. Raises what ``runner`` raises.
+        """
+        record = self.manifest.engine(name or self.manifest.selected)
+        with self._lock:
+            key = (record.name, threads)
+            if key not in self._engines:
+                smallest, _, largest = record.batch
+                self._engines[key] = Engine(self.runner(record.name, threads), smallest, largest)
+            return self._engines[key]
+
+    def predict(
+        self, pictures: Sequence[Picture] | Picture, engine: str | None = None, threads: int = 0
+    ) -> Predictions:
+        """Name the expression on faces; safe to call from several threads.
+
+        Args:
+            pictures: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3], each a cropped face; if it has
+                another size than the network's, its centre square is resized by the checkpoint's recipe.
+            engine: name of one of the bundle's engines; None takes the selected one.
+            threads: of the engine; 0 lets its runtime choose.
+
+        Raises:
+            BundleError: no engine of that name.
+            ImageError: a picture has another type or shape.
+            UnavailableError: the engine's runtime cannot run it here.
+        """
+        outputs = self.engine(engine, threads)(prepared_faces(pictures, self.manifest.preprocessing))
+        names = self.manifest.class_names
+        return Predictions(
+            labels=tuple(names[index] for index in outputs["logits"].argmax(axis=1)),
+            probabilities=probabilities(outputs["logits"]),
+            logits=outputs["logits"],
+            region_weights=outputs["region_weights"],
+            region_affinity=outputs["region_affinity"],
+        )
+
+
+def hash_file(path: Path) -> FileRecord:
+    """Return size and SHA-256 of a file."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return FileRecord(sha256=digest, size=path.stat().st_size)
+
+
+def _refuse_unlisted(folder: Path, listed: set[str]) -> None:
+    """Refuse links and files without a hash: a runtime may read what lies beside its engine file."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or (not path.is_dir() and name not in listed):
+            raise BundleError(
+                f"{folder}: {name} is a link or is not listed in the manifest, so nothing vouches for it; "
+                "remove it, or export the bundle again"
+            )
+
+
+def _verify(folder: Path, name: str, record: FileRecord) -> None:
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts or name == MANIFEST_NAME:
+        raise BundleError(f"{folder}: the manifest lists {name!r}, which must lie inside the bundle")
+    path = folder / relative
+    if not path.is_file():
+        raise BundleError(f"{folder}: {name} is missing or not a regular file; export the bundle again")
+    found = hash_file(path)
+    if found != record:
+        raise BundleError(
+            f"{folder}: {name} was changed after the export (SHA-256 {found.sha256[:12]}…, "
+            f"{found.size} bytes; the manifest says {record.sha256[:12]}…, {record.size} bytes); "
+            "export the bundle again"
+        )

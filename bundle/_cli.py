@@ -1,0 +1,200 @@
+"""The commands about what is there already: `lnlattennet info`, `doctor` and `compare`."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lnlattennet._command import print_json
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle.doctor._local import judge_here
+from lnlattennet.bundle.doctor._triton import judge_for
+from lnlattennet.bundle.doctor._triton_releases import TritonRelease, is_safe, security_advice, triton_release
+from lnlattennet.errors import UnavailableError, UsageError, require
+from lnlattennet.runtimes._machine import Machine, installed_server, this_machine
+
+_JSON = typer.Option("--json", help="Print one JSON document.")
+
+_PACKAGES = {
+    "runtimes": ("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx", "torch"),
+    "export": ("onnx", "onnxscript", "safetensors"),
+    "serving": ("nvidia-pytriton", "tritonclient", "numpy"),
+}
+_COMPILERS = ("c++", "g++", "clang++", "nvcc")
+
+
+def info(
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A checkpoint file or the folder of a bundle; without one, the default network is described."
+        ),
+    ] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.")
+    ] = False,
+    json_output: Annotated[bool, _JSON] = False,
+) -> None:
+    """Describe a network or a bundle.
+
+    Of a network: its configuration, parameters and FLOPs per part, classes and provenance. Of a bundle: its
+    engines with their precision, checks, latency and needs, and what was left out.
+    """
+    if path is not None and path.is_dir():
+        _describe_bundle(path, json_output)
+        return
+    require("torch", "export")
+    from lnlattennet.model._console import print_network
+    from lnlattennet.model._summary import describe
+
+    document = describe(path, allow_pickle=allow_pickle)
+    print_json(document) if json_output else print_network(document)
+
+
+def doctor(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="Folder of a bundle; without one, this machine is described.")
+    ] = None,
+    target_triton: Annotated[
+        str | None,
+        typer.Option(help="Judge for this release of NVIDIA's Triton container, such as 26.04, instead."),
+    ] = None,
+    json_output: Annotated[bool, _JSON] = False,
+) -> None:
+    """Say which engines of a bundle run on this machine, or in a Triton container, and what to do if not.
+
+    Ends with exit code 4 if the bundle's selected engine cannot run there.
+    """
+    if bundle is None:
+        if target_triton:
+            raise UsageError("--target-triton judges a bundle: lnlattennet doctor BUNDLE --target-triton ...")
+        _describe_machine(json_output)
+        return
+    release = triton_release(target_triton) if target_triton else None
+    document = examine(Bundle.load(bundle), release)
+    if json_output:
+        print_json(document)
+    else:
+        from lnlattennet.bundle._console import print_judgements
+
+        print_judgements(document)
+    _require_selected(document)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="Folder of the bundle to compare with.")],
+    b: Annotated[Path, typer.Argument(help="Folder of the other bundle.")],
+    fail_on_regression: Annotated[
+        str | None,
+        typer.Option(help="End with exit code 5 if B's selected engine is slower by more, such as 5%."),
+    ] = None,
+    json_output: Annotated[bool, _JSON] = False,
+) -> None:
+    """Compare two bundles: engines, latency with its intervals, agreement, sizes and what serves."""
+    percent = None if fail_on_regression is None else parse_percent(fail_on_regression)
+    from lnlattennet.bundle._compare import compare_bundles, require_no_regression
+    from lnlattennet.bundle._console import print_comparison
+
+    first, second = Bundle.load(a), Bundle.load(b)
+    document = compare_bundles(first, second)
+    print_json(document) if json_output else print_comparison(document)
+    if percent is not None:
+        require_no_regression(first.manifest, second.manifest, percent)
+
+
+def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
+    """Return what `doctor` has to say of a verified bundle, on this machine or in a release's container."""
+    manifest, machine = bundle.manifest, None
+    if release:
+        judged = judge_for(manifest, release)
+    else:
+        machine = this_machine(name for engine in manifest.engines for name in engine.requires.packages)
+        judged = judge_here(manifest, machine)
+    selected = next(one for one in judged if one.engine == manifest.selected)
+    return {
+        "bundle": str(bundle.path),
+        "machine": machine.to_json() if machine else None,
+        "target": release.model_dump() if release else None,
+        "selected": manifest.selected,
+        "selected_runs": selected.verdict != "cannot",
+        "engines": [one.to_json() for one in judged],
+        "security": _security(release),
+    }
+
+
+def parse_percent(text: str) -> float:
+    """Read "5%" or "5"; raise UsageError with the rule and the value."""
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?%?", text):
+        raise UsageError(f"--fail-on-regression must be a share of 0% or more, such as 5%, got {text!r}")
+    return float(text.removesuffix("%"))
+
+
+def _describe_bundle(path: Path, json_output: bool) -> None:
+    bundle = Bundle.load(path)
+    if json_output:
+        from lnlattennet.bundle._describe import describe_bundle
+
+        print_json(describe_bundle(bundle))
+    else:
+        from lnlattennet.bundle._console import print_bundle
+
+        print_bundle(bundle)
+
+
+def _describe_machine(json_output: bool) -> None:
+    machine = this_machine(name for names in _PACKAGES.values() for name in names)
+    document = {
+        "machine": machine.to_json(),
+        "packages": {
+            room: {name: machine.packages.get(name) for name in names} for room, names in _PACKAGES.items()
+        },
+        "compilers": {name: shutil.which(name) or "is not on PATH" for name in _COMPILERS},
+        "server": _server(machine),
+        "security": _security(None),
+    }
+    if json_output:
+        print_json(document)
+    else:
+        from lnlattennet.bundle._console import print_machine
+
+        print_machine(document)
+
+
+def _server(machine: Machine) -> str:
+    found = installed_server()
+    if found is None:
+        embedded = machine.packages.get("nvidia-pytriton")
+        return (
+            f"the one of nvidia-pytriton {embedded}: for development and CI only"
+            if embedded
+            else "none: neither on PATH nor as pip install 'lnlattennet[server]'"
+        )
+    program, release = found
+    if not release:
+        return f"{program}, release unknown"
+    return f"{program}, release {release}" + ("" if is_safe(release) else ": has known security holes")
+
+
+def _security(release: TritonRelease | None) -> list[str]:
+    if release is None or is_safe(release.release):
+        return [security_advice()]
+    return [f"Triton {release.release} has known security holes: {security_advice()}"]
+
+
+def _require_selected(document: dict[str, Any]) -> None:
+    if document["selected_runs"]:
+        return
+    target = document["target"]
+    place = f"in Triton {target['release']}" if target else "here"
+    engines = {engine["engine"]: engine for engine in document["engines"]}
+    running = [name for name, engine in engines.items() if engine["verdict"] != "cannot"]
+    chosen = engines[document["selected"]]
+    raise UnavailableError(
+        f"the selected engine {document['selected']} cannot run {place}: {'; '.join(chosen['reasons'])}. "
+        f"What to do: {'; '.join(chosen['remedies'])}. Engines that can: "
+        f"{', '.join(running) or 'none'}"
+    )

@@ -1,0 +1,182 @@
+"""The tables that `info`, `doctor` and `compare` print for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from lnlattennet._command import printable, stdout
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._describe import (
+    checks_text,
+    describe_bundle,
+    engine_bytes,
+    plan_text,
+    requirements_text,
+)
+from lnlattennet.bundle._manifest import EngineRecord, Manifest
+
+
+def print_bundle(bundle: Bundle) -> None:
+    """Print what a bundle holds and what was left out."""
+    manifest, console = bundle.manifest, stdout()
+    console.print(_engine_table(manifest, f"{printable(bundle.path)}: engines"))
+    console.print(_passport_table(manifest))
+    if manifest.left_out:
+        left_out = Table("left out", "why")
+        for item in manifest.left_out:
+            left_out.add_row(f"{item.backend} {item.precision}".strip(), printable(item.reason))
+        console.print(left_out)
+    _print_facts(console, bundle)
+
+
+def print_judgements(document: dict[str, Any]) -> None:
+    """Print what `doctor` found out about every engine of a bundle."""
+    target = document["target"]
+    place = f"Triton {target['release']}" if target else "this machine"
+    columns = ["engine", "verdict", *(["Triton backend"] if target else []), "why", "what to do"]
+    table = Table(*columns, title=f"{printable(document['bundle'])} on {place}", show_lines=True)
+    for engine in document["engines"]:
+        name = _marked(engine["engine"], document["selected"])
+        where = [engine["where"]] if target else []
+        table.add_row(name, engine["verdict"], *where, *(printable("\n".join(engine[key])) for key in _TOLD))
+    console = stdout()
+    console.print(table)
+    for sentence in document["security"]:
+        console.print(sentence, soft_wrap=True)
+
+
+def print_machine(document: dict[str, Any]) -> None:
+    """Print what `doctor` without a bundle found on this machine."""
+    machine, table = document["machine"], Table(show_header=False)
+    table.add_row("platform", f"{machine['platform']}, Python {machine['python']}")
+    for gpu in machine["gpus"]:
+        table.add_row(
+            "GPU", f"{gpu['name']}, compute capability {gpu['compute_capability']}, driver {gpu['driver']}"
+        )
+    if machine["no_gpu"]:
+        table.add_row("GPU", f"none: {machine['no_gpu']}")
+    for room, packages in document["packages"].items():
+        found = (f"{name} {version or 'is not installed'}" for name, version in packages.items())
+        table.add_row(room, "\n".join(found))
+    table.add_row("compilers", "\n".join(f"{name} {path}" for name, path in document["compilers"].items()))
+    table.add_row("tritonserver", document["server"])
+    console = stdout()
+    console.print(table)
+    for sentence in document["security"]:
+        console.print(sentence, soft_wrap=True)
+
+
+def print_comparison(document: dict[str, Any]) -> None:
+    """Print two bundles side by side."""
+    console = stdout()
+    facts = Table("", "A", "B", title="bundles")
+    facts.add_row("bundle", printable(document["a"]), printable(document["b"]))
+    facts.add_row("selected", document["selected"]["a"], document["selected"]["b"])
+    for key, name in (("only_in_a", "A"), ("only_in_b", "B")):
+        cells = [", ".join(document[key]) if name == column else "" for column in "AB"]
+        facts.add_row(f"only in {name}", *cells)
+    for name, same in document["same"].items():
+        facts.add_row(name.replace("_", " "), "the same" if same else "DIFFERENT")
+    console.print(facts)
+    table = Table("engine", "batch", "A", "B", "change", "verdict", title="latency, median [95% interval]")
+    selected = document["selected"]
+    if selected["a"] != selected["b"]:
+        _add_latency(table, f"selected: {selected['a']} -> {selected['b']}", selected["latency"])
+    for engine in document["engines"]:
+        both = selected["a"] if selected["a"] == selected["b"] else ""
+        _add_latency(table, _marked(engine["name"], both), engine["latency"])
+    console.print(table)
+    changes = _changes_table(document["engines"])
+    console.print(changes if changes.row_count else "nothing else changed in the engines of both")
+    console.print(
+        "Each bundle was timed in a run of its own: another machine or load shows here as a change.",
+        soft_wrap=True,
+    )
+
+
+_TOLD = ("reasons", "remedies")
+
+
+def _marked(name: str, selected: str) -> str:
+    return f"{name} (selected)" if name == selected else name
+
+
+def _engine_table(manifest: Manifest, title: str) -> Table:
+    table = Table("engine", "status", "precision", "layers", "batch", "checks", "median latency", title=title)
+    for engine in manifest.engines:
+        table.add_row(
+            _marked(engine.name, manifest.selected),
+            engine.status + (f": {printable(engine.reason)}" if engine.reason else ""),
+            printable(plan_text(engine.plan)),
+            ", ".join(f"{count} {precision}" for precision, count in engine.layers.items()) or "-",
+            ":".join(map(str, engine.batch)),
+            checks_text(engine.checks),
+            _latencies(engine),
+        )
+    return table
+
+
+def _latencies(engine: EngineRecord) -> str:
+    lines = [
+        f"batch {one.batch}: {one.median_ms:.3f} ms [{one.low_ms:.3f}, {one.high_ms:.3f}]"
+        for one in engine.latency
+    ]
+    threads = sorted({one.threads for one in engine.latency})
+    return "\n".join([*lines, f"threads: {', '.join(map(str, threads))}"]) if lines else "-"
+
+
+def _passport_table(manifest: Manifest) -> Table:
+    table = Table("engine", "needs", "built with", "size")
+    for engine in manifest.engines:
+        built_with = ", ".join(f"{name} {version}" for name, version in engine.versions.items())
+        size = f"{engine_bytes(manifest, engine) / 2**20:.2f} MiB"
+        table.add_row(engine.name, printable(requirements_text(engine)), printable(built_with), size)
+    return table
+
+
+def _print_facts(console: Console, bundle: Bundle) -> None:
+    document, facts = describe_bundle(bundle), Table(show_header=False)
+    facts.add_row("selected because", printable(document["selected_because"]))
+    facts.add_row("size", f"{document['bytes'] / 2**20:.2f} MiB in {document['files']} files")
+    facts.add_row("class names", printable(", ".join(document["class_names"])))
+    for name in ("created", "toolkit_version", "checkpoint_sha256"):
+        facts.add_row(name.replace("_", " "), printable(document[name]))
+    for name in ("preprocessing", "provenance", "verification"):
+        facts.add_row(name, printable(_lines(document[name])))
+    facts.add_row("command", printable(" ".join(document["command"])))
+    console.print(facts)
+
+
+def _lines(fields: dict[str, Any]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in fields.items())
+
+
+def _add_latency(table: Table, name: str, changes: list[dict[str, Any]]) -> None:
+    for change in changes:
+        cells = (
+            f"{one['median_ms']:.3f} ms [{one['low_ms']:.3f}, {one['high_ms']:.3f}]"
+            for one in (change["a"], change["b"])
+        )
+        table.add_row(name, str(change["batch"]), *cells, f"{change['change']:+.1%}", change["outcome"])
+
+
+def _changes_table(engines: list[dict[str, Any]]) -> Table:
+    table = Table("engine", "what", "A", "B", title="other changes")
+    for engine in engines:
+        sizes = [f"{engine['bytes'][side] / 2**20:.2f} MiB" for side in "ab"]
+        if engine["bytes"]["a"] != engine["bytes"]["b"]:
+            table.add_row(engine["name"], "size", *sizes)
+        for block, plan in engine["plan_changes"].items():
+            table.add_row(engine["name"], printable(block), *(plan[side] or "-" for side in "ab"))
+        for check in engine["checks"]:
+            if check["a"] != check["b"]:
+                what = printable(f"{check['metric']} of {check['output']}")
+                table.add_row(engine["name"], what, *(_check(check[side]) for side in "ab"))
+    return table
+
+
+def _check(check: dict[str, Any] | None) -> str:
+    return f"{check['value']:.3g}{'' if check['passed'] else ' (failed)'}" if check else "-"

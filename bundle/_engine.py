@@ -1,0 +1,95 @@
+"""A loaded engine: any number of faces in, numpy arrays or predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import ImageError
+from lnlattennet.model._io_spec import INPUT_NAME
+from lnlattennet.model._preprocessing import Preprocessing, center_square
+from lnlattennet.runtimes._base import Arrays, Runner
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What an engine says of n faces.
+
+    Attributes:
+        labels: name of the most probable class of each face.
+        probabilities: float32 [n, classes], in the order of the bundle's class names.
+        logits: float32 [n, classes].
+        region_weights: float32 [n, K], row-major over the face; each row sums to 1.
+        region_affinity: float32 [n, K, K]; row k says where region k looks.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    region_weights: NDArray[np.float32]
+    region_affinity: NDArray[np.float32]
+
+
+class Engine:
+    """Runs an engine on any number of faces, in batches that it accepts; may be called from several threads.
+
+    Args:
+        runner: the loaded engine.
+        smallest: its smallest batch.
+        largest: its largest batch.
+    """
+
+    def __init__(self, runner: Runner, smallest: int, largest: int) -> None:
+        self._runner = runner
+        self._smallest = smallest
+        self._largest = largest
+
+    def __call__(self, faces: NDArray[np.float32]) -> Arrays:
+        """Return logits, region_weights and region_affinity for normalised faces float32 [n, 3, S, S]."""
+        starts = range(0, max(len(faces), 1), self._largest)
+        parts = [self._run(faces[start : start + self._largest]) for start in starts]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _run(self, faces: NDArray[np.float32]) -> Arrays:
+        # Some engines have a smallest batch; answers do not depend on the neighbours that fill it up.
+        missing = max(0, max(self._smallest, 1) - len(faces))
+        outputs = self._runner({INPUT_NAME: np.pad(faces, ((0, missing), (0, 0), (0, 0), (0, 0)))})
+        return {name: array[: len(faces)] for name, array in outputs.items()}
+
+
+def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the last axis of ``logits`` float32 [B, classes], computed in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares.astype(np.float32)
+
+
+def prepared_faces(pictures: Sequence[Picture] | Picture, recipe: Preprocessing) -> NDArray[np.float32]:
+    """Cut every picture to its centre square, resize it by the recipe and normalise it.
+
+    Args:
+        pictures: RGB uint8 [n, H, W, 3], or n arrays [H, W, 3] of any sizes; each a cropped face.
+        recipe: the bundle's preprocessing.
+
+    Returns:
+        float32 [n, 3, S, S].
+
+    Raises:
+        ImageError: a picture has another type or shape; names which.
+    """
+    faces = np.empty((len(pictures), recipe.size, recipe.size, 3), np.uint8)
+    for index, picture in enumerate(pictures):
+        face = np.asarray(picture)
+        if face.dtype != np.uint8 or face.ndim != 3 or face.shape[2] != 3 or 0 in face.shape:
+            raise ImageError(
+                f"picture {index} must be RGB uint8 [height, width, 3], got {face.dtype} {list(face.shape)}"
+            )
+        same = face.shape[0] == face.shape[1] == recipe.size
+        faces[index] = face if same else recipe.crop(face, center_square(face.shape[1], face.shape[0]))
+    return recipe.normalize(faces)

@@ -1,0 +1,1 @@
+"""Compatibility checks of a bundle with this machine or a Triton release."""

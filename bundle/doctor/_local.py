@@ -1,0 +1,179 @@
+"""Can this machine run a bundle's engines? Their passports against the machine's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from lnlattennet.bundle._manifest import EngineRecord, Manifest
+from lnlattennet.bundle.doctor._rebuild import rebuild_command
+from lnlattennet.errors import BundleError
+from lnlattennet.runtimes._cpu import EXACT_INT8
+from lnlattennet.runtimes._machine import Machine
+
+Effect = Literal["cannot", "slower", "runs"]
+
+_WORST_FIRST: tuple[Effect, ...] = ("cannot", "slower", "runs")
+
+MACHINE_CODE = ("aoti",)
+"""Backends whose engine files are compiled code: an instruction that is missing here ends the process."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that stands in the way, or that the reader must know.
+
+    Attributes:
+        effect: "cannot" if the engine will not run, "slower" if it runs below what was measured, "runs" if
+            it is only worth knowing.
+        reason: what was found.
+        remedy: what to do about it, a command where there is one, or "".
+    """
+
+    effect: Effect
+    reason: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What becomes of one engine.
+
+    Attributes:
+        verdict: the worst effect of all findings.
+        where: the Triton backend it would run in, or "" on this machine.
+    """
+
+    engine: str
+    verdict: Effect
+    reasons: tuple[str, ...]
+    remedies: tuple[str, ...]
+    where: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON has them."""
+        return asdict(self) | {"reasons": list(self.reasons), "remedies": list(self.remedies)}
+
+
+def judge_here(manifest: Manifest, machine: Machine) -> list[Judgement]:
+    """Return a judgement of every engine on this machine, in the manifest's order.
+
+    Raises:
+        BundleError: a passport that cannot be read.
+    """
+    return [judgement(engine, _findings(manifest, engine, machine)) for engine in manifest.engines]
+
+
+def judgement(engine: EngineRecord, findings: Iterable[Finding], where: str = "") -> Judgement:
+    """Sum findings up: the worst effect decides, and every remedy is named once."""
+    found = [*findings, *_unproven(engine)]
+    worst: Effect = min((finding.effect for finding in found), key=_WORST_FIRST.index, default="runs")
+    # Once an engine cannot run, nothing but what stops it is of interest.
+    shown = {worst} if worst == "cannot" else {worst, "runs"}
+    told = [finding for finding in found if finding.effect in shown]
+    remedies = dict.fromkeys(finding.remedy for finding in told if finding.remedy)
+    return Judgement(
+        engine=engine.name,
+        verdict=worst,
+        reasons=tuple(finding.reason for finding in told),
+        remedies=tuple(remedies),
+        where=where,
+    )
+
+
+def allows(engine: EngineRecord, package: str, version: str) -> bool:
+    """Whether an engine's passport allows this version of a package that it names.
+
+    Raises:
+        BundleError: the passport's specifier is not one of PEP 440.
+    """
+    try:
+        return SpecifierSet(engine.requires.packages[package]).contains(Version(version), prereleases=True)
+    except (InvalidSpecifier, InvalidVersion) as error:
+        raise BundleError(f"engine {engine.name} has a passport that cannot be read: {error}") from error
+
+
+def install_command(engine: EngineRecord, *packages: str) -> str:
+    """Return the pip command that installs what the passport says of these packages."""
+    wanted = (f"{name}{engine.requires.packages.get(name, '')}" for name in packages)
+    return " ".join(["pip install", *(f"'{package}'" for package in wanted)])
+
+
+def _unproven(engine: EngineRecord) -> Iterator[Finding]:
+    if engine.status != "passed":
+        reason = f"it was built but never run ({engine.reason}), so no check vouches for its answers"
+        yield Finding("runs", reason)
+
+
+def _findings(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Finding]:
+    rebuild = rebuild_command(manifest, engine)
+    yield from _platform(engine, machine, rebuild)
+    yield from _packages(engine, machine, rebuild)
+    if engine.requires.device == "cuda":
+        yield from _gpu(engine, machine, rebuild)
+    yield from _cpu(engine, machine, rebuild)
+
+
+def _platform(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+    wanted = engine.requires.platform
+    if wanted and wanted != machine.platform:
+        yield Finding("cannot", f"it was built for {wanted}, this is {machine.platform}", rebuild)
+
+
+def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+    for package, specifier in engine.requires.packages.items():
+        found = machine.packages.get(package)
+        install = install_command(engine, package)
+        if found is None:
+            yield Finding("cannot", f"{package} is not installed", install)
+        elif not allows(engine, package, found):
+            yield Finding(
+                "cannot", f"it needs {package} {specifier}, here is {found}", f"{install}, or: {rebuild}"
+            )
+
+
+def _gpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+    wanted = engine.requires.compute_capabilities
+    capabilities = f" of compute capability {' or '.join(wanted)}" if wanted else ""
+    if not machine.gpus:
+        remedy = f"run it on a machine with an NVIDIA GPU{capabilities}"
+        yield Finding("cannot", f"it needs a GPU: {machine.no_gpu}", remedy)
+        return
+    if wanted and not any(gpu.compute_capability in wanted for gpu in machine.gpus):
+        here = ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in machine.gpus)
+        yield Finding("cannot", f"it needs a GPU{capabilities}, here is {here}", rebuild)
+    yield from _driver(engine, machine.gpus[0].driver)
+
+
+def _driver(engine: EngineRecord, found: str) -> Iterator[Finding]:
+    wanted = engine.requires.driver
+    try:
+        old = bool(wanted) and Version(found) < Version(wanted)
+    except InvalidVersion as error:
+        raise BundleError(f"engine {engine.name}: the driver's version cannot be read: {error}") from error
+    if old:
+        remedy = f"update the NVIDIA driver to {wanted} or later"
+        yield Finding("cannot", f"it needs NVIDIA driver {wanted} or later, here is {found}", remedy)
+
+
+def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+    missing = [name for name in engine.requires.cpu_features if name not in machine.cpu_features]
+    if not missing or _other_processor(engine, machine):
+        return
+    flags = ", ".join(missing)
+    if engine.backend in MACHINE_CODE:
+        yield Finding("cannot", f"its code has instructions that this CPU lacks: {flags}", rebuild)
+    else:
+        reason = f"this CPU lacks {flags}, with which its latency was measured"
+        if set(missing) & set(EXACT_INT8) and not set(EXACT_INT8) & set(machine.cpu_features):
+            reason += "; its sums of 8-bit products may saturate here, so the gate's answers are not these"
+        yield Finding("slower", reason, rebuild)
+
+
+def _other_processor(engine: EngineRecord, machine: Machine) -> bool:
+    """Whether the platform already differs: then no flag of the other processor can be here."""
+    return bool(engine.requires.platform) and engine.requires.platform != machine.platform

@@ -1,0 +1,104 @@
+"""The command `lnlattennet data inspect`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from lnlattennet._atomic import replace_file, try_folder
+from lnlattennet._command import configure_logging, on_one_line, print_json, printable, stderr, stdout
+from lnlattennet.errors import UsageError
+
+if TYPE_CHECKING:
+    from lnlattennet.data.inspect._inspection import Inspection
+
+app = typer.Typer(help="Data sets of faces: see what a folder holds.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Data sets of faces: see what a folder holds."""
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="The data set's folder, or FER2013's csv file.")],
+    format: Annotated[
+        str | None, typer.Option(help="Name of the layout (docs/data.md).", show_default="told by the folder")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Draw some faces of every class: a .png file.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = len(
+        os.sched_getaffinity(0)
+    ),
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
+) -> None:
+    """Read every picture of a data set and say what is there: counts, sizes, people, copies, damage.
+
+    The exit code is 1 if a picture cannot be read.
+    """
+    configure_logging(verbose, quiet)
+    _check_output(output)
+    from lnlattennet.data import open_data
+    from lnlattennet.data.inspect._contact_sheet import draw_sheet
+    from lnlattennet.data.inspect._inspection import inspect_data
+    from lnlattennet.data.inspect._report import describe
+
+    opened = open_data(path, format)
+    with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
+        task = progress.add_task("reading pictures", total=len(opened))
+        inspection = inspect_data(opened, workers, lambda done: progress.advance(task, done))
+    if output is not None:
+        with replace_file(output) as temporary:
+            draw_sheet(inspection).save(temporary, "PNG")
+    document = describe(inspection) | {"sheet": printable(output) if output else None}
+    if json_output:
+        print_json(document)
+    else:
+        _print_tables(document, inspection)
+    if inspection.unreadable:
+        raise typer.Exit(1)
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse a sheet that could not be written, before every picture is read."""
+    if output is None:
+        return
+    if output.suffix.lower() != ".png" or output.is_dir():
+        raise UsageError(f"--output must be a file that ends in .png, got {printable(output)}")
+    try:
+        try_folder(output.parent)
+    except OSError as error:
+        raise UsageError(
+            f"--output {printable(output)} cannot be written ({error.strerror}): choose another folder"
+        ) from error
+
+
+def _print_tables(document: dict[str, Any], inspection: Inspection) -> None:
+    from lnlattennet.data.inspect._report import facts
+
+    splits = document["splits"]
+    counts = Table("class", title=f"{on_one_line(document['path'])}: {document['format']}")
+    for name in (*splits, "all"):
+        counts.add_column(name, justify="right")
+    for name in document["class_names"]:
+        row = [splits[split][name] for split in splits]
+        counts.add_row(Text(on_one_line(name)), *(f"{count:,}" for count in (*row, sum(row))))
+    counts.add_section()
+    totals = [sum(splits[split].values()) for split in splits]
+    counts.add_row("all", *(f"{count:,}" for count in (*totals, sum(totals))))
+    console = stdout()
+    console.print(counts)
+    table = Table(show_header=False)
+    for name, value in facts(inspection, document["sheet"]):
+        table.add_row(name, Text(value))
+    console.print(table)

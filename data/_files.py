@@ -1,0 +1,124 @@
+"""Looking into folders and text files of a data set; every failure is a DataError that names the path."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lnlattennet._command import printable
+from lnlattennet.errors import DataError
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+_TOP_NAMES = 12
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies directly in a folder, each by name, in order.
+
+    Attributes:
+        folders: visible folders.
+        pictures: visible files with a picture's suffix.
+        ignored: hidden entries (`.DS_Store`, `__MACOSX`) and files of other kinds.
+    """
+
+    folders: tuple[str, ...]
+    pictures: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+
+def listing(folder: Path) -> Listing:
+    """List a folder.
+
+    Raises:
+        DataError: it is missing, no folder, or cannot be read.
+    """
+    folders, pictures, ignored = [], [], []
+    with readable(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith((".", "__MACOSX")):
+                ignored.append(entry.name)
+            elif entry.is_dir():
+                folders.append(entry.name)
+            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+                pictures.append(entry.name)
+            else:
+                ignored.append(entry.name)
+    return Listing(tuple(sorted(folders)), tuple(sorted(pictures)), tuple(sorted(ignored)))
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a UTF-8 text file.
+
+    Raises:
+        DataError: it is missing, cannot be read, or is no text.
+    """
+    with readable(path):
+        try:
+            return path.read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{printable(path)} is not a UTF-8 text file: {error}; unpack it again"
+            ) from error
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the operating system says about ``path`` into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"cannot read {printable(path)}: {error.strerror or error}") from error
+
+
+def missing_files(root: Path, names: Iterable[str]) -> list[str]:
+    """Return those of ``names``, relative to ``root``, that do not exist; each folder is listed once."""
+    present: dict[str, frozenset[str]] = {}
+    missing = []
+    for name in names:
+        folder, _, file = name.rpartition("/")
+        if folder not in present:
+            present[folder] = _names_in(root / folder)
+        if file not in present[folder]:
+            missing.append(name)
+    return missing
+
+
+def describe_folder(path: Path) -> str:
+    """Return what a folder holds at its top, a line per folder with the number of its entries."""
+    if not path.is_dir():
+        return f"a file of {path.stat().st_size:,} bytes" if path.is_file() else "nothing"
+    here = listing(path)
+    lines = [f"{printable(name)}/  ({len(_names_in(path / name)):,} entries)" for name in here.folders]
+    lines = lines[:_TOP_NAMES] + ([f"... {len(lines):,} folders"] if len(lines) > _TOP_NAMES else [])
+    files = [*here.pictures, *here.ignored]
+    if files:
+        shown = ", ".join(printable(name) for name in files[:_TOP_NAMES])
+        lines.append(f"{len(files):,} files: {shown}{', ...' if len(files) > _TOP_NAMES else ''}")
+    return "\n".join(lines) or "an empty folder"
+
+
+def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
+    """Return a sentence on what was passed over, none if nothing was."""
+    names = sorted(ignored)
+    folders = [name for name in names if name.endswith("/")]
+    files = [name for name in names if not name.endswith("/")]
+    kinds = (
+        ("folders inside folders of pictures; no picture in them is read", folders),
+        ("hidden files or files that are no pictures", files),
+    )
+    return tuple(f"ignored {len(found):,} {kind}: {_first(found)}" for kind, found in kinds if found)
+
+
+def _first(names: list[str]) -> str:
+    return ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    if not folder.is_dir():
+        return frozenset()
+    with readable(folder), os.scandir(folder) as entries:
+        return frozenset(entry.name for entry in entries)

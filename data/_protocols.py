@@ -1,0 +1,229 @@
+"""Which faces a run learns from, chooses its epoch by, and is judged on.
+
+A person never appears both in training and in what the result is judged on, wherever the data set says who is
+shown: a network that has seen a face recognises the person, and its figures flatter it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet._command import printable
+from lnlattennet.data._records import FaceData
+from lnlattennet.errors import DataError, UsageError
+
+Indices = NDArray[np.int64]
+Folds = int | Literal["loso"] | None
+"""Number of folds, leave-one-subject-out, or None for the official split."""
+
+VALIDATION_SHARE = 10
+"""One in this many training faces (or subjects) chooses the epoch where the data set names no such faces."""
+
+_USUAL_FOLDS = 10
+_MORE_SUBJECTS = "add faces of other subjects, so that there are at least two"
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One run's share-out of a data set.
+
+    Attributes:
+        name: for people and provenance: "official", "fold 3 of 10", "without subject KA".
+        splits: train, val and usually test -> indices into the data set, ascending.
+        notes: what the reader of its figures must know, a sentence each.
+    """
+
+    name: str
+    splits: dict[str, Indices]
+    notes: tuple[str, ...] = field(default=())
+
+
+def partitions(data: FaceData, folds: Folds, seed: int) -> list[Partition]:
+    """Return one partition for the official split, or one for each fold.
+
+    Raises:
+        DataError: the data set cannot be shared out in this way, or a class would be missing in training.
+    """
+    if folds is None:
+        found = [_official(data, seed)]
+    else:
+        assigned, names = _assigned(data, folds, seed)
+        found = [_fold(data, assigned, index, name, seed) for index, name in enumerate(names)]
+    for partition in found:
+        _check_classes(data, partition)
+    return found
+
+
+def select_fold(found: Sequence[Partition], fold: int) -> Partition:
+    """Return one fold, counted from 0; raises UsageError where there is none of that number."""
+    if not 0 <= fold < len(found):
+        raise UsageError(f"--fold must be from 0 to {len(found) - 1} or all, got {fold}")
+    return found[fold]
+
+
+def fingerprint(data: FaceData, partition: Partition) -> str:
+    """Return a digest of which faces, by name and label, are in which split: what a run may be told by."""
+    listed = {
+        split: [data.class_names, [(data.faces[index].name, data.faces[index].label) for index in indices]]
+        for split, indices in partition.splits.items()
+    }
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def assign_folds(labels: Indices, subjects: Sequence[str | None], folds: int, seed: int) -> NDArray[np.int64]:
+    """Return every face's fold, 0 to folds-1, with all faces of a subject in one fold.
+
+    Subjects go, largest first, where they leave the classes most evenly spread; faces whose subject is not
+    known are dealt out class by class.
+    """
+    rng = np.random.default_rng(seed)
+    assigned = np.zeros(len(labels), np.int64)
+    classes = int(labels.max(initial=0)) + 1
+    filled = np.zeros((folds, classes))
+    for members in _groups(subjects, rng):
+        assigned[members] = _emptiest(filled, np.bincount(labels[members], minlength=classes))
+        filled[assigned[members[0]]] += np.bincount(labels[members], minlength=classes)
+    unknown = np.array([index for index, subject in enumerate(subjects) if subject is None], np.int64)
+    dealt = unknown[np.lexsort((rng.random(len(unknown)), labels[unknown]))]
+    assigned[dealt] = np.arange(len(dealt)) % folds
+    return assigned
+
+
+def _groups(subjects: Sequence[str | None], rng: np.random.Generator) -> list[Indices]:
+    """Return the faces of every known subject, most faces first, equal ones in random order."""
+    members: dict[str, list[int]] = {}
+    for index, subject in enumerate(subjects):
+        if subject is not None:
+            members.setdefault(subject, []).append(index)
+    groups = [np.array(members[subject], np.int64) for subject in sorted(members)]
+    order = sorted(rng.permutation(len(groups)).tolist(), key=lambda group: -len(groups[group]))
+    return [groups[group] for group in order]
+
+
+def _emptiest(filled: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
+    """Return the fold [folds, classes] that is best off with these counts [classes] more."""
+    # How much there is of the classes that come; among equals the smallest fold, so that none stays empty.
+    return int(np.lexsort((filled.sum(axis=1), filled @ counts))[0])
+
+
+def _official(data: FaceData, seed: int) -> Partition:
+    splits = {name: _where(data, name) for name in ("train", "val", "test")}
+    if not len(splits["train"]):
+        found = sorted({face.split for face in data.faces if face.split is not None})
+        folds = min(_USUAL_FOLDS, _most_folds(data))
+        way_out = f"share it out with --folds {folds}, or --folds loso where its subjects are known"
+        raise DataError(
+            f"{printable(data.root)} has no official training split (found: "
+            f"{', '.join(found) or 'no splits'}); {way_out if folds >= 2 else _MORE_SUBJECTS}"
+        )
+    notes = []
+    if not len(splits["val"]):
+        splits["train"], splits["val"], note = _hold_out(data, splits["train"], seed)
+        notes.append(note)
+    if not len(splits["test"]):
+        del splits["test"]
+        notes.append("There is no test split: the figures are of the faces that also chose the epoch.")
+    return Partition("official", splits, tuple(notes))
+
+
+def _where(data: FaceData, split: str) -> Indices:
+    return np.array([index for index, face in enumerate(data.faces) if face.split == split], np.int64)
+
+
+def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[Indices, list[str]]:
+    """Return every face's fold, and the folds' names."""
+    subjects = [face.subject for face in data.faces]
+    known = sorted({subject for subject in subjects if subject is not None})
+    largest = _most_folds(data)
+    if largest < 2:
+        split = any(face.split == "train" for face in data.faces)
+        raise DataError(
+            f"{printable(data.root)} cannot be shared out in folds: its {len(data)} faces name {len(known)} "
+            "subjects, and each subject stays in one fold; "
+            f"{'leave out --folds to use the official split, or ' if split else ''}{_MORE_SUBJECTS}"
+        )
+    if folds == "loso":
+        if None in subjects:
+            raise DataError(
+                f"--folds loso leaves one subject out at a time; {printable(data.root)} names {len(known)} "
+                f"subjects, and {subjects.count(None)} of its {len(data)} faces have none; use --folds "
+                f"{min(_USUAL_FOLDS, largest)}"
+            )
+        order = {subject: index for index, subject in enumerate(known)}
+        return np.array([order[str(s)] for s in subjects]), [f"without subject {s}" for s in known]
+    if not 2 <= folds <= largest:
+        raise UsageError(
+            f"--folds must be from 2 to {largest}, got {folds}: each of the {len(known)} subjects of "
+            f"{printable(data.root)} stays in one fold, and {subjects.count(None)} of its faces have none"
+        )
+    names = [f"fold {index} of {folds}" for index in range(folds)]
+    return assign_folds(data.labels(), subjects, folds, seed), names
+
+
+def _most_folds(data: FaceData) -> int:
+    """Return the largest number of folds of which none stays empty; below 2 there are none."""
+    subjects = [face.subject for face in data.faces]
+    # Subjects go to empty folds first, and faces without one go round all folds.
+    return max(len(set(subjects) - {None}), subjects.count(None))
+
+
+def _fold(data: FaceData, assigned: Indices, index: int, name: str, seed: int) -> Partition:
+    rest = np.flatnonzero(assigned != index)
+    train, val, note = _hold_out(data, rest, seed)
+    notes = [note]
+    if any(face.split is not None for face in data.faces):
+        notes.append("The official split is set aside: all faces are pooled before they are shared out.")
+    return Partition(
+        name, {"train": train, "val": val, "test": np.flatnonzero(assigned == index)}, tuple(notes)
+    )
+
+
+def _hold_out(data: FaceData, indices: Indices, seed: int) -> tuple[Indices, Indices, str]:
+    """Take about a tenth of the faces out for validation: whole subjects where that is possible."""
+    subjects = [data.faces[index].subject for index in indices]
+    known = len(set(subjects) - {None})
+    labels = data.labels()[indices]
+    if known >= 2 and None not in subjects:
+        shares = min(VALIDATION_SHARE, known)
+        # Not always the first: the largest subject is in that one, whatever the seed.
+        held = assign_folds(labels, subjects, shares, seed) == np.random.default_rng(seed).integers(shares)
+        how = "by subject"
+    else:
+        held = _tenth_of_every_class(labels, seed)
+        how = "by class" if known == 0 else "by class, so they show people who are also in training"
+    note = f"{held.sum()} of the training faces were held out for validation, {how}."
+    return indices[~held], indices[held], note
+
+
+def _tenth_of_every_class(labels: Indices, seed: int) -> NDArray[np.bool_]:
+    """Mark a tenth of every class, rounded up; the only face of a class stays in training."""
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held[members[: -(-len(members) // VALIDATION_SHARE) if len(members) > 1 else 0]] = True
+    return held
+
+
+def _check_classes(data: FaceData, partition: Partition) -> None:
+    """Every class must be there to learn, and there must be faces to judge by."""
+    learned = set(data.labels()[partition.splits["train"]].tolist())
+    for label, name in enumerate(data.class_names):
+        if label not in learned:
+            raise DataError(
+                f"class '{printable(name)}' of {printable(data.root)} has no face in training "
+                f"({partition.name}); add faces, remove the class, or use fewer folds"
+            )
+    for split, indices in partition.splits.items():
+        if not len(indices):
+            raise DataError(
+                f"{printable(data.root)} leaves no face for {split} ({partition.name}); add faces, or use "
+                "another number of folds"
+            )

@@ -1,0 +1,88 @@
+"""People's own data: a folder per class, with or without folders of splits above."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+from lnlattennet._command import printable
+from lnlattennet.data._files import ignored_notes
+from lnlattennet.data._layout import Layout, refusal
+from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._records import FaceData
+from lnlattennet.data.formats._class_folders import ClassTree, class_tree
+from lnlattennet.errors import DataError
+
+EXPECTED = """\
+train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits (validation and valid mean val), any class names
+CLASS/*                                     or without splits"""
+
+_TITLE = "folder"
+_PUBLISHED_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "surprised": "surprise"}
+
+
+def detects(path: Path) -> bool:
+    """Return whether there is a folder of a class with pictures in it."""
+    return any(folder.pictures for folder in class_tree(path).folders)
+
+
+def load(path: Path) -> FaceData:
+    """Read class folders; the classes are their names in alphabetical order.
+
+    Raises:
+        DataError: fewer than two classes, a class without any picture, or names that differ in case only.
+    """
+    tree = class_tree(path)
+    names = sorted(tree.names())
+    _check_names(path, tree, names)
+    faces = tree.faces({name: label for label, name in enumerate(names)})
+    notes = (*ignored_notes(tree.ignored), *_gaps(tree, names), *_other_names(names))
+    return FaceData("folder", path, tuple(names), faces, PictureFiles(path), notes)
+
+
+def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
+    if len(names) < 2:
+        problem = f"it needs at least two folders of classes, has {len(names)}"
+        raise refusal(path, _TITLE, problem, EXPECTED)
+    filled = {folder.name for folder in tree.folders if folder.pictures}
+    empty = [printable(name) for name in names if name not in filled]
+    if empty:
+        raise refusal(path, _TITLE, f"no picture of {', '.join(empty)}", EXPECTED, tree.counts())
+    spelled = Counter(map(_spelling, names))
+    alike = [printable(name) for name in names if spelled[_spelling(name)] > 1]
+    if alike:
+        raise DataError(
+            f"{printable(path)} has classes whose names differ in case only, or in the Unicode form of their "
+            f"accents: {', '.join(alike)}; give each class one name"
+        )
+
+
+def _spelling(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:
+    filled = {(folder.split, folder.name) for folder in tree.folders if folder.pictures}
+    return tuple(
+        f"{split} has no picture of {printable(name)}"
+        for split in tree.splits()
+        for name in names
+        if (split, name) not in filled
+    )
+
+
+def _other_names(names: list[str]) -> tuple[str, ...]:
+    others = {name: _PUBLISHED_NAMES[name.lower()] for name in names if name.lower() in _PUBLISHED_NAMES}
+    if not others:
+        return ()
+    told = ", ".join(f"{name} ({published})" for name, published in others.items())
+    return (
+        f"these classes have another name in the published data sets: {told}; rename the folders if models "
+        "are to be judged on both",
+    )
+
+
+LAYOUTS = (
+    Layout(name="folder", summary="a folder per class, any names", tree=EXPECTED, load=load, detects=detects),
+)

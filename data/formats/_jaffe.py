@@ -1,0 +1,57 @@
+"""JAFFE: ten women, seven expressions, everything in the name of the file.
+
+Source: Lyons, Akamatsu, Kamachi, Gyoba, "Coding Facial Expressions with Gabor Wavelets", FG 1998.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lnlattennet.data._files import ignored_notes, listing
+from lnlattennet.data._layout import Layout, refusal, require_classes
+from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._records import Face, FaceData
+
+CODES = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
+CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+"""In the order of ``CODES``."""
+
+EXPECTED = """\
+KA.AN1.39.tiff        subject KA, expression AN (of AN, DI, FE, HA, NE, SA, SU), take 1, serial number 39"""
+
+_TITLE = "JAFFE"
+_NAME = re.compile(rf"([A-Z]{{2}})\.({'|'.join(CODES)})\d+\.\d+\.[A-Z]+", re.IGNORECASE)
+
+
+def detects(path: Path) -> bool:
+    """Return whether there is a picture with a name of JAFFE's kind."""
+    return any(map(_NAME.fullmatch, listing(path).pictures))
+
+
+def load(path: Path) -> FaceData:
+    """Read the names; pictures with other names are left out.
+
+    Raises:
+        DataError: no picture with such a name, or an expression without one.
+    """
+    here = listing(path)
+    matches = [match for name in here.pictures if (match := _NAME.fullmatch(name))]
+    others = sorted(set(here.pictures) - {match.string for match in matches})
+    faces = tuple(
+        Face(match.string, CODES.index(match.group(2).upper()), subject=match.group(1).upper())
+        for match in matches
+    )
+    notes = ignored_notes(here.ignored)
+    if others:
+        notes = (*notes, f"left out {len(others):,} pictures with other names, first: {others[0]}")
+    if not faces:
+        raise refusal(path, _TITLE, "no picture has a name of its kind", EXPECTED)
+    data = FaceData("jaffe", path, CLASS_NAMES, faces, PictureFiles(path), notes)
+    require_classes(path, _TITLE, data, EXPECTED, (None,))
+    return data
+
+
+LAYOUTS = (
+    Layout(name="jaffe", summary="JAFFE", tree=EXPECTED, load=load, detects=detects, published={None: 213}),
+)

@@ -1,0 +1,130 @@
+"""RAF-DB, basic expressions: one list of labels, aligned faces and the original photographs.
+
+Source: Li, Deng, Du, "Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression
+Recognition in the Wild", CVPR 2017.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from lnlattennet._command import printable
+from lnlattennet.data._files import read_lines
+from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_pictures
+from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._records import Face, FaceData
+from lnlattennet.errors import DataError
+
+CLASS_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+"""In the order of the labels 1 to 7."""
+
+EXPECTED = """\
+EmoLabel/list_patition_label.txt        lines such as `train_00001.jpg 5`, labels 1 to 7
+Image/aligned/train_00001_aligned.jpg   or, where aligned is missing or with --format rafdb-original:
+Image/original/train_00001.jpg"""
+
+_TITLE = "RAF-DB"
+# The archive spells it so.
+_LIST = "EmoLabel/list_patition_label.txt"
+_NAME_END = {"aligned": "_aligned.jpg", "original": ".jpg"}
+Pictures = Literal["aligned", "original"]
+
+
+def detects(path: Path) -> bool:
+    """Return whether ``path`` has the list of labels or a folder of pictures, or is the folder ``Image``.
+
+    That folder alone would otherwise be somebody's own data with the classes aligned and original.
+    """
+    images = path if path.resolve().name == "Image" else path / "Image"
+    return (path / _LIST).is_file() or any((images / kind).is_dir() for kind in _NAME_END)
+
+
+def load(path: Path, pictures: Pictures) -> FaceData:
+    """Read the list of labels; the prefix of a name gives the split.
+
+    Raises:
+        DataError: the list is missing or wrong, contradicts itself, or names pictures that are missing.
+    """
+    notes: tuple[str, ...] = ()
+    if pictures == "aligned" and not (path / "Image/aligned").is_dir() and (path / "Image/original").is_dir():
+        pictures = "original"
+        notes = (
+            "Image/aligned is missing: the original photographs are used, with more than the face on them",
+        )
+    faces, repeats = _read_list(path, pictures)
+    if repeats:
+        notes = (*notes, f"left out {repeats:,} lines that list a picture once more, with the same label")
+    data = FaceData(
+        format="rafdb" if pictures == "aligned" else "rafdb-original",
+        root=path,
+        class_names=CLASS_NAMES,
+        faces=faces,
+        read=PictureFiles(path),
+        notes=notes,
+    )
+    require_pictures(path, _TITLE, data, EXPECTED, "the list")
+    require_classes(path, _TITLE, data, EXPECTED, ("train", "test"))
+    return data
+
+
+def _read_list(path: Path, pictures: Pictures) -> tuple[tuple[Face, ...], int]:
+    """Return every listed face once, and the number of lines that repeat another."""
+    faces: dict[str, Face] = {}
+    lines: dict[str, int] = {}
+    repeats = 0
+    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces.values()):
+        for line, face in _listed(path, pictures):
+            if face.name not in faces:
+                faces[face.name], lines[face.name] = face, line
+            elif face == faces[face.name]:
+                repeats += 1
+            else:
+                first = f"{_named(faces[face.name])} in line {lines[face.name]}"
+                raise DataError(
+                    f"{_LIST} must give {printable(face.name)} one label, gives {first} "
+                    f"and {_named(face)} in line {line}; remove the wrong line"
+                )
+    return tuple(faces.values()), repeats
+
+
+def _named(face: Face) -> str:
+    return f"{face.label + 1} ({CLASS_NAMES[face.label]})"
+
+
+def _listed(path: Path, pictures: Pictures) -> Iterator[tuple[int, Face]]:
+    """Give every line's number and face."""
+    if not (path / _LIST).is_file():
+        raise DataError(f"{_LIST} is missing")
+    for number, line in enumerate(read_lines(path / _LIST), start=1):
+        if not line.strip():
+            continue
+        name, _, label = line.strip().partition(" ")
+        split = name.partition("_")[0]
+        if split not in ("train", "test") or label.strip() not in tuple("1234567"):
+            rule = "a name that starts with train_ or test_, and a label from 1 to 7"
+            raise DataError(f"line {number} of {_LIST} must have {rule}, got {line!r}")
+        file = f"Image/{pictures}/{Path(name).stem}{_NAME_END[pictures]}"
+        yield number, Face(file, int(label) - 1, split)
+
+
+_PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}
+LAYOUTS = (
+    Layout(
+        name="rafdb",
+        summary="RAF-DB basic, aligned faces",
+        tree=EXPECTED,
+        load=partial(load, pictures="aligned"),
+        detects=detects,
+        published=_PUBLISHED,
+    ),
+    Layout(
+        name="rafdb-original",
+        summary="RAF-DB basic, original photographs",
+        tree=EXPECTED,
+        load=partial(load, pictures="original"),
+        published=_PUBLISHED,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Data set inspection: counts, duplicates, contact sheets."""

@@ -1,0 +1,117 @@
+"""What an inspection found, as a JSON document and as lines for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lnlattennet._command import on_one_line, printable
+from lnlattennet.data._layout import ordered_splits
+from lnlattennet.data._records import Face
+from lnlattennet.data.inspect._inspection import Inspection, shared_subjects
+
+NO_SPLIT = "no split"
+"""Name of the faces that no official split holds."""
+
+_FEW = 5
+
+
+def describe(inspection: Inspection) -> dict[str, Any]:
+    """Return plain JSON values: counts, sizes in pixels, faces per subject, copies, damage and notes."""
+    data = inspection.data
+    counts = data.counts()
+    subjects = Counter(face.subject for face in data.faces if face.subject is not None)
+    return {
+        "path": printable(data.root),
+        "format": data.format,
+        "class_names": [printable(name) for name in data.class_names],
+        "faces": len(data),
+        "splits": {
+            split or NO_SPLIT: {printable(name): counts[split][i] for i, name in enumerate(data.class_names)}
+            for split in ordered_splits(counts)
+        },
+        "sizes": {
+            "width": _spread(inspection, 0),
+            "height": _spread(inspection, 1),
+        },
+        "subjects": {printable(name): subjects[name] for name in sorted(subjects)} or None,
+        "subjects_in_several_splits": [printable(name) for name in shared_subjects(data)],
+        "copies": {
+            "across_splits": _names(inspection.copies_across_splits()),
+            "within_splits": _names(inspection.copies_within_splits()),
+            "with_other_labels": _names(inspection.copies_with_other_labels()),
+        },
+        "unreadable": {printable(name): problem for name, problem in inspection.unreadable.items()},
+        "notes": list(data.notes),
+    }
+
+
+def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
+    """Return lines for people, each with its name: what is worth a look is spelled out, with examples."""
+    found = _for_people(describe(inspection))
+    width, height = found["sizes"]["width"], found["sizes"]["height"]
+    lines = [("pictures", "none could be read")]
+    if width:
+        sizes = (f"{kind} {width[kind]:g} x {height[kind]:g}" for kind in ("min", "median", "max"))
+        lines = [("width x height", ", ".join(sizes))]
+    lines.append(("subjects", _subjects(found["subjects"])))
+    if found["subjects_in_several_splits"]:
+        shared = found["subjects_in_several_splits"]
+        lines.append(("LEAK: subjects in several splits", _counted(shared)))
+    copies = found["copies"]
+    lines.append(("copies across splits", _groups(copies["across_splits"])))
+    lines.append(("copies within a split", _groups(copies["within_splits"])))
+    if copies["with_other_labels"]:
+        lines.append(("copies with other labels", _groups(copies["with_other_labels"])))
+    # Every problem names its file.
+    lines.append(("unreadable", _counted(list(found["unreadable"].values()))))
+    lines += [("note", note) for note in found["notes"]]
+    return lines + ([("sheet", sheet)] if sheet else [])
+
+
+def _for_people(value: Any) -> Any:
+    """Return a JSON value with every name in it on one line."""
+    if isinstance(value, str):
+        return on_one_line(value)
+    if isinstance(value, list):
+        return [_for_people(item) for item in value]
+    if isinstance(value, dict):
+        return {on_one_line(name): _for_people(item) for name, item in value.items()}
+    return value
+
+
+def _subjects(faces: Mapping[str, int] | None) -> str:
+    if faces is None:
+        return "not told by the data set"
+    return _counted([f"{name}: {count:,} faces" for name, count in faces.items()])
+
+
+def _spread(inspection: Inspection, axis: int) -> dict[str, float] | None:
+    values = inspection.sizes[:, axis]
+    if not values.size:
+        return None
+    return {"min": int(values.min()), "median": float(np.median(values)), "max": int(values.max())}
+
+
+def _names(groups: Sequence[Sequence[Face]]) -> list[list[str]]:
+    return [[printable(face.name) for face in group] for group in groups]
+
+
+def _groups(groups: Sequence[Sequence[str]]) -> str:
+    if not groups:
+        return "none"
+    pictures = sum(map(len, groups))
+    shown = "\n".join("  " + " = ".join(group[:_FEW]) for group in groups[:_FEW])
+    more = "\n  ..." if len(groups) > _FEW else ""
+    return f"{pictures:,} pictures, groups: {len(groups):,}\n{shown}{more}"
+
+
+def _counted(values: Sequence[str]) -> str:
+    """Return the number of values and the first of them, a line each."""
+    if not values:
+        return "none"
+    more = ["..."] if len(values) > _FEW else []
+    return "\n".join([f"{len(values):,}", *values[:_FEW], *more])

@@ -1,0 +1,11 @@
+"""Seeded synthetic faces with known expressions, drawn from FACS action units with numpy and OpenCV.
+
+They let the whole path from training to serving run, and be tested for what it learned, where no
+licensed photographs are at hand.
+"""
+
+from lnlattennet.data.synthetic._action_units import EXPRESSIONS
+from lnlattennet.data.synthetic._nuisance import HELD_OUT, TRAIN, Nuisance
+from lnlattennet.data.synthetic._render import RenderedFace, render_face
+
+__all__ = ["EXPRESSIONS", "HELD_OUT", "TRAIN", "Nuisance", "RenderedFace", "render_face"]

@@ -1,0 +1,112 @@
+"""Synthetic data sets in memory: rendered once, in parallel, and the same for the same arguments."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import repeat
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from lnlattennet._command import stderr
+from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
+from lnlattennet.errors import UsageError
+
+_log = logging.getLogger(__name__)
+_CHUNK = 64
+_SEEDS_PER_RUN = 2**24
+
+
+@dataclass(frozen=True)
+class Split:
+    """Where a split's faces come from: no two splits share a seed, whatever the run's seed is."""
+
+    name: str
+    first_seed: int
+    nuisance: Nuisance
+
+
+SPLITS = {
+    "train": Split("train", 0, TRAIN),
+    "val": Split("val", 2**36, TRAIN),
+    "test": Split("test", 2**37, HELD_OUT),
+}
+"""`val` has other people than `train`; `test` also has other light, hair, glasses and occluders."""
+
+
+def render_split(
+    split: str, count: int, size: int, *, seed: int = 0, workers: int = 1
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Render ``count`` faces of a split, the expressions in turn.
+
+    Args:
+        split: train, val or test.
+        count: number of faces.
+        size: side in pixels.
+        seed: of the run; each gives other people.
+        workers: processes that render.
+
+    Returns:
+        RGB images uint8 [count, size, size, 3] and labels int64 [count].
+    """
+    _check(seed, count)
+    images = np.empty((count, size, size, 3), np.uint8)
+    fill_split(split, images, seed=seed, workers=workers)
+    return images, np.arange(count) % len(EXPRESSIONS)
+
+
+def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers: int = 1) -> None:
+    """Render a split into ``images``, uint8 [count, size, size, 3]; see ``render_split``."""
+    count, size = images.shape[:2]
+    _check(seed, count)
+    source = SPLITS[split]
+    first = source.first_seed + seed * _SEEDS_PER_RUN
+    starts = range(0, count, _CHUNK)
+    ranges = [range(first + start, first + min(start + _CHUNK, count)) for start in starts]
+    render = partial(_render_chunk, nuisance=source.nuisance)
+    # Spawned, not forked: torch's threads in the parent do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool,
+        Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
+    ):
+        task = progress.add_task(f"rendering {split}", total=count)
+        for start, chunk in zip(starts, pool.map(render, ranges, repeat(first), repeat(size)), strict=True):
+            images[start : start + len(chunk)] = chunk
+            progress.advance(task, len(chunk))
+    _log.info("rendered %d faces for %s", count, split)
+
+
+def _check(seed: int, count: int) -> None:
+    if not 0 <= seed < 4096 or not 0 < count <= _SEEDS_PER_RUN:
+        raise UsageError(
+            f"the seed must be from 0 to 4095 and the images of a split from 1 to {_SEEDS_PER_RUN}, "
+            f"got seed {seed} and {count} images"
+        )
+
+
+def _start_worker() -> None:
+    # Ctrl-C is the parent's to handle; and one renderer per core needs no threads of OpenCV's own.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _render_chunk(seeds: range, first: int, size: int, *, nuisance: Nuisance) -> NDArray[np.uint8]:
+    faces = [
+        render_face(
+            seed,
+            EXPRESSIONS[(seed - first) % len(EXPRESSIONS)],
+            size=size,
+            nuisance=nuisance,
+            with_regions=False,
+        )
+        for seed in seeds
+    ]
+    return np.stack([face.image for face in faces])

@@ -1,0 +1,193 @@
+"""Whether the region weights find the regions that tell the expression, on faces where those are known.
+
+The renderer knows how much of the visible change against the same face at rest lies in every region. The
+**true regions** of a face are the smallest set of regions that holds at least 80% of that change: about 5
+of 16. A share of the change, and not a number of regions, because one expression moves the whole face and
+another only the mouth; 80%, because the rest is spread thinly over cells that a moving edge only just
+touches. Neutral faces change nowhere and are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.data.synthetic import EXPRESSIONS, RenderedFace, render_face
+from lnlattennet.data.synthetic._splits import SPLITS
+from lnlattennet.errors import UsageError
+from lnlattennet.evaluation._mean_interval import MeanInterval, mean_interval
+
+WeightsOf = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""RGB faces uint8 [n, S, S, 3] -> region weights [n, K], each row summing to 1."""
+
+SHARE_OF_CHANGE = 0.8
+_SEEDS_PER_RUN = 2**24  # as in `rendered_faces`; a test holds the two together
+_FACES_PER_PASS = 64
+
+
+@dataclass(frozen=True)
+class KnownFaces:
+    """Rendered faces whose changing regions are known.
+
+    Attributes:
+        images: RGB uint8 [N, S, S, 3].
+        labels: indices into ``EXPRESSIONS`` [N].
+        change: share of the visible change per region [N, K]; rows sum to 1, or are 0 for neutral faces.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    change: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def chunks(self, size: int = _FACES_PER_PASS) -> Iterator[KnownFaces]:
+        """Give them in parts of up to ``size`` faces."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield KnownFaces(self.images[part], self.labels[part], self.change[part])
+
+
+@dataclass(frozen=True)
+class CrucialRegions:
+    """How much of the weight lies on the true regions, over faces that show an expression.
+
+    Attributes:
+        faces: how many were scored.
+        share_of_weight: weight on the true regions; 1 is all.
+        uniform_share: what even weights (1/K each) put there.
+        times_uniform: share of the weight over the even share, face by face.
+        best_possible: ``times_uniform`` of weights that lie on true regions only.
+        top_1_hit_rate: share of faces whose highest weighted region is the one that changes most; chance 1/K.
+        top_3_hit_rate: share of faces that have it among the three highest weighted; chance 3/K.
+    """
+
+    faces: int
+    share_of_weight: MeanInterval
+    uniform_share: float
+    times_uniform: MeanInterval
+    best_possible: float
+    top_1_hit_rate: MeanInterval
+    top_3_hit_rate: MeanInterval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            name: value.to_dict() if isinstance(value, MeanInterval) else round(value, 4)
+            for name, value in vars(self).items()
+        }
+
+
+def score_crucial_regions(
+    weights_of: WeightsOf, count: int, seed: int, *, size: int, grid: int
+) -> CrucialRegions:
+    """Render held-out faces and score the weights that a network gives their regions.
+
+    Args:
+        weights_of: faces to region weights; called with at most 64 faces at once.
+        count: faces to render, the expressions in turn; about one in seven is neutral and not scored.
+        seed: of the faces, as for ``rendered_faces.render_split``.
+        size: S, side of the faces in pixels.
+        grid: regions per side.
+
+    Raises:
+        UsageError: none of the faces shows an expression.
+    """
+    faces = render_known_faces(count, seed, size=size, grid=grid)
+    weights = np.concatenate([weights_of(chunk.images) for chunk in faces.chunks()])
+    return crucial_region_figures(weights, faces.change)
+
+
+def crucial_region_figures(weights: NDArray[np.float32], change: NDArray[np.float32]) -> CrucialRegions:
+    """Score region weights [N, K] against the known share of change per region [N, K].
+
+    Raises:
+        UsageError: no face changes anywhere.
+    """
+    shown = change.sum(axis=1) > 0
+    if not shown.any():
+        raise UsageError(
+            f"none of the {len(change)} faces shows an expression, so no region is crucial: score at least "
+            f"{len(EXPRESSIONS)} faces"
+        )
+    weights, change = weights[shown], change[shown]
+    true = true_regions(change)
+    share = (weights * true).sum(axis=1, dtype=np.float64)
+    even = true.mean(axis=1)
+    return CrucialRegions(
+        faces=len(share),
+        share_of_weight=mean_interval(share),
+        uniform_share=float(even.mean()),
+        times_uniform=mean_interval(share / even),
+        best_possible=float((1 / even).mean()),
+        top_1_hit_rate=mean_interval(top_k_hits(weights, change, 1)),
+        top_3_hit_rate=mean_interval(top_k_hits(weights, change, 3)),
+    )
+
+
+def true_regions(change: NDArray[np.float32], share: float = SHARE_OF_CHANGE) -> NDArray[np.bool_]:
+    """Mark the smallest set of regions that holds at least ``share`` of each face's change [N, K]."""
+    order = np.argsort(-change, axis=1, kind="stable")
+    ranked = np.take_along_axis(change.astype(np.float64), order, axis=1)
+    before = ranked.cumsum(axis=1) - ranked
+    true = np.zeros(change.shape, np.bool_)
+    # A region belongs while those before it hold less; rounding must not add one more.
+    np.put_along_axis(true, order, before < share * ranked.sum(axis=1, keepdims=True) - 1e-6, axis=1)
+    return true
+
+
+def top_k_hits(weights: NDArray[np.float32], change: NDArray[np.float32], k: int) -> NDArray[np.float64]:
+    """Return 1 for every face whose most changing region is among the ``k`` highest weighted, else 0: [N].
+
+    Equal weights share their places, as if drawn by lot: even weights hit with k/K, whatever the order.
+    """
+    target = np.take_along_axis(weights, change.argmax(axis=1)[:, None], axis=1)
+    higher, equal = (weights > target).sum(axis=1), (weights == target).sum(axis=1)
+    return np.asarray(((k - higher) / equal).clip(0, 1))
+
+
+def render_known_faces(count: int, seed: int, *, size: int, grid: int) -> KnownFaces:
+    """Render the first ``count`` faces of the held-out split, with what changed in them.
+
+    Args:
+        count: number of faces, the expressions in turn.
+        seed: of the run, 0 or more; each gives other people.
+        size: side in pixels.
+        grid: regions per side.
+    """
+    with _one_opencv_thread():
+        faces = [_render(index, seed, size, grid) for index in range(count)]
+    return KnownFaces(
+        images=np.stack([face.image for face in faces]),
+        labels=np.array([face.label for face in faces], np.int64),
+        change=np.stack([face.regions.ravel() for face in faces]),
+    )
+
+
+def _render(index: int, seed: int, size: int, grid: int) -> RenderedFace:
+    split = SPLITS["test"]
+    return render_face(
+        split.first_seed + seed * _SEEDS_PER_RUN + index,
+        EXPRESSIONS[index % len(EXPRESSIONS)],
+        size=size,
+        grid=grid,
+        nuisance=split.nuisance,
+    )
+
+
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """Draw as training's renderers do: OpenCV rounds some pixels by the number of its threads."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)

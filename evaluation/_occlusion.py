@@ -1,0 +1,121 @@
+"""Faces with covered regions, and how much accuracy that costs.
+
+Local attention is meant to soften the harm of unclear or missing regions; this measures the harm.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import UsageError
+from lnlattennet.evaluation._mean_interval import MeanInterval, mean_interval
+
+Faces = NDArray[np.uint8]
+Predict = Callable[[Faces], NDArray[np.float32]]
+"""RGB faces uint8 [n, S, S, 3] -> logits [n, classes]."""
+
+_FACES_PER_PASS = 64
+
+
+@dataclass(frozen=True)
+class OccludedAccuracy:
+    """Accuracy with some regions of every face covered.
+
+    Attributes:
+        covered: regions covered per face.
+        accuracy: share of right answers.
+        loss: accuracy without cover minus this one, resampled face by face; 0 where nothing is covered.
+    """
+
+    covered: int
+    accuracy: MeanInterval
+    loss: MeanInterval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "covered": self.covered,
+            "accuracy": self.accuracy.to_dict(),
+            "loss": self.loss.to_dict(),
+        }
+
+
+def cover(faces: Faces, grid: int, count: int, seed: int) -> Faces:
+    """Cover ``count`` random regions of every face with the face's own mean colour.
+
+    The mean colour leaves brightness and colour balance as they are, so that only what the region showed is
+    missing. Which regions are covered depends on the face's pixels and the seed alone, not on the batch.
+    Those covered at a smaller count stay covered at a larger one, so that a curve's steps are comparable.
+
+    Args:
+        faces: RGB uint8 [n, S, S, 3]; not changed.
+        grid: regions per side.
+        count: regions to cover, 0 to grid * grid.
+        seed: chooses the regions, together with the face.
+
+    Raises:
+        UsageError: there are fewer regions than ``count``.
+    """
+    if not 0 <= count <= grid * grid:
+        raise UsageError(
+            f"of the {grid * grid} regions of a {grid} x {grid} grid, 0 to {grid * grid} can be covered, "
+            f"got {count}"
+        )
+    covered = faces.copy()
+    edges = np.linspace(0, faces.shape[1], grid + 1).round().astype(int)
+    for face in covered:
+        color = face.mean(axis=(0, 1)).round().astype(np.uint8)
+        rng = np.random.default_rng((seed, zlib.crc32(face.tobytes())))
+        for region in rng.permutation(grid * grid)[:count]:
+            row, column = divmod(int(region), grid)
+            face[edges[row] : edges[row + 1], edges[column] : edges[column + 1]] = color
+    return covered
+
+
+def occlusion_curve(
+    predict: Predict,
+    faces: Faces,
+    labels: NDArray[np.int64],
+    grid: int,
+    counts: Sequence[int] = (0, 1, 2, 4),
+    seed: int = 0,
+) -> list[OccludedAccuracy]:
+    """Measure accuracy with more and more regions covered.
+
+    Args:
+        predict: faces to logits; called with at most 64 faces at once.
+        faces: RGB uint8 [N, S, S, 3].
+        labels: indices into the logits [N].
+        grid: regions per side.
+        counts: how many regions to cover.
+        seed: chooses the regions.
+
+    Returns:
+        One entry per count, in the order of ``counts``.
+
+    Raises:
+        UsageError: there are no faces, or fewer regions than one of ``counts``.
+    """
+    if len(faces) == 0:
+        raise UsageError("an occlusion curve needs at least one face, got none")
+    right = {count: _right(predict, faces, labels, grid, count, seed) for count in {0, *counts}}
+    return [
+        OccludedAccuracy(count, mean_interval(right[count]), mean_interval(right[0] - right[count]))
+        for count in counts
+    ]
+
+
+def _right(
+    predict: Predict, faces: Faces, labels: NDArray[np.int64], grid: int, count: int, seed: int
+) -> NDArray[np.float64]:
+    """1 for every face that is recognised with ``count`` regions covered, otherwise 0: [N]."""
+    starts = range(0, len(faces), _FACES_PER_PASS)
+    chunks = (cover(faces[start : start + _FACES_PER_PASS], grid, count, seed) for start in starts)
+    answers = np.concatenate([predict(chunk).argmax(axis=1) for chunk in chunks])
+    return np.asarray(answers == labels, np.float64)

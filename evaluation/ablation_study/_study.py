@@ -1,0 +1,144 @@
+"""Train every ablation on the same faces in the same order, and judge them alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from lnlattennet import __version__
+from lnlattennet._atomic import replace_file
+from lnlattennet.data.synthetic import EXPRESSIONS
+from lnlattennet.errors import UsageError
+from lnlattennet.evaluation._crucial_regions import KnownFaces, crucial_region_figures, render_known_faces
+from lnlattennet.evaluation._occlusion import occlusion_curve
+from lnlattennet.evaluation.ablation_study._options import COVERED, StudyOptions
+from lnlattennet.model._checkpoint import CheckpointInfo
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._ablations import ABLATIONS
+from lnlattennet.training._datamodule import FaceBatches
+from lnlattennet.training._module import ExpressionTraining
+from lnlattennet.training._sources import open_sources
+from lnlattennet.training._trainer import build_run, quiet_lightning
+
+_log = logging.getLogger(__name__)
+Faces = NDArray[np.uint8]
+
+
+def run_study(options: StudyOptions, record_path: Path) -> dict[str, Any]:
+    """Return the record of all runs, written after each; runs that it holds already are not repeated.
+
+    Raises:
+        UsageError: the record was begun with other settings.
+    """
+    record = _open_record(record_path, options)
+    done = {(run["ablation"], run["seed"]) for run in record["runs"]}
+    for seed in options.seeds:
+        missing = [name for name in ABLATIONS if (name, seed) not in done]
+        if not missing:
+            continue
+        known = render_known_faces(
+            options.test_images, seed, size=options.network.image_size, grid=options.network.grid
+        )
+        with _prepared(options, seed) as data:
+            for name in missing:
+                _log.info("seed %d: training %s", seed, name)
+                record["runs"].append(_run(name, seed, options, data, known))
+                with replace_file(record_path) as draft:
+                    draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return record
+
+
+def _open_record(path: Path, options: StudyOptions) -> dict[str, Any]:
+    new = {
+        "study": "ablations",
+        "settings": options.settings(),
+        "lnlattennet": __version__,
+        "torch": torch.__version__,
+        "runs": [],
+    }
+    if not path.exists():
+        return new
+    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("settings") != new["settings"]:
+        raise UsageError(
+            f"{path} was begun with other settings, and a table of both would mean nothing: "
+            "choose another --record, or remove it"
+        )
+    return record
+
+
+@contextmanager
+def _prepared(options: StudyOptions, seed: int) -> Iterator[FaceBatches]:
+    """Render one seed's faces once for all ablations."""
+    with tempfile.TemporaryDirectory() as folder:
+        training = options.training(seed, Path(folder))
+        [source] = open_sources(training)
+        data = FaceBatches(source, Preprocessing(size=options.network.image_size), training)
+        data.prepare_data()
+        # The trainer would ask for it again, and get the same faces for minutes of rendering.
+        data.prepare_data = lambda: None  # type: ignore[method-assign]
+        yield data
+
+
+def _run(name: str, seed: int, options: StudyOptions, data: FaceBatches, known: KnownFaces) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder, quiet_lightning():
+        network, seconds = _train(name, options, seed, data, Path(folder))
+    return {"ablation": name, "seed": seed, "training_seconds": round(seconds)} | judge(
+        network, options.network, known
+    )
+
+
+def _train(
+    name: str, options: StudyOptions, seed: int, data: FaceBatches, folder: Path
+) -> tuple[nn.Module, float]:
+    L.seed_everything(seed, workers=True, verbose=False)
+    network = ABLATIONS[name](options.network)
+    info = CheckpointInfo(
+        config=network.config,
+        class_names=EXPRESSIONS,
+        preprocessing=Preprocessing(size=network.config.image_size),
+    )
+    training = dataclasses.replace(options.training(seed, folder), network=network.config)
+    module = ExpressionTraining(info, training)
+    module.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = build_run(training)
+    run.trainer.fit(module, datamodule=data)
+    return module.network.eval(), run.timer.time_elapsed("train")
+
+
+def judge(network: nn.Module, config: NetworkConfig, known: KnownFaces) -> dict[str, Any]:
+    """Return the accuracy with regions covered, and how well the weights find the crucial regions."""
+    logits, weights = _outputs(network, config)
+    curve = occlusion_curve(logits, known.images, known.labels, config.grid, COVERED)
+    shares = np.concatenate([weights(chunk.images) for chunk in known.chunks()])
+    return {
+        "occlusion": [point.to_dict() for point in curve],
+        "crucial_regions": crucial_region_figures(shares, known.change).to_dict(),
+    }
+
+
+def _outputs(network: nn.Module, config: NetworkConfig) -> tuple[Callable[[Faces], NDArray[np.float32]], ...]:
+    recipe = Preprocessing(size=config.image_size)
+
+    def output(name: str) -> Callable[[Faces], NDArray[np.float32]]:
+        def run(faces: Faces) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                values = getattr(network(torch.from_numpy(recipe.normalize(faces))), name)
+            return np.asarray(values.float().numpy())
+
+        return run
+
+    return output("logits"), output("region_weights")

@@ -1,0 +1,109 @@
+"""A whole data set explained: means per expression, and on rendered faces what can be scored there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lnlattennet._command import printable
+from lnlattennet.data import open_data, prepared_faces
+from lnlattennet.data.synthetic import EXPRESSIONS
+from lnlattennet.errors import UsageError
+from lnlattennet.evaluation._crucial_regions import crucial_region_figures, render_known_faces
+from lnlattennet.evaluation._leakage import choose_faces
+from lnlattennet.evaluation._occlusion import Predict, occlusion_curve
+from lnlattennet.evaluation.explain._class_means import ClassMeans
+from lnlattennet.evaluation.explain._internals import explain_faces, network_input
+from lnlattennet.model._checkpoint import CheckpointInfo
+from lnlattennet.model._network import LNLAttenNet
+
+SYNTHETIC_FACES = 350
+
+
+def explain_data(
+    network: LNLAttenNet,
+    info: CheckpointInfo,
+    path: Path,
+    layout: str | None,
+    split: str | None,
+    count: int | None,
+) -> tuple[ClassMeans, dict[str, Any]]:
+    """Average over a data set; one chunk of its faces is in memory at a time.
+
+    Args:
+        network: of the checkpoint, in evaluation mode.
+        info: of the same checkpoint.
+        path: of the data set.
+        layout: its format; None to detect it.
+        split: see ``choose_faces``.
+        count: how many faces, evenly spread over the split; None for all.
+
+    Returns:
+        The means per class of the data set, and what they were taken over, for the index.
+
+    Raises:
+        DataError, UsageError, ImageError: the data set or a picture in it cannot be used.
+    """
+    data, name, notes = choose_faces(open_data(path, layout), split, info.provenance)
+    if count is not None and count < len(data):
+        data = data.select(np.linspace(0, len(data) - 1, count).round().astype(int).tolist())
+    means = ClassMeans(tuple(printable(name) for name in data.class_names))
+    for faces, labels in prepared_faces(data, info.preprocessing):
+        means.add(faces, labels, explain_faces(network, info.preprocessing, faces))
+    return means, {"format": data.format, "split": name, "notes": [*data.notes, *notes]}
+
+
+def explain_synthetic(
+    network: LNLAttenNet, info: CheckpointInfo, count: int | None, seed: int = 0
+) -> tuple[ClassMeans, dict[str, Any]]:
+    """Average over rendered held-out faces, and score what is known of them.
+
+    Args:
+        network: of the checkpoint, in evaluation mode.
+        info: of the same checkpoint.
+        count: how many faces; None for 350.
+        seed: of the faces and of what is covered.
+
+    Returns:
+        The means per expression, and the figures of crucial regions and occlusion as plain JSON values.
+
+    Raises:
+        UsageError: the checkpoint does not know one of the rendered expressions.
+    """
+    if not set(EXPRESSIONS) <= set(info.class_names):
+        raise UsageError(
+            f"rendered faces show {', '.join(EXPRESSIONS)}, but this checkpoint knows "
+            f"{', '.join(info.class_names)}: give a data set with its classes"
+        )
+    grid = info.config.grid
+    known = render_known_faces(
+        SYNTHETIC_FACES if count is None else count, seed, size=info.preprocessing.size, grid=grid
+    )
+    means, weights = ClassMeans(EXPRESSIONS), []
+    for chunk in known.chunks():
+        explanation = explain_faces(network, info.preprocessing, chunk.images)
+        means.add(chunk.images, chunk.labels, explanation, chunk.change)
+        weights.append(explanation.weights)
+    columns = np.array([info.class_names.index(name) for name in EXPRESSIONS])
+    counts = [number for number in (0, 1, 2, 4) if number < grid * grid]
+    curve = occlusion_curve(_predict(network, info), known.images, columns[known.labels], grid, counts, seed)
+    figures = {
+        "format": "synthetic",
+        "split": "test",
+        "crucial_regions": crucial_region_figures(np.concatenate(weights), known.change).to_dict(),
+        "occlusion": [point.to_dict() for point in curve],
+    }
+    return means, figures
+
+
+def _predict(network: LNLAttenNet, info: CheckpointInfo) -> Predict:
+    @torch.inference_mode()
+    def predict(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = network(network_input(info.preprocessing, faces)).logits.numpy()
+        return logits
+
+    return predict

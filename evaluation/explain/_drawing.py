@@ -1,0 +1,189 @@
+"""What all pictures share: faces with their grid, heat maps with numbers, colour bars, files."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from PIL import Image
+
+from lnlattennet._atomic import replace_file
+
+Values = NDArray[np.floating[Any]]
+
+WEIGHT_COLORS = "viridis"
+"""Regions: even steps of value are even steps of lightness, also for colour-blind readers and in print."""
+ATTENTION_COLORS = "magma"
+INK = "#1b1a22"
+QUIET = "#6b6a75"
+MARK = "#ff4f3a"
+
+_DPI = 100
+_OPACITY = 0.6
+_BRIGHT = 0.62
+"""Share of the scale from which colours are so bright that dark numbers are read better than white ones."""
+_SMALLEST_NUMBER = 5.0
+"""Points; where a cell leaves less, numbers are left out: the JSON has them."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of this size in inches, which draws without a display."""
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+
+
+def picture_of(figure: Figure) -> Image.Image:
+    """Draw a figure to RGB pixels."""
+    pixels = io.BytesIO()
+    with _boxes_for_missing_glyphs():
+        figure.savefig(pixels, format="rgba")
+    size = figure.canvas.get_width_height()
+    return Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write ``path`` whole or not at all."""
+    with replace_file(path) as draft, _boxes_for_missing_glyphs():
+        figure.savefig(draft, format="png")
+
+
+@contextmanager
+def _boxes_for_missing_glyphs() -> Iterator[None]:
+    """Let a box stand for a character that the font has not got: the index has every name whole."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
+
+
+def bare(axes: Axes, title: str = "") -> None:
+    """Remove ticks and frame, and set the title."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    if title:
+        axes.set_title(title, fontsize=9, color=INK)
+
+
+def draw_face(axes: Axes, face: Values | NDArray[np.uint8], grid: int) -> None:
+    """Show a face [S, S, 3] in 0..255, with thin lines between its regions."""
+    axes.imshow(face.round().astype(np.uint8), extent=(0, grid, grid, 0))
+    draw_grid(axes, grid)
+
+
+class RegionMap:
+    """One value per region [K] as colours on the scale 0..``top`` and as numbers, over a grey face if given.
+
+    Args:
+        axes: to draw on; becomes grid x grid units large.
+        values: [K].
+        grid: regions per side.
+        top: value of the brightest colour.
+        face: RGB [S, S, 3] in 0..255.
+    """
+
+    def __init__(
+        self,
+        axes: Axes,
+        values: Values,
+        grid: int,
+        top: float,
+        face: Values | NDArray[np.uint8] | None = None,
+    ) -> None:
+        extent = (0, grid, grid, 0)
+        if face is not None:
+            axes.imshow(face.mean(axis=2), cmap="gray", vmin=0, vmax=255, extent=extent)
+        self._grid = grid
+        self._top = top
+        self._image = axes.imshow(
+            values.reshape(grid, grid),
+            cmap=WEIGHT_COLORS,
+            vmin=0,
+            vmax=top,
+            extent=extent,
+            interpolation="nearest",
+            alpha=1.0 if face is None else _OPACITY,
+        )
+        draw_grid(axes, grid)
+        self._numbers = _numbers(axes, grid)
+        self.update(values)
+
+    def update(self, values: Values) -> None:
+        """Show other values on the same scale."""
+        self._image.set_data(values.reshape(self._grid, self._grid))
+        for text, value in zip(self._numbers, values.tolist(), strict=False):
+            text.set_text(f"{value:.3f}".removeprefix("0"))
+            text.set_color(INK if value > _BRIGHT * self._top else "white")
+
+
+def attention_top(relative: Values) -> float:
+    """Return the value of the brightest colour: the few positions above would leave the rest dark."""
+    return float(np.quantile(relative, 0.995))
+
+
+def draw_attention(
+    axes: Axes, relative: Values, grid: int, top: float, face: Values | NDArray[np.uint8]
+) -> None:
+    """Show local attention [H, W] over the grey ``face``; where it is low, the face is seen instead.
+
+    Args:
+        axes: to draw on.
+        relative: multiples of even attention: 1 everywhere is what a plain mean would be.
+        grid: regions per side.
+        top: value of the brightest colour.
+        face: RGB [S, S, 3] in 0..255.
+    """
+    extent = (0, grid, grid, 0)
+    axes.imshow(face.mean(axis=2), cmap="gray", vmin=0, vmax=255, extent=extent)
+    opacity = (1.6 * relative / top - 0.35).clip(0, 0.95)
+    axes.imshow(relative, cmap=ATTENTION_COLORS, vmin=0, vmax=top, extent=extent, alpha=opacity)
+    draw_grid(axes, grid)
+
+
+def mark_region(axes: Axes, region: int, grid: int) -> None:
+    """Put a frame around one region."""
+    row, column = divmod(region, grid)
+    frame = Rectangle((column, row), 1, 1, fill=False, edgecolor=MARK, linewidth=2.2, clip_on=False, zorder=5)
+    axes.add_patch(frame)
+
+
+def color_bar(axes: Sequence[Axes], label: str, top: float, colors: str, rows: int = 1) -> None:
+    """Add the scale 0..``top`` below ``axes``, which stand in so many rows."""
+    scale = ScalarMappable(Normalize(0, top), colors)
+    bar = axes[0].figure.colorbar(
+        scale, ax=list(axes), location="bottom", shrink=0.96, fraction=0.05 / rows, pad=0.02 / rows, aspect=24
+    )
+    bar.set_label(label, fontsize=8, color=QUIET)
+    bar.ax.tick_params(labelsize=7, colors=QUIET, length=2)
+    bar.ax.locator_params(nbins=5)
+    bar.outline.set_visible(False)
+
+
+def draw_grid(axes: Axes, grid: int) -> None:
+    """Draw thin lines between the regions."""
+    for edge in range(1, grid):
+        axes.axhline(edge, color="white", linewidth=0.6, alpha=0.55)
+        axes.axvline(edge, color="white", linewidth=0.6, alpha=0.55)
+    axes.set_xlim(0, grid)
+    axes.set_ylim(grid, 0)
+
+
+def _numbers(axes: Axes, grid: int) -> list[Text]:
+    """Place an empty text in every region, or none where a region is too small for a number."""
+    # Its width in points before the layout, which is close to what it will be.
+    width = axes.get_window_extent().width * 72 / _DPI
+    size = min(10.0, width / grid / 3.9)
+    if size < _SMALLEST_NUMBER:
+        return []
+    centers = [(region % grid + 0.5, region // grid + 0.5) for region in range(grid * grid)]
+    return [axes.text(x, y, "", ha="center", va="center", fontsize=size) for x, y in centers]

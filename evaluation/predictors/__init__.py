@@ -1,0 +1,1 @@
+"""Checkpoint, bundle or server behind one interface."""

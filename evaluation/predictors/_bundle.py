@@ -1,0 +1,50 @@
+"""An engine of a bundle as a predictor, in its own runtime and without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lnlattennet._command import printable
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.evaluation.predictors._base import (
+    Faces,
+    Predictions,
+    Predictor,
+    in_batches,
+    stored_temperature,
+)
+
+
+def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
+    """Verify a bundle and load one of its engines; None takes the selected one.
+
+    Raises:
+        BundleError: no whole bundle, or no engine of that name.
+        UnavailableError: the engine's runtime cannot run it here.
+    """
+    bundle = Bundle.load(path)
+    manifest = bundle.manifest
+    record = manifest.engine(engine or manifest.selected)
+    engine_run = bundle.engine(record.name)
+
+    def run(faces: Faces) -> Predictions:
+        outputs = engine_run(manifest.preprocessing.normalize(faces))
+        return Predictions(outputs["logits"], outputs["region_weights"])
+
+    versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
+    return Predictor(
+        class_names=tuple(manifest.class_names),
+        recipe=manifest.preprocessing,
+        grid=manifest.grid,
+        description={
+            "kind": "bundle",
+            "name": printable(path.resolve().name),
+            "engine": record.name,
+            "engine_sha256": manifest.files[record.file].sha256,
+            "checkpoint_sha256": manifest.checkpoint_sha256,
+            "runtime": f"{record.backend}, {record.precision}, built with {versions}",
+        },
+        temperature=stored_temperature(manifest.provenance),
+        predict=in_batches(run),
+        provenance=manifest.provenance,
+    )

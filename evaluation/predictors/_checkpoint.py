@@ -1,0 +1,65 @@
+"""A checkpoint as a predictor: the network in torch, in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from lnlattennet._command import printable
+from lnlattennet.bundle._bundle import hash_file
+from lnlattennet.errors import require
+from lnlattennet.evaluation.predictors._base import (
+    Faces,
+    Predictions,
+    Predictor,
+    in_batches,
+    stored_temperature,
+)
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._preprocessing import Preprocessing
+
+
+def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor:
+    """Load a checkpoint onto the GPU if there is one, else the CPU.
+
+    Raises:
+        CheckpointError: see ``model.checkpoint.load_checkpoint``.
+        UnavailableError: safetensors is not installed.
+    """
+    require("safetensors", "export")
+    from lnlattennet.model._checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
+    info = checkpoint.info
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = checkpoint.network().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    run = _TorchRun(network, info.preprocessing, device)
+    return Predictor(
+        class_names=info.class_names,
+        recipe=info.preprocessing,
+        grid=info.config.grid,
+        description={
+            "kind": "checkpoint",
+            "name": printable(path.name),
+            "checkpoint_sha256": hash_file(path).sha256,
+            "runtime": f"torch {torch.__version__} on {device.type}, float32",
+        },
+        temperature=stored_temperature(info.provenance),
+        predict=in_batches(run),
+        provenance=info.provenance,
+    )
+
+
+class _TorchRun:
+    def __init__(self, network: LNLAttenNet, recipe: Preprocessing, device: torch.device) -> None:
+        self._network = network
+        self._recipe = recipe
+        self._device = device
+
+    def __call__(self, faces: Faces) -> Predictions:
+        images = torch.from_numpy(self._recipe.normalize(faces)).to(self._device)
+        # A GPU's convolutions would otherwise round to TF32, and differ from every other runtime's.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            answer = self._network(images.contiguous(memory_format=torch.channels_last))
+        return Predictions(answer.logits.cpu().numpy(), answer.region_weights.cpu().numpy())

@@ -1,0 +1,134 @@
+"""A live server as a predictor: its public model `expression`, asked as any client asks it.
+
+The server looks for a face in every picture and crops to it. The faces here are cropped already, so each is
+sent where the search cannot reach it: in the middle of a grey strip 17 times as wide as high. Scaled to the
+320 pixels that the search uses at most, the strip is under the 22 pixels that the smallest face has, so
+nothing is found and the server takes the centre square: the face, pixel for pixel. Every answer says what was
+cropped; another crop than this is an error, never a figure.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lnlattennet.errors import ConfigError, ServingError
+from lnlattennet.evaluation.predictors._base import (
+    Faces,
+    Predictions,
+    Predictor,
+    in_batches,
+    stored_temperature,
+)
+from lnlattennet.model._preprocessing import Box, Preprocessing
+from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._transport import connect
+from lnlattennet.serving.inference._predictor import Prediction
+from lnlattennet.serving.triton._model_config import ENGINE_MODEL, ENSEMBLE
+
+# Odd, so that the grey on both sides is a whole number of pixels.
+_STRIP = 17
+_GREY = 128
+_TIMEOUT = 60.0
+
+
+@contextmanager
+def server_predictor(url: str) -> Iterator[Predictor]:
+    """Connect to ``grpc://host:port`` or ``http://host:port``.
+
+    Raises:
+        UsageError: the URL is of another form.
+        ServingError: nothing answers there, or it does not serve a bundle of this toolkit.
+        UnavailableError: tritonclient is not installed.
+    """
+    runtime = _backend(url)
+    with Client(url, ENSEMBLE, _TIMEOUT) as client:
+        about = client.description
+        recipe, provenance = told_facts(about.parameters)
+        yield Predictor(
+            class_names=tuple(about.class_names),
+            recipe=recipe,
+            grid=about.grid,
+            description={
+                "kind": "server",
+                "name": url,
+                "served_model": ENSEMBLE,
+                "runtime": f"Triton backend {runtime}",
+            },
+            temperature=stored_temperature(provenance),
+            predict=in_batches(_ServerRun(client), about.max_batch_size),
+            provenance=provenance,
+        )
+
+
+def told_facts(parameters: Mapping[str, str]) -> tuple[Preprocessing, dict[str, Any]]:
+    """Read from a served model's parameters how it prepares faces, and what it tells of its training.
+
+    Raises:
+        ServingError: they are not there, or another version's.
+    """
+    try:
+        recipe, provenance = (json.loads(parameters[name]) for name in ("preprocessing", "provenance"))
+        if not isinstance(recipe, dict) or not isinstance(provenance, dict):
+            raise TypeError("preprocessing and provenance must be JSON objects")
+        return Preprocessing.from_dict(recipe), provenance
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ServingError(
+            f"the server does not tell how it prepares a face and what it was trained on ({error}), so its "
+            "figures would not be comparable; serve the bundle with this version of lnlattennet"
+        ) from error
+
+
+class _ServerRun:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __call__(self, faces: Faces) -> Predictions:
+        answers = self._client.predict([strip(face) for face in faces])
+        _require_untouched(answers, faces.shape[1])
+        return Predictions(
+            np.array([answer.logits for answer in answers], np.float32),
+            np.array([np.ravel(answer.region_weights) for answer in answers], np.float32),
+        )
+
+
+def strip(face: Faces) -> bytes:
+    """Return a PNG file with ``face`` uint8 [S, S, 3] in the middle of a grey strip of 17 S x S pixels."""
+    size = len(face)
+    canvas = np.full((size, _STRIP * size, 3), _GREY, np.uint8)
+    left = _STRIP // 2 * size
+    canvas[:, left : left + size] = face
+    stream = io.BytesIO()
+    Image.fromarray(canvas).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _require_untouched(answers: Sequence[Prediction], size: int) -> None:
+    left = _STRIP // 2 * size
+    wanted: Box = (left, 0, left + size, size)
+    for answer in answers:
+        if answer.face_found or tuple(answer.face_box) != wanted:
+            raise ServingError(
+                f"the server cropped a prepared face again (to {answer.face_box} instead of {wanted}), so "
+                "its figures would not be comparable; serve the bundle with this version of lnlattennet"
+            )
+
+
+def _backend(url: str) -> str:
+    """Return the name of Triton's backend that runs the engine."""
+    connection = connect(url, _TIMEOUT)
+    try:
+        return str(connection.model_config(ENGINE_MODEL)["backend"])
+    except KeyError as error:
+        raise ServingError(
+            f"the model {ENGINE_MODEL!r} at {url} does not tell its backend, so it is not one that "
+            "`lnlattennet serve BUNDLE` serves"
+        ) from error
+    finally:
+        connection.close()

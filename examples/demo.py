@@ -1,0 +1,124 @@
+"""`make demo`: the main job, end to end, with the commands that a user would type.
+
+Exports the demo checkpoint, serves it with a real tritonserver on free ports of 127.0.0.1, asks it about a
+real photograph (scikit-image's public-domain portrait of Eileen Collins) and about rendered faces, compares
+the answer with the same bundle run here, measures 200 requests, and stops the server.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from lnlattennet._command import configure_logging, run_app, stdout
+from lnlattennet.benchmarks.serving.latency import latency_record, print_record
+from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, render_face
+from lnlattennet.errors import LnlAttenNetError, ServingError, require
+
+CHECKPOINT = Path("checkpoints/demo.safetensors")
+FOLDER = Path("build/demo")
+PHOTOS = Path("build/photos")
+OVERLAY = Path("build/astronaut-overlay.png")
+RECORD = Path("build/demo-latency.json")
+REQUESTS = 200
+TOLERANCE = 1e-4
+
+
+def demo() -> None:
+    """Run the whole walk; raises LnlAttenNetError if a step fails or an answer differs."""
+    configure_logging(0, quiet=False)
+    started = time.perf_counter()
+    photos = write_photos()
+    run("export-engine", "--checkpoint", CHECKPOINT, "--output", FOLDER, "--force")
+    with served() as addresses:
+        run("lnlattennet", "predict", *photos, "--url", addresses["grpc"])
+        run("lnlattennet", "predict", photos[0], "--url", addresses["grpc"], "--overlay", OVERLAY, "--quiet")
+        compare(photos, addresses)
+        record = latency_record([addresses["grpc"]], ["expression", "expression_fused"], photos[0], REQUESTS)
+    RECORD.write_text(json.dumps(record, indent=2) + "\n")
+    print_record(record)
+    console = stdout()
+    console.print(f"the overlay is {OVERLAY}, the engine report {FOLDER}/report.html, every sample {RECORD}")
+    console.print(f"done in {time.perf_counter() - started:.0f} s; the server is stopped")
+
+
+def write_photos() -> list[Path]:
+    """Write the portrait and one rendered face per expression as encoded files."""
+    PHOTOS.mkdir(parents=True, exist_ok=True)
+    portrait = PHOTOS / "astronaut.jpg"
+    Image.fromarray(require("skimage.data", "dev").astronaut()).save(portrait, quality=95)
+    paths = [portrait]
+    for index, expression in enumerate(EXPRESSIONS):
+        face = render_face(2**41 + index, expression, size=224, intensity=0.9, nuisance=HELD_OUT)
+        paths.append(PHOTOS / f"rendered-{expression}.png")
+        Image.fromarray(face.image).save(paths[-1])
+    return paths
+
+
+def run(program: str, *arguments: object) -> str:
+    """Show and run one of this project's commands; return its stdout if that is a JSON document."""
+    command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
+    as_json = "--json" in command
+    stdout().print(
+        f"\n$ {shlex.join([program, *command[1:]])}", style="bold", highlight=False, soft_wrap=True
+    )
+    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE if as_json else None)
+    if done.returncode:
+        raise LnlAttenNetError(f"{program} ended with exit code {done.returncode}; its message is above")
+    return done.stdout or ""
+
+
+@contextmanager
+def served() -> Iterator[dict[str, str]]:
+    """Run `lnlattennet serve` on free ports; give its addresses, and stop it at the end."""
+    command = ["lnlattennet", "serve", str(FOLDER), "--http-port", "0", "--grpc-port", "0"]
+    command += ["--metrics-port", "0", "--json"]
+    stdout().print(f"\n$ {shlex.join(command)}", style="bold", highlight=False)
+    command[0] = str(Path(sys.executable).with_name("lnlattennet"))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            text = read_document(process.stdout or ())
+            if not text:
+                raise ServingError("lnlattennet serve did not start; its message is above")
+            yield json.loads(text)
+        finally:
+            process.terminate()
+            process.wait(60)
+    if process.returncode:
+        raise ServingError(f"lnlattennet serve ended with exit code {process.returncode}")
+
+
+def read_document(stream: Iterable[str]) -> str:
+    """Read one pretty-printed JSON document, which ends with a line that is a closing brace."""
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if line == "}\n":
+            break
+    return "".join(lines)
+
+
+def compare(photos: list[Path], addresses: dict[str, str]) -> None:
+    """Check that server (both protocols) and bundle give the same logits for every photo."""
+    sources = [("--bundle", str(FOLDER)), ("--url", addresses["grpc"]), ("--url", addresses["http"])]
+    logits = []
+    for flag, value in sources:
+        document = json.loads(run("lnlattennet", "predict", *photos, flag, value, "--json"))
+        logits.append(np.array([prediction["logits"] for prediction in document["predictions"]]))
+    difference = max(float(np.abs(other - logits[0]).max()) for other in logits[1:])
+    stdout().print(f"served (gRPC, HTTP) and bundle agree: largest difference of a logit {difference:.1e}")
+    if not difference <= TOLERANCE:
+        raise ServingError(f"served and local logits differ by {difference:.1e}, more than {TOLERANCE:g}")
+
+
+if __name__ == "__main__":
+    run_app(demo)

@@ -1,0 +1,250 @@
+"""The command `export-engine`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lnlattennet._command import configure_logging, print_json, printable, run_app
+from lnlattennet.errors import UsageError, require
+from lnlattennet.export._console import print_plan, print_report
+from lnlattennet.export._options import (
+    AUTO,
+    Calibration,
+    Criteria,
+    ExportOptions,
+    LimitFlags,
+    parse_batch,
+    parse_duration,
+    parse_shapes,
+)
+from lnlattennet.runtimes._base import BatchRange, BuilderFlags
+
+_DEFAULT_BATCH = "1:8:32"
+_Texts = list[str] | None
+_WHAT, _GATE, _CHOICE, _BUILDER, _RUN = "What to build", "Accuracy gate", "Selection", "TensorRT", "This run"
+
+
+def export_engine(
+    checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Checkpoint file (.safetensors).")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle.")],
+    backend: Annotated[
+        _Texts,
+        typer.Option(
+            help="auto, torch, aoti, onnxruntime, openvino or tensorrt; repeatable. [default: auto]",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    precision: Annotated[
+        _Texts,
+        typer.Option(
+            help="fp32, fp16, bf16, int8, fp8 or auto; repeatable. auto: every exact one that a backend has, "
+            "and int8 in every block that passes the gate. [default: fp32]",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    precision_plan: Annotated[
+        Path | None,
+        typer.Option(help="Precision per block, a file as a search writes it.", rich_help_panel=_WHAT),
+    ] = None,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Batch sizes MIN:OPT:MAX, or one number. [default: {_DEFAULT_BATCH}]", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    min_shapes: Annotated[
+        str | None, typer.Option(help="As image:1x3x112x112, instead of --batch.", rich_help_panel=_WHAT)
+    ] = None,
+    opt_shapes: Annotated[
+        str | None, typer.Option(help="As image:8x3x112x112, instead of --batch.", rich_help_panel=_WHAT)
+    ] = None,
+    max_shapes: Annotated[
+        str | None, typer.Option(help="As image:32x3x112x112, instead of --batch.", rich_help_panel=_WHAT)
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of face pictures for int8 and fp8. [default: rendered faces]", rich_help_panel=_WHAT
+        ),
+    ] = None,
+    calibration_faces: Annotated[int, typer.Option(help="How many to use.", rich_help_panel=_WHAT)] = 256,
+    calibration_method: Annotated[
+        str, typer.Option(help="minmax, percentile or entropy.", rich_help_panel=_WHAT)
+    ] = "minmax",
+    verification_faces: Annotated[
+        int, typer.Option(help="Rendered faces to compare on.", rich_help_panel=_GATE)
+    ] = 256,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Labelled faces: a data set's path, or synthetic.", rich_help_panel=_GATE),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of --data. [default: test, else val]", rich_help_panel=_GATE)
+    ] = None,
+    atol: Annotated[
+        _Texts,
+        typer.Option(help="Largest difference, [OUTPUT:]VALUE; repeatable.", rich_help_panel=_GATE),
+    ] = None,
+    rtol: Annotated[
+        _Texts,
+        typer.Option(
+            help="More, as a share of the value, [OUTPUT:]VALUE; repeatable.", rich_help_panel=_GATE
+        ),
+    ] = None,
+    min_cosine: Annotated[
+        _Texts, typer.Option(help="Smallest cosine, [OUTPUT:]VALUE; repeatable.", rich_help_panel=_GATE)
+    ] = None,
+    max_permutation: Annotated[
+        _Texts,
+        typer.Option(
+            help="Largest change when a face's neighbours change, [OUTPUT:]VALUE.", rich_help_panel=_GATE
+        ),
+    ] = None,
+    max_kl: Annotated[
+        float | None, typer.Option(help="Largest mean KL divergence, nats.", rich_help_panel=_GATE)
+    ] = None,
+    min_agreement: Annotated[
+        float | None, typer.Option(help="Smallest share of equal answers.", rich_help_panel=_GATE)
+    ] = None,
+    min_top3_overlap: Annotated[
+        float | None,
+        typer.Option(help="Smallest share of equal top-3 regions.", rich_help_panel=_GATE),
+    ] = None,
+    max_sum_error: Annotated[
+        float | None,
+        typer.Option(help="Largest distance of a sum of weights from 1.", rich_help_panel=_GATE),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(help="Largest loss of accuracy on --data, a share.", rich_help_panel=_GATE),
+    ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(help="min-latency, max-throughput or latency-budget.", rich_help_panel=_CHOICE),
+    ] = "min-latency",
+    latency_budget: Annotated[
+        str | None, typer.Option(help="Longest median of a call, such as 5ms.", rich_help_panel=_CHOICE)
+    ] = None,
+    timing_cache: Annotated[
+        Path | None, typer.Option(help="File of kernel timings to reuse.", rich_help_panel=_BUILDER)
+    ] = None,
+    builder_optimization_level: Annotated[
+        int | None, typer.Option(help="0 (fast build) to 5 (fast engine).", rich_help_panel=_BUILDER)
+    ] = None,
+    hardware_compatibility_level: Annotated[
+        str,
+        typer.Option(help="none, ampere+ or same-compute-capability.", rich_help_panel=_BUILDER),
+    ] = "none",
+    version_compatible: Annotated[
+        bool,
+        typer.Option("--version-compatible", help="Also run on later versions.", rich_help_panel=_BUILDER),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the bundle that is in the way.", rich_help_panel=_RUN)
+    ] = False,
+    allow_pickle: Annotated[
+        bool,
+        typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.", rich_help_panel=_RUN),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and print the plan; build nothing.", rich_help_panel=_RUN)
+    ] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON document.", rich_help_panel=_RUN)
+    ] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Show detail.", rich_help_panel=_RUN)
+    ] = 0,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.", rich_help_panel=_RUN)
+    ] = False,
+) -> None:
+    """Turn a checkpoint into a bundle of verified engines.
+
+    Builds an engine per runtime and precision, compares every output with the checkpoint in torch, times
+    those that pass in one interleaved run, and writes the bundle only if at least one passed.
+    """
+    configure_logging(verbose, quiet)
+    options = ExportOptions(
+        checkpoint=checkpoint,
+        output=output,
+        batch=_batch(batch, [min_shapes, opt_shapes, max_shapes], checkpoint, allow_pickle),
+        backends=_backends(backend or []),
+        precisions=tuple(precision or ()),
+        plan_file=precision_plan,
+        calibration=Calibration(pictures=calibration, faces=calibration_faces, method=calibration_method),
+        criteria=Criteria(
+            faces=verification_faces,
+            data=data,
+            split=split,
+            limits=LimitFlags(
+                atol=tuple(atol or ()),
+                rtol=tuple(rtol or ()),
+                min_cosine=tuple(min_cosine or ()),
+                max_permutation=tuple(max_permutation or ()),
+                max_kl=max_kl,
+                min_agreement=min_agreement,
+                min_top3_overlap=min_top3_overlap,
+                max_sum_error=max_sum_error,
+                max_accuracy_drop=max_accuracy_drop,
+            ),
+            strategy=strategy,
+            budget_ms=parse_duration("--latency-budget", latency_budget) if latency_budget else None,
+        ),
+        builder=BuilderFlags(
+            timing_cache=timing_cache,
+            optimization_level=builder_optimization_level,
+            hardware_compatibility=hardware_compatibility_level,
+            version_compatible=version_compatible,
+        ),
+        force=force,
+        allow_pickle=allow_pickle,
+        command=("export-engine", *map(printable, sys.argv[1:])),
+    )
+    _run(options, dry_run, json_output)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(export_engine)
+    run_app(app)
+
+
+def _run(options: ExportOptions, dry_run: bool, json_output: bool) -> None:
+    require("torch", "export")
+    from lnlattennet.export import _pipeline as engine_export
+
+    if dry_run:
+        plan = engine_export.plan_export(options)
+        print_json(plan) if json_output else print_plan(plan)
+    else:
+        report = engine_export.export_engine(options)
+        print_json(report) if json_output else print_report(report)
+
+
+def _batch(batch: str | None, shapes: list[str | None], checkpoint: Path, allow_pickle: bool) -> BatchRange:
+    given = [shape for shape in shapes if shape is not None]
+    if not given:
+        return parse_batch(batch or _DEFAULT_BATCH)
+    if batch is not None or len(given) != len(shapes):
+        raise UsageError(
+            "give either --batch MIN:OPT:MAX, or all three of --min-shapes, --opt-shapes and --max-shapes"
+        )
+    require("torch", "export")
+    from lnlattennet.model._checkpoint import load_checkpoint
+
+    size = load_checkpoint(checkpoint, allow_pickle=allow_pickle).info.config.image_size
+    return parse_shapes(given, size)
+
+
+def _backends(names: list[str]) -> tuple[str, ...]:
+    if AUTO in names and len(names) > 1:
+        raise UsageError(
+            "--backend auto already means every backend that is installed; name others without it"
+        )
+    return () if names == [AUTO] else tuple(names)

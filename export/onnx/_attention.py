@@ -1,0 +1,125 @@
+"""The head's fused attention in ONNX: one node of the project's domain, its body in standard operators."""
+
+from __future__ import annotations
+
+import math
+
+import onnx.parser
+import torch
+from onnx import FunctionProto
+from torch import Tensor
+
+from lnlattennet.model._config import NetworkConfig
+
+DOMAIN = "lnlattennet"
+"""Domain of the operator, and name space of a TensorRT plugin that would replace it."""
+
+OPERATOR = "local_nonlocal_attention"
+"""The torch op of the same name takes the same arguments in the same order, and gives the same outputs."""
+
+_BLOCK = "nonlocal"
+
+
+def attention_node(
+    features: Tensor, query: Tensor, grid: int, position: Tensor, *tail: Tensor
+) -> tuple[Tensor, ...]:
+    """Stand for the fused op while torch exports: the ONNX node, with the op's shapes.
+
+    Args:
+        features: F [B, C, H, W].
+        query: q [K, heads, C].
+        grid: regions per side; becomes an attribute of the node.
+        position: e [K, C].
+        tail: the other tensors of the torch op.
+
+    Returns:
+        pooled [B, K, heads, C], mean [B, K, C], weights [B, K], affinity [B, K, K], context [B, d].
+    """
+    batch, (regions, heads, channels), width = features.shape[0], query.shape, tail[-1].shape[0]
+    outputs = torch.onnx.ops.symbolic_multi_out(
+        f"{DOMAIN}::{OPERATOR}",
+        [features, query, position, *tail],
+        # TensorRT looks a plugin up by this attribute and the operator's name.
+        {"grid": grid, "plugin_namespace": DOMAIN},
+        dtypes=[features.dtype] * 5,
+        shapes=[
+            (batch, regions, heads, channels),
+            (batch, regions, channels),
+            (batch, regions),
+            (batch, regions, regions),
+            (batch, width),
+        ],
+        version=1,
+    )
+    return tuple(outputs)
+
+
+def attention_function(config: NetworkConfig, opset: int) -> FunctionProto:
+    """Return the model-local function of the node for one network; its nodes are named as of its block.
+
+    The equations are docs/network.md's. Scores are scaled by way of the small parameters, so that what
+    depends on parameters alone can be computed once.
+    """
+    function = onnx.parser.parse_function(_BODY.format(opset=opset, **_sizes(config)))
+    for index, node in enumerate(function.node):
+        node.name = f"{_BLOCK}/{node.op_type}_{index}"
+    return function
+
+
+def _sizes(config: NetworkConfig) -> dict[str, str]:
+    grid, side, channels = config.grid, config.feature_size // config.grid, config.channels
+    return {
+        "cells": f"[-1, {channels}, {grid}, {side}, {grid}, {side}]",
+        "regions": f"[-1, {config.regions}, {channels}, {side * side}]",
+        "query_scale": repr(1 / math.sqrt(channels)),
+        "key_scale": repr(1 / math.sqrt(config.affinity_features)),
+    }
+
+
+_BODY = (
+    f"""
+<domain: "{DOMAIN}", opset_import: ["" : {{opset}}]>
+{OPERATOR} <grid, plugin_namespace>
+(features, query, position, query_weight, key_weight, value_weight, value_bias, score_weight)
+=> (pooled, mean, weights, affinity, context)
+"""
+    + """{{
+    query_scale = Constant <value_float = {query_scale}> ()
+    scaled_query = Mul (query, query_scale)
+    cells_shape = Constant <value_ints = {cells}> ()
+    cells = Reshape (features, cells_shape)
+    cells_by_region = Transpose <perm = [0, 2, 4, 1, 3, 5]> (cells)
+    regions_shape = Constant <value_ints = {regions}> ()
+    regions = Reshape (cells_by_region, regions_shape)
+    scores = MatMul (scaled_query, regions)
+    attention = Softmax <axis = -1> (scores)
+    positions_first = Transpose <perm = [0, 1, 3, 2]> (regions)
+    pooled = MatMul (attention, positions_first)
+    last = Constant <value_ints = [-1]> ()
+    mean = ReduceMean <keepdims = 0> (regions, last)
+    tokens = Add (mean, position)
+    query_columns = Transpose <perm = [1, 0]> (query_weight)
+    queries = MatMul (tokens, query_columns)
+    key_scale = Constant <value_float = {key_scale}> ()
+    scaled_key_weight = Mul (key_weight, key_scale)
+    key_columns = Transpose <perm = [1, 0]> (scaled_key_weight)
+    keys = MatMul (tokens, key_columns)
+    value_columns = Transpose <perm = [1, 0]> (value_weight)
+    values_without_bias = MatMul (tokens, value_columns)
+    values = Add (values_without_bias, value_bias)
+    keys_by_column = Transpose <perm = [0, 2, 1]> (keys)
+    products = MatMul (queries, keys_by_column)
+    affinity = Softmax <axis = -1> (products)
+    contexts = MatMul (affinity, values)
+    positive_contexts = Relu (contexts)
+    score_column = Unsqueeze (score_weight, last)
+    region_scores_column = MatMul (positive_contexts, score_column)
+    region_scores = Squeeze (region_scores_column, last)
+    weights = Softmax <axis = -1> (region_scores)
+    weights_column = Unsqueeze (weights, last)
+    weighted_contexts = Mul (weights_column, contexts)
+    second = Constant <value_ints = [1]> ()
+    context = ReduceSum <keepdims = 0> (weighted_contexts, second)
+}}
+"""
+)

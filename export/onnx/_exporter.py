@@ -1,0 +1,110 @@
+"""Checkpoint -> ONNX: the one graph that every runtime's engine is made from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import ModelProto
+
+from lnlattennet import __version__
+from lnlattennet.errors import ExportError
+from lnlattennet.export.onnx._attention import DOMAIN, attention_function, attention_node
+from lnlattennet.export.onnx._checks import check_model
+from lnlattennet.export.onnx._naming import name_after_blocks, traced_blocks
+from lnlattennet.model._checkpoint import Checkpoint
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
+from lnlattennet.runtimes._base import BatchRange
+
+OPSET = 18
+"""The oldest opset that torch writes natively; every supported runtime reads it."""
+
+IR_VERSION = 8
+"""The first with model-local functions; ONNX Runtime has read it since 1.10."""
+
+_FUSED_ATTENTION = torch.ops.lnlattennet.local_nonlocal_attention.default
+
+
+def export_onnx(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
+    """Write the checkpoint's network as ONNX with a dynamic batch, checked and with its metadata.
+
+    Input ``image`` [batch, 3, S, S] float32; outputs ``logits``, ``region_weights``, ``region_affinity``. The
+    head's fused attention is one node of the domain ``lnlattennet`` with a model-local function of standard
+    operators as its body; ``onnx_inline.inlined`` gives the form without it. Every node is called
+    ``BLOCK/OPERATOR_INDEX`` after the named blocks of the network, and its output after the node.
+
+    Raises:
+        ExportError: torch could not export the network, or the file fails onnx.checker.
+    """
+    config = checkpoint.info.config
+    model = _traced(checkpoint, batch)
+    name_after_blocks(model.graph, traced_blocks(model.graph))
+    _declare(model, config)
+    model.functions.append(attention_function(config, OPSET))
+    for key, value in _metadata(checkpoint).items():
+        model.metadata_props.add(key=key, value=value)
+    check_model(model)
+    onnx.save_model(model, str(path))
+
+
+def _traced(checkpoint: Checkpoint, batch: BatchRange) -> ModelProto:
+    size = checkpoint.info.config.image_size
+    # torch specialises dimensions of 0 and 1, so the example has two images whatever the range is.
+    example = torch.zeros(2, 3, size, size)
+    shapes = ({0: torch.export.Dim("batch", min=1, max=max(2, batch.maximum))},)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # The exporter's own deprecations are torch's to mend; they say nothing about this network.
+        warnings.simplefilter("ignore")
+        traced = torch.export.export(checkpoint.network(), (example,), dynamic_shapes=shapes)
+        program = torch.onnx.export(
+            traced.run_decompositions({_FUSED_ATTENTION: attention_node}),
+            dynamo=True,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=[INPUT_NAME],
+            output_names=list(OUTPUT_NAMES),
+            dynamic_shapes=shapes,
+        )
+    if program is None:
+        raise ExportError("torch.onnx.export gave no program")
+    return program.model_proto
+
+
+def _declare(model: ModelProto, config: NetworkConfig) -> None:
+    """Set versions, names and the outputs' shapes; drop what only tells how the graph was traced."""
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = DOMAIN, __version__
+    graph = model.graph
+    graph.name = "LNLAttenNet"
+    shapes = {
+        "logits": [config.classes],
+        "region_weights": [config.regions],
+        "region_affinity": [config.regions, config.regions],
+    }
+    for output in graph.output:
+        onnx_type = onnx.helper.make_tensor_type_proto(
+            onnx.TensorProto.FLOAT, ["batch", *shapes[output.name]]
+        )
+        output.type.CopyFrom(onnx_type)
+    # Stack traces of the exporting machine (with its paths) do not belong in a published file.
+    for item in [model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer]:
+        del item.metadata_props[:]
+        item.doc_string = ""
+    # The names and shapes in it are the tracer's; runtimes infer their own.
+    del graph.value_info[:]
+
+
+def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
+    info = checkpoint.info
+    return {
+        "class_names": json.dumps(list(info.class_names)),
+        "preprocessing": json.dumps(info.preprocessing.to_dict()),
+        "network": json.dumps(info.config.to_dict()),
+        "licence": info.licence,
+    }

@@ -1,0 +1,92 @@
+"""Which tensors share a scale: those that a concatenation or upsampling joins, so that it runs in 8 bits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+
+from onnx import GraphProto, NodeProto
+
+from lnlattennet.export.precision._blocks import Layer, block_of, layers
+
+_QUANTIZED_OPERATORS = ("Conv",)
+
+_JOINING = {"Concat": None, "Resize": 1}
+"""Operators that only move values, and how many of their inputs hold such (None: all)."""
+
+
+def quantizable(layer: Layer) -> bool:
+    """Return whether a layer becomes 8-bit where its block is."""
+    return layer.node.op_type in _QUANTIZED_OPERATORS
+
+
+def quantized_layers(graph: GraphProto, blocks: Collection[str]) -> list[Layer]:
+    """Return the layers that become 8-bit where ``blocks`` do."""
+    return [layer for layer in layers(graph) if layer.block in blocks and quantizable(layer)]
+
+
+def measured_tensors(graph: GraphProto) -> list[str]:
+    """Return the tensors whose ranges decide every scale, in whatever blocks are quantised."""
+    groups = ScaleGroups(graph, {block_of(node.name) for node in graph.node})
+    return [tensor for group in groups.groups for tensor in groups.origins(group)]
+
+
+def closed_layers(graph: GraphProto, blocks: Collection[str]) -> set[str]:
+    """Return the names of the 8-bit layers whose result is read in 8 bits only.
+
+    Every runtime can run those in 8 bits. The others, on the border to a float block, ONNX Runtime computes
+    in float32 with the rounded numbers; OpenVINO runs them in 8 bits too.
+    """
+    chosen = {layer.node.name: layer for layer in quantized_layers(graph, blocks)}
+    groups = ScaleGroups(graph, blocks)
+    quantized = {tensor for group in groups.groups for tensor in group}
+    readers: dict[str, list[NodeProto]] = defaultdict(list)
+    for node in graph.node:
+        for value in node.input:
+            readers[value].append(node)
+
+    def is_closed(result: str) -> bool:
+        return bool(readers[result]) and all(
+            is_closed(node.output[0])
+            if node.op_type == "Relu"
+            else node.name in chosen or (node.output[0] in quantized and groups.moved_inputs(node))
+            for node in readers[result]
+        )
+
+    return {name for name, layer in chosen.items() if is_closed(layer.node.output[0])}
+
+
+class ScaleGroups:
+    """The tensors that the 8-bit layers of some blocks read, and what those are joined from.
+
+    Attributes:
+        groups: the tensors, those that must share a scale together.
+    """
+
+    def __init__(self, graph: GraphProto, blocks: Collection[str]) -> None:
+        self._blocks = blocks
+        self._producer = {value: node for node in graph.node for value in node.output}
+        self.groups = self._grouped([layer.activation for layer in quantized_layers(graph, blocks)])
+
+    def moved_inputs(self, node: NodeProto | None) -> list[str]:
+        """Return the inputs that a joining node of these blocks moves to its output, none of another node."""
+        if node is None or node.op_type not in _JOINING or block_of(node.name) not in self._blocks:
+            return []
+        return list(node.input[: _JOINING[node.op_type]])
+
+    def origins(self, group: list[str]) -> list[str]:
+        """Return those tensors of a group that are computed, not joined: their ranges cover the others."""
+        return [tensor for tensor in group if not self.moved_inputs(self._producer.get(tensor))]
+
+    def _grouped(self, tensors: list[str]) -> list[list[str]]:
+        groups: dict[str, list[str]] = {}
+        waiting = list(tensors)
+        for tensor in waiting:
+            groups.setdefault(tensor, [tensor])
+            for source in self.moved_inputs(self._producer.get(tensor)):
+                waiting.append(source)
+                mine, other = groups[tensor], groups.setdefault(source, [source])
+                if mine is not other:
+                    mine.extend(other)
+                    groups.update(dict.fromkeys(other, mine))
+        return list({id(group): group for group in groups.values()}.values())

@@ -1,0 +1,116 @@
+"""Checks as pictures: how much of its limit each one used."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from lnlattennet.export.report import _formatting as numbers
+from lnlattennet.export.report._scales import LogAxis
+
+METRICS = {
+    "max_abs": ("Largest difference", "of one element, over all faces and batch sizes"),
+    "cosine": ("Cosine similarity", "smallest over the faces"),
+    "kl": ("KL divergence", "mean over the faces, in nats"),
+    "top1_agreement": ("Same top class", "share of faces, compared with the checkpoint"),
+    "top3_overlap": ("Same three top regions", "share of the checkpoint's top three, mean over the faces"),
+    "sum": ("Weights sum to 1", "largest distance of a sum from 1"),
+    "permutation": ("Neighbours in the batch", "largest change of an answer when its neighbours change"),
+    "accuracy_drop": ("Accuracy lost", "on labelled faces"),
+}
+"""Metric -> its name and what it measures."""
+
+AT_LEAST = ("cosine", "top1_agreement", "top3_overlap")
+"""Metrics whose limit is a lower one; they are 1 at best."""
+
+_LEAST, _MOST = 1e-6, 1e4
+
+
+def used_share(check: dict[str, Any]) -> float | None:
+    """Return the distance from a perfect answer, as a share of the distance that is allowed.
+
+    1 is the limit. Where nothing is allowed, it is 0 for a perfect answer and infinite for any other. None if
+    the check has no limit.
+    """
+    if check["limit"] is None:
+        return None
+    value, limit = float(check["value"]), float(check["limit"])
+    if check["metric"] in AT_LEAST:
+        value, limit = 1 - value, 1 - limit
+    if math.isnan(value):
+        return math.inf
+    if value <= 0:
+        return 0.0
+    return value / limit if limit > 0 else math.inf
+
+
+def left_out_name(entry: dict[str, Any]) -> str:
+    """Return what an entry of ``left_out`` is called: BACKEND-PRECISION, or the backend alone."""
+    return f"{entry['backend']}-{entry['precision']}" if entry["precision"] else str(entry["backend"])
+
+
+def check_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every check of every engine, those left out last, with its texts."""
+    judged = [(engine["name"], False, engine["checks"]) for engine in document["engines"]]
+    judged += [(left_out_name(entry), True, entry["checks"]) for entry in document["left_out"]]
+    grid = int(document["network"]["grid"])
+    return [
+        {"engine": name, "left_out": left_out, **check, **_texts(check, grid)}
+        for name, left_out, checks in judged
+        for check in checks
+    ]
+
+
+def tolerance_panels(document: dict[str, Any]) -> dict[str, Any]:
+    """Return one panel per metric and output, all on the same scale, in the order of ``METRICS``."""
+    rows = check_rows(document)
+    shares = [share for row in rows if (share := used_share(row)) and share < math.inf]
+    axis = LogAxis.decades([*shares, 0.1, 10.0], _LEAST, _MOST)
+    order = list(METRICS)
+    keys = list(dict.fromkeys((row["metric"], row["output"]) for row in rows))
+    keys.sort(key=lambda key: order.index(key[0]) if key[0] in METRICS else len(order))
+    return {
+        "limit": axis.at(1),
+        "ticks": _ticks(axis),
+        "panels": [_panel(metric, output, rows, axis) for metric, output in keys],
+    }
+
+
+def _panel(metric: str, output: str, rows: list[dict[str, Any]], axis: LogAxis) -> dict[str, Any]:
+    title, note = METRICS.get(metric, (metric, ""))
+    shown = [row for row in rows if (row["metric"], row["output"]) == (metric, output)]
+    return {
+        "title": title,
+        "note": note,
+        "output": output,
+        "rows": [row | _place(row, axis) for row in shown],
+    }
+
+
+def _place(row: dict[str, Any], axis: LogAxis) -> dict[str, Any]:
+    share = used_share(row)
+    return {"at": None if share is None else axis.at(share), "perfect": share == 0}
+
+
+def _ticks(axis: LogAxis) -> list[dict[str, Any]]:
+    """The limit has a mark of its own, and its label must stay clear of its neighbours'."""
+    limit = axis.at(1)
+    far = [value for value in axis.ticks() if abs(axis.at(value) - limit) >= 14]
+    return [{"at": axis.at(value), "text": f"{numbers.power(value)}"} for value in far]
+
+
+def _texts(check: dict[str, Any], grid: int) -> dict[str, str]:
+    metric = check["metric"]
+    places = [f"batch {check['batch']}"] if check["batch"] is not None else []
+    places += [f"face {check['sample']}"] if check["sample"] is not None else []
+    if check["region"] is not None:
+        row, column = divmod(check["region"], grid)
+        places.append(f"region {check['region']} (row {row + 1}, column {column + 1})")
+    return {
+        "metric_name": METRICS.get(metric, (metric, ""))[0],
+        "value_text": numbers.check_value(metric, check["value"]),
+        "limit_text": "no limit"
+        if check["limit"] is None
+        else f"{'≥' if metric in AT_LEAST else '≤'} {numbers.check_value(metric, check['limit'])}",
+        "where": ", ".join(places),
+    }

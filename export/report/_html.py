@@ -1,0 +1,66 @@
+"""`report.html`: one page that loads nothing else, and `report.json` beside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from lnlattennet.export.report import _formatting as numbers
+from lnlattennet.export.report._candidates import candidate_rows, headline, left_out_rows, plan_rows
+from lnlattennet.export.report._checks import check_rows, tolerance_panels
+from lnlattennet.export.report._latency import latency_charts
+from lnlattennet.export.report._pareto import HEIGHT, front_plots, front_rows
+from lnlattennet.export.report._verification import accuracy_rows, calibrated_on_rendered, verification_facts
+
+_FILTERS = {
+    "milliseconds": numbers.milliseconds,
+    "percent": numbers.percent,
+    "compact": numbers.compact,
+    "size": numbers.size,
+    "duration": numbers.duration,
+    "sentence": lambda text: text[:1].upper() + text[1:],
+}
+
+
+def write_reports(folder: Path, document: dict[str, Any]) -> None:
+    """Write `report.json` and the self-contained `report.html` into ``folder``.
+
+    Args:
+        folder: exists; files of these names are replaced.
+        document: from ``report_document``.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(render_html(document), encoding="utf-8")
+
+
+def render_html(document: dict[str, Any]) -> str:
+    """Return the page for a document from ``report_document``."""
+    environment = Environment(
+        loader=PackageLoader("lnlattennet.export.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(_FILTERS)
+    environment.globals["throughput"] = numbers.throughput
+    return environment.get_template("report.html").render(
+        report=document,
+        command=shlex.join(document["command"]),
+        headline=headline(document),
+        candidates=candidate_rows(document),
+        left_out=left_out_rows(document),
+        plans=plan_rows(document),
+        latency=latency_charts(document),
+        front={"rows": front_rows(document), "plots": front_plots(document), "height": HEIGHT},
+        tolerances=tolerance_panels(document),
+        checks=check_rows(document),
+        facts=verification_facts(document),
+        calibrated_on_rendered=calibrated_on_rendered(document),
+        accuracy=accuracy_rows(document),
+    )

@@ -1,0 +1,150 @@
+"""The Pareto front of latency against agreement with the checkpoint."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from lnlattennet.export.report import _formatting as numbers
+from lnlattennet.export.report._checks import METRICS
+from lnlattennet.export.report._latency import latency_at, timed_batches
+from lnlattennet.export.report._scales import LinearAxis, LogAxis
+
+HEIGHT = 240
+"""Pixels of a plot's height; its width follows the page."""
+
+_PADDING = 30
+_LEAST_KL, _MOST_KL = 1e-9, 1e3
+"""A smaller divergence is rounding: it neither makes an engine better than another nor fits the scale."""
+
+# Labels are placed for the narrowest page; on a wider one the points only move apart.
+_NARROWEST = 270
+_LABEL_OFFSETS = [
+    (dx * radius, dy * radius)
+    for radius in (17, 26, 36)
+    for dx, dy in ((0, -1), (-1, -1), (-1, 0), (1, -1), (1, 1), (0, 1), (-1, 1), (1, 0))
+]
+_LABEL_GAP = 15
+
+
+def front_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the timed engines from the fastest, numbered as in the plots; what was not checked is None."""
+    timed = [engine for engine in document["engines"] if engine["latency"]]
+    timed.sort(key=lambda engine: engine["latency"][0]["median_ms"])
+    return [
+        {
+            "number": number,
+            "name": engine["name"],
+            "selected": engine["name"] == document["selected"],
+            "latency": {batch: latency_at(engine, batch) for batch in _batches(document)},
+            "kl": _value(engine, "kl"),
+            "top1_agreement": _value(engine, "top1_agreement"),
+        }
+        for number, engine in enumerate(timed, start=1)
+    ]
+
+
+def front_plots(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one plot per measure that separates the engines, at batch 1 and at the optimum."""
+    rows = front_rows(document)
+    plots = []
+    for metric in ("kl", "top1_agreement"):
+        if len({row[metric] for row in rows} - {None}) > 1:
+            plots += [_plot(metric, batch, rows) for batch in _batches(document)]
+    return plots
+
+
+def _batches(document: dict[str, Any]) -> list[int]:
+    """Return the smallest timed batch size, and the selected engine's optimum if it was timed."""
+    timed = timed_batches(document)
+    optimum = {e["batch"][1] for e in document["engines"] if e["name"] == document["selected"]}
+    return sorted(set(timed[:1]) | (optimum & set(timed)))
+
+
+def _value(engine: dict[str, Any], metric: str) -> float | None:
+    return next((float(check["value"]) for check in engine["checks"] if check["metric"] == metric), None)
+
+
+def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    shown = [row for row in rows if row[metric] is not None and row["latency"][batch]]
+    latencies = [row["latency"][batch]["median_ms"] for row in shown]
+    x = LogAxis.around(latencies, least_ratio=2)
+    heights, y_ticks = _upright(metric, [row[metric] for row in shown])
+    places = [(x.at(latency), height) for latency, height in zip(latencies, heights, strict=True)]
+    front, labels = _front(latencies, heights), _labels(places)
+    return {
+        "batch": batch,
+        "title": f"{METRICS[metric][0]}, batch {batch}",
+        "x_ticks": [{"at": x.at(value), "text": f"{value:g}"} for value in x.ticks()],
+        "y_ticks": y_ticks,
+        "steps": _steps([places[index] for index in front]),
+        "points": [
+            {
+                "number": row["number"],
+                "name": row["name"],
+                "selected": row["selected"],
+                "front": index in front,
+                "place": places[index],
+                "offset": labels[index],
+                "latency": latencies[index],
+                "value": numbers.check_value(metric, row[metric]),
+            }
+            for index, row in enumerate(shown)
+        ],
+    }
+
+
+def _upright(metric: str, values: list[float]) -> tuple[list[float], list[dict[str, Any]]]:
+    """Return the heights of values and ticks, in pixels from the top: what is closer is higher."""
+    if metric == "kl":
+        axis = LogAxis.decades(values, _LEAST_KL, _MOST_KL)
+        ticks = [(value, numbers.power(value)) for value in axis.ticks()]
+        if axis.low == _LEAST_KL:
+            ticks = [(_LEAST_KL, f"≤{numbers.power(_LEAST_KL)}"), *ticks[1:]]
+        return [_pixels(axis.at(value)) for value in values], [
+            {"at": _pixels(axis.at(value)), "text": text} for value, text in ticks
+        ]
+    linear = LinearAxis(min(values), 1.0)
+    return [_pixels(100 - linear.at(value)) for value in values], [
+        {"at": _pixels(100 - linear.at(value)), "text": f"{100 * value:g}%"} for value in linear.ticks()
+    ]
+
+
+def _pixels(percent: float) -> float:
+    return round(_PADDING + percent * (HEIGHT - 2 * _PADDING) / 100, 1)
+
+
+def _front(latencies: list[float], heights: list[float]) -> list[int]:
+    """Return the engines that no other beats in both, from the fastest to the slowest."""
+    front: list[int] = []
+    for index in sorted(range(len(latencies)), key=lambda index: (latencies[index], heights[index])):
+        if not front or heights[index] < heights[front[-1]]:
+            front.append(index)
+    return front
+
+
+def _steps(places: list[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
+    """Return the front as lines (x1, y1, x2, y2): between two engines the faster is the best there is."""
+    lines = []
+    for (x1, y1), (x2, y2) in pairwise(places):
+        lines += [(x1, y1, x2, y1), (x2, y1, x2, y2)]
+    return lines
+
+
+def _labels(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return an offset in pixels for each point's number, clear of points and of other numbers."""
+    points = [(x * _NARROWEST / 100, y) for x, y in places]
+    taken = list(points)
+    offsets = []
+    for x, y in points:
+        best = max(_LABEL_OFFSETS, key=lambda offset: _clearance(x + offset[0], y + offset[1], taken))
+        taken.append((x + best[0], y + best[1]))
+        offsets.append((float(best[0]), float(best[1])))
+    return offsets
+
+
+def _clearance(x: float, y: float, taken: list[tuple[float, float]]) -> float:
+    """Return the distance to what is nearest, edges included; more than enough counts as enough."""
+    inside = min(x, _NARROWEST - x, y, HEIGHT - y)
+    nearest = min(max(abs(x - a), abs(y - b)) for a, b in taken)
+    return min(nearest, _LABEL_GAP - 2, inside + 5)

@@ -1,0 +1,1 @@
+"""Engine timing and selection."""

@@ -1,0 +1,178 @@
+"""Latency of several engines in one interleaved run, each in a process of its own.
+
+Runtimes that share a process disturb each other: their thread pools go on spinning on the same cores after
+a call, which made one engine here twice as slow. A process that waits for its turn holds no core.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet._intervals import median_interval
+from lnlattennet.bundle._manifest import Latency
+from lnlattennet.errors import ExportError
+
+_WORKER = "lnlattennet.export.selection._worker"
+
+
+class RivalError(ExportError):
+    """A rival that could not be loaded or failed in the process that times it; ``name`` says which."""
+
+    def __init__(self, name: str, exit_code: int, message: str) -> None:
+        how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
+        super().__init__(
+            f"{name}: the process that times it ended with {how}: {message or 'it said nothing'}"
+        )
+        self.name = name
+
+
+def usable_threads() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class TimedProcess:
+    """An engine, or whatever is compared with one, in a process that calls it when it is told to.
+
+    Args:
+        name: for messages.
+        function: "module:function"; called with ``arguments``, it gives a function of a batch of faces.
+        arguments: JSON values.
+        faces: a `.npy` file, float32 [n, 3, S, S].
+    """
+
+    def __init__(self, name: str, function: str, arguments: Sequence[Any], faces: Path) -> None:
+        command = [sys.executable, "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
+        self._name = name
+        self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by __exit__
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._messages.close()
+
+    def wait_until_ready(self) -> None:
+        """Return when it has loaded what it times; raises RivalError if it could not."""
+        self._answer()
+
+    def seconds(self, batch: int) -> float:
+        """Let it call a few times on such a batch uncounted, then once more; return the seconds of that."""
+        if self._process.stdin is not None:
+            # If it is dead already, there is no answer, which says so better.
+            with suppress(BrokenPipeError):
+                self._process.stdin.write(f"{batch}\n")
+                self._process.stdin.flush()
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        line = self._process.stdout.readline() if self._process.stdout is not None else ""
+        if not line:
+            raise RivalError(self._name, self._process.wait(), self._last_message())
+        return line.strip()
+
+    def _last_message(self) -> str:
+        self._messages.seek(0)
+        return next((line.strip() for line in reversed(self._messages.readlines()) if line.strip()), "")
+
+
+def interleaved_rounds(calls: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Give every call one turn per round, in a new random order each; return all that they returned."""
+    order, shuffled = list(calls), random.Random(0)  # noqa: S311 - an order, not a secret
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        shuffled.shuffle(order)
+        for name in order:
+            samples[name].append(calls[name]())
+    return samples
+
+
+def time_in_turns(
+    rivals: Mapping[str, tuple[str, Sequence[Any]]],
+    faces: NDArray[np.float32],
+    batches: Sequence[int],
+    rounds: int,
+    scratch: Path,
+) -> dict[str, dict[int, list[float]]]:
+    """Time rivals on the first faces at each batch size, in turn; return milliseconds of every counted call.
+
+    Args:
+        rivals: name -> "module:function" and its arguments (``TimedProcess``).
+        faces: float32 [n, 3, S, S], n at least the largest batch.
+        batches: sizes.
+        rounds: counted calls of each rival at each size.
+        scratch: a folder for the faces.
+
+    Raises:
+        RivalError: a rival could not be loaded, or failed.
+    """
+    file = scratch / "faces.npy"
+    _save(file, faces[: max(batches)])
+    samples: dict[str, dict[int, list[float]]] = {name: {} for name in rivals}
+    with ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(TimedProcess(name, function, arguments, file))
+            for name, (function, arguments) in rivals.items()
+        }
+        for process in processes.values():
+            process.wait_until_ready()
+        for batch in batches:
+            calls = {name: _turn(process, batch) for name, process in processes.items()}
+            for name, seconds in interleaved_rounds(calls, rounds).items():
+                samples[name][batch] = [1e3 * value for value in seconds]
+    return samples
+
+
+def engine_arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
+    """Return an engine file as a rival of ``time_in_turns``, on all usable threads."""
+    return f"{_WORKER}:load_engine", [backend, str(path), usable_threads()]
+
+
+def summary(batch: int, samples: list[float]) -> Latency:
+    """Return what the manifest says of the samples of one engine at one batch size, in milliseconds."""
+    median, low, high = median_interval(samples)
+    return Latency(
+        batch=batch,
+        threads=usable_threads(),
+        median_ms=median,
+        low_ms=low,
+        high_ms=high,
+        p90_ms=float(np.percentile(samples, 90)),
+        samples=len(samples),
+    )
+
+
+def _save(file: Path, faces: NDArray[np.float32]) -> None:
+    try:
+        np.save(file, faces)
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # numpy says of a full disk only that fewer bytes were written than it asked for.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error
+
+
+def _turn(process: TimedProcess, batch: int) -> Callable[[], float]:
+    return lambda: process.seconds(batch)

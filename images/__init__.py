@@ -1,0 +1,1 @@
+"""Encoded images to upright RGB pixels, and the face in them."""

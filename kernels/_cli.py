@@ -1,0 +1,97 @@
+"""The commands `lnlattennet kernels build` and `lnlattennet kernels info`.
+
+Not in the room itself: importing that imports torch, and a command must start without it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lnlattennet._command import print_json, stdout
+from lnlattennet.errors import UsageError, require
+
+app = typer.Typer(help="The compiled attention kernels: build them, or see which run.", no_args_is_help=True)
+
+
+class Device(enum.StrEnum):
+    """What has kernels of its own."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+_JSON = typer.Option("--json", help="Print one JSON document.")
+
+
+@app.command()
+def build(
+    device: Annotated[
+        Device | None, typer.Option(help="Whose kernels; without it, those of every device here.")
+    ] = None,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="With --device cuda: a compute capability such as 90, or all; else the GPUs here."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Build again what is built already.")] = False,
+    json_output: Annotated[bool, _JSON] = False,
+) -> None:
+    """Build the kernels ahead of time, so that no first use has to."""
+    if arch and device is not Device.cuda:
+        raise UsageError("--arch is for GPUs: it needs --device cuda")
+    torch = require("torch", "export")
+    from lnlattennet.kernels._build import build_library
+    from lnlattennet.kernels._loader import architectures
+    from lnlattennet.kernels._naming import architectures_of
+
+    here = [Device.cpu, *([Device.cuda] if torch.cuda.is_available() else [])]
+    document: dict[str, Any] = {}
+    for name in [device] if device else here:
+        wanted = _architectures(arch) if arch else architectures(name)
+        library = build_library(name, wanted, force=force)
+        document[name] = {"library": str(library), "architectures": list(architectures_of(library))}
+    if json_output:
+        print_json(document)
+    else:
+        for title, built in document.items():
+            stdout().print(f"{title}: {built['library']}", soft_wrap=True)
+
+
+@app.command()
+def info(json_output: Annotated[bool, _JSON] = False) -> None:
+    """Say which implementation of the attention runs on each device, and why; builds nothing."""
+    require("torch", "export")
+    from lnlattennet.kernels._loader import implementation
+
+    found = {device: implementation(device) for device in Device}
+    if json_output:
+        print_json({device: _json(dataclasses.asdict(one)) for device, one in found.items()})
+        return
+    table = Table("device", "runs", "for", "why")
+    for device, one in found.items():
+        table.add_row(
+            device, one.kind, one.target or "", f"{one.reason}: {one.library}" if one.library else one.reason
+        )
+    stdout().print(table)
+
+
+def _architectures(names: list[str]) -> tuple[str, ...]:
+    from lnlattennet.kernels._architectures import ARCHITECTURES
+
+    if names == ["all"]:
+        return ARCHITECTURES
+    for name in names:
+        if not name.isdecimal() or int(name) < int(ARCHITECTURES[0]):
+            raise UsageError(
+                f"--arch must be all, or compute capabilities from {ARCHITECTURES[0]} without their dot "
+                f"({', '.join(ARCHITECTURES)}), got {name!r}"
+            )
+    return tuple(sorted(set(names), key=int))
+
+
+def _json(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields | {"library": str(fields["library"]) if fields["library"] else None}

@@ -1,0 +1,151 @@
+"""Which implementation runs on which device: the compiled kernels, loaded at first use, or the reference."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lnlattennet.errors import ConfigError, LnlAttenNetError, UnavailableError
+from lnlattennet.kernels._build import TITLES, build_library, failed_build
+from lnlattennet.kernels._cache import is_whole
+from lnlattennet.kernels._naming import architectures_of, find_compilers, find_library, host
+
+_SWITCH = "LNLATTENNET_KERNELS"
+_SWITCHED_OFF = f"switched off by {_SWITCH}=reference"
+_OLDEST_ARCHITECTURE = 75
+
+_lock = threading.Lock()
+_why_not: dict[str, str] = {}
+"""Device types that were tried: why the reference runs there, or "" where the compiled kernels do."""
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """What runs on a device.
+
+    Attributes:
+        kind: "compiled", "reference", or "none" where there is no such device.
+        reason: why, for people.
+        library: the file of compiled kernels, if it is built.
+        target: the SIMD target in use ("avx512", ...), or the GPU architectures in the library.
+    """
+
+    kind: str
+    reason: str
+    library: Path | None = None
+    target: str | None = None
+
+
+def load_kernels(device: str) -> bool:
+    """Load the compiled kernels of a device type, built if need be; returns whether they are there.
+
+    Tried once per process; a failure gives one warning, which says why and what to do.
+    """
+    with _lock:
+        if device not in _why_not:
+            _why_not[device] = _load(device)
+            if _why_not[device] not in ("", _SWITCHED_OFF):
+                warnings.warn(
+                    f"on {device} the attention runs in plain torch operations, which are slower than the "
+                    f"compiled kernels: {_why_not[device]}. To choose that, set {_SWITCH}=reference.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+    return not _why_not[device]
+
+
+def implementation(device: str) -> Implementation:
+    """Say what runs on "cpu" or "cuda"; loads the library if it is there, builds nothing."""
+    if _switched_off():
+        return Implementation("reference", _SWITCHED_OFF)
+    try:
+        if device == "cuda" and not torch.cuda.is_available():
+            return _found("none", "no CUDA device", device, find_library(device, ()))
+        wanted = architectures(device)
+        library = find_library(device, wanted)
+        if library:
+            _load_file(library)
+            return _found("compiled", "built", device, library)
+        find_compilers(device)
+        log = failed_build(device, wanted)
+    except LnlAttenNetError as error:
+        return Implementation("reference", str(error))
+    if log:
+        reason = (
+            f"the last build did not succeed and the next use tries again; its compilers' output is in {log}"
+        )
+        return Implementation("reference", reason)
+    return Implementation(
+        "compiled", "at first use, which builds it (`lnlattennet kernels build` does so now)"
+    )
+
+
+def architectures(device: str) -> tuple[str, ...]:
+    """Return what the kernels must be compiled for: this CPU's architecture, or the GPUs' of this machine.
+
+    Raises:
+        UnavailableError: there is no GPU, or one is too old.
+    """
+    if device == "cpu":
+        return host()
+    found = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
+    numbers = sorted(10 * major + minor for major, minor in found)
+    if not numbers:
+        raise UnavailableError(
+            "no CUDA device is here; `lnlattennet kernels build --arch` builds without one"
+        )
+    if numbers[0] < _OLDEST_ARCHITECTURE:
+        raise UnavailableError(
+            f"the CUDA kernels need compute capability 7.5 or later, a GPU here has {numbers[0] / 10}"
+        )
+    return tuple(str(number) for number in numbers)
+
+
+def _load(device: str) -> str:
+    if _switched_off():
+        return _SWITCHED_OFF
+    if device not in TITLES:
+        return f"there are compiled kernels for {' and '.join(TITLES)} only"
+    try:
+        wanted = architectures(device)
+        _load_file(find_library(device, wanted) or build_library(device, wanted))
+    except LnlAttenNetError as error:
+        return str(error)
+    return ""
+
+
+def _load_file(library: Path) -> None:
+    if not is_whole(library):
+        raise LnlAttenNetError(
+            f"{library} is no whole library; `lnlattennet kernels build --force` builds it anew"
+        )
+    try:
+        torch.ops.load_library(library)  # type: ignore[no-untyped-call]
+    except OSError as error:
+        raise LnlAttenNetError(
+            f"{library} cannot be loaded ({error}); `lnlattennet kernels build --force` builds it anew"
+        ) from error
+
+
+def _found(kind: str, reason: str, device: str, library: Path | None) -> Implementation:
+    target = None
+    if library and device == "cpu":
+        name = ctypes.CDLL(str(library)).lnlattennet_cpu_target
+        name.restype = ctypes.c_char_p
+        target = name().decode()
+    elif library:
+        target = " ".join(f"sm_{number}" for number in architectures_of(library))
+    return Implementation(kind, reason, library, target)
+
+
+def _switched_off() -> bool:
+    value = os.environ.get(_SWITCH, "")
+    if value not in ("", "reference"):
+        raise ConfigError(f"{_SWITCH} must be 'reference' or not set, got {value!r}")
+    return value == "reference"

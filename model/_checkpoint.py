@@ -1,0 +1,227 @@
+"""Checkpoint files: one `.safetensors` file that carries everything needed to use the weights.
+
+The file's string metadata holds schema version, network config, class names in order, preprocessing,
+provenance and the licence note of the training data. Pickles are refused unless the caller allows them.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lnlattennet._atomic import replace_file
+from lnlattennet.errors import CheckpointError, ConfigError
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._preprocessing import Preprocessing
+
+SCHEMA_VERSION = 1
+METADATA_KEY = "lnlattennet"
+"""Key of the metadata in a safetensors header, and of the same JSON text in a training checkpoint."""
+_PICKLE_MAGIC = (b"PK\x03\x04", b"\x80")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointInfo:
+    """Everything in a checkpoint except its weights.
+
+    Attributes:
+        config: the network's configuration.
+        class_names: expressions in the order of the logits.
+        preprocessing: the recipe that inputs must follow.
+        provenance: how the weights came to be: command, versions, seeds, figures.
+        licence: note on the licence of the training data, which weights inherit.
+
+    Raises:
+        ConfigError: class names and config, or preprocessing and config, contradict each other.
+    """
+
+    config: NetworkConfig
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    provenance: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+
+    def __post_init__(self) -> None:
+        names = self.class_names
+        if not all(isinstance(name, str) for name in names) or not isinstance(self.provenance, dict):
+            raise ConfigError("class names must be texts and provenance an object of facts")
+        if len(names) != self.config.classes:
+            raise ConfigError(
+                f"the config has {self.config.classes} classes, but there are {len(names)} names"
+            )
+        if len(set(names)) != len(names) or not all(name and name.isprintable() for name in names):
+            raise ConfigError(f"class names must be unique, printable and not empty, got {list(names)}")
+        if self.preprocessing.size != self.config.image_size:
+            raise ConfigError(
+                f"preprocessing size {self.preprocessing.size} must equal image_size {self.config.image_size}"
+            )
+
+    def to_json(self) -> str:
+        """Return the text that is stored in the file."""
+        fields = {
+            "schema_version": SCHEMA_VERSION,
+            "config": self.config.to_dict(),
+            "class_names": list(self.class_names),
+            "preprocessing": self.preprocessing.to_dict(),
+            "provenance": self.provenance,
+            "licence": self.licence,
+        }
+        return json.dumps(fields, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> CheckpointInfo:
+        """Read that text back; raises CheckpointError for another schema, ConfigError for a bad field."""
+        try:
+            fields = json.loads(text)
+            version = fields["schema_version"]
+            if version != SCHEMA_VERSION:
+                raise CheckpointError(
+                    f"checkpoint schema version {version} is not {SCHEMA_VERSION}, which this version reads"
+                )
+            return cls(
+                config=NetworkConfig.from_dict(fields["config"]),
+                class_names=tuple(_list(fields["class_names"])),
+                preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
+                provenance=fields["provenance"],
+                licence=fields["licence"],
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"the checkpoint's metadata is damaged: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and what they mean."""
+
+    info: CheckpointInfo
+    weights: dict[str, Tensor]
+
+    def network(self) -> LNLAttenNet:
+        """Return the network with these weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: the tensors do not fit the config; names the first that does not.
+        """
+        with torch.device("meta"):
+            # Shapes only: a config may declare far more memory than the file's tensors fill.
+            expected = LNLAttenNet(self.info.config).state_dict()
+        _check_tensors(expected, self.weights)
+        network = LNLAttenNet(self.info.config)
+        network.load_state_dict(self.weights)
+        return network.eval()
+
+
+def save_checkpoint(path: Path, network: LNLAttenNet, info: CheckpointInfo) -> None:
+    """Write ``network`` (whose config must be ``info.config``) to ``path``, atomically."""
+    if network.config != info.config:
+        raise ConfigError("the network's config differs from the config that would be stored with it")
+    weights = {name: tensor.detach().contiguous().cpu() for name, tensor in network.state_dict().items()}
+    with replace_file(path) as temporary:
+        save_file(weights, temporary, metadata={METADATA_KEY: info.to_json()})
+
+
+def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
+    """Read a checkpoint and check that its tensors fit its config.
+
+    Args:
+        path: a `.safetensors` file, or with ``allow_pickle`` a training checkpoint (`.ckpt`).
+        allow_pickle: accept a pickle; it is loaded with ``weights_only=True``, which runs no code.
+
+    Raises:
+        CheckpointError: missing, truncated, foreign, pickled without leave, or inconsistent.
+        ConfigError: a field of its configuration breaks a rule.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"no checkpoint file at {path}")
+    try:
+        with path.open("rb") as stream:
+            pickled = _is_pickle(stream.read(9))
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    if pickled and not allow_pickle:
+        raise CheckpointError(
+            f"{path} is a pickle, which can run code when loaded; convert it to .safetensors, or pass "
+            "--allow-pickle to load it with torch's weights_only unpickler"
+        )
+    try:
+        checkpoint = _load_pickle(path) if pickled else _load_safetensors(path)
+        checkpoint.network()
+    except (CheckpointError, ConfigError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    return checkpoint
+
+
+def _is_pickle(head: bytes) -> bool:
+    # A safetensors file begins with the length of its header, any 8 bytes, and the header's brace.
+    return head.startswith(_PICKLE_MAGIC) and head[8:9] != b"{"
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"class_names must be a list, got {value!r}")
+    return value
+
+
+def _load_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        if METADATA_KEY not in metadata:
+            raise CheckpointError(
+                "a safetensors file without LNLAttenNet metadata: not a checkpoint of this network; "
+                "write one with `lnlattennet train` or lnlattennet.model._checkpoint.save_checkpoint"
+            )
+        return Checkpoint(CheckpointInfo.from_json(metadata[METADATA_KEY]), load_file(path))
+    except SafetensorError as error:
+        if any("\ud800" <= character <= "\udfff" for character in str(path)):
+            raise CheckpointError("safetensors opens paths that are UTF-8 only; rename it") from error
+        raise CheckpointError(f"not a whole .safetensors file (truncated or foreign): {error}") from error
+
+
+def _load_pickle(path: Path) -> Checkpoint:
+    try:
+        with warnings.catch_warnings():
+            # It warns of foreign pickles before it refuses them; the error below says it better.
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "empty"
+        raise CheckpointError(f"a pickle that torch's weights_only loader refuses: {reason}") from error
+    if not isinstance(content, dict) or not {METADATA_KEY, "state_dict"} <= set(content):
+        raise CheckpointError(
+            f"a pickle without the keys 'state_dict' and '{METADATA_KEY}': not a training checkpoint "
+            "of this network"
+        )
+    prefix = "network."
+    state = content["state_dict"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError("its state_dict is not a table of tensors")
+    weights = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return Checkpoint(CheckpointInfo.from_json(content[METADATA_KEY]), weights)
+
+
+def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    for name, tensor in expected.items():
+        if name not in found:
+            raise CheckpointError(
+                f"its config needs a tensor {name!r} {list(tensor.shape)}, which is missing"
+            )
+        shape = list(found[name].shape)
+        if shape != list(tensor.shape):
+            raise CheckpointError(f"its config needs {name!r} to be {list(tensor.shape)}, but it is {shape}")
+        if not torch.isfinite(found[name]).all():
+            raise CheckpointError(f"tensor {name!r} holds values that are not finite")
+    extra = sorted(set(found) - set(expected))
+    if extra:
+        raise CheckpointError(f"it holds a tensor {extra[0]!r} that its config does not know")

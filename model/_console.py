@@ -1,0 +1,31 @@
+"""What `lnlattennet info` prints of a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.table import Table
+
+from lnlattennet._command import stdout
+
+
+def print_network(document: dict[str, Any]) -> None:
+    """Print the document of ``summary.describe`` for people."""
+    console = stdout()
+    parts = Table("part", "parameters", "MFLOP per image", title=document["name"])
+    for part in document["parts"]:
+        parts.add_row(part["name"], f"{part['parameters']:,}", f"{part['flops'] / 1e6:,.1f}")
+    parts.add_section()
+    parts.add_row("all", f"{document['parameters']:,}", f"{document['flops'] / 1e6:,.1f}")
+    console.print(parts)
+    facts = Table(show_header=False)
+    for name in ("class_names", "config", "preprocessing", "provenance", "licence"):
+        if name in document:
+            facts.add_row(name.replace("_", " "), _readable(document[name]))
+    console.print(facts)
+
+
+def _readable(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_readable(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

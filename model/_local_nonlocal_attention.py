@@ -1,0 +1,67 @@
+"""The attention of the head: each region's own, and the non-local one that gives each region a global weight.
+
+Sources: Shi et al. 2024 (see ``local_networks``); Wang et al., "Non-local Neural Networks", CVPR 2018.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lnlattennet.kernels import local_nonlocal_attention
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._local_networks import LocalNetworks
+
+
+class NonlocalOutputs(NamedTuple):
+    """What the whole face says about its regions.
+
+    Attributes:
+        weights: w [B, K]; non-negative, sums to 1 over the regions.
+        affinity: A [B, K, K]; row k is how much region k looks at every region, each row sums to 1.
+        context: sum_k w_k c_k [B, d].
+    """
+
+    weights: Tensor
+    affinity: Tensor
+    context: Tensor
+
+
+class NonlocalAttention(nn.Module):
+    """Features F [B, C, H, W] -> the local networks' pooled regions l [B, K, heads, C], and NonlocalOutputs.
+
+    One op gives both, and so reads the features, by far the largest tensor of the head, once.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        channels, width = config.channels, config.affinity_features
+        self.grid = config.grid
+        self.position = nn.Parameter(torch.randn(config.regions, channels) * 0.02)
+        self.query = nn.Linear(channels, width, bias=False)
+        # A key bias would add the same number to a whole row of scores, which softmax removes.
+        self.key = nn.Linear(channels, width, bias=False)
+        self.value = nn.Linear(channels, width)
+        self.score = nn.Linear(width, 1, bias=False)
+
+    def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
+        """Pool every region by the query of its local network, and weigh the regions by their means."""
+        # The module, not its query: torch's FlopCounterMode refuses a parameter as a module's input.
+        pooled, _, *whole_face = self.attend(features, local_networks)
+        return pooled, NonlocalOutputs(*whole_face)
+
+    def attend(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, ...]:
+        """Return pooled [B, K, heads, C], mean [B, K, C], and the tensors of NonlocalOutputs."""
+        return local_nonlocal_attention(
+            features,
+            local_networks.query,
+            self.grid,
+            self.position,
+            self.query.weight,
+            self.key.weight,
+            self.value.weight,
+            self.value.bias,
+            self.score.weight.flatten(),
+        )

@@ -1,0 +1,44 @@
+"""The joint loss that makes crucial regions light up."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import JointOutputs
+
+
+def joint_loss(
+    joint: JointOutputs,
+    target: Tensor,
+    config: NetworkConfig,
+    *,
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return CE(logits) + lambda_local * sum_k w_k CE(y_k) + lambda_nonlocal * CE(y_n), mean over the batch.
+
+    The middle term moves weight to the regions whose own network can tell the expression.
+
+    Args:
+        joint: what ``LNLAttenNet.joint`` gave.
+        target: class indices [B], int64.
+        config: carries the two lambdas.
+        class_weights: [classes]; every mean over the batch is then weighted by the target's class.
+        label_smoothing: share of the target that is spread over all classes, 0 to 1.
+    """
+    outputs, local_logits, nonlocal_logits = joint
+    regions = local_logits.shape[1]
+    cross_entropy = partial(F.cross_entropy, weight=class_weights, label_smoothing=label_smoothing)
+    votes = cross_entropy(
+        local_logits.flatten(0, 1), target.repeat_interleave(regions), reduction="none"
+    ).view(-1, regions)
+    per_face = (outputs.region_weights * votes).sum(dim=1)
+    # As torch's own weighted mean: divided by the weights of the targets, not by their number.
+    local = per_face.mean() if class_weights is None else per_face.sum() / class_weights[target].sum()
+    loss = cross_entropy(outputs.logits, target) + config.lambda_local * local
+    return torch.add(loss, cross_entropy(nonlocal_logits, target), alpha=config.lambda_nonlocal)

@@ -1,0 +1,79 @@
+"""LNLAttenNet: U-Net, local networks, non-local attention, feedback and fusion in one module."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._local_networks import LocalHeads, LocalNetworks
+from lnlattennet.model._local_nonlocal_attention import NonlocalAttention
+from lnlattennet.model._unet import UNet
+
+
+class Outputs(NamedTuple):
+    """What inference gives.
+
+    Attributes:
+        logits: [B, classes].
+        region_weights: w [B, K], sums to 1.
+        region_affinity: A [B, K, K], rows sum to 1.
+    """
+
+    logits: Tensor
+    region_weights: Tensor
+    region_affinity: Tensor
+
+
+class JointOutputs(NamedTuple):
+    """What the joint loss needs on top of inference.
+
+    Attributes:
+        outputs: the inference outputs.
+        local_logits: y_k [B, K, classes], every region's own answer.
+        nonlocal_logits: y_n [B, classes], the whole face's answer.
+    """
+
+    outputs: Outputs
+    local_logits: Tensor
+    nonlocal_logits: Tensor
+
+
+class LNLAttenNet(nn.Module):
+    """Image [B, 3, S, S] -> logits, region weights and region affinity (docs/network.md)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.unet = UNet(config)
+        self.local_networks = LocalNetworks(config)
+        self.nonlocal_attention = NonlocalAttention(config)
+        fused = config.regions * config.local_features + config.affinity_features
+        self.fusion = nn.Linear(fused, config.classes)
+        self.local_heads = LocalHeads(config)
+        self.nonlocal_head = nn.Linear(config.affinity_features, config.classes)
+        with torch.no_grad():
+            # Feedback scales every region by about 1/K at first; undo that, or training stalls at chance.
+            self.fusion.weight[:, : config.regions * config.local_features] *= config.regions
+
+    def forward(self, image: Tensor) -> Outputs:
+        """Return the inference outputs for normalised images [B, 3, S, S]."""
+        return self._parts(image)[0]
+
+    def joint(self, image: Tensor) -> JointOutputs:
+        """Return the inference outputs and the answers that only the joint loss uses."""
+        outputs, local, context = self._parts(image)
+        return JointOutputs(outputs, self.local_heads(local), self.nonlocal_head(context))
+
+    def _parts(self, image: Tensor) -> tuple[Outputs, Tensor, Tensor]:
+        pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks)
+        weights, affinity, context = whole_face
+        local = self.local_networks(pooled)  # (B, K, D)
+        logits = self.fusion(torch.cat([self.feedback(weights, local).flatten(1), context], dim=1))
+        return Outputs(logits, weights, affinity), local, context
+
+    def feedback(self, weights: Tensor, local: Tensor) -> Tensor:
+        """Scale what the local networks say, u [B, K, D], by the regions' global weights: z [B, K, D]."""
+        return weights.unsqueeze(-1) * local

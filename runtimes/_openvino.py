@@ -1,0 +1,132 @@
+"""OpenVINO on the CPU: the engine is its own graph format, one `.xml` with one `.bin`.
+
+OpenVINO computes a graph's bfloat16 parts in bfloat16 and its Q/DQ pairs in 8 bits, wherever they stand, so
+the precision of every block is in the graph. Where all blocks are in bf16 or int8 the file also says that the
+floats around 8-bit layers may be bfloat16: convolutions then write it themselves, without casts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import ExportError
+from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._cpu import features_used, flags
+from lnlattennet.runtimes._precision import PrecisionPlan
+from lnlattennet.runtimes._requirements import Requirements
+
+_CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
+"""Precision -> how OpenVINO's CPU device says that it has it."""
+
+_FLOATS = ["lnlattennet", "floats"]
+"""Where an engine file says what its floats are computed in, as OpenVINO's precision hint spells it."""
+
+_LAYERS = ("Convolution", "FullyConnected", "MatMul")
+_PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "I8": "int8", "i8": "int8", "u8": "int8"}
+"""End of an implementation's name, such as brgconv_avx512_I8 -> what it computes in."""
+
+
+def availability() -> Available | Unavailable:
+    """Say whether OpenVINO is installed."""
+    try:
+        return Available({"openvino": metadata.version("openvino")})
+    except metadata.PackageNotFoundError:
+        return Unavailable(
+            "the Python package 'openvino' is not installed: pip install 'lnlattennet[openvino]'"
+        )
+
+
+def refusal(plan: PrecisionPlan) -> str:
+    """The CPU has fp32 and, with the instructions for it, int8 and bf16; fp16 graphs would run in fp32."""
+    import openvino as ov
+
+    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    for precision in sorted(plan.precisions - {"fp32"}):
+        if _CAPABILITIES.get(precision) not in capabilities:
+            return f"OpenVINO has no {precision} on this CPU; it has fp32, {', '.join(_known(capabilities))}"
+    # Where there is AVX-512 without it, OpenVINO offers bf16 all the same, and emulates it slowly.
+    if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in flags():
+        return "this CPU has no bf16 instructions (avx512_bf16), and OpenVINO would be slower for bf16"
+    return ""
+
+
+def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
+    """Convert the ONNX file; weights keep their type (the converter's default would halve them)."""
+    import openvino as ov
+
+    path = spec.directory / f"openvino-cpu-{spec.plan.precision}.xml"
+    try:
+        model = ov.Core().read_model(onnx_path)
+        model.set_rt_info("bf16" if spec.plan.precisions <= {"int8", "bf16"} else "f32", _FLOATS)
+        ov.save_model(model, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        # OpenVINO does not say why a write failed; without this a full disk reads "iostream error".
+        if shutil.disk_usage(spec.directory).free < onnx_path.stat().st_size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise ExportError(f"OpenVINO cannot convert {onnx_path.name}: {error}") from error
+    requires = Requirements(
+        device="cpu", packages={"openvino": ">=2025.0"}, cpu_features=features_used(spec.plan)
+    )
+    return EngineFile(path, requires, _layers(_compiled(path, 0)))
+
+
+def load(engine_file: Path, threads: int = 0) -> Runner:
+    """Compile the engine for this machine's CPU, each part in the precision that the graph gives it."""
+    return _CompiledRunner(_compiled(engine_file, threads))
+
+
+class _CompiledRunner:
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._names = [output.any_name for output in compiled.outputs]
+        # One request owns one set of tensors, so calls from several threads take turns.
+        self._lock = threading.Lock()
+
+    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        with self._lock:
+            results = self._request.infer(dict(inputs), share_inputs=True)
+            return {name: np.array(results[name]) for name in self._names}
+
+
+def _compiled(path: Path, threads: int) -> Any:
+    import openvino as ov
+
+    core = ov.Core()
+    model = core.read_model(path)
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        # Without it, OpenVINO would silently compute float32 blocks in bf16 on CPUs that have it.
+        "INFERENCE_PRECISION_HINT": model.get_rt_info(_FLOATS).astype(str)
+        if model.has_rt_info(_FLOATS)
+        else "f32",
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return core.compile_model(model, "CPU", settings)
+
+
+def _known(capabilities: list[str]) -> list[str]:
+    return [precision for precision, name in _CAPABILITIES.items() if name in capabilities]
+
+
+def _layers(compiled: Any) -> dict[str, int]:
+    """Count layers by the implementation that the CPU plugin chose for them."""
+    counts: Counter[str] = Counter()
+    for node in compiled.get_runtime_model().get_ops():
+        facts = node.get_rt_info()
+        if facts["layerType"].astype(str) in _LAYERS:
+            ending = facts["primitiveType"].astype(str).rpartition("_")[2]
+            counts[_PRECISIONS.get(ending, ending)] += 1
+    return dict(counts)

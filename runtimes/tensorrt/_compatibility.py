@@ -1,0 +1,111 @@
+"""Which GPUs and drivers a TensorRT engine is built for."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from types import ModuleType
+from typing import Any
+
+from lnlattennet.runtimes._base import BuilderFlags
+from lnlattennet.runtimes._precision import PrecisionPlan
+from lnlattennet.runtimes._requirements import Requirements
+from lnlattennet.runtimes.tensorrt._cuda_memory import compute_capability, why_no_gpu
+from lnlattennet.runtimes.tensorrt._library import RTX
+
+_DATA_TYPES = {"fp32": "FLOAT", "bf16": "BF16", "fp16": "HALF", "fp8": "FP8", "int8": "INT8"}
+
+_FIRST_CAPABILITY = {"bf16": (8, 0), "fp8": (8, 9)}
+"""Precision -> oldest compute capability; TensorRT-RTX's builder itself refuses bf16 for 7.5 and fp8 for 8.6:
+https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/getting-started/support-matrix.html"""
+
+_RTX_DEFAULT = (8, 0)
+"""An engine of TensorRT-RTX runs on 8.0 and later unless it is told otherwise:
+https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html"""
+
+_AMPERE_AND_LATER = ("8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "10.3", "12.0", "12.1")
+"""https://developer.nvidia.com/cuda-gpus"""
+
+_DRIVERS = {13: "580", 12: "525"}
+"""CUDA's major version -> oldest driver:
+https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html"""
+
+
+def precision_refusal(trt: ModuleType, plan: PrecisionPlan) -> str:
+    """Return why this package, or this machine's GPU if it has one, cannot give the plan's precisions."""
+    gpu = "" if why_no_gpu() else compute_capability()
+    for precision in sorted(plan.precisions):
+        if not hasattr(trt.DataType, _DATA_TYPES[precision]):
+            return f"{trt.__name__} {trt.__version__} does not know {precision}; upgrade it"
+        needed = _FIRST_CAPABILITY.get(precision, (0, 0))
+        if gpu and _pair(gpu) < needed:
+            return f"{precision} needs compute capability {_text(needed)}, this machine's GPU has {gpu}"
+    return ""
+
+
+def set_target(trt: ModuleType, config: Any, plan: PrecisionPlan) -> None:
+    """Leave out the GPUs that lack a precision of the plan: TensorRT-RTX would find out only at run time."""
+    if trt.__name__ != RTX or _oldest(plan) <= _RTX_DEFAULT:
+        return
+    names = _rtx_capabilities(trt, plan)
+    config.num_compute_capabilities = len(names)
+    for index, name in enumerate(names):
+        config.set_compute_capability(trt.ComputeCapability.__members__[name], index)
+
+
+def requirements(trt: ModuleType, plan: PrecisionPlan, flags: BuilderFlags) -> Requirements:
+    """Return what a machine must have to run an engine that was built here."""
+    if trt.__name__ == RTX:
+        capabilities = [_text(_of_name(name)) for name in _rtx_capabilities(trt, plan)]
+    else:
+        capabilities = _runs_on(compute_capability(), flags.hardware_compatibility, plan)
+    return Requirements(
+        device="cuda",
+        packages={trt.__name__: _specifier(str(trt.__version__), flags)},
+        compute_capabilities=capabilities,
+        driver=_oldest_driver(trt.__name__),
+    )
+
+
+def _runs_on(own: str, level: str, plan: PrecisionPlan) -> list[str]:
+    if level != "ampere+":
+        return [own]
+    known = {capability for capability in _AMPERE_AND_LATER if _pair(capability) >= _oldest(plan)}
+    return sorted({own, *known}, key=_pair)
+
+
+def _specifier(version: str, flags: BuilderFlags) -> str:
+    if flags.version_compatible:
+        return f">={version},<{int(version.partition('.')[0]) + 1}"
+    return f"=={version}"
+
+
+def _oldest_driver(package: str) -> str:
+    for cuda, driver in _DRIVERS.items():
+        try:
+            metadata.version(f"{package}_cu{cuda}")
+        except metadata.PackageNotFoundError:
+            continue
+        return driver
+    return ""
+
+
+def _rtx_capabilities(trt: ModuleType, plan: PrecisionPlan) -> list[str]:
+    names = [name for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
+    return [name for name in names if _of_name(name) >= _oldest(plan)]
+
+
+def _oldest(plan: PrecisionPlan) -> tuple[int, int]:
+    return max([_RTX_DEFAULT, *(_FIRST_CAPABILITY.get(name, (0, 0)) for name in plan.precisions)])
+
+
+def _of_name(name: str) -> tuple[int, int]:
+    return divmod(int(name.removeprefix("SM")), 10)
+
+
+def _pair(capability: str) -> tuple[int, int]:
+    major, _, minor = capability.partition(".")
+    return int(major), int(minor)
+
+
+def _text(capability: tuple[int, int]) -> str:
+    return f"{capability[0]}.{capability[1]}"

@@ -1,0 +1,115 @@
+"""A TensorRT build shows its phases on a terminal and can be stopped with Ctrl-C."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+from typing import Any, TypeVar
+
+from rich.progress import Progress, TaskID
+
+from lnlattennet._command import stderr
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+def build_with_progress(trt: ModuleType, config: Any, build: Callable[[], T]) -> T:
+    """Run ``build``, which uses ``config``; its phases are bars on stderr if that is a terminal.
+
+    Ctrl-C or SIGTERM cancels the build; its handler (KeyboardInterrupt) runs once the builder has returned,
+    however many more arrive meanwhile.
+    """
+    cancelled = threading.Event()
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
+        config.progress_monitor = _monitor(trt, _Phases(bars, cancelled))
+        # TensorRT swallows what is raised inside its callbacks, and C++ hears of no signal. So the builder
+        # gets a thread of its own, and this one is free to receive signals.
+        with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool, _signals_deferred(cancelled):
+            return pool.submit(build).result()
+
+
+@contextmanager
+def _signals_deferred(cancelled: threading.Event) -> Iterator[None]:
+    """A signal that would stop the command sets ``cancelled``; its handler runs at the end of the block.
+
+    An exception at once would do for the first Ctrl-C. A second one would end the wait for the builder, whose
+    callbacks then enter an interpreter that is going down, and that aborts the process.
+    """
+    earlier = _stopping_handlers()
+    arrived: list[int] = []
+    deferring = True
+
+    def defer(number: int, frame: FrameType | None) -> None:
+        if deferring:
+            arrived.append(number)
+            cancelled.set()
+        else:
+            # An exception of another signal ended the loop below before it put this one's handler back.
+            earlier[number](number, frame)
+
+    try:
+        for number in earlier:
+            signal.signal(number, defer)
+        yield
+    finally:
+        deferring = False
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        if arrived:
+            earlier[arrived[0]](arrived[0], None)
+
+
+def _stopping_handlers() -> dict[int, Callable[[int, FrameType | None], object]]:
+    """What Python calls at Ctrl-C and SIGTERM; nothing in other threads, which get no signals."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    return {number: handler for number, handler in handlers.items() if callable(handler)}
+
+
+class _Phases:
+    """The phases that are open, each a bar; TensorRT may report them from several threads."""
+
+    def __init__(self, bars: Progress, cancelled: threading.Event) -> None:
+        self._bars = bars
+        self._cancelled = cancelled
+        self._tasks: dict[str, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def start(self, name: str, steps: int) -> None:
+        _log.debug("TensorRT: %s, %d steps", name, steps)
+        with self._lock:
+            self._tasks[name] = self._bars.add_task(name, total=steps)
+
+    def advance(self, name: str, step: int) -> bool:
+        """Show that ``step`` is done; return whether to go on."""
+        with self._lock:
+            if name in self._tasks:
+                self._bars.update(self._tasks[name], completed=step + 1)
+        return not self._cancelled.is_set()
+
+    def finish(self, name: str) -> None:
+        with self._lock:
+            task = self._tasks.pop(name, None)
+            if task is not None:
+                self._bars.remove_task(task)
+
+
+def _monitor(trt: ModuleType, phases: _Phases) -> Any:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            phases.start(phase_name, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            return phases.advance(phase_name, step)
+
+        def phase_finish(self, phase_name: str) -> None:
+            phases.finish(phase_name)
+
+    return Monitor()

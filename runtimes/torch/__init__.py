@@ -1,0 +1,1 @@
+"""The checkpoint itself in torch: eager, and compiled ahead of time (AOTInductor)."""

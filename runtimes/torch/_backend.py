@@ -1,0 +1,92 @@
+"""Torch itself, the reference as an engine: a checkpoint file, its weights in the engine's precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import require
+from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._cpu import features_used
+from lnlattennet.runtimes._one_precision import refusal_unless_one_of
+from lnlattennet.runtimes._precision import PrecisionPlan
+from lnlattennet.runtimes._requirements import Requirements
+
+if TYPE_CHECKING:
+    from lnlattennet.runtimes.torch._network import EngineNetwork
+
+_PACKAGES = ("torch", "safetensors")
+
+
+def availability() -> Available | Unavailable:
+    """Say whether torch is installed, without importing it."""
+    try:
+        return Available({name: metadata.version(name) for name in _PACKAGES})
+    except metadata.PackageNotFoundError as error:
+        return Unavailable(
+            f"the Python package '{error.name}' is not installed: pip install 'lnlattennet[export]'"
+        )
+
+
+def refusal(plan: PrecisionPlan) -> str:
+    """Torch runs one precision: fp32 or bf16, on a GPU fp16 too."""
+    from lnlattennet.runtimes.torch._network import device_here
+
+    if device_here() == "cuda":
+        return refusal_unless_one_of("torch on a GPU", plan, ("fp32", "bf16", "fp16"))
+    return refusal_unless_one_of("torch on the CPU", plan, ("fp32", "bf16"))
+
+
+def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
+    """Write the checkpoint with its weights in the plan's precision; the ONNX file is not needed."""
+    from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
+    from lnlattennet.runtimes.torch import _network as torch_network
+
+    checkpoint = load_checkpoint(spec.checkpoint)
+    device = torch_network.device_here()
+    dtype = torch_network.DTYPES[spec.plan.precision]
+    path = spec.directory / f"torch-{spec.plan.precision}.safetensors"
+    save_checkpoint(path, checkpoint.network().to(dtype), checkpoint.info)
+    network = torch_network.engine_network(checkpoint, dtype, device)
+    requires = Requirements(
+        device="cuda" if device == "cuda" else "cpu",
+        packages={"torch": ">=2.10", "safetensors": ">=0.5"},
+        cpu_features=features_used(spec.plan) if device == "cpu" else [],
+    )
+    return EngineFile(path, requires, torch_network.layer_precisions(network, spec.image_size))
+
+
+def load(engine_file: Path, threads: int = 0) -> Runner:
+    """Load the network on the GPU if there is one, else on the CPU; it computes in its weights' type.
+
+    Raises:
+        CheckpointError: the file is not a whole checkpoint of this network.
+        UnavailableError: torch is not installed.
+    """
+    require("torch", "export")
+    from lnlattennet.model._checkpoint import load_checkpoint
+    from lnlattennet.runtimes.torch import _network as torch_network
+
+    torch_network.use_threads(threads)
+    checkpoint = load_checkpoint(engine_file)
+    device = torch_network.device_here()
+    dtype = checkpoint.weights["fusion.weight"].dtype
+    return _NetworkRunner(torch_network.engine_network(checkpoint, dtype, device), device)
+
+
+class _NetworkRunner:
+    """May be called from several threads: nothing in the network changes while it runs."""
+
+    def __init__(self, network: EngineNetwork, device: str) -> None:
+        self._network = network
+        self._device = device
+
+    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        from lnlattennet.runtimes.torch._network import run_on_arrays
+
+        return run_on_arrays(self._network, inputs, self._device)

@@ -1,0 +1,110 @@
+"""The checkpoint's network as torch's own backends run it: one precision inside, float32 outside."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lnlattennet.model._checkpoint import Checkpoint
+from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.runtimes._base import Arrays
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = {dtype: precision for precision, dtype in DTYPES.items()}
+
+_aten = torch.ops.aten
+_LAYERS: dict[Any, tuple[int, int]] = {
+    # Operator -> (position of an argument that has its precision, layers in it).
+    _aten.convolution.default: (1, 1),
+    _aten.mm.default: (1, 1),
+    _aten.addmm.default: (2, 1),
+    _aten.bmm.default: (1, 1),
+    _aten.baddbmm.default: (2, 1),
+    # The local queries, and Q, K, V and the scores of the non-local attention.
+    torch.ops.lnlattennet.local_nonlocal_attention.default: (1, 5),
+}
+
+
+class EngineNetwork(nn.Module):
+    """Image [B, 3, S, S] float32 -> logits, region weights and region affinity, all float32."""
+
+    def __init__(self, network: LNLAttenNet) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = network.fusion.weight.dtype
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Compute in the precision of the weights, with channels last, as convolutions like it."""
+        image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
+        return tuple(output.float() for output in self.network(image))
+
+
+def engine_network(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> EngineNetwork:
+    """Return the checkpoint's network with its weights in ``dtype``, ready to be run or compiled."""
+    network = checkpoint.network().to(device=device, dtype=dtype).requires_grad_(False)
+    return EngineNetwork(network.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
+
+
+def device_here() -> str:
+    """Return "cuda" where torch can use a GPU, else "cpu"."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def compute_capabilities(device: str) -> list[str]:
+    """Return the GPU's compute capability, such as ["9.0"]; nothing for the CPU."""
+    return ["{}.{}".format(*torch.cuda.get_device_capability())] if device == "cuda" else []
+
+
+def release() -> str:
+    """Return torch's version without its build, such as "2.13.0"."""
+    return metadata.version("torch").partition("+")[0]
+
+
+def layer_precisions(network: EngineNetwork, image_size: int) -> dict[str, int]:
+    """Run one black image and return precision -> how many convolutions and matrix products ran in it."""
+    image = torch.zeros(1, 3, image_size, image_size, device=network.network.fusion.weight.device)
+    # In inference mode torch would not take convolutions and linear layers apart into what is counted.
+    with torch.no_grad(), _LayerCounter() as counter:
+        network(image)
+    return dict(counter.layers)
+
+
+def run_on_arrays(
+    network: Callable[[Tensor], Any], inputs: Mapping[str, NDArray[np.float32]], device: str
+) -> Arrays:
+    """Call a network that takes and gives tensors on ``device`` with arrays."""
+    with torch.inference_mode():
+        # A copy: the array may be read-only, which torch's views of arrays warn of.
+        outputs = network(torch.tensor(inputs[INPUT_NAME], device=device))
+        return {name: output.cpu().numpy() for name, output in zip(OUTPUT_NAMES, outputs, strict=True)}
+
+
+def use_threads(threads: int) -> None:
+    """Set torch's threads per operator: one number for the process, so the last engine decides for all."""
+    if threads:
+        torch.set_num_threads(threads)
+
+
+class _LayerCounter(TorchDispatchMode):
+    """Counts layers by the type of what they multiply."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.layers: Counter[str] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func in _LAYERS:
+            position, layers = _LAYERS[func]
+            self.layers[PRECISIONS[args[position].dtype]] += layers
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,6 @@
+"""The commands of this room."""
+
+from lnlattennet.serving.cli._predict import predict
+from lnlattennet.serving.cli._serve import serve
+
+__all__ = ["predict", "serve"]

@@ -1,0 +1,102 @@
+"""A client of the served models `expression` and `expression_fused`, over gRPC or HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from lnlattennet.errors import ServingError
+from lnlattennet.serving.client._transport import connect
+from lnlattennet.serving.inference._predictor import Prediction, predictions_from_outputs
+
+_OUTPUTS = ("probabilities", "logits", "region_weights", "region_affinity", "face_box", "face_found")
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a client needs to know of a served model.
+
+    Attributes:
+        class_names: in the order of the logits.
+        grid: g; the face has g * g regions.
+        max_batch_size: most pictures per request.
+        parameters: what else it tells, as it stands in its configuration: name -> text.
+    """
+
+    class_names: list[str]
+    grid: int
+    max_batch_size: int
+    parameters: dict[str, str]
+
+
+class Client:
+    """A connection to one served model; usable as a context manager.
+
+    A ``grpc://`` client may be shared by threads; an ``http://`` client belongs to the thread that made it.
+
+    Args:
+        url: ``grpc://host:port`` or ``http://host:port``.
+        model: ``expression`` or ``expression_fused``.
+        timeout: seconds that one request may take.
+
+    Raises:
+        UsageError: the URL is of another form, or the timeout is not positive.
+        ServingError: nothing answers there, or it does not serve this model.
+        UnavailableError: tritonclient is not installed.
+    """
+
+    def __init__(self, url: str, model: str = "expression", timeout: float = 10.0) -> None:
+        self._model = model
+        self._connection = connect(url, timeout)
+        try:
+            self.description = _describe(model, self._connection.model_config(model))
+        except BaseException:
+            self.close()
+            raise
+
+    def predict(self, images: Sequence[bytes]) -> list[Prediction]:
+        """Predict the expression on each encoded JPEG or PNG picture, in order.
+
+        Raises:
+            ImageError: the server refused a picture; nothing is predicted then.
+            ServingError: the server cannot be reached, is too slow, failed, or gave a broken answer.
+        """
+        about = self.description
+        predictions: list[Prediction] = []
+        for start in range(0, len(images), about.max_batch_size):
+            batch = np.empty((len(images[start : start + about.max_batch_size]), 1), dtype=np.object_)
+            batch[:, 0] = images[start : start + about.max_batch_size]
+            outputs = self._connection.infer(self._model, batch, _OUTPUTS)
+            predictions += predictions_from_outputs(outputs, about.class_names, about.grid)
+        return predictions
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
+    try:
+        parameters = {name: str(told["string_value"]) for name, told in config["parameters"].items()}
+        names = json.loads(parameters["class_names"])
+        grid = int(parameters["grid"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServingError(
+            f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
+            "`lnlattennet serve BUNDLE` serves; ask for 'expression' or 'expression_fused'"
+        ) from error
+    # A model without batching counts its largest batch as 0.
+    return ModelDescription(names, grid, max(1, int(config.get("max_batch_size", 0))), parameters)

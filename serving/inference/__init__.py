@@ -1,0 +1,1 @@
+"""Encoded image to prediction, in process."""

@@ -1,0 +1,1 @@
+"""Triton model repository, server process and python-backend stages."""

@@ -1,0 +1,133 @@
+"""Find the tritonserver to run: the one on PATH, else the one of the `server` extra.
+
+The extra's wheel (nvidia-pytriton) keeps the stubs of its python backend apart from the backend, one per
+Python version, and links against libraries of its own; its parts are put together here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata, util
+from pathlib import Path
+
+from lnlattennet.errors import UnavailableError
+from lnlattennet.serving.triton._shell_paths import require_plain_path
+
+EMBEDDED_VERSION = "2.51.0"
+"""Version of the tritonserver in the nvidia-pytriton wheel that the extra pins."""
+
+DEFAULT_BACKENDS = Path("/opt/tritonserver/backends")
+"""Where NVIDIA's container image keeps the backends."""
+
+
+@dataclass(frozen=True)
+class TritonServer:
+    """A server that can be started.
+
+    Attributes:
+        executable: the program.
+        backend_directory: holds one folder per backend.
+        environment: variables that it needs on top of the caller's.
+        embedded: it is the one of the `server` extra, which is for development only.
+    """
+
+    executable: Path
+    backend_directory: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    embedded: bool = False
+
+    @property
+    def backends(self) -> frozenset[str]:
+        """Names of the backends that it has."""
+        return frozenset(path.name for path in self.backend_directory.iterdir() if path.is_dir())
+
+
+@contextmanager
+def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]:
+    """Yield the server to use; what had to be put together for it is removed afterwards.
+
+    Args:
+        backend_directory: backends of the server on PATH, if they are not where NVIDIA's image has them.
+
+    Raises:
+        UnavailableError: no server, or one that cannot run this package's models.
+    """
+    program = shutil.which("tritonserver")
+    if program:
+        yield _installed(Path(program), backend_directory or DEFAULT_BACKENDS)
+        return
+    if backend_directory:
+        raise UnavailableError(f"--backend-directory {backend_directory} needs a tritonserver on PATH")
+    with tempfile.TemporaryDirectory(prefix="lnlattennet-backends-") as folder:
+        yield _embedded(Path(folder))
+
+
+def _installed(program: Path, backends: Path) -> TritonServer:
+    if not (backends / "python").is_dir():
+        raise UnavailableError(
+            f"{program} has no python backend in {backends}, which this package's models need: "
+            "name its folder of backends with --backend-directory"
+        )
+    require_plain_path(backends, "name another folder of backends with --backend-directory")
+    return TritonServer(program, backends, {"PATH": _path_with_this_python()})
+
+
+def _embedded(folder: Path) -> TritonServer:
+    """Put the wheel's server together; ``folder`` becomes its backend directory."""
+    require_plain_path(folder, "set TMPDIR to another folder")
+    package = _wheel()
+    _require_numpy_1()
+    parts = package / "tritonserver"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = parts / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        raise UnavailableError(
+            f"the embedded tritonserver has no python backend for Python {version}: "
+            "install this package under a Python that it supports, or use NVIDIA's Triton container"
+        )
+    backend = folder / "python"
+    backend.mkdir()
+    for source in (*parts.glob("backends/python/*.*"), stub):
+        (backend / source.name).symlink_to(source)
+    libraries = (str(package.parent / "nvidia_pytriton.libs"), sysconfig.get_config_var("LIBDIR"))
+    environment = {
+        "PATH": _path_with_this_python(),
+        "LD_LIBRARY_PATH": _joined(*libraries, os.environ.get("LD_LIBRARY_PATH", "")),
+    }
+    return TritonServer(parts / "bin" / "tritonserver", folder, environment, embedded=True)
+
+
+def _wheel() -> Path:
+    # Asking for the location only: importing pytriton would take seconds and configure logging.
+    spec = util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise UnavailableError(
+            "no tritonserver found: put one on PATH (NVIDIA's Triton container has it), "
+            "or install the embedded one: pip install 'lnlattennet[server]'"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _require_numpy_1() -> None:
+    found = metadata.version("numpy")
+    if int(found.split(".")[0]) >= 2:
+        raise UnavailableError(
+            f"the embedded tritonserver needs numpy < 2 (with {found}, its python models answer with empty "
+            "tensors): pip install 'numpy<2'"
+        )
+
+
+def _path_with_this_python() -> str:
+    """PATH with this interpreter's folder first: the backend's stubs take the first Python as theirs."""
+    return _joined(str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+
+
+def _joined(*parts: str) -> str:
+    return os.pathsep.join(part for part in parts if part)

@@ -1,0 +1,88 @@
+"""Triton model configurations, read and written as protobuf (never as text templates)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from lnlattennet.bundle._manifest import EngineRecord, Manifest
+from lnlattennet.errors import require
+from lnlattennet.model._provenance import public_provenance
+
+CONFIG_NAME = "config.pbtxt"
+ENGINE_MODEL = "lnlattennet"
+ENSEMBLE = "expression"
+FUSED = "expression_fused"
+
+NATIVE_FORMS = {
+    "onnxruntime": ("onnxruntime_onnx", "model.onnx"),
+    "tensorrt": ("tensorrt_plan", "model.plan"),
+}
+"""Engine backends that Triton has a C++ backend of the same name for: platform and model file name."""
+
+
+def runs_natively(engine: EngineRecord, server_backends: Collection[str]) -> bool:
+    """Whether one of the server's own backends runs this engine; none reads a plan of TensorRT-RTX."""
+    known = engine.backend in NATIVE_FORMS and engine.backend in server_backends
+    return known and "tensorrt_rtx" not in engine.requires.packages
+
+
+def read_config(path: Path) -> Any:
+    """Parse a ``config.pbtxt`` into a ``ModelConfig`` message."""
+    messages = require("tritonclient.grpc.model_config_pb2", "triton")
+    text_format = require("google.protobuf.text_format", "triton")
+    return text_format.Parse(path.read_text(encoding="utf-8"), messages.ModelConfig())
+
+
+def write_config(config: Any, path: Path) -> None:
+    """Write a ``ModelConfig`` message as a ``config.pbtxt``."""
+    text_format = require("google.protobuf.text_format", "triton")
+    path.write_text(text_format.MessageToString(config, as_utf8=True), encoding="utf-8")
+
+
+def fit_config(config: Any, manifest: Manifest) -> None:
+    """Set the sizes, the batch limit and the facts for clients to those of a bundle."""
+    config.max_batch_size = manifest.engine(manifest.selected).batch[2]
+    shapes = _tensor_shapes(manifest)
+    for tensor in (*config.input, *config.output):
+        # Two models call their input `image`: the encoded picture [1] keeps its shape.
+        if tensor.dims != [1] and tensor.name in shapes:
+            tensor.dims[:] = shapes[tensor.name]
+    for warmup in config.model_warmup:
+        for name, tensor in warmup.inputs.items():
+            tensor.dims[:] = shapes[name]
+    if "class_names" in config.parameters:
+        for name, fact in _facts_for_clients(manifest).items():
+            config.parameters[name].string_value = json.dumps(fact, ensure_ascii=False)
+
+
+def make_native(config: Any, engine: EngineRecord) -> None:
+    """Turn the engine model's configuration from the python backend to Triton's own for this engine."""
+    config.platform, config.default_model_filename = NATIVE_FORMS[engine.backend]
+    config.backend = engine.backend
+    config.parameters.clear()
+    group = config.instance_group[0]
+    group.kind = group.KIND_CPU if engine.requires.device == "cpu" else group.KIND_GPU
+
+
+def _facts_for_clients(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "class_names": manifest.class_names,
+        "grid": manifest.grid,
+        "preprocessing": manifest.preprocessing.to_dict(),
+        "provenance": public_provenance(manifest.provenance),
+    }
+
+
+def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:
+    size, classes, regions = manifest.preprocessing.size, len(manifest.class_names), manifest.grid**2
+    return {
+        "image": [3, size, size],
+        "face": [3, size, size],
+        "logits": [classes],
+        "probabilities": [classes],
+        "region_weights": [regions],
+        "region_affinity": [regions, regions],
+    }

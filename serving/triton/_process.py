@@ -1,0 +1,203 @@
+"""One tritonserver as a child process: start it, wait until it answers, watch it, stop it."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from lnlattennet.errors import ServingError
+from lnlattennet.serving.triton._discovery import TritonServer
+from lnlattennet.serving.triton._endpoints import Endpoints
+from lnlattennet.serving.triton._health import send_canary
+from lnlattennet.serving.triton._log import failure_reasons
+from lnlattennet.serving.triton._model_config import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._repository import Deployment
+
+_DRAIN_SECONDS = 10
+"""How long the server may finish requests in flight when it is told to stop."""
+
+_KILL_SECONDS = 5
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+
+_DEFAULT_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime >= 1.29 reports its use to Microsoft unless told otherwise; a server of faces must not."""
+
+# The server is told to stop when this process dies, however it dies. prctl(PR_SET_PDEATHSIG, SIGTERM)
+# survives the exec; a preexec_fn instead would be unsafe next to other threads.
+_EXEC_TIED_TO_PARENT = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit("the parent has gone")
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+_logger = logging.getLogger(__name__)
+
+
+class TritonProcess:
+    """A running server; leaving the ``with`` block stops it and removes what it left behind.
+
+    Enter it in the main thread: the kernel ties the server's life to the thread that started it.
+
+    Args:
+        server: the program to run.
+        deployment: the models to serve; its log file is written anew.
+        endpoints: where to listen.
+        startup_timeout: seconds until both public models must have answered.
+    """
+
+    def __init__(
+        self,
+        server: TritonServer,
+        deployment: Deployment,
+        endpoints: Endpoints,
+        startup_timeout: float = 120.0,
+    ) -> None:
+        self.endpoints = endpoints
+        self.log = deployment.log
+        self._timeout = startup_timeout
+        self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
+        self._command = _command(server, deployment, endpoints, self._shared_memory_prefix)
+        self._environment = {**_DEFAULT_ENVIRONMENT, **os.environ, **server.environment}
+        self._processes = 0
+
+    def __enter__(self) -> Self:
+        """Start the server and wait until it answers.
+
+        Raises:
+            ServingError: it exited or did not answer in time; the message has its reason.
+        """
+        wrapper = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_PARENT, str(os.getpid())]
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [*wrapper, *self._command],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # A group of its own: Ctrl-C reaches this process only, and stubs can be found by group.
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_ready()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise ServingError if the server, or one of the processes that run its python models, has died."""
+        code = self._process.poll()
+        if code is not None:
+            reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+            raise ServingError(f"the server stopped by itself ({reason}){failure_reasons(self.log)}")
+        if len(_group_members(self.pid)) < self._processes:
+            # The server neither restarts a python model's process nor reports itself unhealthy.
+            raise ServingError(f"a process of a python model died; start again{failure_reasons(self.log)}")
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + self._timeout
+        while not _is_ready(self.endpoints):
+            self.check()
+            if time.monotonic() > deadline:
+                raise ServingError(
+                    f"the server was not ready within {self._timeout:g} s; allow more with --startup-timeout"
+                    f"{failure_reasons(self.log)}"
+                )
+            time.sleep(0.1)
+        for model in (ENSEMBLE, FUSED):
+            send_canary(self.endpoints.grpc, model)
+        # Whoever answered, it was this server only if this server is still there.
+        self.check()
+        self._processes = len(_group_members(self.pid))
+
+    def _stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_DRAIN_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            _logger.warning("the server did not stop within %d s and is killed", _DRAIN_SECONDS + 5)
+        self._kill_what_is_left()
+        for segment in _SHARED_MEMORY.glob(self._shared_memory_prefix + "*"):
+            segment.unlink(missing_ok=True)
+
+    def _kill_what_is_left(self) -> None:
+        """Kill the stubs that a killed server, or one that lost a stub, leaves behind."""
+        deadline = time.monotonic() + _KILL_SECONDS
+        while (members := _group_members(self.pid)) and time.monotonic() < deadline:
+            for pid in members:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
+        if members:
+            _logger.error("processes %s of the server do not die; they may still hold its ports", members)
+        self._process.poll()
+
+
+def _command(
+    server: TritonServer, deployment: Deployment, endpoints: Endpoints, shared_memory: str
+) -> list[str]:
+    # Nobody gets this key: what it guards is switched off, on both protocols alike.
+    guarded = f"shared-memory,model-repository,trace,logging:lnlattennet-key={secrets.token_urlsafe(32)}"
+    return [
+        str(server.executable),
+        f"--model-repository={deployment.models}",
+        f"--backend-directory={server.backend_directory}",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        "--model-control-mode=none",
+        "--disable-auto-complete-config",
+        "--exit-on-error=true",
+        f"--exit-timeout-secs={_DRAIN_SECONDS}",
+        f"--http-address={endpoints.host}",
+        f"--http-port={endpoints.http_port}",
+        f"--http-restricted-api={guarded}",
+        f"--grpc-address={endpoints.host}",
+        f"--grpc-port={endpoints.grpc_port}",
+        f"--grpc-restricted-protocol={guarded}",
+        f"--metrics-address={endpoints.host}",
+        f"--metrics-port={endpoints.metrics_port}",
+    ]
+
+
+def _is_ready(endpoints: Endpoints) -> bool:
+    connection = http.client.HTTPConnection(endpoints.client_host, endpoints.http_port, timeout=2)
+    try:
+        connection.request("GET", f"/v2/models/{ENSEMBLE}/ready")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _group_members(group: int) -> list[int]:
+    """Return the processes of a process group that are alive (a zombie is not)."""
+    members = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # "pid (name) state parent group ...": the name may hold spaces and parentheses.
+            state, _, found = stat.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if state != "Z" and int(found) == group:
+            members.append(int(stat.parent.name))
+    return members

@@ -1,0 +1,74 @@
+"""Base of the models in triton_repo that Triton's python backend runs.
+
+It moves tensors and answers errors; what is computed are the stages (see ``stages``). Triton creates one
+object per model instance, each in a process of its own (a "stub").
+"""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import json
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import ImageError
+from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
+
+
+class PythonModel(abc.ABC):
+    """A Triton model whose answer is a chain of stages; a subclass only names them."""
+
+    @abc.abstractmethod
+    def stages(self, bundle: Bundle) -> Sequence[Stage]:
+        """Return the stages, with everything loaded that they need."""
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Verify the bundle and load the stages; an exception here stops the model from loading."""
+        # The module exists only inside the server's stub process.
+        self._triton: Any = importlib.import_module("triton_python_backend_utils")
+        config = json.loads(args["model_config"])
+        self._name: str = config["name"]
+        self._inputs: list[str] = [tensor["name"] for tensor in config["input"]]
+        self._outputs: list[str] = [tensor["name"] for tensor in config["output"]]
+        location = Path(args["model_repository"], config["parameters"]["bundle_path"]["string_value"])
+        stages = self.stages(Bundle.load(location.resolve()))
+        self._stages = [each(self._read), *stages, each(self._respond)]
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer every request, each with its own tensors or its own error."""
+        cancelled = [request.is_cancelled() for request in requests]
+        wanted = [request for request, gone in zip(requests, cancelled, strict=True) if not gone]
+        answers = iter(run_stages(self._stages, wanted))
+        return [self._cancelled() if gone else self._refused(next(answers)) for gone in cancelled]
+
+    def _read(self, request: Any) -> Arrays:
+        find = self._triton.get_input_tensor_by_name
+        return {name: find(request, name).as_numpy() for name in self._inputs}
+
+    def _respond(self, arrays: Arrays) -> Any:
+        # The backend copies raw buffers, so each must be contiguous.
+        tensors = [self._triton.Tensor(name, np.ascontiguousarray(arrays[name])) for name in self._outputs]
+        return self._triton.InferenceResponse(output_tensors=tensors)
+
+    def _refused(self, answer: Any) -> Any:
+        """Turn an exception into a response; a response passes through."""
+        if isinstance(answer, Exception):
+            return self._triton.InferenceResponse(error=self._error(answer))
+        return answer
+
+    def _error(self, error: Exception) -> Any:
+        if isinstance(error, ImageError):
+            return self._triton.TritonError(str(error), self._triton.TritonError.INVALID_ARG)
+        # A client must not learn paths or code; the person who runs the server needs both.
+        self._triton.Logger.log_error(f"{self._name}: " + "".join(traceback.format_exception(error)))
+        return self._triton.TritonError(f"internal error in {self._name}; the server's log has the details")
+
+    def _cancelled(self) -> Any:
+        error = self._triton.TritonError("the request was cancelled", self._triton.TritonError.CANCELLED)
+        return self._triton.InferenceResponse(error=error)

@@ -1,0 +1,130 @@
+"""From a bundle to a deployable copy: Triton's model repository and the bundle, side by side.
+
+    DESTINATION/
+    ├── models/        for ``tritonserver --model-repository``
+    ├── bundle/        what the python models read, found by a relative path
+    └── server.log     written by ``serve``
+
+The copy holds no absolute path, so it can be moved or mounted anywhere.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from lnlattennet._atomic import replace_folder
+from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._manifest import MANIFEST_NAME, EngineRecord
+from lnlattennet.errors import BundleError, ServingError
+from lnlattennet.serving.triton._model_config import (
+    CONFIG_NAME,
+    ENGINE_MODEL,
+    ENSEMBLE,
+    NATIVE_FORMS,
+    fit_config,
+    make_native,
+    read_config,
+    runs_natively,
+    write_config,
+)
+from lnlattennet.serving.triton._shell_paths import require_plain_path
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A deployable copy on disk; ``path`` is its folder."""
+
+    path: Path
+
+    @property
+    def models(self) -> Path:
+        """The model repository."""
+        return self.path / "models"
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle that the models read."""
+        return self.path / "bundle"
+
+    @property
+    def log(self) -> Path:
+        """The server's log."""
+        return self.path / "server.log"
+
+
+def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("python",)) -> Deployment:
+    """Write the deployable copy of a bundle; an earlier deployment at ``destination`` is replaced whole.
+
+    Args:
+        bundle: a verified bundle; its selected engine serves.
+        destination: folder to create, to fill if empty, or to replace if it is a deployment.
+        backends: names of the server's backends; the engine runs in the one of its own kind if it is
+            among them, else in the python backend.
+
+    Raises:
+        BundleError: the engine cannot take single pictures, or changed while it was copied.
+        ServingError: ``destination`` holds something else, or cannot be written.
+    """
+    engine = bundle.manifest.engine(bundle.manifest.selected)
+    _require_single_pictures(engine)
+    destination = destination.resolve()
+    require_plain_path(destination, "choose another folder with --deploy-to")
+    _require_replaceable(destination)
+    try:
+        with replace_folder(destination) as draft:
+            _write(Deployment(draft), bundle, runs_natively(engine, backends))
+    except OSError as error:
+        raise ServingError(f"cannot write the deployment {destination}: {error.strerror or error}") from error
+    return Deployment(destination)
+
+
+def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
+    with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
+        shutil.copytree(models, draft.models, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    # Triton wants a version folder even where, as in an ensemble, it holds nothing.
+    (draft.models / ENSEMBLE / "1").mkdir(exist_ok=True)
+    for name in (*bundle.manifest.files, MANIFEST_NAME):
+        (draft.bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.path / name, draft.bundle / name)
+    copied = Bundle.load(draft.bundle)
+    for path in draft.models.glob(f"*/{CONFIG_NAME}"):
+        config = read_config(path)
+        fit_config(config, copied.manifest)
+        if native and path.parent.name == ENGINE_MODEL:
+            _install_native(config, copied, path.parent / "1")
+        write_config(config, path)
+
+
+def _install_native(config: object, bundle: Bundle, version: Path) -> None:
+    engine = bundle.manifest.engine(bundle.manifest.selected)
+    make_native(config, engine)
+    shutil.rmtree(version)
+    version.mkdir()
+    model = version / NATIVE_FORMS[engine.backend][1]
+    shutil.copyfile(bundle.path / engine.file, model)
+    # Triton deserialises this file itself, so it has to be the one that the manifest vouches for.
+    if hash_file(model) != bundle.manifest.files[engine.file]:
+        raise BundleError(f"{engine.file} changed while it was copied; deploy again")
+
+
+def _require_single_pictures(engine: EngineRecord) -> None:
+    if engine.batch[0] > 1:
+        raise BundleError(
+            f"engine {engine.name} takes no batch under {engine.batch[0]}, but servers get single pictures; "
+            "export again with a batch range from 1"
+        )
+
+
+def _require_replaceable(destination: Path) -> None:
+    if not destination.exists():
+        return
+    ours = {"models", "bundle", "server.log"}
+    if not destination.is_dir() or not {path.name for path in destination.iterdir()} <= ours:
+        raise ServingError(
+            f"{destination} exists and is not a deployment (models, bundle and server.log, nothing else): "
+            "move it away or choose another folder"
+        )

@@ -1,0 +1,125 @@
+"""What the server computes, as stages over several requests whose failures stay apart.
+
+A stage maps a list of values, one per request, to their outcomes in order: the next stage's value, or the
+exception that this one request met. Most values are dicts of arrays whose first axis is the request's batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.bundle._engine import probabilities
+from lnlattennet.bundle._manifest import Manifest
+from lnlattennet.bundle._outputs import check_outputs
+from lnlattennet.errors import ImageError
+from lnlattennet.runtimes._base import Runner
+from lnlattennet.serving.inference._preprocess import PreparedFace, Preprocessor
+
+Arrays = Mapping[str, NDArray[Any]]
+Step = Callable[[Any], Any]
+Stage = Callable[[list[Any]], list[Any]]
+
+
+def run_stages(stages: Iterable[Stage], requests: Sequence[Any]) -> list[Any]:
+    """Send requests through every stage; one that failed skips the stages that are left."""
+    outcomes = list(requests)
+    for stage in stages:
+        alive = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]
+        results = stage([outcomes[i] for i in alive])
+        for i, result in zip(alive, results, strict=True):
+            outcomes[i] = result
+    return outcomes
+
+
+def each(step: Step) -> Stage:
+    """Make a stage that handles the requests one by one, so that each fails alone."""
+
+    def attempt(value: Any) -> Any:
+        try:
+            return step(value)
+        except Exception as error:
+            return error
+
+    return lambda values: [attempt(value) for value in values]
+
+
+def together(step: Callable[[Arrays], Arrays]) -> Stage:
+    """Make a stage that handles the arrays of all requests as one batch and splits the answer."""
+
+    def stage(requests: list[Arrays]) -> list[Arrays]:
+        whole = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
+        ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
+        parts = {name: np.split(array, ends) for name, array in step(whole).items()}
+        return [{name: parts[name][i] for name in parts} for i in range(len(requests))]
+
+    def attempt(requests: list[Arrays]) -> list[Any]:
+        try:
+            return stage(requests) if requests else []
+        except Exception as error:
+            return [error] * len(requests)
+
+    return attempt
+
+
+class FaceStep:
+    """Encoded pictures ``image`` object [B, 1] -> ``face``, ``face_box`` and ``face_found``."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._prepare = Preprocessor(manifest.preprocessing)
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Return float32 [B, 3, S, S], float32 [B, 4] (pixels of the upright picture) and bool [B, 1].
+
+        Raises:
+            ImageError: a picture is damaged or unsupported; the message says which one of the batch.
+        """
+        pictures = arrays["image"][:, 0]
+        faces = [self._prepare_one(index, data) for index, data in enumerate(pictures)]
+        return {
+            "face": np.stack([face.face for face in faces]),
+            "face_box": np.array([face.box for face in faces], dtype=np.float32),
+            "face_found": np.array([[face.found] for face in faces], dtype=np.bool_),
+        }
+
+    def _prepare_one(self, index: int, data: bytes) -> PreparedFace:
+        try:
+            return self._prepare(data)
+        except ImageError as error:
+            raise ImageError(f"image {index} of the batch: {error}") from error
+
+
+class EngineStep:
+    """``face`` -> the engine's outputs; everything else passes through."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Run the engine on ``face`` float32 [B, 3, S, S]."""
+        others = {name: array for name, array in arrays.items() if name != "face"}
+        return others | self._runner({"image": arrays["face"]})
+
+
+class AnswerStep:
+    """Checked engine outputs -> the same with ``label`` and ``probabilities``."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._names = np.array([name.encode() for name in manifest.class_names], dtype=np.object_)
+        self._regions = manifest.grid**2
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        """Add object [B, 1] and float32 [B, classes]; everything else passes through.
+
+        Raises:
+            ServingError: an output breaks a rule of ``check_outputs``.
+        """
+        logits = arrays["logits"]
+        check_outputs(
+            logits, arrays["region_weights"], arrays["region_affinity"], len(self._names), self._regions
+        )
+        shares = probabilities(logits)
+        return {**arrays, "label": self._names[shares.argmax(axis=1)][:, None], "probabilities": shares}

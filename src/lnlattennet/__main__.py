@@ -1,0 +1,5 @@
+"""`python -m lnlattennet`: the command `lnlattennet`."""
+
+from lnlattennet._cli import main
+
+main()

@@ -1,0 +1,198 @@
+"""`lnlattennet doctor`: passports against this machine, and what the command prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._cli import doctor
+from lnlattennet.bundle.doctor._local import judge_here
+from lnlattennet.errors import BundleError, UnavailableError, UsageError
+from lnlattennet.runtimes._machine import Gpu, Machine
+from lnlattennet.runtimes._requirements import Requirements
+from tests.bundle.manifests import engine, manifest, write_bundle
+
+L4 = Gpu("NVIDIA L4", "8.9", "595.58.03")
+HERE = Machine(
+    platform="Linux x86_64",
+    python="3.11.2",
+    cpu_features=frozenset({"avx2", "avx512f"}),
+    packages={"openvino": "2026.4.1", "torch": "2.13.0+cpu", "tensorrt": "10.16.1.11"},
+    no_gpu="no NVIDIA driver is installed",
+)
+WITH_GPU = Machine(**(vars(HERE) | {"gpus": (L4,), "no_gpu": ""}))
+
+
+def judge(machine: Machine = HERE, name: str = "openvino-int8", **needs: Any) -> Any:
+    passport = {"device": "cpu", "packages": {"openvino": ">=2026.0"}} | needs
+    [found] = judge_here(manifest(engine(name, requires=Requirements(**passport))), machine)
+    return found
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(doctor)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_an_engine_whose_needs_are_met_runs_and_there_is_nothing_to_do() -> None:
+    found = judge(platform="Linux x86_64", cpu_features=["avx2"])
+    assert (found.verdict, found.reasons, found.remedies) == ("runs", (), ())
+
+
+@pytest.mark.parametrize(
+    ("needs", "reason", "remedy"),
+    [
+        ({"packages": {"onnxruntime": ">=1.20"}}, "onnxruntime is not installed", "'onnxruntime>=1.20'"),
+        ({"packages": {"openvino": "<2026"}}, "needs openvino <2026, here is 2026.4.1", "--backend openvino"),
+        ({"platform": "Linux aarch64"}, "built for Linux aarch64, this is Linux x86_64", "export-engine"),
+        ({"device": "cuda"}, "needs a GPU: no NVIDIA driver is installed", "machine with an NVIDIA GPU"),
+        (
+            {"device": "cuda", "compute_capabilities": ["8.0", "9.0"]},
+            "needs a GPU",
+            "of compute capability 8.0 or 9.0",
+        ),
+    ],
+)
+def test_what_is_missing_here_is_named_with_its_remedy(
+    needs: dict[str, Any], reason: str, remedy: str
+) -> None:
+    found = judge(**needs)
+    assert found.verdict == "cannot"
+    assert reason in found.reasons[0]
+    assert remedy in found.remedies[0]
+
+
+def test_a_build_of_the_same_version_counts_as_that_version() -> None:
+    assert judge(packages={"torch": "==2.13.0"}).verdict == "runs"
+    assert judge(packages={"torch": "==2.12.0"}).verdict == "cannot"
+
+
+def test_a_gpu_must_be_of_the_right_family_and_its_driver_new_enough() -> None:
+    cuda: dict[str, Any] = {"device": "cuda", "packages": {"tensorrt": "==10.16.1.11"}}
+    good: dict[str, Any] = {"compute_capabilities": ["8.0", "8.9"], "driver": "580.65"}
+    assert judge(WITH_GPU, **cuda, **good).verdict == "runs"
+    other = judge(WITH_GPU, **cuda, compute_capabilities=["9.0"])
+    assert (other.verdict, other.reasons) == (
+        "cannot",
+        ("it needs a GPU of compute capability 9.0, here is NVIDIA L4 (8.9)",),
+    )
+    old = judge(WITH_GPU, **cuda, driver="600.10")
+    assert old.reasons == ("it needs NVIDIA driver 600.10 or later, here is 595.58.03",)
+    assert old.remedies == ("update the NVIDIA driver to 600.10 or later",)
+
+
+def test_missing_instructions_slow_a_runtime_down_and_stop_compiled_code() -> None:
+    slow = judge(cpu_features=["avx2", "amx_tile"])
+    assert slow.verdict == "slower"
+    assert "lacks amx_tile" in slow.reasons[0]
+    assert judge(name="aoti-fp32", cpu_features=["avx2", "amx_tile"]).verdict == "cannot"
+    # Flags of another processor say nothing more than that it is another one.
+    other = judge(platform="Linux aarch64", cpu_features=["asimd"])
+    assert len(other.reasons) == 1
+
+
+@pytest.mark.parametrize(("here", "warned"), [({"avx2"}, True), ({"avx2", "avx_vnni"}, False)])
+def test_without_8_bit_dot_products_other_answers_are_warned_of(here: set[str], warned: bool) -> None:
+    machine = Machine(**(vars(HERE) | {"cpu_features": frozenset(here)}))
+    found = judge(machine, cpu_features=["avx512_vnni"])
+    assert found.verdict == "slower"
+    assert ("may saturate here" in found.reasons[0]) is warned
+
+
+def test_an_engine_that_would_run_but_never_did_says_so() -> None:
+    unproven = engine(status="built, not run", reason="no GPU")
+    [found] = judge_here(manifest(unproven), HERE)
+    assert found.verdict == "runs"
+    assert "never run (no GPU), so no check vouches" in found.reasons[0]
+
+
+@pytest.mark.parametrize("needs", [{"packages": {"openvino": "about 2026"}}, {"driver": "new"}])
+def test_a_passport_that_cannot_be_read_is_refused(needs: dict[str, Any]) -> None:
+    device = {"device": "cuda"} if "driver" in needs else {}
+    with pytest.raises(BundleError, match="openvino-int8"):
+        judge(WITH_GPU, **device, **needs)
+
+
+@pytest.mark.parametrize(
+    ("release", "said"),
+    [
+        ("24.10", "release 24.10: has known security holes"),
+        ("26.05", "release 26.05"),
+        ("25.03dev", "release unknown"),
+    ],
+)
+def test_an_installed_server_is_judged_by_the_release_of_its_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, said: str
+) -> None:
+    program = tmp_path / "tritonserver"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("NVIDIA_TRITON_SERVER_VERSION", release)
+    document = json.loads(run("--json").stdout)
+    assert document["server"] == f"{program}, {said}"
+    assert document["compilers"]["g++"] == "is not on PATH"
+
+
+def test_the_command_ends_with_4_if_what_serves_cannot_run_but_prints_first(tmp_path: Path) -> None:
+    gpu = engine("tensorrt-fp16", requires=Requirements(device="cuda", packages={"no-such-package": ""}))
+    cpu = engine(requires=Requirements(device="cpu", packages={"packaging": ">=24"}))
+    good = write_bundle(tmp_path / "good", manifest(cpu, gpu))
+    result = run(good)
+    assert result.exit_code == 0, result.output
+    assert "openvino-int8 (selected)" in result.stdout
+    assert "26.04 or later" in result.stdout
+    bad = write_bundle(tmp_path / "bad", manifest(gpu, cpu))
+    result = run(bad, "--json")
+    assert isinstance(result.exception, UnavailableError)
+    assert result.exception.exit_code == 4
+    assert "no-such-package is not installed" in str(result.exception)
+    assert "Engines that can: openvino-int8" in str(result.exception)
+    document = json.loads(result.stdout)
+    assert (document["selected"], document["selected_runs"]) == ("tensorrt-fp16", False)
+    assert [one["verdict"] for one in document["engines"]] == ["cannot", "runs"]
+
+
+def test_the_command_judges_for_a_container_and_warns_of_an_unsafe_one(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, manifest())
+    document = json.loads(run(bundle, "--target-triton", "26.04", "--json").stdout)
+    assert document["machine"] is None
+    assert document["target"]["tensorrt"] == "10.16.1.11"
+    assert document["engines"][0]["where"] == "python"
+    old = run(bundle, "--target-triton", "25.10")
+    assert old.exit_code == 0
+    assert "Triton 25.10 has known security holes" in old.stdout
+    assert isinstance(run(bundle, "--target-triton", "1.0").exception, UsageError)
+    assert isinstance(run("--target-triton", "26.04").exception, UsageError)
+
+
+def test_nothing_is_said_of_a_bundle_whose_files_were_changed(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, manifest())
+    (bundle / "engines" / "openvino-int8.xml").write_bytes(b"other")
+    result = run(bundle)
+    assert isinstance(result.exception, BundleError)
+    assert result.stdout == ""
+
+
+def test_without_a_bundle_the_machine_is_described() -> None:
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert "for development and CI only" in result.stdout
+    document = json.loads(run("--json").stdout)
+    assert document["packages"]["runtimes"]["onnxruntime"]
+    assert document["machine"]["cpu_features"]
+
+
+def test_a_real_bundle_runs_on_the_machine_that_exported_it(bundle_path: Path) -> None:
+    selected = Bundle.load(bundle_path).manifest.selected
+    result = run(bundle_path, "--json")
+    assert result.exit_code == 0, result.output
+    verdicts = {one["engine"]: one["verdict"] for one in json.loads(result.stdout)["engines"]}
+    assert verdicts[selected] == "runs"

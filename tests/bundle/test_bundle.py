@@ -1,0 +1,160 @@
+"""Bundles: whole, atomic, verified before use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.errors import BundleError, UnavailableError
+from lnlattennet.export.gate._face_images import verification_faces
+from lnlattennet.model._checkpoint import load_checkpoint
+
+
+def edit_manifest(bundle: Path, **fields: Any) -> None:
+    path = bundle / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+
+def test_a_bundle_holds_what_its_manifest_says(bundle_path: Path, checkpoint_path: Path) -> None:
+    bundle = Bundle.load(bundle_path)
+    manifest = bundle.manifest
+    files = {path.relative_to(bundle_path).as_posix() for path in bundle_path.rglob("*") if path.is_file()}
+    assert files == set(manifest.files) | {"manifest.json"}
+    assert {"model.onnx", "report.html", "report.json"} <= files
+    assert manifest.checkpoint_sha256 == hash_file(checkpoint_path).sha256
+    outcomes = {engine.backend: engine.status for engine in manifest.engines}
+    assert outcomes["onnxruntime"] == outcomes["openvino"] == "passed"
+    assert any(file.endswith(".plan") for file in files)
+    for engine in manifest.engines:
+        if engine.status == "passed":
+            assert engine.checks
+            assert all(check.passed for check in engine.checks)
+            assert [item.batch for item in engine.latency] == [1, 4]
+        else:
+            assert "no GPU" in engine.reason
+
+
+def test_every_timed_call_is_kept(bundle_path: Path) -> None:
+    manifest = Bundle.load(bundle_path).manifest
+    assert manifest.engine(manifest.selected).status == "passed"
+    report = json.loads((bundle_path / "report.json").read_text())
+    for engine in report["engines"]:
+        for item in engine["latency"]:
+            samples = engine["samples_ms"][str(item["batch"])]
+            assert np.median(samples) == pytest.approx(item["median_ms"], abs=1e-3)
+
+
+def test_an_engine_of_the_bundle_gives_what_the_checkpoint_gives(
+    bundle_path: Path, checkpoint_path: Path
+) -> None:
+    import torch
+
+    bundle, checkpoint = Bundle.load(bundle_path), load_checkpoint(checkpoint_path)
+    faces = verification_faces(3, bundle.manifest.preprocessing)
+    expected = checkpoint.network()(torch.from_numpy(faces)).logits.detach().numpy()
+    for name in ("onnxruntime-fp32", "openvino-fp32", None):
+        np.testing.assert_allclose(bundle.runner(name)({"image": faces})["logits"], expected, atol=1e-4)
+
+
+def test_what_cannot_run_here_says_why(bundle_path: Path) -> None:
+    bundle = Bundle.load(bundle_path)
+    with pytest.raises(BundleError, match="no engine 'x'; it has: onnxruntime-fp32"):
+        bundle.runner("x")
+    plan = bundle.manifest.engine("tensorrt-fp32")
+    if plan.status == "built, not run":
+        with pytest.raises(UnavailableError, match="tensorrt-fp32 cannot run here: no GPU"):
+            bundle.runner("tensorrt-fp32")
+
+
+@pytest.mark.parametrize("position", [0, -1, 1000])
+def test_one_flipped_byte_in_any_file_is_refused(bundle_copy: Path, position: int) -> None:
+    for name in Bundle.load(bundle_copy).manifest.files:
+        path = bundle_copy / name
+        original = path.read_bytes()
+        damaged = bytearray(original)
+        damaged[position] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(BundleError, match="was changed after the export"):
+            Bundle.load(bundle_copy)
+        path.write_bytes(original)
+    Bundle.load(bundle_copy)
+
+
+def test_a_missing_truncated_or_linked_file_is_refused(bundle_copy: Path) -> None:
+    model = bundle_copy / "model.onnx"
+    content = model.read_bytes()
+    model.write_bytes(content[:-1])
+    with pytest.raises(BundleError, match="was changed"):
+        Bundle.load(bundle_copy)
+    model.unlink()
+    with pytest.raises(BundleError, match="missing or not a regular file"):
+        Bundle.load(bundle_copy)
+    elsewhere = bundle_copy.parent / "elsewhere.onnx"
+    elsewhere.write_bytes(content)
+    model.symlink_to(elsewhere)
+    with pytest.raises(BundleError, match=r"model\.onnx is a link or is not listed"):
+        Bundle.load(bundle_copy)
+
+
+def test_a_file_that_no_hash_covers_is_refused(bundle_copy: Path) -> None:
+    """OpenVINO would read the weights beside its .xml, whatever they are."""
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    weights = next(name for name in manifest["files"] if name.endswith(".bin"))
+    edit_manifest(bundle_copy, files={k: v for k, v in manifest["files"].items() if k != weights})
+    with pytest.raises(BundleError, match=r"\.bin is a link or is not listed in the manifest"):
+        Bundle.load(bundle_copy)
+
+
+def test_a_linked_folder_is_refused(bundle_copy: Path, tmp_path: Path) -> None:
+    (bundle_copy / "engines").rename(tmp_path / "elsewhere")
+    (bundle_copy / "engines").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="engines is a link"):
+        Bundle.load(bundle_copy)
+
+
+def test_a_manifest_cannot_point_outside_its_bundle(bundle_copy: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.onnx"
+    outside.write_bytes(b"x")
+    record = hash_file(outside).model_dump()
+    files = json.loads((bundle_copy / "manifest.json").read_text())["files"]
+    for name in ("../../outside.onnx", str(outside)):
+        edit_manifest(bundle_copy, files=files | {name: record})
+        with pytest.raises(BundleError, match="must lie inside the bundle"):
+            Bundle.load(bundle_copy)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"schema_version": 1}, "schema_version"),
+        ({"surprise": 1}, "surprise"),
+        ({"selected": "nothing"}, "no engine 'nothing'"),
+        ({"class_names": ["one"]}, "class_names"),
+        ({"files": {}}, "is not listed in the manifest"),
+    ],
+)
+def test_a_manifest_that_breaks_the_schema_is_refused(
+    bundle_copy: Path, fields: dict[str, Any], reason: str
+) -> None:
+    edit_manifest(bundle_copy, **fields)
+    with pytest.raises(BundleError, match=reason):
+        Bundle.load(bundle_copy)
+
+
+@pytest.mark.parametrize("file", ["../outside.onnx", "engines/missing.onnx"])
+def test_an_engine_must_be_one_of_the_hashed_files(bundle_copy: Path, file: str) -> None:
+    (bundle_copy.parent / "outside.onnx").write_bytes(b"x")
+    engines = json.loads((bundle_copy / "manifest.json").read_text())["engines"]
+    edit_manifest(bundle_copy, engines=[engine | {"file": file} for engine in engines])
+    with pytest.raises(BundleError, match="which no hash covers"):
+        Bundle.load(bundle_copy)
+
+
+def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"has no manifest\.json; make one with export-engine"):
+        Bundle.load(tmp_path)

@@ -1,0 +1,96 @@
+"""`lnlattennet info` of a bundle, a checkpoint and neither."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lnlattennet.bundle._cli import info
+from lnlattennet.bundle._describe import plan_text
+from lnlattennet.errors import BundleError, CheckpointError
+from tests.bundle.manifests import engine, manifest, write_bundle
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(info)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        ({"a": "int8", "b": "int8", "c": "fp32"}, "int8; fp32: c"),
+        ({"a": "fp32", "b": "fp32"}, "fp32"),
+        ({"a": "int8", "b": "fp32", "c": "int8", "d": "fp16", "e": "fp32"}, "int8; fp32: b, e; fp16: d"),
+        ({}, "-"),
+    ],
+)
+def test_a_plan_is_told_by_its_exceptions(plan: dict[str, str], text: str) -> None:
+    assert plan_text(plan) == text
+
+
+def test_people_see_engines_needs_and_what_was_left_out(tmp_path: Path) -> None:
+    unrun = engine("tensorrt-fp16", status="built, not run", reason="no GPU", checks=[], latency=[])
+    bundle = write_bundle(tmp_path, manifest(engine(), unrun))
+    result = run(bundle)
+    assert result.exit_code == 0, result.output
+    for part in (
+        "openvino-int8 (selected)",
+        "int8; fp32: nonlocal",
+        "top-1 agreement 99.60%",
+        "batch 8: 3.000 ms [2.970, 3.030]",
+        "threads: 2",
+        "openvino >=2026.0",
+        "TensorRT is not installed",
+        "--precision=auto",
+    ):
+        assert part in " ".join(result.stdout.split()), part
+
+
+def test_machines_get_one_document_with_sizes(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path, manifest(), {"engines/openvino-int8.bin": b"weights", "model.onnx": b"x"})
+    document = json.loads(run(bundle, "--json").stdout)
+    assert document["bytes"] == len(b"openvino-int8") + len(b"weights") + 1
+    assert document["engines"][0]["bytes"] == len(b"openvino-int8") + len(b"weights")
+    assert document["selected"] == "openvino-int8"
+    assert document["left_out"][0]["backend"] == "tensorrt"
+    assert "sha256" not in json.dumps(document["engines"])
+
+
+def test_a_folder_that_is_no_bundle_and_a_missing_file_say_so(tmp_path: Path) -> None:
+    assert isinstance(run(tmp_path).exception, BundleError)
+    assert isinstance(run(tmp_path / "missing.safetensors").exception, CheckpointError)
+
+
+def test_a_checkpoint_is_described_as_before(checkpoint_path: Path) -> None:
+    document = json.loads(run(checkpoint_path, "--json").stdout)
+    assert document["provenance"] == {"data": "none"}
+    result = run(checkpoint_path)
+    assert result.exit_code == 0, result.output
+    assert "MFLOP per image" in result.stdout
+
+
+def test_a_real_bundle_tells_what_it_holds(bundle_path: Path) -> None:
+    document = json.loads(run(bundle_path, "--json").stdout)
+    for one in document["engines"]:
+        assert one["bytes"] > 0
+        assert one["requires"]["packages"]
+    result = run(bundle_path)
+    assert result.exit_code == 0, result.output
+    assert f"{document['selected']} (selected)" in " ".join(result.stdout.split())
+
+
+def test_what_the_system_refuses_is_one_line_and_no_traceback() -> None:
+    program = Path(sys.executable).with_name("lnlattennet")
+    done = subprocess.run([program, "info", "x" * 300], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.replace("\n", "").endswith("xxx: File name too long")
+    assert "Traceback" not in done.stderr

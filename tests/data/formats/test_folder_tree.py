@@ -1,0 +1,63 @@
+"""People's own data: any class names, with or without splits."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lnlattennet.data import open_data
+from tests.data import trees
+from tests.data.checks import message
+
+
+def test_a_folder_of_ones_own_keeps_its_names_and_passes_over_the_rest(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path, ("Train", "VALID", "test"))
+    (tmp_path / "Train" / "calm" / ".hidden.png").write_bytes(b"no picture")
+    (tmp_path / "Train" / "calm" / "list.txt").write_text("no picture")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "test" / "grin" / "0.png").unlink()
+    (tmp_path / "test" / "grin" / "1.png").unlink()
+    data = open_data(tmp_path)
+    assert data.class_names == ("calm", "frown", "grin")
+    assert {split: sum(counts.values()) for split, counts in data.counts().items()} == {
+        "train": 6,
+        "val": 6,
+        "test": 4,
+    }
+    assert any(note.startswith("ignored 3 ") and "list.txt" in note for note in data.notes)
+    assert "test has no picture of grin" in data.notes
+
+
+def test_folders_inside_those_of_classes_are_told_of(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path)
+    count = len(open_data(tmp_path))
+    shutil.copytree(tmp_path / "train" / "calm", tmp_path / "train" / "calm" / "S1")
+    data = open_data(tmp_path)
+    assert len(data) == count
+    note = "ignored 1 folders inside folders of pictures; no picture in them is read: train/calm/S1/"
+    assert note in data.notes
+
+
+def test_digits_may_be_names_of_ones_own_classes(tmp_path: Path) -> None:
+    trees.build_rafdb_digits(tmp_path)
+    assert open_data(tmp_path, "folder").class_names == tuple("1234567")
+
+
+def test_folders_of_ones_own_are_checked(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path / "one", classes=("calm",))
+    assert "at least two folders of classes, has 1" in message(tmp_path / "one")
+    trees.build_folder(tmp_path / "empty")
+    for file in (tmp_path / "empty").glob("*/grin/*"):
+        file.unlink()
+    assert "no picture of grin" in message(tmp_path / "empty")
+    assert "train: calm 2, frown 2, grin 0" in message(tmp_path / "empty")
+    trees.build_folder(tmp_path / "case", classes=("Calm", "calm", "grin"))
+    assert "differ in case only, or in the Unicode form" in message(tmp_path / "case")
+    assert "accents: Calm, calm; give" in message(tmp_path / "case")
+    trees.build_folder(tmp_path / "accents", classes=("caf\u00e9", "cafe\u0301", "grin"))
+    assert "in the Unicode form of their accents" in message(tmp_path / "accents")
+    trees.build_folder(tmp_path / "mixed")
+    trees.build_folder(tmp_path / "mixed", splits=("training",))
+    assert "folders of splits (test, train, val) beside others (training)" in message(tmp_path / "mixed")
+    trees.build_folder(tmp_path / "twice", splits=("train", "valid", "val"))
+    assert "two folders for one split" in message(tmp_path / "twice")

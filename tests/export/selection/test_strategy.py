@@ -1,0 +1,81 @@
+"""Selection: the strategy decides, noise does not, and an impossible budget is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lnlattennet.errors import GateError
+from lnlattennet.export.selection._strategy import Contender, select
+
+RNG = np.random.default_rng(0)
+
+
+def contender(name: str, precision: str = "fp32", noise: float = 0.02, **medians: float) -> Contender:
+    """Timed at the batch sizes b1, b8, ...; every engine gets the same slow rounds."""
+    samples = {
+        int(size[1:]): list(median * (1 + noise * np.abs(np.random.default_rng(7).standard_normal(60))))
+        for size, median in medians.items()
+    }
+    return Contender(f"{name}-{precision}", name, precision, samples)
+
+
+def test_the_lowest_median_at_the_smallest_batch_wins() -> None:
+    slow_alone = contender("onnxruntime", b1=3, b8=10)
+    fast_alone = contender("openvino", "int8", b1=1, b8=20)
+    chosen = select([slow_alone, fast_alone], "min-latency")
+    assert chosen.name == "openvino-int8"
+    assert "at batch 1" in chosen.because
+    assert "onnxruntime-fp32 takes 3.00 times as long" in chosen.because
+
+
+def test_throughput_looks_at_every_batch() -> None:
+    slow_alone = contender("onnxruntime", b1=3, b8=10)
+    fast_alone = contender("openvino", "int8", b1=1.5, b8=20)
+    chosen = select([slow_alone, fast_alone], "max-throughput")
+    assert chosen.name == "onnxruntime-fp32"
+    assert "faces/s" in chosen.because
+    assert "batch 8" in chosen.because
+
+
+def test_a_budget_excludes_batches_that_take_longer() -> None:
+    large = contender("onnxruntime", b1=6, b8=10)
+    small = contender("openvino", b1=2, b8=30)
+    chosen = select([large, small], "latency-budget", budget_ms=5)
+    assert chosen.name == "openvino-fp32"
+    assert "within 5 ms" in chosen.because
+    assert select([large, small], "latency-budget", budget_ms=12).name == "onnxruntime-fp32"
+
+
+def test_a_budget_that_nothing_keeps_publishes_nothing_and_names_the_fastest() -> None:
+    with pytest.raises(GateError, match=r"--latency-budget 1ms: .* the fastest, openvino-fp32, takes 2\.0"):
+        select([contender("onnxruntime", b1=6), contender("openvino", b1=2)], "latency-budget", budget_ms=1)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_without_a_significant_difference_the_simpler_engine_wins(order: int) -> None:
+    jitter = [10 + value for value in RNG.standard_normal(50)]
+    alike = [10 + value for value in RNG.standard_normal(50)]
+    engines = [
+        Contender("openvino-int8", "openvino", "int8", {1: jitter}),
+        Contender("onnxruntime-fp32", "onnxruntime", "fp32", {1: alike}),
+        Contender("openvino-fp32", "openvino", "fp32", {1: [value + 0.01 for value in alike]}),
+    ][::order]
+    chosen = select(engines, "min-latency")
+    assert chosen.name == "onnxruntime-fp32"
+
+
+def test_the_sentence_says_that_a_difference_was_not_significant() -> None:
+    fast = [10 + value for value in RNG.standard_normal(50)]
+    slower = [value + 0.05 for value in RNG.permutation(fast)]
+    engines = [
+        Contender("openvino-int8", "openvino", "int8", {1: fast}),
+        Contender("onnxruntime-fp32", "onnxruntime", "fp32", {1: slower}),
+    ]
+    assert "no significant difference from openvino-int8" in select(engines, "min-latency").because
+
+
+def test_the_only_engine_is_chosen_and_said_to_be_the_only_one() -> None:
+    chosen = select([contender("torch", b1=5)], "min-latency")
+    assert chosen.name == "torch-fp32"
+    assert "the only engine that passed" in chosen.because

@@ -1,0 +1,91 @@
+"""`lnlattennet kernels build` and `lnlattennet kernels info` as users call them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from lnlattennet.kernels._cache import cache_folder
+
+
+def run(cache: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("lnlattennet")), "kernels", *arguments]
+    variables = os.environ | {"LNLATTENNET_CACHE": str(cache)} | environment
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=290)
+
+
+@pytest.mark.slow
+def test_what_is_built_ahead_of_time_is_what_runs() -> None:
+    """In the user's own cache, where `make test` has built it."""
+    cache = cache_folder().parent
+    built = run(cache, "build", "--device", "cpu", "--json")
+    assert built.returncode == 0, built.stderr
+    library = json.loads(built.stdout)["cpu"]["library"]
+    found = json.loads(run(cache, "info", "--json").stdout)["cpu"]
+    assert (found["kind"], found["library"]) == ("compiled", library)
+    assert found["target"] in ("avx512_bf16", "avx512", "avx2", "generic")
+    again = run(cache, "build", "--device", "cpu")
+    assert (again.returncode, again.stdout, again.stderr) == (0, f"cpu: {library}\n", "")
+    # A machine without a compiler takes what another one built.
+    assert json.loads(run(cache, "info", "--json", PATH="/nonexistent").stdout)["cpu"] == found
+
+
+def test_before_a_build_info_says_that_the_first_use_does_it(tmp_path: Path) -> None:
+    found = json.loads(run(tmp_path, "info", "--json").stdout)["cpu"]
+    assert found == found | {"kind": "compiled", "library": None, "target": None}
+    assert "at first use" in found["reason"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_info_says_in_a_table_what_runs_and_why(tmp_path: Path) -> None:
+    done = run(tmp_path, "info", PATH="/nonexistent", CXX="")
+    assert done.returncode == 0, done.stderr
+    assert "reference" in done.stdout
+    assert "no C++ compiler is on PATH" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--device", "cpu"], 4, "no C++ compiler is on PATH; install one"),
+        (["--arch", "90"], 2, "--arch is for GPUs: it needs --device cuda"),
+        (["--device", "cuda", "--arch", "9.0"], 2, "got '9.0'"),
+        (["--device", "cuda", "--arch", "70"], 2, "compute capabilities from 75"),
+        (["--device", "tpu"], 2, "'tpu' is not one of"),
+    ],
+)
+def test_a_wrong_call_ends_with_its_exit_code_and_reason(
+    tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    done = run(tmp_path, "build", *arguments, PATH="/nonexistent", CXX="")
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU its architecture is built")
+def test_without_a_gpu_its_architecture_must_be_named(tmp_path: Path) -> None:
+    done = run(tmp_path, "build", "--device", "cuda")
+    assert done.returncode == 4
+    assert "no CUDA device is here; `lnlattennet kernels build --arch` builds without one" in done.stderr
+
+
+def test_a_failed_build_ends_with_1_and_the_compilers_words(tmp_path: Path) -> None:
+    compiler = tmp_path / "broken-c++"
+    compiler.write_text(
+        "#!/bin/sh\necho 'broken 1.0, and out of ideas'\ncase \"$*\" in *--version*) ;; *) exit 1;; esac\n"
+    )
+    compiler.chmod(0o755)
+    done = run(tmp_path / "cache", "build", "--device", "cpu", CXX=str(compiler))
+    assert done.returncode == 1
+    assert "out of ideas" in done.stderr
+    assert "the kernels could not be built; the compilers' output is in" in done.stderr
+    assert "Traceback" not in done.stderr.rpartition("error:")[2]

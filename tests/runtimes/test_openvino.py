@@ -1,0 +1,104 @@
+"""OpenVINO for real: what it computes, in what, and what it must refuse."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+
+from lnlattennet.errors import ExportError
+from lnlattennet.export.precision._apply import planned_layers
+from lnlattennet.runtimes import backend_named
+from lnlattennet.runtimes._base import Arrays, BuildSpec
+from tests.runtimes.engines import BATCH, BuildEngine, assert_agrees, assert_takes_threads, faces, plan
+
+BACKEND = backend_named("openvino")
+needs_bf16 = pytest.mark.skipif(
+    bool(BACKEND.refusal(plan("bf16"))), reason=BACKEND.refusal(plan("bf16")) or "bf16 is there"
+)
+
+
+def test_fp32_gives_what_the_checkpoint_gives(build_engine: BuildEngine, reference: Arrays) -> None:
+    """On CPUs with bf16 units its default would be bf16, off by about 1e-2."""
+    engine = build_engine("openvino", plan("fp32"))
+    assert set(engine.layers) == {"fp32"}
+    assert_agrees(BACKEND.load(engine.path, 2), reference, 1e-5, 1e-4)
+
+
+def test_int8_runs_in_int8(
+    build_engine: BuildEngine, reference: Arrays, small_standard: onnx.ModelProto
+) -> None:
+    engine = build_engine("openvino", plan("int8"))
+    # It needs no Q/DQ pair behind a layer, so the last of a run of them is in 8 bits too.
+    assert engine.layers["int8"] >= planned_layers(small_standard, plan("int8"))["int8"] > 0
+    assert engine.layers["fp32"] > 0
+    assert_agrees(BACKEND.load(engine.path, 2), reference, 2e-3, 0.1)
+
+
+@needs_bf16
+def test_bf16_runs_in_bf16(build_engine: BuildEngine, reference: Arrays) -> None:
+    engine = build_engine("openvino", plan("bf16"))
+    assert set(engine.layers) == {"bf16"}
+    runner = BACKEND.load(engine.path, 2)
+    assert_agrees(runner, reference, 2e-3, 0.05)
+    assert np.abs(runner({"image": faces(8)})["logits"] - reference["logits"]).max() > 1e-3
+
+
+@needs_bf16
+def test_blocks_keep_their_own_precisions(
+    build_engine: BuildEngine, reference: Arrays, small_standard: onnx.ModelProto
+) -> None:
+    mixed = plan("int8", {"unet.stem": "bf16", "unet.project": "bf16", "fusion": "fp32"})
+    engine = build_engine("openvino", mixed)
+    planned = planned_layers(small_standard, mixed)
+    assert engine.layers["int8"] >= planned["int8"] > 0
+    assert engine.layers["bf16"] == planned["bf16"] == 3
+    assert_agrees(BACKEND.load(engine.path, 2), reference, 2e-3, 0.1)
+
+
+@needs_bf16
+def test_where_every_block_is_in_int8_or_bf16_so_is_every_layer(
+    build_engine: BuildEngine, reference: Arrays, small_standard: onnx.ModelProto, tmp_path: Path
+) -> None:
+    """The file says so itself: under another name it computes the same."""
+    rest = plan("int8", dict.fromkeys(("nonlocal", "local_networks", "fusion"), "bf16"))
+    engine = build_engine("openvino", rest)
+    assert set(engine.layers) == {"int8", "bf16"}
+    assert engine.layers["int8"] >= planned_layers(small_standard, rest)["int8"] > 0
+    runner = BACKEND.load(engine.path, 2)
+    assert_agrees(runner, reference, 5e-3, 0.1)
+    for suffix in (".xml", ".bin"):
+        shutil.copy(engine.path.with_suffix(suffix), tmp_path / f"other{suffix}")
+    found = BACKEND.load(tmp_path / "other.xml", 2)({"image": faces(8)})
+    np.testing.assert_array_equal(found["logits"], runner({"image": faces(8)})["logits"])
+    exact = BACKEND.load(build_engine("openvino", plan("int8")).path, 2)({"image": faces(8)})
+    assert np.abs(found["logits"] - exact["logits"]).max() > 1e-4
+
+
+def test_precisions_that_the_cpu_lacks_are_refused() -> None:
+    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    assert BACKEND.refusal(plan("fp32")) == ""
+    assert bool(BACKEND.refusal(plan("int8"))) == ("INT8" not in capabilities)
+    assert "OpenVINO has no fp16 on this CPU; it has fp32" in BACKEND.refusal(plan("fp16"))
+    assert "OpenVINO has no fp8 on this CPU" in BACKEND.refusal(plan("fp8"))
+    assert "OpenVINO has no fp16" in BACKEND.refusal(plan("fp32", {"fusion": "fp16"}))
+
+
+def test_a_graph_in_fp16_is_caught_running_in_fp32(build_engine: BuildEngine) -> None:
+    assert set(build_engine("openvino", plan("fp16")).layers) == {"fp32"}
+
+
+def test_a_request_may_be_called_from_several_threads(build_engine: BuildEngine) -> None:
+    assert_takes_threads(BACKEND.load(build_engine("openvino", plan("fp32")).path, 1))
+
+
+def test_it_names_what_it_cannot_convert(tmp_path: Path) -> None:
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"not an onnx file")
+    spec = BuildSpec(tmp_path, BATCH, 48, plan("fp32"), tmp_path / "unused.safetensors")
+    with pytest.raises(ExportError, match=r"OpenVINO cannot convert broken\.onnx"):
+        BACKEND.build(path, spec)

@@ -1,0 +1,213 @@
+"""`lnlattennet predict`, run as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+from typer.testing import CliRunner
+
+from lnlattennet.errors import BundleError, ServingError, UsageError
+from lnlattennet.serving.cli._predict import predict
+from lnlattennet.serving.triton._process import TritonProcess
+
+astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
+
+
+pytestmark = pytest.mark.usefixtures("own_logging")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "portrait [1].jpg"
+    Image.fromarray(astronaut()).save(path)
+    return path
+
+
+@pytest.fixture
+def wall(tmp_path: Path) -> Path:
+    path = tmp_path / "wall.png"
+    Image.new("RGB", (90, 60), (120, 90, 60)).save(path)
+    return path
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(predict)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
+
+
+def test_people_get_a_table_and_a_heat_map(bundle_path: Path, photo: Path, wall: Path) -> None:
+    result = run(photo, wall, "--bundle", bundle_path)
+    assert result.exit_code == 0, result.output
+    assert "portrait" in result.stdout
+    assert "[1].jpg" in result.stdout
+    assert "found" in result.stdout
+    assert "centre square" in result.stdout
+    assert "(15, 0) to (75, 60)" in result.stdout
+    assert result.stdout.count("region weights of") == 2
+    # The largest weights of each photo are starred.
+    assert result.stdout.count("*") >= 2
+
+
+def test_json_is_one_document(bundle_path: Path, photo: Path) -> None:
+    result = run(photo, "--bundle", bundle_path, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    (prediction,) = document["predictions"]
+    assert document["errors"] == []
+    assert prediction["photo"] == str(photo)
+    assert prediction["label"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
+    assert prediction["face_found"] is True
+    assert np.shape(prediction["region_weights"]) == (4, 4)
+    assert np.shape(prediction["region_affinity"]) == (16, 16)
+
+
+def test_one_bad_photo_does_not_lose_the_others(
+    bundle_path: Path, photo: Path, wall: Path, tmp_path: Path
+) -> None:
+    text, missing = tmp_path / "notes.jpg", tmp_path / "missing.jpg"
+    text.write_text("not a picture")
+    arguments = [photo, text, missing, tmp_path, wall, "--bundle", bundle_path]
+    result = run(*arguments, "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert [entry["photo"] for entry in document["predictions"]] == [str(photo), str(wall)]
+    errors = {Path(entry["photo"]).name: entry["error"] for entry in document["errors"]}
+    assert "must be a JPEG or PNG file, got text" in errors["notes.jpg"]
+    assert errors["missing.jpg"] == "cannot read the file: No such file or directory"
+    assert errors[tmp_path.name] == "cannot read the file: Is a directory"
+
+    for_people = run(*arguments)
+    assert for_people.exit_code == 1
+    assert for_people.stdout.count("error") == 3
+    assert for_people.stdout.count("region weights of") == 2
+
+
+def test_a_name_that_is_no_text_can_be_printed(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.png")
+    odd.write_bytes(wall.read_bytes())
+    table = run(odd, "--bundle", bundle_path)
+    assert table.exit_code == 0, table.output
+    assert "caf�.png" in table.stdout
+    document = json.loads(run(odd, "--bundle", bundle_path, "--json").stdout)
+    assert document["predictions"][0]["photo"].endswith("caf�.png")
+
+
+def test_an_overlay_is_drawn(bundle_path: Path, photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "drawn.png"
+    before = photo.read_bytes()
+    result = run(photo, "--bundle", bundle_path, "--overlay", target)
+    assert result.exit_code == 0, result.output
+    with Image.open(target) as drawn:
+        assert drawn.width >= 512
+    assert photo.read_bytes() == before
+
+
+def test_overlays_of_several_photos_go_to_a_folder(
+    bundle_path: Path, photo: Path, wall: Path, tmp_path: Path
+) -> None:
+    namesake = tmp_path / "other" / "wall.jpg"
+    namesake.parent.mkdir()
+    with Image.open(wall) as picture:
+        picture.save(namesake)
+    folder = tmp_path / "drawn"
+    result = run(photo, wall, namesake, "--bundle", bundle_path, "--overlay", folder)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in folder.iterdir()} == {
+        "portrait [1]-overlay.png",
+        "wall-overlay.png",
+        "wall-2-overlay.png",
+    }
+
+
+def test_several_photos_need_a_folder(bundle_path: Path, photo: Path, wall: Path, tmp_path: Path) -> None:
+    result = run(photo, wall, "--bundle", bundle_path, "--overlay", tmp_path / "drawn.png")
+    assert isinstance(result.exception, UsageError)
+    assert "must be a folder for 2 photos" in str(result.exception)
+    result = run(photo, wall, "--bundle", bundle_path, "--overlay", photo)
+    assert isinstance(result.exception, UsageError)
+    assert "must be a .png file or a folder" in str(result.exception)
+
+
+def test_a_photo_is_never_overwritten(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.png"
+    link.symlink_to(wall)
+    before = wall.read_bytes()
+    for target in (wall, link, wall.parent / "." / wall.name):
+        result = run(wall, "--bundle", bundle_path, "--overlay", target)
+        assert isinstance(result.exception, UsageError)
+        assert "would replace the photo" in str(result.exception)
+    earlier = tmp_path / "wall-overlay.png"
+    earlier.write_bytes(before)
+    result = run(earlier, wall, "--bundle", bundle_path, "--overlay", tmp_path)
+    assert isinstance(result.exception, UsageError)
+    assert wall.read_bytes() == earlier.read_bytes() == before
+
+
+def test_an_overlay_that_cannot_be_written_keeps_the_prediction(
+    bundle_path: Path, wall: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = run(wall, "--bundle", bundle_path, "--overlay", tmp_path / "file" / "drawn.png", "--json")
+    assert result.exit_code == 1
+    document = json.loads(result.stdout)
+    assert len(document["predictions"]) == 1
+    assert "cannot write its overlay" in document["errors"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--url", "grpc://127.0.0.1:8001", "--bundle", "."], "give one of the two"),
+        (["--engine", "openvino"], "add --bundle DIR"),
+        (["--url", "127.0.0.1:8001"], "the scheme is missing"),
+    ],
+)
+def test_flags_that_contradict_are_refused(wall: Path, flags: list[str], message: str) -> None:
+    result = run(wall, *flags)
+    assert isinstance(result.exception, UsageError)
+    assert message in str(result.exception)
+
+
+def test_without_a_bundle_there_is_a_message(wall: Path, tmp_path: Path) -> None:
+    result = run(wall, "--bundle", tmp_path)
+    assert isinstance(result.exception, BundleError)
+
+
+def test_without_a_server_there_is_a_message(wall: Path) -> None:
+    pytest.importorskip("tritonclient")
+    with socket.create_server(("127.0.0.1", 0)) as closed_again:
+        port = closed_again.getsockname()[1]
+    result = run(wall, "--url", f"grpc://127.0.0.1:{port}")
+    assert isinstance(result.exception, ServingError)
+    assert "lnlattennet serve BUNDLE" in str(result.exception)
+
+
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_a_server_gives_the_bundles_answers(
+    server: TritonProcess, bundle_path: Path, photo: Path, wall: Path, tmp_path: Path, model: str
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(wall.read_bytes()[:60])
+    arguments = [photo, broken, wall, "--json"]
+    local = run(*arguments, "--bundle", bundle_path)
+    for url in (server.endpoints.grpc, server.endpoints.http):
+        asked = run(*arguments, "--url", url, "--model", model)
+        assert asked.exit_code == local.exit_code == 1
+        ours, theirs = json.loads(local.stdout), json.loads(asked.stdout)
+        assert [p["label"] for p in ours["predictions"]] == [p["label"] for p in theirs["predictions"]]
+        for mine, other in zip(ours["predictions"], theirs["predictions"], strict=True):
+            assert mine["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
+            assert mine["face_box"] == pytest.approx(other["face_box"], abs=1e-3)
+        assert "damaged or cut off" in theirs["errors"][0]["error"]

@@ -1,0 +1,108 @@
+"""`lnlattennet serve` as users run it: a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lnlattennet.serving.client._client import Client
+
+COMMAND = Path(sys.executable).with_name("lnlattennet")
+ProcessesOf = Callable[[Path], list[int]]
+
+ANY_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
+
+pytestmark = pytest.mark.usefixtures("triton_server")
+
+
+@contextmanager
+def serving(bundle: Path, temporary: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command, running with a folder of its own for temporary files."""
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [COMMAND, "serve", bundle, *ANY_PORTS, *arguments],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def read_document(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """The JSON document that the command prints once its server answers."""
+    assert process.stdout
+    text = ""
+    for line in process.stdout:
+        text += line
+        if line == "}\n":
+            return dict(json.loads(text))
+    raise AssertionError(process.communicate()[1])
+
+
+def assert_nothing_left(process: subprocess.Popen[str], temporary: Path) -> None:
+    assert list(temporary.iterdir()) == []
+    assert list(Path("/dev/shm").glob(f"lnlattennet-{process.pid}-*")) == []  # noqa: S108
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_answers_until_a_signal_and_leaves_nothing(
+    bundle_path: Path,
+    tmp_path: Path,
+    pictures: list[bytes],
+    processes_of: ProcessesOf,
+    number: signal.Signals,
+) -> None:
+    with serving(bundle_path, tmp_path / "temporary", "--json") as process:
+        document = read_document(process)
+        with Client(document["grpc"], document["model"]) as client:
+            assert len(client.predict(pictures)) == len(pictures)
+        process.send_signal(number)
+        rest, log = process.communicate(timeout=30)
+    assert process.returncode == 0, log
+    assert rest == ""
+    assert "for development only" in log
+    assert_nothing_left(process, tmp_path / "temporary")
+    assert processes_of(tmp_path) == []
+
+
+def test_it_fails_when_its_server_is_killed(
+    bundle_path: Path, tmp_path: Path, processes_of: ProcessesOf
+) -> None:
+    kept = tmp_path / "kept"
+    with serving(bundle_path, tmp_path / "temporary", "--json", "--deploy-to", str(kept)) as process:
+        document = read_document(process)
+        assert document["deployment"] == str(kept)
+        os.kill(document["pid"], signal.SIGKILL)
+        _, log = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "the server stopped by itself (signal SIGKILL)" in log
+    assert_nothing_left(process, tmp_path / "temporary")
+    assert processes_of(tmp_path) == []
+    assert {path.name for path in kept.iterdir()} == {"models", "bundle", "server.log"}
+
+
+def test_the_server_dies_with_a_killed_command(
+    bundle_path: Path, tmp_path: Path, processes_of: ProcessesOf
+) -> None:
+    with serving(bundle_path, tmp_path / "temporary", "--json") as process:
+        read_document(process)
+        process.kill()
+        deadline = time.monotonic() + 20
+        while processes_of(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    assert processes_of(tmp_path) == []

@@ -1,0 +1,232 @@
+"""The deployable copy: what it holds, how it fits the bundle, what it refuses to overwrite."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._manifest import EngineRecord
+from lnlattennet.errors import BundleError, ServingError
+from lnlattennet.runtimes._requirements import Requirements
+from lnlattennet.serving.triton._model_config import read_config
+from lnlattennet.serving.triton._repository import deploy
+
+pytest.importorskip("tritonclient.grpc")
+
+ON_CPU = Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})
+ON_GPU = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
+ON_RTX = Requirements(device="cuda", packages={"tensorrt_rtx": "==1.7.1"})
+MODELS = {"expression", "expression_fused", "expression_postprocess", "face_preprocess", "lnlattennet"}
+TEMPLATES = Path(str(resources.files("lnlattennet") / "triton_repo"))
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_path: Path) -> Bundle:
+    return Bundle.load(bundle_path)
+
+
+def with_engine(bundle: Bundle, **changes: Any) -> Bundle:
+    """The bundle, its selected engine's record changed."""
+    manifest = bundle.manifest
+    selected = manifest.engine(manifest.selected).model_copy(update=changes)
+    return Bundle(bundle.path, manifest.model_copy(update={"engines": [selected]}))
+
+
+def selected(bundle: Bundle) -> EngineRecord:
+    return bundle.manifest.engine(bundle.manifest.selected)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_committed_config_names_its_folder_and_bounds_its_queue(name: str) -> None:
+    config = read_config(TEMPLATES / name / "config.pbtxt")
+    assert config.name == name
+    assert config.max_batch_size > 0
+    if config.platform != "ensemble":
+        queue = config.dynamic_batching.default_queue_policy
+        assert queue.max_queue_size > 0
+        assert queue.default_timeout_microseconds > 0
+        assert queue.timeout_action == queue.REJECT
+
+
+def test_the_ensemble_and_the_fused_model_look_alike() -> None:
+    ensemble, fused = (
+        read_config(TEMPLATES / name / "config.pbtxt") for name in ("expression", "expression_fused")
+    )
+    assert list(ensemble.input) == list(fused.input)
+    assert list(ensemble.output) == list(fused.output)
+
+
+def test_models_and_bundle_are_copied_whole(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = deploy(bundle, tmp_path / "deployment")
+    assert {path.name for path in deployment.models.iterdir()} == MODELS
+    assert (deployment.models / "expression" / "1").is_dir()
+    assert list(deployment.path.rglob("__pycache__")) == []
+    assert Bundle.load(deployment.bundle).manifest == bundle.manifest
+
+
+def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = deploy(bundle, tmp_path / "deployment")
+    manifest = bundle.manifest
+    size, classes, regions = (
+        manifest.preprocessing.size,
+        len(manifest.class_names),
+        manifest.network["grid"] ** 2,
+    )
+    shapes = {
+        "face": [3, size, size],
+        "logits": [classes],
+        "probabilities": [classes],
+        "region_weights": [regions],
+        "region_affinity": [regions, regions],
+        "label": [1],
+        "face_box": [4],
+        "face_found": [1],
+    }
+    for name in MODELS:
+        config = read_config(deployment.models / name / "config.pbtxt")
+        assert config.max_batch_size == selected(bundle).batch[2]
+        image = [3, size, size] if name == "lnlattennet" else [1]
+        for tensor in (*config.input, *config.output):
+            assert tensor.dims == (shapes | {"image": image})[tensor.name], (name, tensor.name)
+        for warmup in config.model_warmup:
+            assert warmup.inputs["image"].dims == [3, size, size]
+
+
+def test_clients_are_told_what_judging_needs_and_nothing_of_maker_and_people(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    settings = {"folds": "loso", "fold": 1, "seed": 5, "images": None}
+    known = {"temperature": 1.75, "format": "folder", "counts": {"train": {"a": 3}}, "fingerprint": "ab"}
+    private = {
+        "command": "lnlattennet train -o /home/maker/a",
+        "data": "patients",
+        "protocol": "without S005",
+    }
+    provenance = known | private | {"settings": settings | {"data": "/home/maker/patients"}}
+    manifest = bundle.manifest.model_copy(update={"provenance": provenance})
+    _save(Bundle(bundle.path, manifest), tmp_path / "bundle")
+    deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment")
+    for model in ("expression", "expression_fused"):
+        parameters = read_config(deployment.models / model / "config.pbtxt").parameters
+        assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
+        assert json.loads(parameters["provenance"].string_value) == known | {"settings": settings}
+
+
+def test_other_sizes_reach_the_configs(bundle: Bundle, tmp_path: Path) -> None:
+    names = ["glad", "sad", 'with "quotes" and ü']
+    manifest = bundle.manifest.model_copy(
+        update={"class_names": names, "network": bundle.manifest.network | {"grid": 2}}
+    )
+    _save(Bundle(bundle.path, manifest), tmp_path / "bundle")
+    deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment")
+    config = read_config(deployment.models / "expression" / "config.pbtxt")
+    assert json.loads(config.parameters["class_names"].string_value) == names
+    assert config.parameters["grid"].string_value == "2"
+    shapes = {tensor.name: list(tensor.dims) for tensor in config.output}
+    assert (shapes["logits"], shapes["region_affinity"]) == ([3], [4, 4])
+
+
+def test_nothing_names_the_place_where_it_was_made(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = deploy(bundle, tmp_path / "deployment")
+    for path in deployment.models.rglob("*"):
+        if path.is_file():
+            assert str(tmp_path) not in path.read_text()
+        assert not path.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("backend", "requires", "platform", "file", "kind"),
+    [
+        ("onnxruntime", ON_CPU, "onnxruntime_onnx", "model.onnx", "KIND_CPU"),
+        ("tensorrt", ON_GPU, "tensorrt_plan", "model.plan", "KIND_GPU"),
+    ],
+)
+def test_the_servers_own_backend_runs_the_engine_where_it_has_one(
+    bundle: Bundle,
+    tmp_path: Path,
+    backend: str,
+    requires: Requirements,
+    platform: str,
+    file: str,
+    kind: str,
+) -> None:
+    changed = tmp_path / "bundle"
+    made = with_engine(bundle, backend=backend, requires=requires)
+    _save(made, changed)
+    deployment = deploy(Bundle.load(changed), tmp_path / "deployment", {"python", backend})
+    config = read_config(deployment.models / "lnlattennet" / "config.pbtxt")
+    group = config.instance_group[0]
+    assert (config.platform, config.backend, config.default_model_filename) == (platform, backend, file)
+    assert group.Kind.Name(group.kind) == kind
+    assert not config.parameters
+    version = deployment.models / "lnlattennet" / "1"
+    assert [path.name for path in version.iterdir()] == [file]
+    assert (version / file).read_bytes() == (bundle.path / selected(bundle).file).read_bytes()
+
+
+@pytest.mark.parametrize(("backend", "requires"), [("openvino", ON_CPU), ("tensorrt", ON_RTX)])
+def test_the_python_backend_runs_an_engine_that_triton_does_not_know(
+    bundle: Bundle, tmp_path: Path, backend: str, requires: Requirements
+) -> None:
+    _save(with_engine(bundle, backend=backend, requires=requires), tmp_path / "bundle")
+    deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment", {"python", backend})
+    config = read_config(deployment.models / "lnlattennet" / "config.pbtxt")
+    assert config.backend == "python"
+    assert config.parameters["bundle_path"].string_value == "../../bundle"
+
+
+def test_an_earlier_deployment_is_replaced_whole(bundle: Bundle, tmp_path: Path) -> None:
+    first = deploy(bundle, tmp_path / "deployment")
+    (first.models / "stale").mkdir()
+    second = deploy(bundle, tmp_path / "deployment")
+    assert {path.name for path in second.models.iterdir()} == MODELS
+    assert [path.name for path in tmp_path.iterdir()] == ["deployment"]
+
+
+def test_an_empty_folder_is_filled(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "deployment").mkdir()
+    assert deploy(bundle, tmp_path / "deployment").bundle.is_dir()
+
+
+def test_a_foreign_folder_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(ServingError, match=r"is not a deployment .*choose another folder"):
+        deploy(bundle, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_bundle_damaged_meanwhile_replaces_nothing(bundle: Bundle, tmp_path: Path) -> None:
+    _save(bundle, tmp_path / "bundle")
+    verified = Bundle.load(tmp_path / "bundle")
+    first = deploy(verified, tmp_path / "deployment")
+    (tmp_path / "bundle" / selected(bundle).file).write_bytes(b"damaged")
+    with pytest.raises(BundleError, match="was changed after the export"):
+        deploy(verified, tmp_path / "deployment")
+    assert Bundle.load(first.bundle).manifest == bundle.manifest
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle", "deployment"}
+
+
+def test_an_engine_that_takes_no_single_pictures_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"takes no batch under 4.*batch range from 1"):
+        deploy(with_engine(bundle, batch=(4, 8, 8)), tmp_path / "deployment")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["my models", "a;reboot", "a$HOME", "a'b", "a&b"])
+def test_a_path_that_a_shell_would_take_apart_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
+    """Triton's python backend starts its processes through a shell, without quotes."""
+    with pytest.raises(ServingError, match=r"a path may hold only letters, digits .* choose another folder"):
+        deploy(bundle, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _save(bundle: Bundle, folder: Path) -> None:
+    for file in bundle.manifest.files:
+        (folder / file).parent.mkdir(exist_ok=True, parents=True)
+        (folder / file).write_bytes((bundle.path / file).read_bytes())
+    (folder / "manifest.json").write_text(bundle.manifest.model_dump_json())

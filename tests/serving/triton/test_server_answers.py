@@ -1,0 +1,181 @@
+"""What the real server answers, compared with the same engine run in this process."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import ImageError
+from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.inference._predictor import LocalPredictor, Prediction
+from lnlattennet.serving.triton._process import TritonProcess
+
+grpc = pytest.importorskip("tritonclient.grpc")
+
+
+def connection(server: TritonProcess) -> Any:
+    """A client without this package's manners."""
+    return grpc.InferenceServerClient(server.endpoints.grpc.removeprefix("grpc://"))
+
+
+@pytest.fixture(scope="module")
+def expected(bundle_path: Path, pictures: list[bytes]) -> list[Prediction]:
+    return LocalPredictor(Bundle.load(bundle_path)).predict(pictures)
+
+
+def assert_same(answers: Sequence[Prediction], expected: Sequence[Prediction]) -> None:
+    assert len(answers) == len(expected)
+    for answer, wanted in zip(answers, expected, strict=True):
+        assert answer.label == wanted.label
+        assert answer.probabilities == pytest.approx(wanted.probabilities, abs=1e-4)
+        assert answer.face_found == wanted.face_found
+        for name in ("logits", "region_weights", "region_affinity", "face_box"):
+            np.testing.assert_allclose(getattr(answer, name), getattr(wanted, name), atol=1e-4, err_msg=name)
+
+
+def test_the_pictures_have_different_answers(expected: list[Prediction]) -> None:
+    logits = np.stack([prediction.logits for prediction in expected])
+    differences = np.abs(logits[:, None] - logits[None]).max(axis=-1)
+    assert differences[~np.eye(len(logits), dtype=bool)].min() > 1e-3
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_a_batch_gets_the_local_answers_in_order(
+    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], protocol: str, model: str
+) -> None:
+    with Client(getattr(server.endpoints, protocol), model) as client:
+        assert_same(client.predict(pictures), expected)
+        assert_same(client.predict(pictures[1:2]), expected[1:2])
+
+
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_concurrent_clients_get_their_own_answers(
+    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], model: str
+) -> None:
+    def ask(index: int) -> None:
+        start = index % len(pictures)
+        with Client(server.endpoints.grpc, model) as client:
+            for _ in range(4):
+                assert_same(client.predict(pictures[start:]), expected[start:])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(8)))
+
+
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_a_damaged_picture_fails_only_its_own_request(
+    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], model: str
+) -> None:
+    def ask(index: int) -> None:
+        with Client(server.endpoints.grpc, model) as client:
+            for _ in range(5):
+                if index % 2:
+                    assert_same(client.predict(pictures), expected)
+                else:
+                    with pytest.raises(ImageError, match="image 1 of the batch"):
+                        client.predict([pictures[0], b"not a picture"])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, range(6)))
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_a_damaged_picture_is_the_clients_error(server: TritonProcess, protocol: str, model: str) -> None:
+    with (
+        Client(getattr(server.endpoints, protocol), model) as client,
+        pytest.raises(ImageError, match="image 0 of the batch: ") as caught,
+    ):
+        client.predict([b"not a picture"])
+    assert ".py" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_a_client_can_ask_for_class_names_grid_and_recipe(
+    server: TritonProcess, bundle_path: Path, model: str
+) -> None:
+    with connection(server) as client:
+        parameters = client.get_model_config(model).config.parameters
+    manifest = Bundle.load(bundle_path).manifest
+    assert json.loads(parameters["class_names"].string_value) == manifest.class_names
+    assert int(parameters["grid"].string_value) == manifest.network["grid"]
+    assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
+
+
+def test_a_batch_over_the_engines_maximum_is_refused(
+    server: TritonProcess, bundle_path: Path, pictures: list[bytes]
+) -> None:
+    manifest = Bundle.load(bundle_path).manifest
+    maximum = manifest.engine(manifest.selected).batch[2]
+    encoded = np.array([[pictures[0]]] * (maximum + 1), dtype=np.object_)
+    tensor = grpc.InferInput("image", encoded.shape, "BYTES")
+    tensor.set_data_from_numpy(encoded)
+    with (
+        connection(server) as client,
+        pytest.raises(grpc.InferenceServerException, match=f"batch-size must be <= {maximum}"),
+    ):
+        client.infer("expression", [tensor])
+
+
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_labels_are_strings(
+    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], model: str
+) -> None:
+    encoded = np.array([[picture] for picture in pictures], dtype=np.object_)
+    tensor = grpc.InferInput("image", encoded.shape, "BYTES")
+    tensor.set_data_from_numpy(encoded)
+    with connection(server) as client:
+        labels = client.infer(model, [tensor]).as_numpy("label")
+    assert labels.tolist() == [[prediction.label.encode()] for prediction in expected]
+
+
+@pytest.mark.parametrize("broken", ["weights that sum to 2", "a logit that is not a number"])
+def test_an_internal_fault_is_explained_in_the_log_only(
+    server: TritonProcess, bundle_path: Path, broken: str
+) -> None:
+    manifest = Bundle.load(bundle_path).manifest
+    regions = manifest.network["grid"] ** 2
+    arrays = {
+        "logits": np.zeros((1, len(manifest.class_names)), np.float32),
+        "region_weights": np.full((1, regions), 1 / regions, np.float32),
+        "region_affinity": np.full((1, regions, regions), 1 / regions, np.float32),
+    }
+    if broken.startswith("weights"):
+        arrays["region_weights"] *= 2
+    else:
+        arrays["logits"][0, 0] = np.nan
+    tensors = [grpc.InferInput(name, array.shape, "FP32") for name, array in arrays.items()]
+    for tensor, array in zip(tensors, arrays.values(), strict=True):
+        tensor.set_data_from_numpy(array)
+    length = server.log.stat().st_size
+    with (
+        connection(server) as client,
+        pytest.raises(grpc.InferenceServerException) as caught,
+    ):
+        client.infer("expression_postprocess", tensors)
+    assert (
+        caught.value.message() == "internal error in expression_postprocess; the server's log has the details"
+    )
+    # The server answers first and writes its log when it comes to it.
+    deadline = time.monotonic() + 10
+    while "ServingError" not in server.log.read_text()[length:]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("kind", ["systemsharedmemory", "cudasharedmemory"])
+def test_clients_cannot_use_the_servers_shared_memory(server: TritonProcess, kind: str) -> None:
+    with (
+        connection(server) as client,
+        pytest.raises(grpc.InferenceServerException, match="lnlattennet-key"),
+    ):
+        client.get_system_shared_memory_status() if kind[0] == "s" else client.get_cuda_shared_memory_status()

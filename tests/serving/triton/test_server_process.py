@@ -1,0 +1,135 @@
+"""Starting, watching and stopping: reasons of failures, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._manifest import MANIFEST_NAME
+from lnlattennet.errors import ServingError, UsageError
+from lnlattennet.serving.triton._discovery import TritonServer
+from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
+from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._repository import Deployment, deploy
+
+ProcessesOf = Callable[[Path], list[int]]
+
+
+def shared_memory() -> list[str]:
+    return [path.name for path in Path("/dev/shm").glob(f"lnlattennet-{os.getpid()}-*")]  # noqa: S108
+
+
+@pytest.fixture
+def deployment(bundle_path: Path, triton_server: TritonServer, tmp_path: Path) -> Deployment:
+    return deploy(Bundle.load(bundle_path), tmp_path / "deployment", triton_server.backends)
+
+
+def start(server: TritonServer, deployment: Deployment) -> TritonProcess:
+    return TritonProcess(server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0))
+
+
+def test_a_dead_python_process_is_noticed_and_nothing_is_left(
+    triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
+) -> None:
+    before = shared_memory()
+    with start(triton_server, deployment) as process:
+        running = processes_of(deployment.path)
+        process.check()
+        stub = next(pid for pid in running if pid != process.pid)
+        os.kill(stub, signal.SIGKILL)
+        deadline = time.monotonic() + 10
+        with pytest.raises(ServingError, match="python model died"):  # noqa: PT012
+            while time.monotonic() < deadline:
+                process.check()
+                time.sleep(0.05)
+    assert len(running) >= 5
+    assert processes_of(deployment.path) == []
+    assert shared_memory() == before
+
+
+def test_a_flipped_byte_stops_the_start_with_its_reason(
+    triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
+) -> None:
+    manifest = Bundle.load(deployment.bundle).manifest
+    engine = deployment.bundle / manifest.engine(manifest.selected).file
+    content = bytearray(engine.read_bytes())
+    content[len(content) // 2] ^= 1
+    engine.write_bytes(content)
+    before = shared_memory()
+    with pytest.raises(ServingError, match=r"lnlattennet.*: .*was changed after the export") as caught:
+        start(triton_server, deployment).__enter__()
+    assert "At:" not in str(caught.value)
+    assert processes_of(deployment.path) == []
+    assert shared_memory() == before
+
+
+def test_an_engine_that_cannot_be_read_stops_the_start_with_its_reason(
+    triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
+) -> None:
+    manifest = Bundle.load(deployment.bundle).manifest
+    name = manifest.engine(manifest.selected).file
+    (deployment.bundle / name).write_bytes(b"no engine")
+    forged = manifest.model_copy(
+        update={"files": manifest.files | {name: hash_file(deployment.bundle / name)}}
+    )
+    (deployment.bundle / MANIFEST_NAME).write_text(forged.model_dump_json())
+    with pytest.raises(ServingError, match=r"lnlattennet.*: .*is not an ONNX file"):
+        start(triton_server, deployment).__enter__()
+    assert processes_of(deployment.path) == []
+
+
+def test_a_server_that_is_too_slow_is_stopped(
+    triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
+) -> None:
+    endpoints = choose_endpoints("127.0.0.1", 0, 0, 0)
+    with pytest.raises(ServingError, match=r"not ready within 0\.2 s.*--startup-timeout"):
+        TritonProcess(triton_server, deployment, endpoints, startup_timeout=0.2).__enter__()
+    assert processes_of(deployment.path) == []
+
+
+@pytest.mark.parametrize("flag", ["--http-port", "--grpc-port", "--metrics-port"])
+def test_a_taken_port_is_refused_with_its_flag(flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ports = {"--http-port": 0, "--grpc-port": 0, "--metrics-port": 0} | {flag: port}
+        with pytest.raises(ServingError, match=rf"port {port} .*{flag}"):
+            choose_endpoints("127.0.0.1", *ports.values())
+
+
+def test_free_ports_differ() -> None:
+    endpoints = choose_endpoints("127.0.0.1", 0, 0, 0)
+    assert len({endpoints.http_port, endpoints.grpc_port, endpoints.metrics_port}) == 3
+
+
+def test_the_same_port_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="must differ, got 8000, 8000"):
+        choose_endpoints("127.0.0.1", 8000, 8000, 0)
+
+
+def test_an_unknown_host_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--host .*'nowhere\.invalid'"):
+        choose_endpoints("nowhere.invalid", 0, 0, 0)
+
+
+def test_clients_reach_a_server_on_all_addresses_by_loopback() -> None:
+    everywhere = Endpoints("0.0.0.0", 1, 2, 3)  # noqa: S104
+    assert (everywhere.http, everywhere.grpc) == ("http://127.0.0.1:1", "grpc://127.0.0.1:2")
+    assert not everywhere.is_loopback
+
+
+def test_a_host_name_becomes_an_address() -> None:
+    endpoints = choose_endpoints("localhost", 0, 0, 0)
+    assert endpoints.host == "127.0.0.1"
+    assert endpoints.is_loopback
+
+
+def test_an_address_of_another_machine_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"address of this machine, got 192\.0\.2\.1"):
+        choose_endpoints("192.0.2.1", 0, 0, 0)

@@ -1,0 +1,104 @@
+"""Stages: failures stay with their request, one batch serves many requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import ImageError, ServingError
+from lnlattennet.serving.triton._stages import (
+    AnswerStep,
+    Arrays,
+    EngineStep,
+    FaceStep,
+    each,
+    run_stages,
+    together,
+)
+
+
+def numbers(*values: float) -> Arrays:
+    return {"x": np.array(values, np.float32)}
+
+
+def doubled(arrays: Arrays) -> Arrays:
+    if (arrays["x"] < 0).any():
+        raise ValueError("negative")
+    return {"x": arrays["x"] * 2}
+
+
+def test_each_request_fails_alone() -> None:
+    first, second, third = run_stages([each(doubled)], [numbers(1, 2), numbers(-1), numbers(3)])
+    assert first["x"].tolist() == [2, 4]
+    assert isinstance(second, ValueError)
+    assert third["x"].tolist() == [6]
+
+
+def test_a_batch_is_split_back_into_its_requests() -> None:
+    sizes = []
+
+    def counted(arrays: Arrays) -> Arrays:
+        sizes.append(len(arrays["x"]))
+        return doubled(arrays)
+
+    answers = run_stages([together(counted)], [numbers(1, 2), numbers(3), numbers(4, 5, 6)])
+    assert sizes == [6]
+    assert [answer["x"].tolist() for answer in answers] == [[2, 4], [6], [8, 10, 12]]
+
+
+def test_a_batch_that_fails_fails_for_all_of_it() -> None:
+    answers = run_stages([together(doubled)], [numbers(1), numbers(-1)])
+    assert [type(answer) for answer in answers] == [ValueError, ValueError]
+
+
+def test_a_failed_request_skips_later_stages() -> None:
+    answers = run_stages([each(doubled), together(doubled)], [numbers(-1), numbers(1), numbers(2)])
+    assert isinstance(answers[0], ValueError)
+    assert [answer["x"].tolist() for answer in answers[1:]] == [[4], [8]]
+
+
+@pytest.mark.parametrize("requests", [[], [numbers(-1)]])
+def test_a_stage_without_requests_does_nothing(requests: list[Arrays]) -> None:
+    assert len(run_stages([each(doubled), together(doubled)], requests)) == len(requests)
+
+
+def test_the_steps_give_every_public_output(bundle_path: Path, pictures: list[bytes]) -> None:
+    bundle = Bundle.load(bundle_path)
+    manifest = bundle.manifest
+    stages = [each(FaceStep(manifest)), together(EngineStep(bundle.runner())), each(AnswerStep(manifest))]
+    request = {"image": np.array([[picture] for picture in pictures], np.object_)}
+    (answer,) = run_stages(stages, [request])
+    batch, classes, regions = len(pictures), len(manifest.class_names), manifest.network["grid"] ** 2
+    assert {name: (array.dtype.kind, array.shape) for name, array in answer.items()} == {
+        "label": ("O", (batch, 1)),
+        "probabilities": ("f", (batch, classes)),
+        "logits": ("f", (batch, classes)),
+        "region_weights": ("f", (batch, regions)),
+        "region_affinity": ("f", (batch, regions, regions)),
+        "face_box": ("f", (batch, 4)),
+        "face_found": ("b", (batch, 1)),
+    }
+    names = [manifest.class_names[index] for index in answer["logits"].argmax(axis=1)]
+    assert [label.decode() for label in answer["label"][:, 0]] == names
+
+
+def test_a_damaged_picture_is_named_by_its_place(bundle_path: Path, pictures: list[bytes]) -> None:
+    step = FaceStep(Bundle.load(bundle_path).manifest)
+    with pytest.raises(ImageError, match="image 2 of the batch"):
+        step({"image": np.array([[pictures[0]], [pictures[1]], [b""]], np.object_)})
+
+
+def test_outputs_that_break_a_rule_are_not_answered(bundle_path: Path) -> None:
+    manifest = Bundle.load(bundle_path).manifest
+    regions = manifest.network["grid"] ** 2
+    with pytest.raises(ServingError, match="region_weights"):
+        AnswerStep(manifest)(
+            {
+                "logits": np.zeros((1, len(manifest.class_names)), np.float32),
+                "region_weights": np.full((1, regions), 2 / regions, np.float32),
+                "region_affinity": np.full((1, regions, regions), 1 / regions, np.float32),
+            }
+        )

@@ -1,0 +1,207 @@
+"""The command `lnlattennet train`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from lnlattennet._atomic import try_folder
+from lnlattennet._command import configure_logging, print_json, printable, stdout
+from lnlattennet.errors import UsageError, require
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._provenance import SYNTHETIC
+from lnlattennet.training._options import (
+    Augmentation,
+    Balance,
+    Precision,
+    Schedule,
+    TrainingOptions,
+    fold_option,
+    folds_option,
+    is_helper,
+)
+
+_DATA = "Data"
+_RECIPE = "Recipe"
+_MACHINE = "Machine"
+_IMAGES = {"train": 16_000, "val": 700, "test": 2_100}
+
+
+def train(
+    data: Annotated[
+        str, typer.Option(help="What to train on: synthetic, or the folder or file of a data set.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
+    run_folder: Annotated[
+        Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
+    network: Annotated[Path | None, typer.Option(help="JSON file with network config fields.")] = None,
+    data_format: Annotated[
+        str | None,
+        typer.Option("--format", help="Layout of the data set; default: recognised.", rich_help_panel=_DATA),
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(help="Cross-validate: number of folds, or loso.", rich_help_panel=_DATA),
+    ] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="The fold to train, from 0; default: all.", rich_help_panel=_DATA)
+    ] = None,
+    train_images: Annotated[
+        int | None,
+        typer.Option(min=7, help="Synthetic faces to train on; default: 16,000.", rich_help_panel=_DATA),
+    ] = None,
+    val_images: Annotated[
+        int | None,
+        typer.Option(
+            min=7, help="Synthetic faces that choose the epoch; default: 700.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    test_images: Annotated[
+        int | None,
+        typer.Option(
+            min=7, help="Held-out synthetic faces that judge it; default: 2,100.", rich_help_panel=_DATA
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_RECIPE)] = 10,
+    batch_size: Annotated[int, typer.Option(min=2, help="Per process.", rich_help_panel=_RECIPE)] = 64,
+    learning_rate: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 2e-3,
+    weight_decay: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 1e-2,
+    schedule: Annotated[
+        str, typer.Option(help="one-cycle or cosine.", rich_help_panel=_RECIPE)
+    ] = "one-cycle",
+    warmup_epochs: Annotated[
+        float | None,
+        typer.Option(
+            help="Linear warm-up of the cosine schedule; default: 1, or 0 for one epoch.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = None,
+    balance: Annotated[
+        str, typer.Option(help="For rare classes: none, loss or sampler.", rich_help_panel=_RECIPE)
+    ] = "none",
+    label_smoothing: Annotated[float, typer.Option(help="From 0 to below 1.", rich_help_panel=_RECIPE)] = 0.0,
+    augmentation: Annotated[str, typer.Option(help="none, light or full.", rich_help_panel=_RECIPE)] = "full",
+    ema: Annotated[
+        float | None,
+        typer.Option(help="Decay of averaged weights, which are then the result.", rich_help_panel=_RECIPE),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop after this many epochs without a gain.", rich_help_panel=_RECIPE),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=4095, rich_help_panel=_RECIPE)] = 0,
+    precision: Annotated[
+        str, typer.Option(help="32-true, bf16-mixed or 16-mixed (CUDA).", rich_help_panel=_MACHINE)
+    ] = "32-true",
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes, or GPUs, per machine.", rich_help_panel=_MACHINE)
+    ] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines.", rich_help_panel=_MACHINE)] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that render, threads that decode.", rich_help_panel=_MACHINE)
+    ] = len(os.sched_getaffinity(0)),
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the figures as one JSON document.")
+    ] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
+) -> None:
+    """Train the network and write a checkpoint that says how it came to be."""
+    configure_logging(verbose, quiet or (devices * nodes > 1 and is_helper()))
+    options = TrainingOptions(
+        output=output,
+        run_folder=run_folder or Path("runs") / output.stem,
+        resume=resume,
+        network=_network_config(network),
+        data=data,
+        format=data_format,
+        folds=folds_option(folds),
+        fold=fold_option(fold),
+        images=_images(data, {"train": train_images, "val": val_images, "test": test_images}),
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        schedule=cast(Schedule, schedule),
+        warmup_epochs=warmup_epochs,
+        balance=cast(Balance, balance),
+        label_smoothing=label_smoothing,
+        augmentation=cast(Augmentation, augmentation),
+        ema=ema,
+        patience=patience,
+        seed=seed,
+        precision=cast(Precision, precision),
+        devices=devices,
+        nodes=nodes,
+        workers=workers,
+        command=("lnlattennet", *map(printable, sys.argv[1:])),
+    )
+    options.check()
+    _check_output(output)
+    for module in ("lightning", "tensorboard"):
+        require(module, "train")
+    from lnlattennet.training._train import train as run
+
+    figures = run(options)
+    if not figures:  # a process that only helped the first
+        return
+    print_json(figures) if json_output else stdout().print(_sentence(figures))
+
+
+def _images(data: str, chosen: dict[str, int | None]) -> dict[str, int]:
+    """Return the number of synthetic faces per split, none for a data set."""
+    if data == SYNTHETIC:
+        return {split: count or _IMAGES[split] for split, count in chosen.items()}
+    for split, count in chosen.items():
+        if count is not None:
+            raise UsageError(
+                f"--{split}-images {count} is for --data synthetic; a data set has its own faces"
+            )
+    return {}
+
+
+def _sentence(figures: dict[str, Any]) -> str:
+    if "folds" in figures:
+        return (
+            f"wrote {figures['summary']}: {figures['mean_accuracy']:.1%} mean accuracy of "
+            f"{len(figures['folds'])} folds (standard deviation {figures['standard_deviation']:.1%}), "
+            f"{figures['pooled_accuracy']:.1%} of {figures['faces']} faces"
+        )
+    tested = "there is no test split"
+    if figures["judged_on"] == "test":
+        tested = f"{figures['test_accuracy']:.1%} on {figures['judged_faces']} held-out faces"
+    return (
+        f"wrote {figures['checkpoint']}: {tested}, {figures['val_accuracy']:.1%} on validation, "
+        f"{figures['training_seconds']} s of training"
+    )
+
+
+def _check_output(output: Path) -> None:
+    """Refuse an output that could not be written at the end of the training, before it begins."""
+    if output.suffix != ".safetensors":
+        raise UsageError(f"--output must end in .safetensors, got {output}")
+    if output.is_dir():
+        raise UsageError(f"--output {output} is a folder: choose another")
+    try:
+        try_folder(output.parent)
+    except OSError as error:
+        raise UsageError(f"--output {output} cannot be written ({error.strerror}): choose another") from error
+
+
+def _network_config(path: Path | None) -> NetworkConfig:
+    if path is None:
+        return NetworkConfig()
+    try:
+        fields = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--network {path} is not a readable JSON file: {error}") from error
+    if not isinstance(fields, dict):
+        raise UsageError(f"--network {path} must hold a JSON object of config fields")
+    return NetworkConfig.from_dict(fields)

@@ -1,0 +1,117 @@
+"""Batches for training: prepared once, normalised by the checkpoint's recipe, ordered by the run's seed."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from lnlattennet._atomic import replace_file
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._augmentation import AUGMENTATIONS, augment
+from lnlattennet.training._dataset import BalancedOrder, EpochOrder, FaceImages, Sample, collate
+from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._sources import Source
+
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes of prepared faces that are kept in memory; more go to a file in the run folder."""
+
+
+class FaceBatches(L.LightningDataModule):
+    """The faces of a run, decoded and cropped (or rendered) once.
+
+    One process keeps up to ``memory_limit`` bytes of them in memory. Beyond that, and where several
+    processes train together, they lie in files that are mapped into memory, `FOLDER/faces-SPLIT.npy`, which
+    the system reads and forgets as it needs to.
+
+    Args:
+        source: where faces and labels come from.
+        recipe: the checkpoint's preprocessing.
+        options: batch size, seed, balance, augmentation, workers and number of processes.
+        memory_limit: bytes.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        recipe: Preprocessing,
+        options: TrainingOptions,
+        *,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        super().__init__()
+        self.source = source
+        self.recipe = recipe
+        self.options = options
+        faces = sum(len(labels) for labels in source.labels.values())
+        self.on_disk = options.processes > 1 or faces * recipe.size**2 * 3 > memory_limit
+        self._images: dict[str, NDArray[np.uint8]] = {}
+
+    def prepare_data(self) -> None:
+        """Prepare every split; of several processes Lightning calls one per machine."""
+        for split, labels in self.source.labels.items():
+            shape = (len(labels), self.recipe.size, self.recipe.size, 3)
+            if self.on_disk:
+                with replace_file(self._file(split)) as draft:
+                    mapped = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+                    self.source.fill(split, self.recipe, mapped)
+                    mapped.flush()
+            else:
+                self._images[split] = np.empty(shape, np.uint8)
+                self.source.fill(split, self.recipe, self._images[split])
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the files, in every process."""
+        if self.on_disk:
+            self._images = {split: np.load(self._file(split), mmap_mode="r") for split in self.source.labels}
+
+    def remove_files(self) -> None:
+        """Remove what ``prepare_data`` wrote."""
+        self._images.clear()
+        for split in self.source.labels:
+            self._file(split).unlink(missing_ok=True)
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return this epoch's shuffled batches, augmented from the second epoch on; the last is left out.
+
+        The first epoch shows the faces as they are: augmented from the start, the loss stayed at chance
+        for about twice as many steps. Order and augmentation depend on seed and epoch alone, so that a
+        resumed run goes on as it would have.
+        """
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        seed, labels = self.options.seed, self.source.labels["train"]
+        change = AUGMENTATIONS[self.options.augmentation]
+        changed = (seed, epoch) if epoch and change else None
+        faces = FaceImages(self._images["train"], labels, changed, change or augment)
+        balanced = self.options.balance == "sampler"
+        order = BalancedOrder(labels, seed, epoch) if balanced else EpochOrder(len(labels), seed, epoch)
+        return self._loader(faces, sampler=order, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Return the validation split in order."""
+        return self.in_order("val")
+
+    def in_order(self, split: str) -> DataLoader[Sample]:
+        """Return a split's batches, every face once, as it is."""
+        return self._loader(FaceImages(self._images[split], self.source.labels[split]))
+
+    def _loader(self, faces: FaceImages, **options: Any) -> DataLoader[Sample]:
+        # On a CPU, loader processes would compete with training for the cores: augmenting a face takes
+        # about a tenth of training on it. A GPU would wait for that, so there they load ahead.
+        if torch.cuda.is_available():
+            options |= {
+                "num_workers": self.options.workers,
+                "multiprocessing_context": "fork",
+                "pin_memory": True,
+            }
+        collate_fn = partial(collate, recipe=self.recipe)
+        return DataLoader(faces, self.options.batch_size, collate_fn=collate_fn, **options)
+
+    def _file(self, split: str) -> Path:
+        return self.options.run_folder / f"faces-{split}.npy"

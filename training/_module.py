@@ -1,0 +1,96 @@
+"""The training loop's inside, as a Lightning module."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import lightning as L
+import torch
+from torch import Tensor
+from torchmetrics.classification import MulticlassAccuracy
+
+from lnlattennet.errors import DataError
+from lnlattennet.model._checkpoint import METADATA_KEY, CheckpointInfo
+from lnlattennet.model._loss import joint_loss
+from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
+from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._schedules import cosine, one_cycle
+
+Batch = tuple[Tensor, Tensor]
+REGION_METRIC = "val_region_"
+"""Prefix of the logged mean weight of a region over the validation faces."""
+
+
+class ExpressionTraining(L.LightningModule):
+    """AdamW on the joint loss, with the options' schedule.
+
+    Args:
+        info: what the finished checkpoint will say; also written into every training checkpoint.
+        options: learning rate, weight decay, schedule and label smoothing.
+        class_weights: [classes], for the loss; None for equal ones.
+    """
+
+    def __init__(
+        self, info: CheckpointInfo, options: TrainingOptions, class_weights: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.info = info
+        self.options = options
+        # Not persistent: a training checkpoint holds the network and nothing else.
+        self.register_buffer("class_weights", class_weights, persistent=False)
+        network = LNLAttenNet(info.config)
+        # channels_last trains about five times faster on a CPU; docs/network.md has the figures.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.accuracy = MulticlassAccuracy(info.config.classes, average="micro")
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """Return the joint loss of one batch."""
+        faces, targets = batch
+        loss = joint_loss(
+            _float32(self.network.joint(faces)),
+            targets,
+            self.info.config,
+            class_weights=cast(Tensor | None, self.class_weights),
+            label_smoothing=self.options.label_smoothing,
+        )
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Count right answers on the validation split, and average the region weights over it."""
+        faces, targets = batch
+        outputs = cast(Outputs, self.network(faces))
+        if not outputs.logits.isfinite().all():
+            raise DataError(
+                f"the network's answers after epoch {self.current_epoch} are not finite: the training "
+                f"diverged; use a lower --learning-rate than {self.options.learning_rate:g}, and another "
+                "--run-folder"
+            )
+        self.accuracy(outputs.logits, targets)
+        self.log("val_accuracy", self.accuracy, prog_bar=True, on_epoch=True, on_step=False)
+        regions = outputs.region_weights.float().mean(dim=0)
+        named = {f"{REGION_METRIC}{index}": weight for index, weight in enumerate(regions)}
+        self.log_dict(named, on_epoch=True, on_step=False, sync_dist=True, batch_size=len(targets))
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW and its schedule over all steps of the run."""
+        options, steps = self.options, int(self.trainer.estimated_stepping_batches)
+        optimizer = torch.optim.AdamW(
+            self.parameters(), options.learning_rate, weight_decay=options.weight_decay
+        )
+        if options.schedule == "cosine":
+            warm_up = round(steps * options.cosine_warmup / options.epochs)
+            schedule = cosine(optimizer, steps, warm_up)
+        else:
+            schedule = one_cycle(optimizer, options.learning_rate, steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Store what `--allow-pickle` needs to use a training checkpoint like a finished one."""
+        checkpoint[METADATA_KEY] = self.info.to_json()
+
+
+def _float32(joint: JointOutputs) -> JointOutputs:
+    """Losses are computed in float32, also when the network ran in bf16."""
+    outputs = Outputs(*(tensor.float() for tensor in joint.outputs))
+    return JointOutputs(outputs, joint.local_logits.float(), joint.nonlocal_logits.float())

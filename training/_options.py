@@ -1,0 +1,165 @@
+"""Everything that one call of `lnlattennet train` may choose, and what decides its outcome."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from lnlattennet._command import printable
+from lnlattennet.errors import UsageError
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._provenance import SYNTHETIC
+
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+Schedule = Literal["one-cycle", "cosine"]
+Balance = Literal["none", "loss", "sampler"]
+Augmentation = Literal["none", "light", "full"]
+
+FEWEST_STEPS = 3
+"""A schedule with a rise and a fall needs three steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """One run, or one run per fold.
+
+    Attributes:
+        output: the `.safetensors` file to write.
+        run_folder: Lightning's logs and the training checkpoints that --resume continues.
+        resume: continue the run in ``run_folder``.
+        network: the network's configuration; its class count is replaced by the data's.
+        data: ``synthetic``, or the path of a data set.
+        format: the data set's layout; None to recognise it.
+        folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
+        fold: the one fold to train, from 0; None for all.
+        images: split -> number of synthetic faces.
+        epochs, batch_size, learning_rate, weight_decay, seed: as their names say; the batch is one process's.
+        schedule: of the learning rate: one-cycle, or cosine after a linear warm-up.
+        warmup_epochs: length of the cosine schedule's warm-up; None for one epoch, or 0 in a run of one.
+        balance: how rare classes are made up for: weights in the loss, or more frequent sampling.
+        label_smoothing: share of every target that is spread over all classes.
+        augmentation: strength, from the second epoch on.
+        ema: decay of the moving average of the weights that is validated and saved; None for none.
+        patience: epochs without a better validation accuracy that end the run; None for never.
+        precision: Lightning's name: 32-true, bf16-mixed (CPUs and GPUs with bf16 units), 16-mixed (CUDA).
+        devices, nodes: processes (GPUs, where there are any) per machine, and machines.
+        workers: processes that render and threads that decode; with a GPU also those that load.
+        command: the command line, for the checkpoint's provenance.
+    """
+
+    output: Path
+    run_folder: Path
+    resume: bool = False
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    data: str = SYNTHETIC
+    format: str | None = None
+    folds: int | Literal["loso"] | None = None
+    fold: int | None = None
+    images: dict[str, int] = field(default_factory=dict)
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    schedule: Schedule = "one-cycle"
+    warmup_epochs: float | None = None
+    balance: Balance = "none"
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = "full"
+    ema: float | None = None
+    patience: int | None = None
+    seed: int
+    precision: Precision = "32-true"
+    devices: int = 1
+    nodes: int = 1
+    workers: int = 1
+    command: tuple[str, ...] = ()
+
+    @property
+    def processes(self) -> int:
+        """Processes that train together."""
+        return self.devices * self.nodes
+
+    @property
+    def cosine_warmup(self) -> float:
+        """Epochs of warm-up of the cosine schedule."""
+        return float(self.epochs > 1) if self.warmup_epochs is None else self.warmup_epochs
+
+    def settings(self) -> dict[str, Any]:
+        """Return what decides the outcome, as plain JSON values."""
+        indifferent = {"output", "run_folder", "resume", "network", "data", "workers", "command"}
+        fields = [one.name for one in dataclasses.fields(self) if one.name not in indifferent]
+        source = {"network": self.network.to_dict(), "data": printable(Path(self.data).resolve().name)}
+        return source | {name: getattr(self, name) for name in fields}
+
+    def check(self) -> None:
+        """Refuse what can be refused before any data is read; raises UsageError."""
+        self._check_ranges()
+        if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
+            raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
+        if self.folds is None and self.fold is not None:
+            raise UsageError(f"--fold {self.fold} needs --folds: how many, or loso")
+        if self.folds is not None and self.fold is None and self.processes > 1:
+            raise UsageError("--fold all trains in one process; with --devices or --nodes choose one --fold")
+
+    def check_steps(self, faces: int) -> None:
+        """Refuse a run of too few steps on this many training faces; raises UsageError."""
+        if faces // (self.batch_size * self.processes) * self.epochs < FEWEST_STEPS:
+            raise UsageError(
+                f"{faces} training faces at --batch-size {self.batch_size} and --epochs {self.epochs} make "
+                f"less than three steps of training; give more images or a smaller batch"
+            )
+
+    def _check_ranges(self) -> None:
+        for name, value, kind in (
+            ("precision", self.precision, Precision),
+            ("schedule", self.schedule, Schedule),
+            ("balance", self.balance, Balance),
+            ("augmentation", self.augmentation, Augmentation),
+        ):
+            if value not in get_args(kind):
+                raise UsageError(f"--{name} must be one of {', '.join(get_args(kind))}, got {value!r}")
+        for name, number in (("learning-rate", self.learning_rate), ("weight-decay", self.weight_decay)):
+            if not 0 <= number < math.inf:
+                raise UsageError(f"--{name} must be a finite number from 0, got {number}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise UsageError(f"--ema must be a decay between 0 and 1, such as 0.999, got {self.ema}")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"--label-smoothing must be from 0 to below 1, got {self.label_smoothing}")
+        if self.schedule == "one-cycle":
+            if self.warmup_epochs is not None:
+                raise UsageError(
+                    "--warmup-epochs is for --schedule cosine: one-cycle rises over a tenth of the steps"
+                )
+        elif not 0 <= self.cosine_warmup < self.epochs:
+            raise UsageError(
+                f"--warmup-epochs must be from 0 to below --epochs {self.epochs}, got {self.cosine_warmup:g}"
+            )
+
+
+def is_helper() -> bool:
+    """Whether this process only helps the first one train: launchers number their processes so."""
+    return any(
+        os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "NODE_RANK", "SLURM_PROCID")
+    )
+
+
+def folds_option(text: str | None) -> int | Literal["loso"] | None:
+    """Read `--folds`: a number or loso; raises UsageError."""
+    if text is None or text == "loso":
+        return text  # type: ignore[return-value]
+    if not text.isdecimal():
+        raise UsageError(f"--folds must be a number of folds or loso, got {text!r}")
+    return int(text)
+
+
+def fold_option(text: str | None) -> int | None:
+    """Read `--fold`: a number from 0, or all, which is None; raises UsageError."""
+    if text is None or text == "all":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"--fold must be a number from 0, or all, got {text!r}")
+    return int(text)

@@ -1,0 +1,80 @@
+"""A run's folder: what it was started with, whether it can be continued, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lnlattennet._atomic import replace_file
+from lnlattennet.errors import UsageError
+from lnlattennet.training._options import TrainingOptions
+
+LAST = "last.ckpt"
+_SETTINGS = "settings.json"
+_FIGURES = "figures.json"
+_FACES = "faces"
+
+
+def resumable(options: TrainingOptions, faces: str) -> Path | None:
+    """Return the checkpoint to go on from, or None; what a run was started with is kept beside it.
+
+    Args:
+        options: of the run.
+        faces: the fingerprint of its source.
+
+    Raises:
+        UsageError: the folder, the settings, the faces and --resume contradict each other.
+    """
+    last = options.run_folder / LAST
+    started_with = options.run_folder / _SETTINGS
+    if options.resume and not (last.is_file() and started_with.is_file()):
+        raise UsageError(f"--resume: there is no training checkpoint at {last}")
+    if last.is_file() and not options.resume:
+        raise UsageError(
+            f"{options.run_folder} holds a run already; pass --resume to continue it, or another --run-folder"
+        )
+    settings = options.settings() | {_FACES: faces}
+    if options.resume:
+        _check_same(json.loads(started_with.read_text(encoding="utf-8")), settings)
+        return last
+    _write(started_with, settings)
+    return None
+
+
+def finished_figures(options: TrainingOptions, faces: str) -> dict[str, Any] | None:
+    """Return the figures of a run that ended with these, or None; raises UsageError for others."""
+    path = options.run_folder / _FIGURES
+    if not path.is_file():
+        return None
+    started_with = json.loads((options.run_folder / _SETTINGS).read_text(encoding="utf-8"))
+    _check_same(started_with, options.settings() | {_FACES: faces})
+    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return figures
+
+
+def write_figures(run_folder: Path, figures: dict[str, Any]) -> None:
+    """Keep what came of the run."""
+    _write(run_folder / _FIGURES, figures)
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """A run that goes on under other settings would be neither of the two, and its provenance wrong."""
+    for name, value in now.items():
+        if before.get(name) == value:
+            continue
+        if name == _FACES:
+            raise UsageError(
+                "--resume: the data set has changed since the run was started: faces were added, removed, "
+                "labelled or shared out anew, and some that were learned would be judged; start another run "
+                "with --run-folder"
+            )
+        raise UsageError(
+            f"--resume: the run was started with {name} {before.get(name)!r}, got {value!r}; "
+            "resume with the same settings, or start another run with --run-folder"
+        )
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    with replace_file(path) as draft:
+        draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,117 @@
+"""Lightning's trainer for one run: devices, callbacks, logs."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import (
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+    Timer,
+)
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from lnlattennet._command import stderr
+from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._region_history import FILE_NAME, RegionHistory
+
+_MONITOR = "val_accuracy"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trainer and the callbacks whose findings are needed afterwards."""
+
+    trainer: L.Trainer
+    best: ModelCheckpoint
+    timer: Timer
+
+
+class _Kept(ModelCheckpoint):
+    """Training checkpoints of the run's folder, also after the folder was moved or renamed."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        moved = {name: here(state_dict[name]) for name in state_dict if name.endswith("_model_path")}
+        kept = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict(state_dict | moved | {"dirpath": self.dirpath, "best_k_models": kept})
+
+
+class _Patience(EarlyStopping):
+    """Early stopping that also holds for a run that had ended already and is resumed."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.should_stop = self.wait_count >= self.patience
+
+
+def build_run(options: TrainingOptions) -> Run:
+    """Return a trainer that keeps the epoch with the best validation accuracy, and the last one."""
+    folder, timer = options.run_folder, Timer()
+    best = _Kept(folder, filename="best", monitor=_MONITOR, mode="max", enable_version_counter=False)
+    # Without a monitor every epoch is kept in turn; `save_last` would keep the last of the best.
+    last = _Kept(folder, filename="last", enable_version_counter=False)
+    progress = [RichProgressBar(console_kwargs={"stderr": True})] if stderr.is_terminal else []
+    history = RegionHistory(folder / FILE_NAME, options.network.regions)
+    trainer = L.Trainer(
+        max_epochs=options.epochs,
+        precision=options.precision,
+        devices=options.devices,
+        num_nodes=options.nodes,
+        callbacks=[best, last, timer, history, *progress, *_chosen_callbacks(options)],
+        enable_progress_bar=bool(progress),
+        enable_model_summary=False,
+        logger=[
+            CSVLogger(folder, name=None, version=_log_name(folder)),
+            TensorBoardLogger(folder, name=None, version="tensorboard"),
+        ],
+        log_every_n_steps=10,
+        gradient_clip_val=1.0,
+        deterministic="warn",
+        reload_dataloaders_every_n_epochs=1,
+    )
+    return Run(trainer, best, timer)
+
+
+def _log_name(folder: Path) -> str:
+    """Return log, or for a run that goes on log-2, log-3, ...: the logger begins its file anew."""
+    before = len(list(folder.glob("log*/metrics.csv")))
+    return f"log-{before + 1}" if before else "log"
+
+
+def _chosen_callbacks(options: TrainingOptions) -> list[L.Callback]:
+    chosen: list[L.Callback] = []
+    if options.ema is not None:
+        chosen.append(EMAWeightAveraging(decay=options.ema))
+    if options.patience is not None:
+        chosen.append(_Patience(_MONITOR, patience=options.patience, mode="max"))
+    return chosen
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep advertisements and advice that does not apply here out of the log."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # The data are in memory, so loader workers cannot help.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # A short epoch's loss is logged less often; its accuracy is not.
+        warnings.filterwarnings("ignore", message="The number of training batches")
+        # The figures at the end are of every face once; those during training only choose the epoch.
+        warnings.filterwarnings("ignore", message="Using `DistributedSampler` with the dataloaders")
+        # It is the run's folder, which holds the log already.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message="Experiment logs directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\).*")
+        yield
