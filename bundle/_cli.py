@@ -65,7 +65,7 @@ def doctor(
     ] = None,
     json_output: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Say which engines of a bundle run on this machine, or in a Triton container, and what to do if not.
+    """Check which engines of a bundle run here or in a Triton release.
 
     Ends with exit code 4 if the bundle's selected engine cannot run there.
     """
@@ -94,7 +94,7 @@ def compare(
     ] = None,
     json_output: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Compare two bundles: engines, latency with its intervals, agreement, sizes and what serves."""
+    """Compare two bundles: engines, latency, agreement and size."""
     percent = None if fail_on_regression is None else parse_percent(fail_on_regression)
     from lnlattennet.bundle._compare import compare_bundles, require_no_regression
     from lnlattennet.bundle._console import print_comparison

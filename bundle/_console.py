@@ -7,7 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from lnlattennet._command import printable, stdout
+from lnlattennet._command import printable
+from lnlattennet._console import stdout
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._describe import (
     checks_text,

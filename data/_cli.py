@@ -12,18 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from lnlattennet._atomic import replace_file, try_folder
-from lnlattennet._command import configure_logging, on_one_line, print_json, printable, stderr, stdout
+from lnlattennet._command import configure_logging, on_one_line, print_json, printable
+from lnlattennet._console import stderr, stdout
 from lnlattennet.errors import UsageError
 
 if TYPE_CHECKING:
     from lnlattennet.data.inspect._inspection import Inspection
 
-app = typer.Typer(help="Data sets of faces: see what a folder holds.", no_args_is_help=True)
+app = typer.Typer(help="Inspect data sets of faces.", no_args_is_help=True)
 
 
 @app.callback()
 def data() -> None:
-    """Data sets of faces: see what a folder holds."""
+    """Inspect data sets of faces."""
 
 
 @app.command()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 from lnlattennet.errors import DataError
 from lnlattennet.evaluation._class_match import ClassMatch
 from lnlattennet.evaluation._sources import Source

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from lnlattennet._command import configure_logging, on_one_line, print_json, printable, stdout
+from lnlattennet._command import configure_logging, on_one_line, print_json, printable
+from lnlattennet._console import stdout
 
 
 def evaluate(
@@ -57,7 +58,7 @@ def evaluate(
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
 ) -> None:
-    """Judge a checkpoint, a bundle's engine or a live server on labelled faces, all in the same way."""
+    """Evaluate a checkpoint, a bundle or a running server on labeled faces."""
     configure_logging(verbose, quiet)
     from lnlattennet.evaluation._evaluate import EvaluationOptions
     from lnlattennet.evaluation._evaluate import evaluate as run

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lnlattennet._command import configure_logging, run_app, stdout
+from lnlattennet._command import configure_logging, run_app
+from lnlattennet._console import stdout
 from lnlattennet.benchmarks.serving.latency import latency_record, print_record
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, render_face
 from lnlattennet.errors import LnlAttenNetError, ServingError, require

@@ -12,7 +12,7 @@ from typing import Any
 
 import onnx
 
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 from lnlattennet.bundle._manifest import Check, EngineRecord
 from lnlattennet.errors import ExportError
 from lnlattennet.export._options import LimitFlags

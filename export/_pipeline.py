@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet._atomic import draft_folder, replace_folder, sole_writer
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.bundle._manifest import LeftOut
 from lnlattennet.errors import BundleError, CheckpointError, GateError

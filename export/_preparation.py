@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from lnlattennet._command import printable, stderr
+from lnlattennet._command import printable
+from lnlattennet._console import stderr
 from lnlattennet.bundle._manifest import RENDERED
 from lnlattennet.export._engine_builder import STANDARD_ONNX, Workshop
 from lnlattennet.export._jobs import Job

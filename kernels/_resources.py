@@ -15,7 +15,8 @@ from itertools import groupby
 from pathlib import Path
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._command import run_app, stderr
+from lnlattennet._command import run_app
+from lnlattennet._console import stderr
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels._architectures import ARCHITECTURES, NVCC_FLAGS, find_nvcc
 from lnlattennet.kernels._naming import digest

@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from lnlattennet._command import stdout
+from lnlattennet._console import stdout
 
 
 def print_network(document: dict[str, Any]) -> None:

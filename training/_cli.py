@@ -11,7 +11,8 @@ from typing import Annotated, Any, cast
 import typer
 
 from lnlattennet._atomic import try_folder
-from lnlattennet._command import configure_logging, print_json, printable, stdout
+from lnlattennet._command import configure_logging, print_json, printable
+from lnlattennet._console import stdout
 from lnlattennet.errors import UsageError, require
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._provenance import SYNTHETIC
@@ -113,7 +114,7 @@ def train(
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
 ) -> None:
-    """Train the network and write a checkpoint that says how it came to be."""
+    """Train the network and write a checkpoint."""
     configure_logging(verbose, quiet or (devices * nodes > 1 and is_helper()))
     options = TrainingOptions(
         output=output,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from lnlattennet import data as datasets
-from lnlattennet._command import printable, stderr
+from lnlattennet._command import printable
+from lnlattennet._console import stderr
 from lnlattennet.data._prepare import prepared_faces
 from lnlattennet.data._protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.data._records import FaceData

@@ -20,7 +20,7 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._region_history import FILE_NAME, RegionHistory
 

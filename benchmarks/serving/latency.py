@@ -21,7 +21,8 @@ import typer
 from rich.table import Table
 
 from lnlattennet import __version__
-from lnlattennet._command import print_json, run_app, stdout
+from lnlattennet._command import print_json, run_app
+from lnlattennet._console import stdout
 from lnlattennet.errors import UsageError
 from lnlattennet.export.selection._timing import interleaved_rounds
 from lnlattennet.serving.client._client import Client

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import UsageError
 

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._command import configure_logging, run_app, stdout
+from lnlattennet._command import configure_logging, run_app
+from lnlattennet._console import stdout
 from lnlattennet.evaluation.ablation_study._options import StudyOptions
 from lnlattennet.evaluation.ablation_study._study import run_study
 from lnlattennet.evaluation.ablation_study._tables import ablation_table, occlusion_figure

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from lnlattennet._command import configure_logging, print_json, stdout
+from lnlattennet._command import configure_logging, print_json
+from lnlattennet._console import stdout
 from lnlattennet.errors import UsageError, require
 from lnlattennet.model._provenance import SYNTHETIC
 
@@ -49,7 +50,7 @@ def explain(
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
 ) -> None:
-    """Show what the network looks at: region weights, affinity, local attention, and their history."""
+    """Show what the network looks at: weights, affinity and attention."""
     configure_logging(verbose, quiet)
     if not images and data is None and history is None:
         raise UsageError("there is nothing to explain: give images, --data or --history")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 from lnlattennet.bundle._manifest import RENDERED, Check
 from lnlattennet.export._options import Criteria
 from lnlattennet.export.gate import Limits, check_engine, torch_reference

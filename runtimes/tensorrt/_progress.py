@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from rich.progress import Progress, TaskID
 
-from lnlattennet._command import stderr
+from lnlattennet._console import stderr
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)

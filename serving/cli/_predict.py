@@ -15,7 +15,8 @@ from PIL import Image
 from rich.table import Table
 from rich.text import Text
 
-from lnlattennet._command import configure_logging, print_json, printable, stdout
+from lnlattennet._command import configure_logging, print_json, printable
+from lnlattennet._console import stdout
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ImageError, ServingError, UsageError
 from lnlattennet.images._decode import decode_image
@@ -69,7 +70,7 @@ def predict(
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
 ) -> None:
-    """Name the expression on photos, and show which regions of the face decided.
+    """Predict the expression on images, with region weights.
 
     A photo that fails does not stop the others; the exit code is 1 then.
     """

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from lnlattennet._command import configure_logging, print_json, stderr
+from lnlattennet._command import configure_logging, print_json
+from lnlattennet._console import stderr
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ServingError
 from lnlattennet.serving.triton._discovery import EMBEDDED_VERSION, TritonServer, find_server

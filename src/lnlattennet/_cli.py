@@ -1,28 +1,98 @@
-"""The command `lnlattennet`: every room brings its own commands, this file only gathers them."""
+"""Command `lnlattennet`: a list of subcommands, each imported when it runs.
+
+Importing all of them takes several times as long as printing the list, so their summaries stand here too; a
+test compares each with the docstring of its command.
+"""
 
 from __future__ import annotations
 
+import importlib
+from typing import Annotated, Any
+
 import typer
+from typer.core import TyperGroup
 
 from lnlattennet._command import run_app
-from lnlattennet.bundle._cli import compare, doctor, info
-from lnlattennet.data._cli import app as data
-from lnlattennet.evaluation._cli import evaluate
-from lnlattennet.evaluation.explain._cli import explain
-from lnlattennet.kernels._cli import app as kernels
-from lnlattennet.serving.cli import predict, serve
-from lnlattennet.training._cli import train
+from lnlattennet._version import __version__
+
+SUBCOMMANDS = {
+    "info": "Describe a network or a bundle.",
+    "doctor": "Check which engines of a bundle run here or in a Triton release.",
+    "compare": "Compare two bundles: engines, latency, agreement and size.",
+    "train": "Train the network and write a checkpoint.",
+    "evaluate": "Evaluate a checkpoint, a bundle or a running server on labeled faces.",
+    "explain": "Show what the network looks at: weights, affinity and attention.",
+    "serve": "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM.",
+    "predict": "Predict the expression on images, with region weights.",
+    "data": "Inspect data sets of faces.",
+    "kernels": "Build the compiled attention kernels, or show which run.",
+}
+
+_LOCATIONS = {
+    "info": "bundle._cli:info",
+    "doctor": "bundle._cli:doctor",
+    "compare": "bundle._cli:compare",
+    "train": "training._cli:train",
+    "evaluate": "evaluation._cli:evaluate",
+    "explain": "evaluation.explain._cli:explain",
+    "serve": "serving.cli:serve",
+    "predict": "serving.cli:predict",
+    "data": "data._cli:app",
+    "kernels": "_kernels_cli:app",
+}
+
+
+class _LazyGroup(TyperGroup):
+    """A group whose commands are placeholders until one of them is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Import the command that ``args`` names, then resolve it as usual."""
+        if args[0] in SUBCOMMANDS:
+            self.commands[args[0]] = load_command(args[0])
+        return super().resolve_command(ctx, args)
+
+
+def load_command(name: str) -> Any:
+    """Import a subcommand and return it as the command object that Typer runs."""
+    module, _, attribute = _LOCATIONS[name].partition(":")
+    command = getattr(importlib.import_module(f"lnlattennet.{module}"), attribute)
+    if not isinstance(command, typer.Typer):
+        function, command = command, typer.Typer(pretty_exceptions_enable=False)
+        command.command(name)(function)
+    return typer.main.get_command(command)
+
 
 app = typer.Typer(
     help="From a facial-expression checkpoint to a verified, fast, served engine.",
+    cls=_LazyGroup,
+    # The list needs no frames: importing what draws them takes longer than everything else.
+    rich_markup_mode=None,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (info, doctor, compare, train, evaluate, explain, serve, predict):
-    app.command()(command)
-app.add_typer(data, name="data")
-app.add_typer(kernels, name="kernels")
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"lnlattennet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _placeholder() -> None:
+    """Stand for a command that was not called."""
+
+
+for _name, _summary in SUBCOMMANDS.items():
+    app.command(_name, help=_summary)(_placeholder)
 
 
 def main() -> None:

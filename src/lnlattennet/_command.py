@@ -1,4 +1,7 @@
-"""What every command shares: exit codes, logging to stderr, one JSON document on stdout."""
+"""Exit codes, logging to stderr and one JSON document on stdout: the frame of every command.
+
+rich is imported where it is used: it is half of what starting a command takes.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.text import Text
-
 from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
-
-stderr = Console(stderr=True)
-"""Logs, tables for people and progress go here; stdout is for results."""
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What would start a new line or steer the terminal."""
@@ -32,10 +28,10 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     try:
         app()
     except LnlAttenNetError as error:
-        stderr.print(Text.assemble(("error: ", "bold red"), _lines(str(error))), soft_wrap=True)
+        _print_error(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        stderr.print("interrupted", highlight=False)
+        sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`); a second error at interpreter exit helps nobody.
@@ -45,7 +41,7 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         # A file that cannot be read, a name that is too long: nothing that a traceback would explain.
         if behind_interrupt(error):
             sys.exit(INTERRUPTED)
-        stderr.print(Text.assemble(("error: ", "bold red"), _lines(_told(error))), soft_wrap=True)
+        _print_error(_told(error))
         sys.exit(1)
     except Exception as error:
         if not behind_interrupt(error):
@@ -54,9 +50,14 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     sys.exit(0)
 
 
-def _lines(text: str) -> str:
+def _print_error(message: str) -> None:
+    from rich.text import Text
+
+    from lnlattennet._console import stderr
+
     # A message may have lines; a name in it must not steer the terminal.
-    return "\n".join(map(on_one_line, text.split("\n")))
+    text = "\n".join(map(on_one_line, message.split("\n")))
+    stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
 def _told(error: OSError) -> str:
@@ -75,7 +76,7 @@ def behind_interrupt(error: BaseException | None) -> bool:
 def configure_logging(verbose: int, quiet: bool) -> None:
     """Send this package's log to stderr: warnings with -q, progress by default, detail with -v."""
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    handler = _terminal_handler() if stderr.is_terminal else logging.StreamHandler(sys.stderr)
+    handler = _terminal_handler() if sys.stderr.isatty() else logging.StreamHandler(sys.stderr)
     logger = logging.getLogger("lnlattennet")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
@@ -88,13 +89,11 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def stdout() -> Console:
-    """Return a console for people on stdout; without a terminal its lines are wide, not cut at 80."""
-    width = None if sys.stdout.isatty() else 160
-    return Console(width=width, highlight=False, markup=False)
-
-
 def _terminal_handler() -> logging.Handler:
+    from rich.logging import RichHandler
+
+    from lnlattennet._console import stderr
+
     return RichHandler(console=stderr, show_time=False, show_path=False)
 
 

@@ -12,10 +12,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from lnlattennet._command import print_json, stdout
+from lnlattennet._command import print_json
+from lnlattennet._console import stdout
 from lnlattennet.errors import UsageError, require
 
-app = typer.Typer(help="The compiled attention kernels: build them, or see which run.", no_args_is_help=True)
+app = typer.Typer(help="Build the compiled attention kernels, or show which run.", no_args_is_help=True)
 
 
 class Device(enum.StrEnum):

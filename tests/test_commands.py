@@ -1,0 +1,57 @@
+"""The list of subcommands: what it says, what it costs, and the version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import lnlattennet
+from lnlattennet._cli import SUBCOMMANDS, app, load_command
+
+RUNNER = CliRunner()
+
+
+def output(*arguments: str) -> str:
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+    text = load_command(name).help or ""
+    assert SUBCOMMANDS[name] == text.partition("\n\n")[0].replace("\n", " ")
+    assert f"  {name} " in RUNNER.invoke(app, ["--help"]).output
+
+
+def test_the_list_imports_no_command_and_nothing_heavy() -> None:
+    code = (
+        "import sys; from lnlattennet._cli import app; app(['--help'], standalone_mode=False); "
+        "print(*sys.modules)"
+    )
+    modules = set(output("-c", code).splitlines()[-1].split())
+    assert not {"numpy", "pydantic", "rich", "torch"} & modules
+    own = {name for name in modules if name.startswith("lnlattennet.")}
+    assert own == {f"lnlattennet.{name}" for name in ("_cli", "_command", "_version", "errors")}
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert output("-m", "lnlattennet", "--version") == f"lnlattennet {lnlattennet.__version__}\n"
+
+
+def test_a_mistyped_command_is_a_usage_error_with_the_nearest_name() -> None:
+    result = RUNNER.invoke(app, ["predit"])
+    assert result.exit_code == 2
+    assert "Did you mean 'predict'" in result.output
+
+
+def test_the_shell_completes_the_options_of_a_command() -> None:
+    environment = {
+        "_LNLATTENNET_COMPLETE": "complete_bash",
+        "COMP_WORDS": "lnlattennet predict --over",
+        "COMP_CWORD": "2",
+    }
+    result = RUNNER.invoke(app, [], prog_name="lnlattennet", env=environment)
+    assert result.output.split() == ["--overlay"]
