@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.data.synthetic import EXPRESSIONS, RenderedFace, render_face
 from lnlattennet.data.synthetic._splits import SPLITS
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation._mean_interval import MeanInterval, mean_interval
 
 WeightsOf = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """RGB faces uint8 [n, S, S, 3] -> region weights [n, K], each row summing to 1."""
@@ -70,17 +70,17 @@ class CrucialRegions:
     """
 
     faces: int
-    share_of_weight: MeanInterval
+    share_of_weight: Estimate
     uniform_share: float
-    times_uniform: MeanInterval
+    times_uniform: Estimate
     best_possible: float
-    top_1_hit_rate: MeanInterval
-    top_3_hit_rate: MeanInterval
+    top_1_hit_rate: Estimate
+    top_3_hit_rate: Estimate
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return {
-            name: value.to_dict() if isinstance(value, MeanInterval) else round(value, 4)
+            name: value.to_dict() if isinstance(value, Estimate) else round(value, 4)
             for name, value in vars(self).items()
         }
 

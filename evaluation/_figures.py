@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.evaluation._bootstrap import RESAMPLES, interval, resample
+from lnlattennet._statistics import RESAMPLES, Floats, interval
 from lnlattennet.evaluation._metrics import (
     Counts,
-    Floats,
     accuracy,
     confusion_matrix,
     expected_calibration_error,
@@ -20,6 +19,7 @@ from lnlattennet.evaluation._metrics import (
     number_or_none,
     recall,
     reliability,
+    resample,
 )
 from lnlattennet.training._calibration import check_answers, log_probabilities, negative_log_likelihood
 

@@ -1,20 +1,24 @@
-"""How good answers are: counts of right and wrong ones, and whether confidence can be believed.
+"""Classification and calibration metrics, of the faces as they are and of bootstrap resamples of them.
 
 Rows of a confusion matrix are the true classes, columns the answers. A class is the answer where its logit is
-largest; of equal ones the first in class order. All of it is numpy, so that a bundle is judged without torch.
+largest; of equal ones the first in class order. It is numpy and not scikit-learn, whose functions take one
+resample at a time: 1,000 of 2,100 faces are 0.1 s here, and 2.6 s there for macro-F1 alone, after an import
+of 1.3 s.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._statistics import RESAMPLES, Floats, Indices, bootstrap
+
 BINS = 15
 """Bins of equal width (Guo et al., ICML 2017): bin m holds the confidences in ((m - 1) / 15, m / 15]."""
 
-Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
@@ -35,6 +39,23 @@ class ReliabilityBin:
     faces: int
     confidence: float | None
     accuracy: float | None
+
+
+@dataclass(frozen=True)
+class ResampledMetrics:
+    """Metrics of every resample.
+
+    Attributes:
+        accuracy: [resamples].
+        macro_f1: [resamples].
+        ece: expected calibration error, [resamples].
+        recall: [resamples, classes]; NaN where a resample holds no face of a class.
+    """
+
+    accuracy: Floats
+    macro_f1: Floats
+    ece: Floats
+    recall: Floats
 
 
 def confusion_matrix(labels: Counts, answers: Counts, classes: int) -> Counts:
@@ -96,6 +117,37 @@ def reliability(confidences: Floats, right: NDArray[np.bool_]) -> list[Reliabili
     ]
 
 
+def resample(
+    labels: Counts,
+    answers: Counts,
+    confidences: Floats,
+    classes: int,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> ResampledMetrics:
+    """Draw the faces again with replacement, and compute every metric of each draw.
+
+    Args:
+        labels: true classes [n], n of 1 or more.
+        answers: predicted classes [n].
+        confidences: of the answers [n].
+        classes: number of classes.
+        seed: the same seed draws the same faces.
+        resamples: how many draws.
+    """
+    cells, bins = labels * classes + answers, bin_of(confidences)
+    gaps = (answers == labels) - confidences
+
+    def metrics(draws: Indices) -> Floats:
+        confusion = _sum_by_draw(cells, draws, classes * classes).reshape(-1, classes, classes)
+        ece = np.abs(_sum_by_draw(bins, draws, BINS, gaps)).sum(axis=1) / len(labels)
+        return np.column_stack([accuracy(confusion), macro_f1(confusion), ece, recall(confusion)])
+
+    drawn = bootstrap(metrics, len(labels), resamples=resamples, seed=seed)
+    return ResampledMetrics(drawn[:, 0], drawn[:, 1], drawn[:, 2], drawn[:, 3:])
+
+
 def number_or_none(value: float) -> float | None:
     """Return a float, or None for NaN, which JSON cannot hold."""
     return None if np.isnan(value) else float(value)
@@ -105,3 +157,10 @@ def _ratio(numerator: NDArray[np.float64 | np.int64], denominator: Counts) -> Fl
     """Divide; NaN where the denominator is 0."""
     missing = np.full(np.broadcast(numerator, denominator).shape, np.nan)
     return np.divide(numerator, denominator, out=missing, where=denominator > 0)
+
+
+def _sum_by_draw(kinds: Counts, draws: Indices, number: int, weights: Floats | None = None) -> NDArray[Any]:
+    """Count the drawn faces, or sum their weights, per draw and kind: [draws, number]."""
+    slots = np.arange(len(draws))[:, None] * number + kinds[draws]
+    drawn = None if weights is None else weights[draws].ravel()
+    return np.bincount(slots.ravel(), drawn, minlength=len(draws) * number).reshape(len(draws), number)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation._mean_interval import MeanInterval, mean_interval
 
 Faces = NDArray[np.uint8]
 Predict = Callable[[Faces], NDArray[np.float32]]
@@ -34,8 +34,8 @@ class OccludedAccuracy:
     """
 
     covered: int
-    accuracy: MeanInterval
-    loss: MeanInterval
+    accuracy: Estimate
+    loss: Estimate
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lnlattennet._intervals import ratio_interval
+from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.attention._candidates import COMPILED, EAGER, FUSED, MASKED, ONE_ELEMENT, READ
 from lnlattennet.benchmarks.attention._cases import SHAPES, Case
 

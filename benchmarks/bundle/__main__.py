@@ -26,7 +26,7 @@ from lnlattennet import __version__
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import configure_logging, print_json, run_app
 from lnlattennet._console import stdout
-from lnlattennet._intervals import median_interval, ratio_interval
+from lnlattennet._statistics import median_interval, ratio_interval
 from lnlattennet.benchmarks.bundle._accuracy import LABELLED_FACES, accuracy_rows, labelled_faces
 from lnlattennet.benchmarks.bundle._candidates import (
     EAGER,

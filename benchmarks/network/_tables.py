@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnlattennet._intervals import ratio_interval
+from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.attention._tables import aligned
 from lnlattennet.benchmarks.network._onnx_candidates import ONNX_RUNTIME, TENSORRT
 from lnlattennet.benchmarks.network._torch_candidates import AOTI, COMPILED, EAGER

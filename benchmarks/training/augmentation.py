@@ -25,7 +25,7 @@ from torch import Tensor
 from lnlattennet import __version__
 from lnlattennet._command import print_json, run_app
 from lnlattennet._console import stdout
-from lnlattennet._intervals import median_interval, ratio_interval
+from lnlattennet._statistics import median_interval, ratio_interval
 from lnlattennet.benchmarks.harness._hardware import machine_facts
 from lnlattennet.benchmarks.harness._timing import host_turn, interleave
 from lnlattennet.data.synthetic._splits import render_split

@@ -29,7 +29,7 @@ from rich.table import Table
 from lnlattennet import __version__
 from lnlattennet._command import print_json, run_app
 from lnlattennet._console import stdout
-from lnlattennet._intervals import ratio_interval
+from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._hardware import machine_facts
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._config import NetworkConfig

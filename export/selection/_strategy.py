@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lnlattennet._intervals import median_interval, ratio_interval
+from lnlattennet._statistics import Estimate, median_interval, ratio_interval
 from lnlattennet.errors import GateError
 from lnlattennet.runtimes._precision import PRECISIONS
 
@@ -56,9 +56,9 @@ class _Rated:
 
     @property
     def median(self) -> float:
-        return median_interval(self.per_face)[0]
+        return median_interval(self.per_face).value
 
-    def times_as_long_as(self, other: _Rated) -> tuple[float, float, float]:
+    def times_as_long_as(self, other: _Rated) -> Estimate:
         return ratio_interval(self.per_face, other.per_face)
 
     def figure(self, strategy: str) -> str:
@@ -105,7 +105,7 @@ def _rate(contender: Contender, strategy: str, budget_ms: float | None) -> _Rate
     if strategy == "min-latency":
         return _Rated(contender, sizes[0])
     limit = math.inf if budget_ms is None else budget_ms
-    allowed = [size for size in sizes if median_interval(contender.samples[size])[2] <= limit]
+    allowed = [size for size in sizes if median_interval(contender.samples[size]).high <= limit]
     return min((_Rated(contender, size) for size in allowed), key=lambda item: item.median, default=None)
 
 

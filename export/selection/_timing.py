@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._intervals import median_interval
+from lnlattennet._statistics import median_interval
 from lnlattennet.bundle._manifest import Latency
 from lnlattennet.errors import ExportError
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lnlattennet._statistics import interval
 from lnlattennet.errors import DataError
-from lnlattennet.evaluation._bootstrap import interval, resample
 from lnlattennet.evaluation._figures import confidence, figures
 from lnlattennet.evaluation._metrics import (
     BINS,
@@ -25,6 +25,7 @@ from lnlattennet.evaluation._metrics import (
     macro_f1,
     recall,
     reliability,
+    resample,
 )
 
 Logits = NDArray[np.float32]

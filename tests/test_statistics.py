@@ -1,10 +1,12 @@
-"""Bootstrap intervals of medians and of ratios of medians."""
+"""Bootstrap intervals of means, of medians and of ratios of medians."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from lnlattennet._intervals import median_interval, ratio_interval
+from lnlattennet import _statistics
+from lnlattennet._statistics import mean_interval, median_interval, ratio_interval
 
 
 def test_a_median_lies_in_its_interval_which_shows_the_spread() -> None:
@@ -23,3 +25,11 @@ def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:
     _, low, high = ratio_interval(slow, [2.0] * 40)
     assert low < 4
     assert high > 20
+
+
+def test_draws_do_not_depend_on_how_many_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).random(50)
+    whole = mean_interval(values, seed=4)
+    monkeypatch.setattr(_statistics, "_DRAWS_AT_ONCE", 333)
+    assert mean_interval(values, seed=4) == whole
+    assert whole.low < whole.value == values.mean() < whole.high
