@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +18,11 @@ from lnlattennet.export._options import (
     Calibration,
     Criteria,
     ExportOptions,
-    LimitFlags,
     parse_batch,
     parse_duration,
     parse_shapes,
 )
+from lnlattennet.export.gate._limits import LIMITS
 from lnlattennet.runtimes._base import BatchRange, BuilderFlags
 
 _DEFAULT_BATCH = "1:8:32"
@@ -28,6 +30,23 @@ _Texts = list[str] | None
 _WHAT, _GATE, _CHOICE, _BUILDER, _RUN = "What to build", "Accuracy gate", "Selection", "TensorRT", "This run"
 
 
+def _with_limit_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace ``**limits`` in a command's signature by the flags of the gate's registry."""
+    signature = inspect.signature(command, eval_str=True)
+    *parameters, _limits = signature.parameters.values()
+    for name, (limit, _) in LIMITS.items():
+        option = typer.Option(limit.flag, help=limit.help, rich_help_panel=_GATE)
+        kind = list[str] | None if limit.per_output else float | None
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option]
+            )
+        )
+    command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return command
+
+
+@_with_limit_flags
 def export_engine(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Checkpoint file (.safetensors).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the bundle.")],
@@ -85,43 +104,6 @@ def export_engine(
     split: Annotated[
         str | None, typer.Option(help="Of --data. [default: test, else val]", rich_help_panel=_GATE)
     ] = None,
-    atol: Annotated[
-        _Texts,
-        typer.Option(help="Largest difference, [OUTPUT:]VALUE; repeatable.", rich_help_panel=_GATE),
-    ] = None,
-    rtol: Annotated[
-        _Texts,
-        typer.Option(
-            help="More, as a share of the value, [OUTPUT:]VALUE; repeatable.", rich_help_panel=_GATE
-        ),
-    ] = None,
-    min_cosine: Annotated[
-        _Texts, typer.Option(help="Smallest cosine, [OUTPUT:]VALUE; repeatable.", rich_help_panel=_GATE)
-    ] = None,
-    max_permutation: Annotated[
-        _Texts,
-        typer.Option(
-            help="Largest change when a face's neighbours change, [OUTPUT:]VALUE.", rich_help_panel=_GATE
-        ),
-    ] = None,
-    max_kl: Annotated[
-        float | None, typer.Option(help="Largest mean KL divergence, nats.", rich_help_panel=_GATE)
-    ] = None,
-    min_agreement: Annotated[
-        float | None, typer.Option(help="Smallest share of equal answers.", rich_help_panel=_GATE)
-    ] = None,
-    min_top3_overlap: Annotated[
-        float | None,
-        typer.Option(help="Smallest share of equal top-3 regions.", rich_help_panel=_GATE),
-    ] = None,
-    max_sum_error: Annotated[
-        float | None,
-        typer.Option(help="Largest distance of a sum of weights from 1.", rich_help_panel=_GATE),
-    ] = None,
-    max_accuracy_drop: Annotated[
-        float | None,
-        typer.Option(help="Largest loss of accuracy on --data, a share.", rich_help_panel=_GATE),
-    ] = None,
     strategy: Annotated[
         str,
         typer.Option(help="min-latency, max-throughput or latency-budget.", rich_help_panel=_CHOICE),
@@ -162,6 +144,7 @@ def export_engine(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.", rich_help_panel=_RUN)
     ] = False,
+    **limits: Any,
 ) -> None:
     """Turn a checkpoint into a bundle of verified engines.
 
@@ -181,17 +164,7 @@ def export_engine(
             faces=verification_faces,
             data=data,
             split=split,
-            limits=LimitFlags(
-                atol=tuple(atol or ()),
-                rtol=tuple(rtol or ()),
-                min_cosine=tuple(min_cosine or ()),
-                max_permutation=tuple(max_permutation or ()),
-                max_kl=max_kl,
-                min_agreement=min_agreement,
-                min_top3_overlap=min_top3_overlap,
-                max_sum_error=max_sum_error,
-                max_accuracy_drop=max_accuracy_drop,
-            ),
+            limits={name: value for name, value in limits.items() if value is not None},
             strategy=strategy,
             budget_ms=parse_duration("--latency-budget", latency_budget) if latency_budget else None,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ import onnx
 from lnlattennet._console import stderr
 from lnlattennet.bundle._manifest import Check, EngineRecord
 from lnlattennet.errors import ExportError
-from lnlattennet.export._options import LimitFlags
-from lnlattennet.export.gate import failure_text
+from lnlattennet.export.gate._limits import failure_text, parse_limits
 from lnlattennet.export.gate._verification import Verification
 from lnlattennet.export.precision._apply import apply_plan, planned_layers
 from lnlattennet.export.precision._calibration import Ranges
@@ -85,7 +84,7 @@ class Workshop:
     batch: BatchRange
     flags: BuilderFlags
     verification: Verification
-    limits: LimitFlags
+    limits: Mapping[str, Sequence[str] | float]
 
     def make(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
         """Build an engine, read back its precisions, load it and put it through the gate.
@@ -158,7 +157,7 @@ class Workshop:
         with runtime_failures(record.name, "load", ExportError):
             runner = backend_named(record.backend).load(candidate.path, usable_threads())
         with stderr.status(f"verifying {record.name}"), runtime_failures(record.name, "run", ExportError):
-            limits = self.limits.limits(record.precision)
+            limits = parse_limits(record.precision, self.limits)
             checks = self.verification.judge(record.name, runner, limits)
         if not all(check.passed for check in checks):
             raise RejectedError(failure_text(checks), checks)

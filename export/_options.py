@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lnlattennet.errors import UsageError
-from lnlattennet.export.gate._limit_flags import parse_limits
-from lnlattennet.export.gate._limits import Limits, default_limits
+from lnlattennet.export.gate._limits import parse_limits
 from lnlattennet.export.selection._strategy import STRATEGIES
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import BatchRange, BuilderFlags
@@ -39,32 +38,6 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LimitFlags:
-    """What a user changes of the gate's limits; texts are "[OUTPUT:]VALUE" (``parse_limits``).
-
-    Raises:
-        UsageError: a value breaks its rule.
-    """
-
-    atol: tuple[str, ...] = ()
-    rtol: tuple[str, ...] = ()
-    min_cosine: tuple[str, ...] = ()
-    max_kl: float | None = None
-    min_agreement: float | None = None
-    min_top3_overlap: float | None = None
-    max_sum_error: float | None = None
-    max_permutation: tuple[str, ...] = ()
-    max_accuracy_drop: float | None = None
-
-    def __post_init__(self) -> None:
-        self.limits("fp32")
-
-    def limits(self, precision: str) -> Limits:
-        """Return what passes in a precision: its defaults with these changes."""
-        return parse_limits(default_limits(precision), **vars(self))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Criteria:
     """What engines are compared with, and how the one that serves is chosen.
 
@@ -73,7 +46,8 @@ class Criteria:
         data: labelled faces for the accuracy: a data set's path, "synthetic", or None.
         split: of ``data``; None takes test, else val, else all.
         labelled_faces: most labelled faces, evenly spread over the split.
-        limits: what the user changed of the gate's limits.
+        limits: changes of the gate's limits by name, such as {"atol": ("logits:1e-3",), "max_kl": 1e-4}
+            (``gate._metrics``).
         strategy: one of ``STRATEGIES``.
         budget_ms: for "latency-budget", milliseconds per call.
         rounds: timed calls of every engine at every batch size.
@@ -83,10 +57,13 @@ class Criteria:
     data: str | None = None
     split: str | None = None
     labelled_faces: int = 2_100
-    limits: LimitFlags = field(default_factory=LimitFlags)
+    limits: Mapping[str, Sequence[str] | float] = field(default_factory=dict)
     strategy: str = "min-latency"
     budget_ms: float | None = None
     rounds: int = 50
+
+    def __post_init__(self) -> None:
+        parse_limits("fp32", self.limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +181,7 @@ def _check_budget(criteria: Criteria) -> None:
 
 
 def _check_labelled(criteria: Criteria) -> None:
-    given = {"--split": criteria.split, "--max-accuracy-drop": criteria.limits.max_accuracy_drop}
+    given = {"--split": criteria.split, "--max-accuracy-drop": criteria.limits.get("max_accuracy_drop")}
     for flag, value in given.items():
         if criteria.data is None and value is not None:
             raise UsageError(f"{flag} {value} is about labelled faces; name them: --data PATH, or synthetic")

@@ -19,7 +19,7 @@ from lnlattennet.export._making import make_all
 from lnlattennet.export._options import ExportOptions
 from lnlattennet.export._output import check_output, write_errors
 from lnlattennet.export._preparation import calibration_pictures, open_workshop
-from lnlattennet.export.gate import batch_sizes
+from lnlattennet.export.gate._check import batch_sizes
 from lnlattennet.export.gate._labelled_data import check_labelled
 from lnlattennet.export.selection._strategy import Contender, Selection, select
 from lnlattennet.export.selection._timing import (

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.bundle._manifest import Check
+from lnlattennet.export.gate._metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,14 @@ class AccuracyComparison:
     lost: tuple[int, ...]
 
     def check(self, limit: float | None, batch: int) -> Check:
-        """Return the verdict on the drop; its sample is the first face that was lost."""
+        """Return the check of the drop; its sample is the first face that was lost."""
+        metric = METRICS["accuracy_drop"]
         return Check(
-            metric="accuracy_drop",
+            metric=metric.name,
             output="logits",
             value=self.drop.value,
             limit=limit,
-            passed=limit is None or self.drop.value <= limit,
+            passed=metric.passed(self.drop.value, limit),
             batch=batch,
             sample=self.lost[0] if self.lost else None,
         )

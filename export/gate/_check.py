@@ -1,24 +1,22 @@
-"""The gate itself: an engine is published only if its answers are the checkpoint's, in any company."""
+"""Comparison of an engine with the PyTorch reference at several batch sizes and batch compositions."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.bundle._manifest import Check
-from lnlattennet.export.gate._answers import FormLedger
-from lnlattennet.export.gate._ledger import Ledger, Measure
-from lnlattennet.export.gate._limits import Limits
-from lnlattennet.export.gate._measures import permutation_measures, reference_measures
-from lnlattennet.export.gate._schedule import Order, arrangements, batch_sizes
+from lnlattennet.export.gate._accumulators import BatchIndices, OutputValidator, WorstCaseAccumulator
+from lnlattennet.export.gate._metrics import Limits, Output, output_metrics
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
 
 
 class Faces(Protocol):
-    """Normalised faces: a float32 array [n, 3, S, S], or ``StoredFaces`` in a quarter of the memory."""
+    """Normalized faces: a float32 array [n, 3, S, S], or ``StoredFaces`` in a quarter of the memory."""
 
     def __len__(self) -> int: ...
 
@@ -30,16 +28,16 @@ class Faces(Protocol):
 def check_engine(
     runner: Runner, reference: Arrays, faces: Faces, batch: BatchRange, limits: Limits
 ) -> list[Check]:
-    """Compare an engine with the checkpoint, and with itself when a face's company changes.
+    """Compare an engine with the reference, and with itself when a face's batch neighbors change.
 
-    All faces go through at the optimum, some at every other size of ``batch_sizes``; at each size some come
-    again in other places and beside other faces (``arrangements``). An output that is missing, of another
-    type or shape, or not finite is a failed check of its own.
+    All faces run at the optimum, some at every other size of ``batch_sizes``; at each size some run again in
+    other places and beside other faces (``batch_permutations``). An output that is missing, of another type
+    or shape, or not finite is a failed check of its own.
 
     Args:
         runner: the engine.
-        reference: the checkpoint's answers for ``faces``.
-        faces: different ones, n of them.
+        reference: the checkpoint's outputs for ``faces``.
+        faces: n different ones.
         batch: the engine's range.
         limits: what passes.
 
@@ -52,49 +50,73 @@ def check_engine(
     return session.checks()
 
 
+def batch_sizes(batch: BatchRange) -> list[int]:
+    """Return the sizes to check: both ends, the optimum, one image, and odd and even ones between."""
+    # The last is the smallest odd size of several images.
+    sizes = {batch.minimum, 1, 2, 5, batch.optimum, batch.maximum, max(3, batch.minimum | 1)}
+    return sorted(size for size in sizes if batch.minimum <= size <= batch.maximum)
+
+
+def batch_permutations(size: int, faces: int, *, every_face: bool, seed: int = 0) -> Iterator[BatchIndices]:
+    """Yield the batches of one size: faces beside others, then again in other places and beside yet others.
+
+    The first batch's faces come three times: in order, in reverse (other places, same neighbors), and every
+    second of them in its place between other faces. Faces are shuffled, so that a batch is never of one
+    kind; if there are fewer than ``size``, some come twice in a batch. One size costs about ``3 * size``
+    images, or ``faces + 2 * size`` with every face.
+
+    Args:
+        size: images per batch.
+        faces: how many there are, 1 or more.
+        every_face: go through all faces; else only the first batch's and as many others.
+        seed: of the shuffle, with ``size``.
+    """
+    shuffled = np.random.default_rng((seed, size)).permutation(faces)
+    number = -(-faces // size) if every_face else 1
+    # Twice as many as needed, so that the mixed batch below has other faces to take.
+    indices = np.resize(shuffled, (number + 1) * size)
+    first, others = indices[:size], indices[size : 2 * size]
+    for start in range(0, number * size, size):
+        yield indices[start : start + size]
+    yield first[::-1].copy()
+    yield np.where(np.arange(size) % 2 == 0, first, others)
+
+
 class _Session:
-    """One engine on its way through the gate."""
+    """Run of one engine through the gate."""
 
     def __init__(self, runner: Runner, reference: Arrays, faces: Faces, limits: Limits) -> None:
         self._runner, self._reference, self._faces = runner, reference, faces
-        self._form = FormLedger()
-        self._against_reference = self._ledgers(reference_measures(limits))
-        self._against_itself = self._ledgers(permutation_measures(limits))
+        self._validator = OutputValidator()
+        self._accumulators = {
+            against: [WorstCaseAccumulator(target, len(faces)) for target in output_metrics(against, limits)]
+            for against in ("reference", "first call")
+        }
 
     def run_size(self, size: int, *, every_face: bool) -> None:
         """Run all calls of one batch size."""
-        first = _unanswered(self._reference)
-        for order in arrangements(size, len(self._faces), every_face=every_face):
-            self._run(order, first)
+        first = {name: np.full(self._reference[name].shape, np.nan, np.float32) for name in OUTPUT_NAMES}
+        for indices in batch_permutations(size, len(self._faces), every_face=every_face):
+            self._run(indices, first)
 
     def checks(self) -> list[Check]:
-        """Return the verdicts: first the faults of form, then one per measure that could be taken."""
-        verdicts = [ledger.check() for _, ledger in (*self._against_reference, *self._against_itself)]
-        return [*self._form.checks(), *(check for check in verdicts if check is not None)]
+        """Return the checks: first outputs of the wrong form, then one per metric that could be computed."""
+        checks = [accumulator.check() for group in self._accumulators.values() for accumulator in group]
+        return [*self._validator.checks(), *(check for check in checks if check is not None)]
 
-    def _ledgers(self, measures: list[Measure]) -> list[tuple[str, Ledger]]:
-        return [(measure.output, Ledger(measure, len(self._faces))) for measure in measures]
-
-    def _run(self, order: Order, first: Arrays) -> None:
-        outputs = self._runner({INPUT_NAME: self._faces[order]})
+    def _run(self, indices: BatchIndices, first: Arrays) -> None:
+        outputs = self._runner({INPUT_NAME: self._faces[indices]})
         for name in OUTPUT_NAMES:
-            rows = self._form.comparable(outputs, name, self._reference[name][order], order)
+            rows = self._validator.comparable_rows(outputs, name, self._reference[name][indices], indices)
             if len(rows):
-                self._compare(name, order[rows], len(order), outputs[name][rows], first[name])
+                self._compare(name, indices[rows], len(indices), outputs[name][rows], first[name])
 
-    def _compare(
-        self, name: str, who: Order, size: int, found: NDArray[np.float32], first: NDArray[np.float32]
-    ) -> None:
-        # Whoever is new at this size is compared with itself, which is no difference.
-        new = np.isnan(first[who].reshape(len(who), -1)).any(axis=1)
-        first[who[new]] = found[new]
-        for output, ledger in self._against_reference:
-            if output == name:
-                ledger.note(who, size, found, self._reference[name][who])
-        for output, ledger in self._against_itself:
-            if output == name:
-                ledger.note(who, size, found, first[who])
-
-
-def _unanswered(reference: Arrays) -> Arrays:
-    return {name: np.full(reference[name].shape, np.nan, np.float32) for name in OUTPUT_NAMES}
+    def _compare(self, name: str, samples: BatchIndices, size: int, output: Output, first: Output) -> None:
+        # The first output for a sample at this batch size becomes its baseline: no difference from itself.
+        new = np.isnan(first[samples].reshape(len(samples), -1)).any(axis=1)
+        first[samples[new]] = output[new]
+        baselines = {"reference": self._reference[name], "first call": first}
+        for against, accumulators in self._accumulators.items():
+            for accumulator in accumulators:
+                if accumulator.target.output == name:
+                    accumulator.add(samples, size, output, baselines[against][samples])

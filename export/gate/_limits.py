@@ -1,92 +1,16 @@
-"""What an engine's answers must satisfy to be published, by default for each precision."""
+"""Limits of the gate: the defaults of each precision, what the flags change, and the text of a failure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
-from lnlattennet.bundle._outputs import LARGEST_SUM_ERROR
-from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.bundle._manifest import Check
+from lnlattennet.errors import UsageError
+from lnlattennet.export.gate._metrics import FORM_FAILURES, METRICS, Limit, Limits
 
-PerOutput = Mapping[str, float | None]
-"""Output -> limit; None where nothing is required and the value is only reported."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What passes; None where nothing is required. The metrics are those of ``manifest.Check``.
-
-    Attributes:
-        atol: per output, |engine - torch| <= atol + rtol * |torch| must hold for every element.
-        rtol: per output; with an atol of None, one above 0 is the whole tolerance.
-        cosine: per output, the least similarity for any face.
-        kl: the largest mean of KL(torch || engine) over the faces, in nats.
-        top1_agreement: the least share of faces with the same answer.
-        top3_overlap: the least mean share of a face's three heaviest regions that stay the same.
-        sum: the largest distance from 1 of the sum of the region weights, and of a row of the affinity.
-        permutation: per output, how much a face's answer may change between calls of the same batch size,
-            when its neighbours or its place in the batch change.
-        accuracy_drop: the largest loss of accuracy on labelled faces, as a share.
-    """
-
-    atol: PerOutput
-    rtol: Mapping[str, float]
-    cosine: PerOutput
-    kl: float | None
-    top1_agreement: float | None
-    top3_overlap: float | None
-    sum: float | None
-    permutation: PerOutput
-    accuracy_drop: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the limits as plain JSON values."""
-        return asdict(self)
-
-
-# For one batch size a runtime calls the same kernels, whatever lies in the batch: ONNX Runtime and OpenVINO
-# gave bit-equal answers in fp32, bf16 and int8, for other neighbours and other places. So rounding in float32
-# is all that is allowed here in every precision: a leak cannot hide behind a coarse one.
-_PERMUTATION = {"logits": 1e-4, "region_weights": 1e-5, "region_affinity": 1e-5}
-
-_FP32 = Limits(
-    atol={"logits": 1e-4, "region_weights": 1e-5, "region_affinity": 1e-5},
-    rtol=dict.fromkeys(OUTPUT_NAMES, 0.0),
-    cosine=dict.fromkeys(OUTPUT_NAMES, 0.9999),
-    kl=1e-6,
-    top1_agreement=0.99,
-    top3_overlap=0.99,
-    sum=1e-5,
-    permutation=_PERMUTATION,
-    accuracy_drop=0.005,
-)
-
-
-def _rounded(*, cosine: tuple[float, float, float], kl: float, top3_overlap: float, sum: float) -> Limits:
-    """Return limits of a precision whose largest difference says little: it grows with the logits' scale."""
-    return replace(
-        _FP32,
-        atol=dict.fromkeys(OUTPUT_NAMES),
-        cosine=dict(zip(OUTPUT_NAMES, cosine, strict=True)),
-        kl=kl,
-        top3_overlap=top3_overlap,
-        sum=sum,
-    )
-
-
-_QUANTIZED = _rounded(cosine=(0.95, 0.95, 0.98), kl=0.01, top3_overlap=0.95, sum=LARGEST_SUM_ERROR)
-
-_DEFAULTS = MappingProxyType(
-    {
-        "fp32": _FP32,
-        "bf16": _rounded(cosine=(0.995, 0.995, 0.998), kl=1e-3, top3_overlap=0.98, sum=LARGEST_SUM_ERROR),
-        "fp16": _rounded(cosine=(0.999, 0.999, 0.999), kl=1e-4, top3_overlap=0.98, sum=1e-3),
-        "fp8": _QUANTIZED,
-        "int8": _QUANTIZED,
-    }
-)
+LIMITS = {limit.name: (limit, metric.outputs) for metric in METRICS.values() for limit in metric.limits}
+"""Name of a limit -> the limit, and the outputs that it is for."""
 
 
 def default_limits(precision: str) -> Limits:
@@ -107,4 +31,73 @@ def default_limits(precision: str) -> Limits:
     and 0.8 in int8; an int8 engine that changed 0.8% of the answers had 10.6, and region weights of cosine
     0.93. fp8 takes int8's limits: it was not measured.
     """
-    return _DEFAULTS[precision]
+    return {name: _default(limit, outputs, precision) for name, (limit, outputs) in LIMITS.items()}
+
+
+def parse_limits(precision: str, overrides: Mapping[str, Sequence[str] | float | None]) -> Limits:
+    """Return the limits of a precision with what the user changed.
+
+    Args:
+        precision: one of ``PRECISIONS``.
+        overrides: name of a limit -> its number, or the texts "[OUTPUT:]VALUE" of a limit per output, of
+            which later ones win; None changes nothing.
+
+    Raises:
+        UsageError: an unknown limit or output, or a value that is no number or that no engine could have; it
+            names the flag, the rule and the value.
+    """
+    limits = {name: dict(values) for name, values in default_limits(precision).items()}
+    for name, value in overrides.items():
+        if name not in LIMITS:
+            raise UsageError(f"unknown limit {name!r}; limits: {', '.join(LIMITS)}")
+        limit, outputs = LIMITS[name]
+        if isinstance(value, int | float):
+            if value not in limit.range:
+                raise UsageError(f"{limit.flag} must be {limit.range.text}, got {value!r}")
+            limits[name] = dict.fromkeys(outputs, value)
+        for text in value if isinstance(value, Sequence) else ():
+            limits[name] |= _parse(limit, outputs, text)
+    return limits
+
+
+def failure_text(checks: Iterable[Check]) -> str:
+    """Name every failed check with its output, worst place, value and limit; "" if none failed."""
+    failed = [_sentence(check) for check in checks if not check.passed]
+    return f"failed the gate: {'; '.join(failed)}" if failed else ""
+
+
+def _default(limit: Limit, outputs: Sequence[str], precision: str) -> dict[str, float | None]:
+    value = limit.defaults.get(precision, limit.defaults["fp32"])
+    values = value if isinstance(value, tuple) else [value] * len(outputs)
+    return dict(zip(outputs, values, strict=True))
+
+
+def _parse(limit: Limit, outputs: Sequence[str], text: str) -> dict[str, float]:
+    output, _, number = text.rpartition(":")
+    if output and output not in outputs:
+        raise UsageError(f"{limit.flag} {text}: unknown output {output!r}; outputs: {', '.join(outputs)}")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if value not in limit.range:
+        raise UsageError(f"{limit.flag} must be [OUTPUT:]VALUE with {limit.range.text}, got {text!r}")
+    return dict.fromkeys([output] if output else outputs, value)
+
+
+def _sentence(check: Check) -> str:
+    value, limit = _distinct(check.value, check.limit)
+    sentence = FORM_FAILURES.get(check.metric) or METRICS[check.metric].failure
+    places = (("batch", check.batch), ("sample", check.sample), ("region", check.region))
+    where = ", ".join(f"{kind} {number}" for kind, number in places if number is not None)
+    return f"{check.output} {sentence.format(value=value, limit=limit)}" + (
+        f" (worst at {where})" if where else ""
+    )
+
+
+def _distinct(value: float, limit: float | None) -> tuple[str, str]:
+    """Write both with as many digits as tell them apart: 0.9999997 must not read as the 1 that it missed."""
+    if limit is None:
+        return f"{value:.6g}", "nothing"
+    digits = next((count for count in (6, 9) if f"{value:.{count}g}" != f"{limit:.{count}g}"), 17)
+    return f"{value:.{digits}g}", f"{limit:.{digits}g}"

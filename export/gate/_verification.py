@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._console import stderr
 from lnlattennet.bundle._manifest import RENDERED, Check
+from lnlattennet.errors import CheckpointError
 from lnlattennet.export._options import Criteria
-from lnlattennet.export.gate import Limits, check_engine, torch_reference
 from lnlattennet.export.gate._accuracy import AccuracyComparison, compare_accuracy
+from lnlattennet.export.gate._check import Faces, check_engine
 from lnlattennet.export.gate._face_images import verification_faces
 from lnlattennet.export.gate._labelled_data import LabelledFaces, labelled_faces
+from lnlattennet.export.gate._metrics import Limits
 from lnlattennet.export.selection._timing import usable_threads
 from lnlattennet.model._checkpoint import Checkpoint
-from lnlattennet.model._io_spec import INPUT_NAME
+from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
 
+if TYPE_CHECKING:
+    from lnlattennet.model._network import LNLAttenNet
+
 Floats = NDArray[np.float32]
+Reference = Callable[[Faces], Arrays]
 
 
 @dataclass
@@ -55,7 +61,7 @@ class Verification:
         logits = _logits(lambda faces: runner({INPUT_NAME: faces})["logits"], data, self.batch)
         accuracy = compare_accuracy(logits, self.labelled.logits, data.labels)
         self.labelled.engines[name] = accuracy
-        return [*checks, accuracy.check(limits.accuracy_drop, self.batch.optimum)]
+        return [*checks, accuracy.check(limits["max_accuracy_drop"]["logits"], self.batch.optimum)]
 
     def facts(self) -> dict[str, Any]:
         """Return what the manifest says of it."""
@@ -109,3 +115,34 @@ def _labelled_facts(labelled: Labelled) -> dict[str, Any]:
             for name, found in labelled.engines.items()
         },
     }
+
+
+def torch_reference(network: LNLAttenNet) -> Reference:
+    """Return the checkpoint's network as a function of normalised faces, one image at a time.
+
+    One image at a time, because a reference must not share an engine's faults with batches. The function
+    raises CheckpointError if an answer is not finite: nothing could be compared with it.
+    """
+    import torch
+
+    def run(faces: Faces) -> Arrays:
+        with torch.inference_mode():
+            answers = [network(torch.from_numpy(faces[np.array([index])])) for index in range(len(faces))]
+        reference = {
+            name: np.concatenate([getattr(answer, name).numpy() for answer in answers])
+            for name in OUTPUT_NAMES
+        }
+        _require_finite(reference)
+        return reference
+
+    return run
+
+
+def _require_finite(reference: Arrays) -> None:
+    for name, array in reference.items():
+        broken = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+        if len(broken):
+            raise CheckpointError(
+                f"the checkpoint's {name} must be finite, but is not for face {broken[0]}: its weights are "
+                "at fault; train it again"
+            )

@@ -5,25 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from lnlattennet.export.gate._metrics import METRICS, Metric
 from lnlattennet.export.report import _formatting as numbers
 from lnlattennet.export.report._scales import LogAxis
 
-METRICS = {
-    "max_abs": ("Largest difference", "of one element, over all faces and batch sizes"),
-    "cosine": ("Cosine similarity", "smallest over the faces"),
-    "kl": ("KL divergence", "mean over the faces, in nats"),
-    "top1_agreement": ("Same top class", "share of faces, compared with the checkpoint"),
-    "top3_overlap": ("Same three top regions", "share of the checkpoint's top three, mean over the faces"),
-    "sum": ("Weights sum to 1", "largest distance of a sum from 1"),
-    "permutation": ("Neighbours in the batch", "largest change of an answer when its neighbours change"),
-    "accuracy_drop": ("Accuracy lost", "on labelled faces"),
-}
-"""Metric -> its name and what it measures."""
-
-AT_LEAST = ("cosine", "top1_agreement", "top3_overlap")
-"""Metrics whose limit is a lower one; they are 1 at best."""
-
 _LEAST, _MOST = 1e-6, 1e4
+
+
+def metric_of(name: str) -> Metric:
+    """Return the registry's row; faults of form, and metrics of another version, go by their own name."""
+    return METRICS.get(name) or Metric(name=name, title=name, note="", failure="", limits=())
 
 
 def used_share(check: dict[str, Any]) -> float | None:
@@ -35,7 +26,7 @@ def used_share(check: dict[str, Any]) -> float | None:
     if check["limit"] is None:
         return None
     value, limit = float(check["value"]), float(check["limit"])
-    if check["metric"] in AT_LEAST:
+    if metric_of(check["metric"]).higher_is_better:
         value, limit = 1 - value, 1 - limit
     if math.isnan(value):
         return math.inf
@@ -77,11 +68,11 @@ def tolerance_panels(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _panel(metric: str, output: str, rows: list[dict[str, Any]], axis: LogAxis) -> dict[str, Any]:
-    title, note = METRICS.get(metric, (metric, ""))
+    row = metric_of(metric)
     shown = [row for row in rows if (row["metric"], row["output"]) == (metric, output)]
     return {
-        "title": title,
-        "note": note,
+        "title": row.title,
+        "note": row.note,
         "output": output,
         "rows": [row | _place(row, axis) for row in shown],
     }
@@ -100,17 +91,18 @@ def _ticks(axis: LogAxis) -> list[dict[str, Any]]:
 
 
 def _texts(check: dict[str, Any], grid: int) -> dict[str, str]:
-    metric = check["metric"]
+    metric = metric_of(check["metric"])
     places = [f"batch {check['batch']}"] if check["batch"] is not None else []
     places += [f"face {check['sample']}"] if check["sample"] is not None else []
     if check["region"] is not None:
         row, column = divmod(check["region"], grid)
         places.append(f"region {check['region']} (row {row + 1}, column {column + 1})")
+    bound = "≥" if metric.higher_is_better else "≤"
     return {
-        "metric_name": METRICS.get(metric, (metric, ""))[0],
-        "value_text": numbers.check_value(metric, check["value"]),
+        "metric_name": metric.title,
+        "value_text": numbers.check_value(metric.format, check["value"]),
         "limit_text": "no limit"
         if check["limit"] is None
-        else f"{'≥' if metric in AT_LEAST else '≤'} {numbers.check_value(metric, check['limit'])}",
+        else f"{bound} {numbers.check_value(metric.format, check['limit'])}",
         "where": ", ".join(places),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SHARES = ("top1_agreement", "top3_overlap", "accuracy_drop")
 
 
 def milliseconds(value: float) -> str:
@@ -37,11 +36,11 @@ def compact(value: float | str) -> str:
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
 
 
-def check_value(metric: str, value: float | str) -> str:
-    """Return a check's value or limit in the metric's own form."""
-    if metric in _SHARES:
+def check_value(format: str, value: float | str) -> str:
+    """Return a check's value or limit in its metric's format (``Metric.format``)."""
+    if format == "share":
         return percent(value)
-    if metric == "cosine" and math.isfinite(float(value)):
+    if format == "cosine" and math.isfinite(float(value)):
         distance = 1 - float(value)
         return f"1 - {compact(distance)}" if 0 < distance < 5e-6 else f"{float(value):.6g}"
     return compact(value)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from lnlattennet.export.report import _formatting as numbers
-from lnlattennet.export.report._checks import METRICS
+from lnlattennet.export.report._checks import metric_of
 from lnlattennet.export.report._latency import latency_at, timed_batches
 from lnlattennet.export.report._scales import LinearAxis, LogAxis
 
@@ -74,7 +74,7 @@ def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]
     front, labels = _front(latencies, heights), _labels(places)
     return {
         "batch": batch,
-        "title": f"{METRICS[metric][0]}, batch {batch}",
+        "title": f"{metric_of(metric).title}, batch {batch}",
         "x_ticks": [{"at": x.at(value), "text": f"{value:g}"} for value in x.ticks()],
         "y_ticks": y_ticks,
         "steps": _steps([places[index] for index in front]),
@@ -87,7 +87,7 @@ def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]
                 "place": places[index],
                 "offset": labels[index],
                 "latency": latencies[index],
-                "value": numbers.check_value(metric, row[metric]),
+                "value": numbers.check_value(metric_of(metric).format, row[metric]),
             }
             for index, row in enumerate(shown)
         ],

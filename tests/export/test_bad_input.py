@@ -18,7 +18,7 @@ from onnx import ModelProto, TensorProto, helper
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._manifest import MANIFEST_NAME
 from lnlattennet.errors import BundleError, DataError, GateError, ImageError, LnlAttenNetError, UsageError
-from lnlattennet.export._options import Calibration, Criteria, LimitFlags
+from lnlattennet.export._options import Calibration, Criteria
 from lnlattennet.export._pipeline import export_engine, plan_export
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
 from tests.export.exports import quick_options, write_pictures
@@ -65,7 +65,7 @@ def test_calibration_pictures_are_refused_before_anything_is_built(
 
 
 def test_an_impossible_gate_names_output_batch_face_and_region(checkpoint_path: Path, tmp_path: Path) -> None:
-    impossible = Criteria(faces=32, limits=LimitFlags(atol=("region_weights:0",), min_cosine=("1",)))
+    impossible = Criteria(faces=32, limits={"atol": ("region_weights:0",), "min_cosine": ("1",)})
     with pytest.raises(GateError) as caught:
         export_engine(quick_options(checkpoint_path, tmp_path / "out", criteria=impossible))
     assert "onnxruntime fp32: failed the gate: region_weights is" in str(caught.value)

@@ -11,7 +11,7 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.errors import BundleError, CheckpointError, GateError
-from lnlattennet.export._options import Criteria, LimitFlags
+from lnlattennet.export._options import Criteria
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export.selection._timing import engine_arguments
 from lnlattennet.runtimes._base import BatchRange
@@ -50,7 +50,7 @@ def test_a_place_that_cannot_be_written_is_refused(checkpoint_path: Path) -> Non
 
 
 def test_if_no_engine_passes_nothing_is_written(checkpoint_path: Path, tmp_path: Path) -> None:
-    impossible = Criteria(faces=32, limits=LimitFlags(atol=("0",)))
+    impossible = Criteria(faces=32, limits={"atol": ("0",)})
     with pytest.raises(
         GateError, match=r"no engine ran and passed.*logits is .* from the checkpoint.*batch \d+, sample \d+"
     ):

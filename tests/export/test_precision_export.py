@@ -12,7 +12,7 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import GateError
 from lnlattennet.export._engine_builder import RejectedError, require_precision
-from lnlattennet.export._options import Calibration, Criteria, LimitFlags
+from lnlattennet.export._options import Calibration, Criteria
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._base import BuildSpec, EngineFile
@@ -23,8 +23,8 @@ from tests.export.exports import quick_options, write_pictures
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
 
 
-def criteria(**limits: object) -> Criteria:
-    return Criteria(faces=32, rounds=5, limits=LimitFlags(**limits))  # type: ignore[arg-type]
+def criteria(**limits: tuple[str, ...] | float) -> Criteria:
+    return Criteria(faces=32, rounds=5, limits=limits)
 
 
 def test_a_search_finds_a_mixed_plan_which_can_be_given_back(checkpoint_path: Path, tmp_path: Path) -> None:

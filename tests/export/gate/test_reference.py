@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lnlattennet.errors import CheckpointError
-from lnlattennet.export.gate import torch_reference
+from lnlattennet.export.gate._verification import torch_reference
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
 

@@ -43,18 +43,18 @@ def test_compact(value: float | str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "text"),
+    ("format", "value", "text"),
     [
         ("cosine", 1.0, "1"),
         ("cosine", 0.99999, "0.99999"),
         ("cosine", 1 - 1e-9, "1 - 1e-9"),
         ("cosine", "NaN", "not a number"),
-        ("top1_agreement", 0.99, "99%"),
-        ("kl", 4.7e-4, "4.7e-4"),
+        ("share", 0.99, "99%"),
+        ("number", 4.7e-4, "4.7e-4"),
     ],
 )
-def test_a_check_is_told_in_its_metrics_form(metric: str, value: float | str, text: str) -> None:
-    assert numbers.check_value(metric, value) == text
+def test_a_check_is_shown_in_its_metrics_format(format: str, value: float | str, text: str) -> None:
+    assert numbers.check_value(format, value) == text
 
 
 def test_units() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnlattennet.export.gate._schedule import arrangements, batch_sizes
+from lnlattennet.export.gate._check import batch_permutations, batch_sizes
 from lnlattennet.runtimes._base import BatchRange
 
 ordered = st.lists(st.integers(1, 4096), min_size=3, max_size=3).map(sorted)
@@ -26,7 +26,7 @@ def test_the_checked_sizes_are_in_range_and_hold_both_ends_and_an_odd_one(sizes:
 @settings(deadline=None)
 @given(size=st.integers(1, 40), faces=st.integers(1, 120), every=st.booleans())
 def test_faces_come_again_in_other_places_and_beside_others(size: int, faces: int, every: bool) -> None:
-    orders = list(arrangements(size, faces, every_face=every))
+    orders = list(batch_permutations(size, faces, every_face=every))
     assert all(order.shape == (size,) and (order >= 0).all() and (order < faces).all() for order in orders)
     if every:
         assert set(np.concatenate(orders).tolist()) == set(range(faces))

@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from lnlattennet.errors import UsageError
-from lnlattennet.export.gate import default_limits, parse_limits
+from lnlattennet.export.gate._limits import default_limits, parse_limits
+from lnlattennet.export.gate._metrics import METRICS
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.runtimes._precision import PRECISIONS
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_without_flags_the_defaults_stand(precision: str) -> None:
-    limits = default_limits(precision)
-    assert parse_limits(limits) == limits
-    assert json.loads(json.dumps(limits.to_dict())) == limits.to_dict()
+    assert parse_limits(precision, {}) == default_limits(precision)
 
 
 def test_limits_loosen_from_precision_to_precision() -> None:
     limits = [default_limits(precision) for precision in ("fp32", "fp16", "bf16", "int8")]
-    for stricter, looser in pairwise(limits):
-        assert all(stricter.cosine[name] >= looser.cosine[name] for name in OUTPUT_NAMES)  # type: ignore[operator]
-        assert stricter.kl <= looser.kl  # type: ignore[operator]
-        assert stricter.sum <= looser.sum  # type: ignore[operator]
-    assert {item.top1_agreement for item in limits} == {0.99}
-    assert {item.accuracy_drop for item in limits} == {0.005}
+    for name, outputs in default_limits("fp32").items():
+        higher = next(metric for metric in METRICS.values() if name in {item.name for item in metric.limits})
+        for output in outputs:
+            values = [item[name][output] for item in limits if item[name][output] is not None]
+            assert values == sorted(values, reverse=higher.higher_is_better)  # type: ignore[type-var]
+    assert {item["min_agreement"]["logits"] for item in limits} == {0.99}
+    assert {item["max_accuracy_drop"]["logits"] for item in limits} == {0.005}
 
 
 def test_values_are_read_per_output_or_for_all_later_ones_winning() -> None:
     limits = parse_limits(
-        default_limits("int8"),
-        atol=["1e-2", "logits:1e-3"],
-        rtol=["region_weights:0.5"],
-        min_cosine=["logits:0.5", "0.25"],
-        max_permutation=["region_affinity:0"],
-        max_kl=0.5,
-        min_agreement=1.0,
-        min_top3_overlap=0.0,
-        max_sum_error=0.125,
-        max_accuracy_drop=0.25,
+        "int8",
+        {
+            "atol": ["1e-2", "logits:1e-3"],
+            "rtol": ["region_weights:0.5"],
+            "min_cosine": ["logits:0.5", "0.25"],
+            "max_permutation": ["region_affinity:0"],
+            "max_kl": 0.5,
+            "min_agreement": 1.0,
+            "min_top3_overlap": 0.0,
+            "max_sum_error": 0.125,
+            "max_accuracy_drop": 0.25,
+        },
     )
-    assert limits.atol == {"logits": 1e-3, "region_weights": 1e-2, "region_affinity": 1e-2}
-    assert limits.rtol == {"logits": 0, "region_weights": 0.5, "region_affinity": 0}
-    assert limits.cosine == dict.fromkeys(OUTPUT_NAMES, 0.25)
-    assert limits.permutation == {"logits": 1e-4, "region_weights": 1e-5, "region_affinity": 0}
-    assert (limits.kl, limits.top1_agreement, limits.top3_overlap) == (0.5, 1.0, 0.0)
-    assert (limits.sum, limits.accuracy_drop) == (0.125, 0.25)
+    assert limits == {
+        "atol": {"logits": 1e-3, "region_weights": 1e-2, "region_affinity": 1e-2},
+        "rtol": {"logits": 0, "region_weights": 0.5, "region_affinity": 0},
+        "min_cosine": dict.fromkeys(OUTPUT_NAMES, 0.25),
+        "max_permutation": {"logits": 1e-4, "region_weights": 1e-5, "region_affinity": 0},
+        "max_kl": {"logits": 0.5},
+        "min_agreement": {"logits": 1.0},
+        "min_top3_overlap": {"region_weights": 0.0},
+        "max_sum_error": {"region_weights": 0.125, "region_affinity": 0.125},
+        "max_accuracy_drop": {"logits": 0.25},
+    }
+
+
+def test_an_unknown_limit_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="unknown limit 'max_abs'; limits: atol, rtol, min_cosine"):
+        parse_limits("fp32", {"max_abs": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -85,4 +95,4 @@ def test_values_are_read_per_output_or_for_all_later_ones_winning() -> None:
 )
 def test_an_impossible_limit_is_refused_with_flag_rule_and_value(flag: str, value: Any, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
-        parse_limits(default_limits("fp32"), **{flag: value})
+        parse_limits("fp32", {flag: value})

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lnlattennet.export.gate._comparison import (
-    Found,
+from lnlattennet.export.gate._metrics import (
+    Output,
     cosine,
     differing_region,
     kl_divergence,
@@ -23,7 +23,7 @@ from lnlattennet.export.gate._comparison import (
 numbers = st.floats(-50, 50, width=32)
 
 
-def pairs(*shape: int) -> st.SearchStrategy[tuple[Found, Found]]:
+def pairs(*shape: int) -> st.SearchStrategy[tuple[Output, Output]]:
     one = hnp.arrays(np.float32, shape, elements=numbers)
     return st.tuples(one, one)
 
@@ -44,7 +44,7 @@ def kl_loop(found: list[float], expected: list[float]) -> float:
 
 @settings(deadline=None, max_examples=50)
 @given(pairs(3, 5))
-def test_kl_divergence_is_that_of_a_float64_loop(arrays: tuple[Found, Found]) -> None:
+def test_kl_divergence_is_that_of_a_float64_loop(arrays: tuple[Output, Output]) -> None:
     found, expected = arrays
     oracle = [kl_loop(a, b) for a, b in zip(found.tolist(), expected.tolist(), strict=True)]
     np.testing.assert_allclose(kl_divergence(found, expected).value, oracle, rtol=1e-9, atol=1e-12)
@@ -59,7 +59,7 @@ def test_kl_divergence_of_two_coins() -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(pairs(2, 3, 3))
-def test_cosine_is_that_of_a_loop_and_exactly_one_for_the_same(arrays: tuple[Found, Found]) -> None:
+def test_cosine_is_that_of_a_loop_and_exactly_one_for_the_same(arrays: tuple[Output, Output]) -> None:
     found, expected = arrays
     for row, value in enumerate(cosine(found, expected).value):
         a, b = found[row].ravel().tolist(), expected[row].ravel().tolist()
