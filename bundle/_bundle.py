@@ -13,7 +13,7 @@ from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, re
 from lnlattennet.errors import BundleError, UnavailableError
 from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Runner, Unavailable
-from lnlattennet.runtimes._errors import runtime_failures
+from lnlattennet.runtimes._errors import translate_runtime_errors
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Bundle:
         record = self.manifest.engine(engine or self.manifest.selected)
         backend = backend_named(record.backend)
         available = backend.availability()
-        why_not = available.reason if isinstance(available, Unavailable) else available.cannot_run
+        why_not = available.reason if isinstance(available, Unavailable) else available.run_blocker
         if why_not:
             raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
         engine = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
-        with runtime_failures(engine, "load", BundleError):
+        with translate_runtime_errors(engine, "load", BundleError):
             return backend.load(self.path / record.file, threads)
 
     def engine(self, name: str | None = None, threads: int = 0) -> Engine:

@@ -11,8 +11,8 @@ import typer
 
 from lnlattennet._command import print_json
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle.doctor._local import judge_here
-from lnlattennet.bundle.doctor._triton import judge_for
+from lnlattennet.bundle.doctor._local import check_local
+from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, is_safe, security_advice, triton_release
 from lnlattennet.errors import UnavailableError, UsageError, require
 from lnlattennet.runtimes._machine import Machine, installed_server, this_machine
@@ -79,9 +79,9 @@ def doctor(
     if json_output:
         print_json(document)
     else:
-        from lnlattennet.bundle._console import print_judgements
+        from lnlattennet.bundle._console import print_compatibility
 
-        print_judgements(document)
+        print_compatibility(document)
     _require_selected(document)
 
 
@@ -110,10 +110,10 @@ def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
     """Return what `doctor` has to say of a verified bundle, on this machine or in a release's container."""
     manifest, machine = bundle.manifest, None
     if release:
-        judged = judge_for(manifest, release)
+        judged = check_triton(manifest, release)
     else:
         machine = this_machine(name for engine in manifest.engines for name in engine.requires.packages)
-        judged = judge_here(manifest, machine)
+        judged = check_local(manifest, machine)
     selected = next(one for one in judged if one.engine == manifest.selected)
     return {
         "bundle": str(bundle.path),

@@ -24,7 +24,7 @@ def print_bundle(bundle: Bundle) -> None:
     """Print what a bundle holds and what was left out."""
     manifest, console = bundle.manifest, stdout()
     console.print(_engine_table(manifest, f"{printable(bundle.path)}: engines"))
-    console.print(_passport_table(manifest))
+    console.print(_requirements_table(manifest))
     if manifest.left_out:
         left_out = Table("left out", "why")
         for item in manifest.left_out:
@@ -33,8 +33,8 @@ def print_bundle(bundle: Bundle) -> None:
     _print_facts(console, bundle)
 
 
-def print_judgements(document: dict[str, Any]) -> None:
-    """Print what `doctor` found out about every engine of a bundle."""
+def print_compatibility(document: dict[str, Any]) -> None:
+    """Print `doctor`'s verdict on every engine of a bundle."""
     target = document["target"]
     place = f"Triton {target['release']}" if target else "this machine"
     columns = ["engine", "verdict", *(["Triton backend"] if target else []), "why", "what to do"]
@@ -129,7 +129,7 @@ def _latencies(engine: EngineRecord) -> str:
     return "\n".join([*lines, f"threads: {', '.join(map(str, threads))}"]) if lines else "-"
 
 
-def _passport_table(manifest: Manifest) -> Table:
+def _requirements_table(manifest: Manifest) -> Table:
     table = Table("engine", "needs", "built with", "size")
     for engine in manifest.engines:
         built_with = ", ".join(f"{name} {version}" for name, version in engine.versions.items())

@@ -50,7 +50,7 @@ def checks_text(checks: list[Check]) -> str:
 
 
 def requirements_text(engine: EngineRecord) -> str:
-    """Return an engine's passport in one line."""
+    """Return an engine's requirements in one line."""
     needs = engine.requires
     parts = [needs.device, *(f"{name} {specifier}".strip() for name, specifier in needs.packages.items())]
     if needs.platform:

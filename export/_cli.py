@@ -23,7 +23,8 @@ from lnlattennet.export._options import (
     parse_shapes,
 )
 from lnlattennet.export.gate._limits import LIMITS
-from lnlattennet.runtimes._base import BatchRange, BuilderFlags
+from lnlattennet.runtimes._base import BatchRange
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 _DEFAULT_BATCH = "1:8:32"
 _Texts = list[str] | None
@@ -168,7 +169,7 @@ def export_engine(
             strategy=strategy,
             budget_ms=parse_duration("--latency-budget", latency_budget) if latency_budget else None,
         ),
-        builder=BuilderFlags(
+        builder=TensorRTBuilderConfig(
             timing_cache=timing_cache,
             optimization_level=builder_optimization_level,
             hardware_compatibility=hardware_compatibility_level,

@@ -22,9 +22,10 @@ from lnlattennet.export.precision._calibration import Ranges
 from lnlattennet.export.selection._timing import usable_threads
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes import backend_named
-from lnlattennet.runtimes._base import Available, BatchRange, BuilderFlags, BuildSpec, EngineFile
-from lnlattennet.runtimes._errors import runtime_failures
+from lnlattennet.runtimes._base import Available, BatchRange, BuildSpec, EngineFile
+from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._precision import PrecisionPlan
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 STANDARD_ONNX = "model-standard.onnx"
 """The network in standard operators only; `model.onnx` holds the fused attention as one named function."""
@@ -71,7 +72,7 @@ class Workshop:
         checkpoint: the `.safetensors` file.
         config: the network's.
         batch: batch sizes that every engine accepts.
-        flags: for TensorRT's builder.
+        builder_config: options of TensorRT's builder.
         limits: what the user changed of the gate's limits.
     """
 
@@ -82,7 +83,7 @@ class Workshop:
     checkpoint: Path
     config: NetworkConfig
     batch: BatchRange
-    flags: BuilderFlags
+    builder_config: TensorRTBuilderConfig
     verification: Verification
     limits: Mapping[str, Sequence[str] | float]
 
@@ -113,9 +114,11 @@ class Workshop:
         planned = planned_layers(self.standard, plan)
         directory = self._engine_folder(name)
         directory.mkdir(parents=True)
-        spec = BuildSpec(directory, self.batch, self.config.image_size, plan, self.checkpoint, self.flags)
+        spec = BuildSpec(
+            directory, self.batch, self.config.image_size, plan, self.checkpoint, self.builder_config
+        )
         start = time.perf_counter()
-        with stderr.status(f"building {name}"), runtime_failures(name, "build", ExportError):
+        with stderr.status(f"building {name}"), translate_runtime_errors(name, "build", ExportError):
             graph = self._graph(backend, plan, directory)
             engine = backend_named(backend).build(graph, spec)
         seconds = time.perf_counter() - start
@@ -132,7 +135,7 @@ class Workshop:
             versions=available.versions,
             requires=engine.requires,
             status="built, not run",
-            reason=available.cannot_run,
+            reason=available.run_blocker or "",
             layers=dict(engine.layers),
             build_seconds=round(seconds, 3),
         )
@@ -154,9 +157,12 @@ class Workshop:
         if record.reason:
             _log.warning("%s: built, not run: %s", record.name, record.reason)
             return
-        with runtime_failures(record.name, "load", ExportError):
+        with translate_runtime_errors(record.name, "load", ExportError):
             runner = backend_named(record.backend).load(candidate.path, usable_threads())
-        with stderr.status(f"verifying {record.name}"), runtime_failures(record.name, "run", ExportError):
+        with (
+            stderr.status(f"verifying {record.name}"),
+            translate_runtime_errors(record.name, "run", ExportError),
+        ):
             limits = parse_limits(record.precision, self.limits)
             checks = self.verification.judge(record.name, runner, limits)
         if not all(check.passed for check in checks):

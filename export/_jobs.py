@@ -10,8 +10,9 @@ from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export._options import AUTO, ExportOptions
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes import BACKENDS, backend_named
-from lnlattennet.runtimes._base import Available, Backend, BuilderFlags
+from lnlattennet.runtimes._base import Available, Backend
 from lnlattennet.runtimes._precision import QUANTIZED, PrecisionPlan, read_plan, uniform_plan
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 _EXACT = ("fp32", "bf16", "fp16")
 
@@ -77,7 +78,7 @@ def planned_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Jo
     for name, available in usable.items():
         backend = backend_named(name)
         for plan, search in _plans(options, config, backend):
-            reason = backend.refusal(plan)
+            reason = backend.unsupported_reason(plan)
             if not reason:
                 jobs.append(Job(name, available, plan, search))
             elif options.backends and AUTO not in options.precisions:
@@ -114,7 +115,7 @@ def _refuse_unused(options: ExportOptions, jobs: list[Job]) -> None:
             f"--calibration {options.calibration.pictures} is for int8 and fp8, which no engine of this "
             "export has; add --precision int8, or leave it out"
         )
-    if options.builder != BuilderFlags() and all(job.backend != "tensorrt" for job in jobs):
+    if options.builder != TensorRTBuilderConfig() and all(job.backend != "tensorrt" for job in jobs):
         raise UsageError(
             "--timing-cache, --builder-optimization-level, --hardware-compatibility-level and "
             "--version-compatible are for TensorRT's builder, and this export builds nothing with it; "
@@ -125,4 +126,4 @@ def _refuse_unused(options: ExportOptions, jobs: list[Job]) -> None:
 def _plan(precision: str, config: NetworkConfig, backend: Backend) -> PrecisionPlan:
     """Return the plan of one precision; what int8 and fp8 leave runs in bf16 where the backend has it."""
     plan = uniform_plan(precision, config, rest="bf16")
-    return uniform_plan(precision, config) if backend.refusal(plan) else plan
+    return uniform_plan(precision, config) if backend.unsupported_reason(plan) else plan

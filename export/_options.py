@@ -12,8 +12,9 @@ from lnlattennet.errors import UsageError
 from lnlattennet.export.gate._limits import parse_limits
 from lnlattennet.export.selection._strategy import STRATEGIES
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._base import BatchRange, BuilderFlags
+from lnlattennet.runtimes._base import BatchRange
 from lnlattennet.runtimes._precision import PRECISIONS
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 AUTO = "auto"
 CALIBRATION_METHODS = ("minmax", "percentile", "entropy")
@@ -95,7 +96,7 @@ class ExportOptions:
     plan_file: Path | None = None
     calibration: Calibration = field(default_factory=Calibration)
     criteria: Criteria = field(default_factory=Criteria)
-    builder: BuilderFlags = field(default_factory=BuilderFlags)
+    builder: TensorRTBuilderConfig = field(default_factory=TensorRTBuilderConfig)
     force: bool = False
     allow_pickle: bool = False
     command: tuple[str, ...] = ()

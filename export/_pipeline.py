@@ -55,7 +55,7 @@ def plan_export(options: ExportOptions) -> dict[str, Any]:
                 "plan": dict(job.plan.blocks),
                 "search": job.search,
                 "versions": job.available.versions,
-                "cannot_run": job.available.cannot_run,
+                "cannot_run": job.available.run_blocker or "",
             }
             for job in jobs
         ],

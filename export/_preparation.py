@@ -54,7 +54,7 @@ def open_workshop(
         checkpoint=_as_safetensors(checkpoint, options, scratch),
         config=checkpoint.info.config,
         batch=options.batch,
-        flags=options.builder,
+        builder_config=options.builder,
         verification=verification,
         limits=options.criteria.limits,
     )

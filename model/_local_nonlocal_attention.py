@@ -29,7 +29,7 @@ class NonlocalOutputs(NamedTuple):
     context: Tensor
 
 
-class NonlocalAttention(nn.Module):
+class LocalNonlocalAttention(nn.Module):
     """Features F [B, C, H, W] -> the local networks' pooled regions l [B, K, heads, C], and NonlocalOutputs.
 
     One op gives both, and so reads the features, by far the largest tensor of the head, once.

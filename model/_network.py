@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._local_networks import LocalHeads, LocalNetworks
-from lnlattennet.model._local_nonlocal_attention import NonlocalAttention
+from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention
 from lnlattennet.model._unet import UNet
 
 
@@ -49,7 +49,7 @@ class LNLAttenNet(nn.Module):
         self.config = config
         self.unet = UNet(config)
         self.local_networks = LocalNetworks(config)
-        self.nonlocal_attention = NonlocalAttention(config)
+        self.nonlocal_attention = LocalNonlocalAttention(config)
         fused = config.regions * config.local_features + config.affinity_features
         self.fusion = nn.Linear(fused, config.classes)
         self.local_heads = LocalHeads(config)

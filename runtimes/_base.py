@@ -3,7 +3,7 @@
 A backend ``NAME`` is a module ``runtimes/NAME.py`` with
 
     availability() -> Available | Unavailable       can this machine build / run its engines?
-    refusal(plan) -> str                            why it cannot give the plan's precisions, or ""
+    unsupported_reason(plan) -> str | None          why it cannot give the plan's precisions, if it cannot
     build(onnx_path, spec) -> EngineFile            write an engine file into ``spec.directory``
     load(engine_file, threads) -> Runner            make it callable
 
@@ -16,17 +16,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import UsageError
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
-HARDWARE_LEVELS = ("none", "ampere+", "same-compute-capability")
-"""GPUs that TensorRT's engines run on, besides the one that they were built on."""
+if TYPE_CHECKING:
+    from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 Arrays = dict[str, NDArray[np.float32]]
 
@@ -37,11 +36,11 @@ class Available:
 
     Attributes:
         versions: package name -> version, recorded in the manifest.
-        cannot_run: why engines can be built here but not run, or "" if they can run.
+        run_blocker: why engines that are built here cannot run here; None if they can.
     """
 
     versions: dict[str, str]
-    cannot_run: str = ""
+    run_blocker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,37 +62,6 @@ class BatchRange:
         return f"{self.minimum}:{self.optimum}:{self.maximum}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class BuilderFlags:
-    """What a user may ask of TensorRT's builder; other runtimes have no such thing.
-
-    Attributes:
-        timing_cache: file that keeps kernel timings between builds; read if it is there, then written.
-        optimization_level: 0 (fast build) to 5 (fast engine); None takes TensorRT's default.
-        hardware_compatibility: one of ``HARDWARE_LEVELS``.
-        version_compatible: the engine also runs on later versions of the same major one.
-
-    Raises:
-        UsageError: a level that no TensorRT has; it would clamp or ignore it.
-    """
-
-    timing_cache: Path | None = None
-    optimization_level: int | None = None
-    hardware_compatibility: str = "none"
-    version_compatible: bool = False
-
-    def __post_init__(self) -> None:
-        if self.hardware_compatibility not in HARDWARE_LEVELS:
-            raise UsageError(
-                f"--hardware-compatibility-level must be one of {', '.join(HARDWARE_LEVELS)}, "
-                f"got {self.hardware_compatibility!r}"
-            )
-        if self.optimization_level not in (None, *range(6)):
-            raise UsageError(
-                f"--builder-optimization-level must be from 0 to 5, got {self.optimization_level}"
-            )
-
-
 @dataclass(frozen=True)
 class BuildSpec:
     """What to build: where to, for which batches, input and precision.
@@ -104,7 +72,7 @@ class BuildSpec:
         image_size: S of the input [batch, 3, S, S].
         plan: the precision of every block; the ONNX file that ``build`` gets follows it already.
         checkpoint: the `.safetensors` file that the graph came from, for runtimes that compile torch.
-        flags: for TensorRT's builder.
+        builder_config: options of TensorRT's builder; None takes its defaults.
     """
 
     directory: Path
@@ -112,7 +80,7 @@ class BuildSpec:
     image_size: int
     plan: PrecisionPlan
     checkpoint: Path
-    flags: BuilderFlags = field(default_factory=BuilderFlags)
+    builder_config: TensorRTBuilderConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -146,8 +114,8 @@ class Backend(Protocol):
         """Say whether this machine can build and run engines of this runtime."""
         ...
 
-    def refusal(self, plan: PrecisionPlan) -> str:
-        """Return why this runtime cannot give the plan's precisions on this machine, or ""."""
+    def unsupported_reason(self, plan: PrecisionPlan) -> str | None:
+        """Return why this runtime cannot give the plan's precisions on this machine; None if it can."""
         ...
 
     def build(self, onnx_path: Path, spec: BuildSpec) -> EngineFile:

@@ -1,4 +1,4 @@
-"""What the processor of this machine has, for the engines' passports."""
+"""CPU instructions that an engine's precisions depend on."""
 
 from __future__ import annotations
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from lnlattennet.runtimes._precision import PRECISIONS, PrecisionPlan
 
 
-def refusal_unless_one_of(runtime: str, plan: PrecisionPlan, known: Sequence[str]) -> str:
-    """Return why ``runtime`` cannot give the plan, or "" if all of its blocks are in one of ``known``."""
+def unsupported_unless_one_of(runtime: str, plan: PrecisionPlan, known: Sequence[str]) -> str | None:
+    """Return why ``runtime`` cannot give the plan; None if all of its blocks are in one of ``known``."""
     if len(plan.precisions) == 1 and plan.precision in known:
-        return ""
+        return None
     asked = " and ".join(sorted(plan.precisions, key=PRECISIONS.index))
     return (
         f"{runtime} computes the whole network in one precision, {' or '.join(known)}; the plan has {asked}"

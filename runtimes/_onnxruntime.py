@@ -70,14 +70,14 @@ def availability() -> Available | Unavailable:
     return Unavailable("the Python package 'onnxruntime' is not installed: pip install onnxruntime")
 
 
-def refusal(plan: PrecisionPlan) -> str:
+def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """The CPU provider has fp32 and int8, the CUDA provider fp32 and fp16."""
     device = _device_here()
     for precision in sorted(plan.precisions):
         reason = _PRECISIONS[device].get(precision, f"it has no {precision} convolutions")
         if reason:
             return f"ONNX Runtime gives no {precision} on {device}: {reason}"
-    return ""
+    return None
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:

@@ -48,7 +48,7 @@ def availability() -> Available | Unavailable:
         )
 
 
-def refusal(plan: PrecisionPlan) -> str:
+def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """The CPU has fp32 and, with the instructions for it, int8 and bf16; fp16 graphs would run in fp32."""
     import openvino as ov
 
@@ -59,7 +59,7 @@ def refusal(plan: PrecisionPlan) -> str:
     # Where there is AVX-512 without it, OpenVINO offers bf16 all the same, and emulates it slowly.
     if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in flags():
         return "this CPU has no bf16 instructions (avx512_bf16), and OpenVINO would be slower for bf16"
-    return ""
+    return None
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:

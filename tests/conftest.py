@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic import EXPRESSIONS
-from lnlattennet.model._checkpoint import CheckpointInfo, save_checkpoint
+from lnlattennet.export.onnx._exporter import export_onnx
+from lnlattennet.export.onnx._inline import inlined
+from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
@@ -83,6 +87,26 @@ def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory)
     )
     export_engine(options)
     return path
+
+
+@pytest.fixture
+def bundle_copy(bundle_path: Path, tmp_path: Path) -> Path:
+    """A copy of that bundle to be changed."""
+    return Path(shutil.copytree(bundle_path, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def small_onnx(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small network's `model.onnx`, with its fused attention as a function; batches 1 to 8."""
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_onnx(load_checkpoint(checkpoint_path), path, BatchRange(1, 4, 8))
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_standard(small_onnx: Path) -> onnx.ModelProto:
+    """The same in standard operators; not to be changed."""
+    return inlined(onnx.load_model(str(small_onnx)))
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._local_networks import LocalNetworks
-from lnlattennet.model._local_nonlocal_attention import NonlocalAttention, NonlocalOutputs
+from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention, NonlocalOutputs
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
 from lnlattennet.model._unet import UNet
 
 
-class _UniformWeights(NonlocalAttention):
+class _UniformWeights(LocalNonlocalAttention):
     """Every region weighs 1/K; the context is that of equally weighed regions."""
 
     def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
@@ -29,7 +29,7 @@ class _UniformWeights(NonlocalAttention):
         return pooled, NonlocalOutputs(uniform, affinity, contexts.mean(dim=1))
 
 
-class _MeanPooling(NonlocalAttention):
+class _MeanPooling(LocalNonlocalAttention):
     """A region is the mean of its positions, whatever its query."""
 
     def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
@@ -65,7 +65,7 @@ class _PlainUNet(nn.Module):
         return JointOutputs(outputs, nothing.unsqueeze(1).expand(-1, self.config.regions, -1), nothing)
 
 
-def _with_attention(kind: type[NonlocalAttention]) -> Callable[[NetworkConfig], LNLAttenNet]:
+def _with_attention(kind: type[LocalNonlocalAttention]) -> Callable[[NetworkConfig], LNLAttenNet]:
     def build(config: NetworkConfig) -> LNLAttenNet:
         network = LNLAttenNet(config)
         network.nonlocal_attention = kind(config)

@@ -52,6 +52,7 @@ def tensorrt(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepare
     from lnlattennet.runtimes._precision import uniform_plan
     from lnlattennet.runtimes.tensorrt import _library as tensorrt_module
     from lnlattennet.runtimes.tensorrt._builder import build_plan
+    from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
     trt = tensorrt_module.module()
     path = bench.once("onnx", case.precision, _export_variant)
@@ -63,7 +64,7 @@ def tensorrt(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepare
         checkpoint=path,  # only torch's own backends read it
         directory=bench.folder,
     )
-    plan = build_plan(trt, path, spec).content
+    plan = build_plan(trt, path, spec, TensorRTBuilderConfig()).content
     name = tensorrt_module.display_name(trt)
     if bench.device == "cpu":
         raise UnavailableError(f"{name} built an engine of {len(plan)} bytes, and needs a GPU to run it")

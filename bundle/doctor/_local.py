@@ -1,4 +1,4 @@
-"""Can this machine run a bundle's engines? Their passports against the machine's facts."""
+"""Comparison of every engine's requirements with the facts of this machine."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MACHINE_CODE = ("aoti",)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that stands in the way, or that the reader must know.
+class Issue:
+    """Reason why an engine does not run, runs slower, or needs attention.
 
     Attributes:
-        effect: "cannot" if the engine will not run, "slower" if it runs below what was measured, "runs" if
-            it is only worth knowing.
-        reason: what was found.
+        effect: "cannot" if the engine will not run, "slower" if it runs below the speed that was measured,
+            "runs" if it runs and the reader should know the reason.
+        reason: the requirement and what this place has instead.
         remedy: what to do about it, a command where there is one, or "".
     """
 
@@ -40,11 +40,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What becomes of one engine.
+class CompatibilityReport:
+    """Verdict on one engine, with its reasons and remedies.
 
     Attributes:
-        verdict: the worst effect of all findings.
+        verdict: the worst effect of all issues.
         where: the Triton backend it would run in, or "" on this machine.
     """
 
@@ -59,57 +59,57 @@ class Judgement:
         return asdict(self) | {"reasons": list(self.reasons), "remedies": list(self.remedies)}
 
 
-def judge_here(manifest: Manifest, machine: Machine) -> list[Judgement]:
-    """Return a judgement of every engine on this machine, in the manifest's order.
+def check_local(manifest: Manifest, machine: Machine) -> list[CompatibilityReport]:
+    """Compare every engine with this machine, in the manifest's order.
 
     Raises:
-        BundleError: a passport that cannot be read.
+        BundleError: requirements that cannot be read.
     """
-    return [judgement(engine, _findings(manifest, engine, machine)) for engine in manifest.engines]
+    return [summarize(engine, _issues(manifest, engine, machine)) for engine in manifest.engines]
 
 
-def judgement(engine: EngineRecord, findings: Iterable[Finding], where: str = "") -> Judgement:
-    """Sum findings up: the worst effect decides, and every remedy is named once."""
-    found = [*findings, *_unproven(engine)]
-    worst: Effect = min((finding.effect for finding in found), key=_WORST_FIRST.index, default="runs")
+def summarize(engine: EngineRecord, issues: Iterable[Issue], where: str = "") -> CompatibilityReport:
+    """Merge issues into a report: the worst effect decides, and every remedy is named once."""
+    issues = [*issues, *_unverified(engine)]
+    worst: Effect = min((issue.effect for issue in issues), key=_WORST_FIRST.index, default="runs")
     # Once an engine cannot run, nothing but what stops it is of interest.
-    shown = {worst} if worst == "cannot" else {worst, "runs"}
-    told = [finding for finding in found if finding.effect in shown]
-    remedies = dict.fromkeys(finding.remedy for finding in told if finding.remedy)
-    return Judgement(
+    shown_effects = {worst} if worst == "cannot" else {worst, "runs"}
+    shown = [issue for issue in issues if issue.effect in shown_effects]
+    remedies = dict.fromkeys(issue.remedy for issue in shown if issue.remedy)
+    return CompatibilityReport(
         engine=engine.name,
         verdict=worst,
-        reasons=tuple(finding.reason for finding in told),
+        reasons=tuple(issue.reason for issue in shown),
         remedies=tuple(remedies),
         where=where,
     )
 
 
 def allows(engine: EngineRecord, package: str, version: str) -> bool:
-    """Whether an engine's passport allows this version of a package that it names.
+    """Whether an engine's requirements allow this version of a package that they name.
 
     Raises:
-        BundleError: the passport's specifier is not one of PEP 440.
+        BundleError: the version specifier is not one of PEP 440.
     """
     try:
         return SpecifierSet(engine.requires.packages[package]).contains(Version(version), prereleases=True)
     except (InvalidSpecifier, InvalidVersion) as error:
-        raise BundleError(f"engine {engine.name} has a passport that cannot be read: {error}") from error
+        raise BundleError(f"engine {engine.name} has requirements that cannot be read: {error}") from error
 
 
 def install_command(engine: EngineRecord, *packages: str) -> str:
-    """Return the pip command that installs what the passport says of these packages."""
+    """Return the pip command that installs these packages in the versions that the engine requires."""
     wanted = (f"{name}{engine.requires.packages.get(name, '')}" for name in packages)
     return " ".join(["pip install", *(f"'{package}'" for package in wanted)])
 
 
-def _unproven(engine: EngineRecord) -> Iterator[Finding]:
+def _unverified(engine: EngineRecord) -> Iterator[Issue]:
     if engine.status != "passed":
-        reason = f"it was built but never run ({engine.reason}), so no check vouches for its answers"
-        yield Finding("runs", reason)
+        reason = f"it was built but never run ({engine.reason}), so its outputs are not verified"
+        yield Issue("runs", reason)
 
 
-def _findings(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Finding]:
+def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Issue]:
     rebuild = rebuild_command(manifest, engine)
     yield from _platform(engine, machine, rebuild)
     yield from _packages(engine, machine, rebuild)
@@ -118,60 +118,62 @@ def _findings(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Ite
     yield from _cpu(engine, machine, rebuild)
 
 
-def _platform(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+def _platform(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
     wanted = engine.requires.platform
     if wanted and wanted != machine.platform:
-        yield Finding("cannot", f"it was built for {wanted}, this is {machine.platform}", rebuild)
+        yield Issue("cannot", f"it was built for {wanted}, this is {machine.platform}", rebuild)
 
 
-def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
     for package, specifier in engine.requires.packages.items():
-        found = machine.packages.get(package)
+        installed = machine.packages.get(package)
         install = install_command(engine, package)
-        if found is None:
-            yield Finding("cannot", f"{package} is not installed", install)
-        elif not allows(engine, package, found):
-            yield Finding(
-                "cannot", f"it needs {package} {specifier}, here is {found}", f"{install}, or: {rebuild}"
+        if installed is None:
+            yield Issue("cannot", f"{package} is not installed", install)
+        elif not allows(engine, package, installed):
+            yield Issue(
+                "cannot", f"it needs {package} {specifier}, here is {installed}", f"{install}, or: {rebuild}"
             )
 
 
-def _gpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+def _gpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
     wanted = engine.requires.compute_capabilities
     capabilities = f" of compute capability {' or '.join(wanted)}" if wanted else ""
     if not machine.gpus:
         remedy = f"run it on a machine with an NVIDIA GPU{capabilities}"
-        yield Finding("cannot", f"it needs a GPU: {machine.no_gpu}", remedy)
+        yield Issue("cannot", f"it needs a GPU: {machine.no_gpu}", remedy)
         return
     if wanted and not any(gpu.compute_capability in wanted for gpu in machine.gpus):
         here = ", ".join(f"{gpu.name} ({gpu.compute_capability})" for gpu in machine.gpus)
-        yield Finding("cannot", f"it needs a GPU{capabilities}, here is {here}", rebuild)
+        yield Issue("cannot", f"it needs a GPU{capabilities}, here is {here}", rebuild)
     yield from _driver(engine, machine.gpus[0].driver)
 
 
-def _driver(engine: EngineRecord, found: str) -> Iterator[Finding]:
+def _driver(engine: EngineRecord, installed: str) -> Iterator[Issue]:
     wanted = engine.requires.driver
     try:
-        old = bool(wanted) and Version(found) < Version(wanted)
+        old = bool(wanted) and Version(installed) < Version(wanted)
     except InvalidVersion as error:
         raise BundleError(f"engine {engine.name}: the driver's version cannot be read: {error}") from error
     if old:
         remedy = f"update the NVIDIA driver to {wanted} or later"
-        yield Finding("cannot", f"it needs NVIDIA driver {wanted} or later, here is {found}", remedy)
+        yield Issue("cannot", f"it needs NVIDIA driver {wanted} or later, here is {installed}", remedy)
 
 
-def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Finding]:
+def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
     missing = [name for name in engine.requires.cpu_features if name not in machine.cpu_features]
     if not missing or _other_processor(engine, machine):
         return
     flags = ", ".join(missing)
     if engine.backend in MACHINE_CODE:
-        yield Finding("cannot", f"its code has instructions that this CPU lacks: {flags}", rebuild)
+        yield Issue("cannot", f"its code has instructions that this CPU lacks: {flags}", rebuild)
     else:
         reason = f"this CPU lacks {flags}, with which its latency was measured"
         if set(missing) & set(EXACT_INT8) and not set(EXACT_INT8) & set(machine.cpu_features):
-            reason += "; its sums of 8-bit products may saturate here, so the gate's answers are not these"
-        yield Finding("slower", reason, rebuild)
+            reason += (
+                "; its sums of 8-bit products may saturate here, so outputs may differ from the verified ones"
+            )
+        yield Issue("slower", reason, rebuild)
 
 
 def _other_processor(engine: EngineRecord, machine: Machine) -> bool:

@@ -1,4 +1,4 @@
-"""Can a release of NVIDIA's Triton container serve a bundle's engines?"""
+"""Comparison of every engine's requirements with a release of NVIDIA's Triton container."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from packaging.specifiers import SpecifierSet
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.bundle.doctor._local import (
     MACHINE_CODE,
-    Finding,
-    Judgement,
+    CompatibilityReport,
+    Issue,
     allows,
     install_command,
-    judgement,
+    summarize,
 )
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, known_releases
@@ -30,31 +30,31 @@ _TIED_TO_VERSION = ("tensorrt",)
 _PYTHON = SpecifierSet(str(metadata.metadata("lnlattennet")["Requires-Python"]))
 
 
-def judge_for(manifest: Manifest, release: TritonRelease) -> list[Judgement]:
-    """Return a judgement of every engine in this release's container, in the manifest's order.
+def check_triton(manifest: Manifest, release: TritonRelease) -> list[CompatibilityReport]:
+    """Compare every engine with this release's container, in the manifest's order.
 
     An engine runs in Triton's own backend for its runtime where there is one, else in the python backend.
     Pre- and postprocessing are Python models in either case, so the container's Python matters for all.
 
     Raises:
-        BundleError: a passport that cannot be read.
+        BundleError: requirements that cannot be read.
     """
-    return [_judge(manifest, engine, release) for engine in manifest.engines]
+    return [_check(manifest, engine, release) for engine in manifest.engines]
 
 
-def _judge(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> Judgement:
+def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> CompatibilityReport:
     package = _library_of(engine)
-    findings = [*_python(release), *_gpu(engine, release), *_cpu(engine)]
+    issues = [*_python(release), *_gpu(engine, release), *_cpu(engine)]
     if package:
-        findings += _library(manifest, engine, release, package)
+        issues += _library(manifest, engine, release, package)
     installed = () if package else tuple(engine.requires.packages)
     install = f"in the container: {install_command(engine, 'lnlattennet', *installed)}"
-    findings.append(Finding("runs", f"its Python models need packages that {release.image} lacks", install))
-    return judgement(engine, findings, where=engine.backend if package else "python")
+    issues.append(Issue("runs", f"its Python models need packages that {release.image} lacks", install))
+    return summarize(engine, issues, where=engine.backend if package else "python")
 
 
 def _library_of(engine: EngineRecord) -> str:
-    """Return the package of the passport that Triton's own backend brings, or ""; TensorRT-RTX is none."""
+    """Return the required package that Triton's own backend brings, or ""; TensorRT-RTX is none."""
     if engine.backend not in _NATIVE:
         return ""
     names = (engine.backend, *STAND_INS.get(engine.backend, ()))
@@ -63,11 +63,11 @@ def _library_of(engine: EngineRecord) -> str:
 
 def _library(
     manifest: Manifest, engine: EngineRecord, release: TritonRelease, package: str
-) -> Iterator[Finding]:
+) -> Iterator[Issue]:
     found = getattr(release, engine.backend)
     if not allows(engine, package, found):
         reason = f"it needs {package} {engine.requires.packages[package]}, {release.release} has {found}"
-        yield Finding("cannot", reason, _other_library(manifest, engine, package, found))
+        yield Issue("cannot", reason, _other_library(manifest, engine, package, found))
 
 
 def _other_library(manifest: Manifest, engine: EngineRecord, package: str, found: str) -> str:
@@ -76,41 +76,41 @@ def _other_library(manifest: Manifest, engine: EngineRecord, package: str, found
         for row in known_releases().values()
         if allows(engine, package, getattr(row, engine.backend))
     ]
-    ways = [_one_of(fitting)] if fitting else []
+    ways = [_take_release(fitting)] if fitting else []
     if engine.backend in _TIED_TO_VERSION:
         ways.append(f"pip install '{package}=={found}' and then: {rebuild_command(manifest, engine)}")
     return ", or: ".join(ways) or "serve another engine"
 
 
-def _one_of(releases: list[str]) -> str:
+def _take_release(releases: list[str]) -> str:
     return f"take one of the releases {', '.join(releases)}"
 
 
-def _python(release: TritonRelease) -> Iterator[Finding]:
+def _python(release: TritonRelease) -> Iterator[Issue]:
     if not _PYTHON.contains(release.python):
         newer = [row.release for row in known_releases().values() if _PYTHON.contains(row.python)]
-        yield Finding(
+        yield Issue(
             "cannot",
             f"the model repository's Python models need Python {_PYTHON}, {release.release} has "
             f"{release.python}",
-            _one_of(newer),
+            _take_release(newer),
         )
 
 
-def _cpu(engine: EngineRecord) -> Iterator[Finding]:
+def _cpu(engine: EngineRecord) -> Iterator[Issue]:
     if engine.requires.cpu_features:
         wanted = " ".join(engine.requires.cpu_features)
         without = "the process ends" if engine.backend in MACHINE_CODE else "it is slower"
         if set(engine.requires.cpu_features) & set(EXACT_INT8):
-            without += ", and its answers may be others than those that passed the gate"
-        yield Finding("runs", f"the host's CPU should have {wanted}: without, {without}")
+            without += ", and its outputs may differ from the verified ones"
+        yield Issue("runs", f"the host's CPU should have {wanted}: without, {without}")
 
 
-def _gpu(engine: EngineRecord, release: TritonRelease) -> Iterator[Finding]:
+def _gpu(engine: EngineRecord, release: TritonRelease) -> Iterator[Issue]:
     if engine.requires.device == "cuda":
         wanted = " or ".join(engine.requires.compute_capabilities)
         capability = f" of compute capability {wanted}" if wanted else ""
-        yield Finding(
+        yield Issue(
             "runs",
             f"it needs a GPU{capability}; CUDA {release.cuda} of {release.release} comes with driver "
             f"{release.driver}",

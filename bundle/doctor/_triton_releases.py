@@ -1,4 +1,4 @@
-"""What NVIDIA's Triton containers hold, from a table with its sources, and which of them are safe."""
+"""Contents of NVIDIA's Triton containers, from a table with its sources, and which of them are safe."""
 
 from __future__ import annotations
 

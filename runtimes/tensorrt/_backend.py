@@ -15,7 +15,8 @@ from lnlattennet.runtimes._base import Available, BuildSpec, EngineFile, Runner,
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes.tensorrt import _library as tensorrt_module
 from lnlattennet.runtimes.tensorrt._builder import build_plan
-from lnlattennet.runtimes.tensorrt._compatibility import precision_refusal, requirements
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
+from lnlattennet.runtimes.tensorrt._compatibility import requirements, unsupported_precision
 from lnlattennet.runtimes.tensorrt._cuda_memory import why_no_gpu
 from lnlattennet.runtimes.tensorrt._library import RTX
 
@@ -32,26 +33,27 @@ def availability() -> Available | Unavailable:
     no_gpu = why_no_gpu()
     if no_gpu and name != RTX:
         return Unavailable(f"TensorRT builds engines only on a machine with a GPU: {no_gpu}")
-    return Available({name: str(importlib.import_module(name).__version__)}, cannot_run=no_gpu)
+    return Available({name: str(importlib.import_module(name).__version__)}, run_blocker=no_gpu or None)
 
 
-def refusal(plan: PrecisionPlan) -> str:
+def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """Return why the installed package, or the GPU if there is one, cannot give the plan's precisions."""
-    return precision_refusal(tensorrt_module.module(), plan)
+    return unsupported_precision(tensorrt_module.module(), plan)
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     """Build an engine; without a GPU ``layers`` is what the strongly typed network demands.
 
     Raises:
-        ExportError: TensorRT cannot parse or build it, or lacks one of ``spec.flags``.
+        ExportError: TensorRT cannot parse or build it, or lacks one of ``spec.builder_config``.
         KeyboardInterrupt: Ctrl-C, once the builder has stopped; nothing is written.
     """
     trt = tensorrt_module.module()
-    plan = build_plan(trt, onnx_path, spec)
+    options = spec.builder_config or TensorRTBuilderConfig()
+    plan = build_plan(trt, onnx_path, spec, options)
     path = spec.directory / f"{trt.__name__.replace('_', '-')}-{spec.plan.precision}.plan"
     path.write_bytes(plan.content)
-    return EngineFile(path, requirements(trt, spec.plan, spec.flags), plan.layers)
+    return EngineFile(path, requirements(trt, spec.plan, options), plan.layers)
 
 
 def load(engine_file: Path, threads: int = 0) -> Runner:

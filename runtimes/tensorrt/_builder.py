@@ -12,7 +12,11 @@ from lnlattennet.errors import ExportError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import BuildSpec
 from lnlattennet.runtimes.tensorrt import _library as tensorrt_module
-from lnlattennet.runtimes.tensorrt._builder_config import apply_flags, save_timing_cache
+from lnlattennet.runtimes.tensorrt._builder_config import (
+    TensorRTBuilderConfig,
+    apply_builder_config,
+    save_timing_cache,
+)
 from lnlattennet.runtimes.tensorrt._compatibility import set_target
 from lnlattennet.runtimes.tensorrt._cuda_memory import why_no_gpu
 from lnlattennet.runtimes.tensorrt._inspector import demanded_layers, inspected_layers
@@ -34,7 +38,9 @@ class BuiltPlan:
     layers: dict[str, int]
 
 
-def build_plan(trt: ModuleType, onnx_path: Path, spec: BuildSpec) -> BuiltPlan:
+def build_plan(
+    trt: ModuleType, onnx_path: Path, spec: BuildSpec, options: TensorRTBuilderConfig
+) -> BuiltPlan:
     """Build an engine with one optimisation profile over the batch range.
 
     Raises:
@@ -45,11 +51,11 @@ def build_plan(trt: ModuleType, onnx_path: Path, spec: BuildSpec) -> BuiltPlan:
     builder = trt.Builder(tensorrt_module.logger(trt))
     network = builder.create_network(_strongly_typed(trt))
     _parse(trt, network, onnx_path)
-    config = _configured(trt, builder, spec)
+    config = _configured(trt, builder, spec, options)
     plan = build_with_progress(trt, config, lambda: builder.build_serialized_network(network, config))
     if plan is None:
         raise ExportError(f"TensorRT built no engine: {tensorrt_module.errors()}")
-    save_timing_cache(config, spec.flags)
+    save_timing_cache(config, options)
     content = memoryview(plan)
     return BuiltPlan(content, _layers(trt, network, content, spec))
 
@@ -67,7 +73,7 @@ def _parse(trt: ModuleType, network: Any, onnx_path: Path) -> None:
         raise ExportError(f"TensorRT cannot parse {onnx_path.name}: {errors}")
 
 
-def _configured(trt: ModuleType, builder: Any, spec: BuildSpec) -> Any:
+def _configured(trt: ModuleType, builder: Any, spec: BuildSpec, options: TensorRTBuilderConfig) -> Any:
     config = builder.create_builder_config()
     # On by default, and then float32 products keep 10 bits of mantissa and miss the gate by far; it says
     # nothing about products in other types.
@@ -75,7 +81,7 @@ def _configured(trt: ModuleType, builder: Any, spec: BuildSpec) -> Any:
     # Without it the inspector tells names only.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     set_target(trt, config, spec.plan)
-    apply_flags(trt, config, spec.flags)
+    apply_builder_config(trt, config, options)
     profile = builder.create_optimization_profile()
     batches = (spec.batch.minimum, spec.batch.optimum, spec.batch.maximum)
     profile.set_shape(INPUT_NAME, *((batch, *_face(spec)) for batch in batches))

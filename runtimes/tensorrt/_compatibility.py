@@ -6,9 +6,9 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any
 
-from lnlattennet.runtimes._base import BuilderFlags
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 from lnlattennet.runtimes.tensorrt._cuda_memory import compute_capability, why_no_gpu
 from lnlattennet.runtimes.tensorrt._library import RTX
 
@@ -30,7 +30,7 @@ _DRIVERS = {13: "580", 12: "525"}
 https://docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html"""
 
 
-def precision_refusal(trt: ModuleType, plan: PrecisionPlan) -> str:
+def unsupported_precision(trt: ModuleType, plan: PrecisionPlan) -> str | None:
     """Return why this package, or this machine's GPU if it has one, cannot give the plan's precisions."""
     gpu = "" if why_no_gpu() else compute_capability()
     for precision in sorted(plan.precisions):
@@ -39,7 +39,7 @@ def precision_refusal(trt: ModuleType, plan: PrecisionPlan) -> str:
         needed = _FIRST_CAPABILITY.get(precision, (0, 0))
         if gpu and _pair(gpu) < needed:
             return f"{precision} needs compute capability {_text(needed)}, this machine's GPU has {gpu}"
-    return ""
+    return None
 
 
 def set_target(trt: ModuleType, config: Any, plan: PrecisionPlan) -> None:
@@ -52,15 +52,15 @@ def set_target(trt: ModuleType, config: Any, plan: PrecisionPlan) -> None:
         config.set_compute_capability(trt.ComputeCapability.__members__[name], index)
 
 
-def requirements(trt: ModuleType, plan: PrecisionPlan, flags: BuilderFlags) -> Requirements:
+def requirements(trt: ModuleType, plan: PrecisionPlan, builder_config: TensorRTBuilderConfig) -> Requirements:
     """Return what a machine must have to run an engine that was built here."""
     if trt.__name__ == RTX:
         capabilities = [_text(_of_name(name)) for name in _rtx_capabilities(trt, plan)]
     else:
-        capabilities = _runs_on(compute_capability(), flags.hardware_compatibility, plan)
+        capabilities = _runs_on(compute_capability(), builder_config.hardware_compatibility, plan)
     return Requirements(
         device="cuda",
-        packages={trt.__name__: _specifier(str(trt.__version__), flags)},
+        packages={trt.__name__: _specifier(str(trt.__version__), builder_config)},
         compute_capabilities=capabilities,
         driver=_oldest_driver(trt.__name__),
     )
@@ -73,8 +73,8 @@ def _runs_on(own: str, level: str, plan: PrecisionPlan) -> list[str]:
     return sorted({own, *known}, key=_pair)
 
 
-def _specifier(version: str, flags: BuilderFlags) -> str:
-    if flags.version_compatible:
+def _specifier(version: str, builder_config: TensorRTBuilderConfig) -> str:
+    if builder_config.version_compatible:
         return f">={version},<{int(version.partition('.')[0]) + 1}"
     return f"=={version}"
 

@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from packaging.version import Version
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._command import behind_interrupt
+from lnlattennet._command import caused_by_interrupt
 from lnlattennet.errors import ExportError, require
 from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
 from lnlattennet.runtimes._cpu import flags
-from lnlattennet.runtimes._one_precision import refusal_unless_one_of
+from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
@@ -50,7 +50,7 @@ def availability() -> Available | Unavailable:
     return Available({"torch": version})
 
 
-def refusal(plan: PrecisionPlan) -> str:
+def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """It compiles one precision, and needs a C++ compiler for that."""
     from lnlattennet.runtimes.torch._network import device_here
 
@@ -59,7 +59,7 @@ def refusal(plan: PrecisionPlan) -> str:
             f"AOTInductor needs a C++ compiler, and {_compiler()!r} is not on PATH; install g++, or set CXX"
         )
     known = ("fp32", "bf16", "fp16") if device_here() == "cuda" else ("fp32", "bf16")
-    return refusal_unless_one_of("AOTInductor", plan, known)
+    return unsupported_unless_one_of("AOTInductor", plan, known)
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
@@ -138,7 +138,7 @@ def _compile(network: EngineNetwork, spec: BuildSpec, device: str, path: Path) -
                 torch._inductor.aoti_compile_and_package(program, package_path=package)
                 instructions = _instructions()
         except InductorError as error:
-            if behind_interrupt(error):
+            if caused_by_interrupt(error):
                 raise
             raise ExportError(f"AOTInductor cannot compile the network: {_last_error(str(error))}") from error
         _copy_without_sources(package, path)
@@ -153,7 +153,7 @@ def _settings(device: str, folder: Path) -> dict[str, Any]:
         "compile_threads": 1,
         # Else the number of threads of this process would be compiled in.
         "cpp.dynamic_threads": True,
-        # Else the compiler may use every instruction of this very processor, and the passport could not say.
+        # Else the compiler may use every instruction of this processor, which the requirements do not name.
         "cpp.march": "",
         # What the processor has: a compiler too old for that fails, while trials of it would take 8 s.
         "cpp.vec_isa_ok": True,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lnlattennet.errors import require
 from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
 from lnlattennet.runtimes._cpu import features_used
-from lnlattennet.runtimes._one_precision import refusal_unless_one_of
+from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
@@ -33,13 +33,13 @@ def availability() -> Available | Unavailable:
         )
 
 
-def refusal(plan: PrecisionPlan) -> str:
+def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """Torch runs one precision: fp32 or bf16, on a GPU fp16 too."""
     from lnlattennet.runtimes.torch._network import device_here
 
     if device_here() == "cuda":
-        return refusal_unless_one_of("torch on a GPU", plan, ("fp32", "bf16", "fp16"))
-    return refusal_unless_one_of("torch on the CPU", plan, ("fp32", "bf16"))
+        return unsupported_unless_one_of("torch on a GPU", plan, ("fp32", "bf16", "fp16"))
+    return unsupported_unless_one_of("torch on the CPU", plan, ("fp32", "bf16"))
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:

@@ -39,12 +39,12 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         sys.exit(1)
     except OSError as error:
         # A file that cannot be read, a name that is too long: nothing that a traceback would explain.
-        if behind_interrupt(error):
+        if caused_by_interrupt(error):
             sys.exit(INTERRUPTED)
-        _print_error(_told(error))
+        _print_error(_format_os_error(error))
         sys.exit(1)
     except Exception as error:
-        if not behind_interrupt(error):
+        if not caused_by_interrupt(error):
             raise
         sys.exit(INTERRUPTED)
     sys.exit(0)
@@ -60,11 +60,11 @@ def _print_error(message: str) -> None:
     stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
-def _told(error: OSError) -> str:
+def _format_os_error(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
-def behind_interrupt(error: BaseException | None) -> bool:
+def caused_by_interrupt(error: BaseException | None) -> bool:
     """Whether Ctrl-C lies behind an error: one that arrives while a C extension loads becomes ImportError."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):

@@ -75,10 +75,10 @@ def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
 ) -> None:
     from lnlattennet.runtimes import _openvino as openvino
 
-    def refusal(plan: PrecisionPlan) -> str:
-        return f"no {lacking}" if lacking in plan.precisions else ""
+    def unsupported_reason(plan: PrecisionPlan) -> str | None:
+        return f"no {lacking}" if lacking in plan.precisions else None
 
-    monkeypatch.setattr(openvino, "refusal", refusal)
+    monkeypatch.setattr(openvino, "unsupported_reason", unsupported_reason)
     jobs, _ = planned_jobs(asked(backends=("openvino",), precisions=(precision,)), CONFIG)
     blocks = next(job.plan.blocks for job in jobs if job.name == "openvino-int8")
     assert {blocks[name] for name in ("nonlocal", "local_networks", "fusion")} == {rest}
@@ -90,7 +90,7 @@ def test_if_nothing_can_be_made_every_reason_is_given(monkeypatch: pytest.Monkey
     from lnlattennet.runtimes import _openvino as openvino
 
     for backend in (onnxruntime, openvino):
-        monkeypatch.setattr(backend, "refusal", lambda plan: "this CPU is too old")
+        monkeypatch.setattr(backend, "unsupported_reason", lambda plan: "this CPU is too old")
     options = asked(backends=("onnxruntime", "openvino"), precisions=("auto",))
     with pytest.raises(
         UnavailableError, match=r"no backend here.*onnxruntime fp32: this.*openvino int8: this"

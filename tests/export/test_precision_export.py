@@ -122,7 +122,7 @@ def test_a_search_never_ends_without_the_precision_it_is_for(
     """Blocks that int8 is not for follow the plan; that they pass alone is no int8 engine."""
     from lnlattennet.runtimes import _openvino as openvino
 
-    if openvino.refusal(uniform_plan("bf16", NetworkConfig())):
+    if openvino.unsupported_reason(uniform_plan("bf16", NetworkConfig())):
         pytest.skip("this CPU has no bf16 to put the head in")
     original = openvino.build
 

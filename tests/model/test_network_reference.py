@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._local_networks import LocalNetworks
-from lnlattennet.model._local_nonlocal_attention import NonlocalAttention
+from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention
 from lnlattennet.model._loss import joint_loss
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
 from lnlattennet.model._unet import UNet
@@ -55,7 +55,7 @@ def looped_attention(features: Array, query: Array, grid: int) -> tuple[Array, A
     return pooled, mean
 
 
-def looped_nonlocal(part: NonlocalAttention, mean: Array) -> tuple[Array, Array, Array]:
+def looped_nonlocal(part: LocalNonlocalAttention, mean: Array) -> tuple[Array, Array, Array]:
     tokens = mean + values(part.position)
     width = part.query.out_features
     weights, affinities, contexts = [], [], []
@@ -87,7 +87,7 @@ def test_local_networks_equal_plain_loops(config: NetworkConfig) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_the_attention_of_both_networks_equals_plain_loops(config: NetworkConfig) -> None:
-    part, local = NonlocalAttention(config), LocalNetworks(config)
+    part, local = LocalNonlocalAttention(config), LocalNetworks(config)
     features = torch.randn(3, config.channels, config.feature_size, config.feature_size)
     pooled, whole_face = part(features, local)
     expected_pooled, mean = looped_attention(values(features), values(local.query), config.grid)

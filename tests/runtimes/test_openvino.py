@@ -17,9 +17,8 @@ from lnlattennet.runtimes._base import Arrays, BuildSpec
 from tests.runtimes.engines import BATCH, BuildEngine, assert_agrees, assert_takes_threads, faces, plan
 
 BACKEND = backend_named("openvino")
-needs_bf16 = pytest.mark.skipif(
-    bool(BACKEND.refusal(plan("bf16"))), reason=BACKEND.refusal(plan("bf16")) or "bf16 is there"
-)
+NO_BF16 = BACKEND.unsupported_reason(plan("bf16"))
+needs_bf16 = pytest.mark.skipif(NO_BF16 is not None, reason=NO_BF16 or "bf16 is there")
 
 
 def test_fp32_gives_what_the_checkpoint_gives(build_engine: BuildEngine, reference: Arrays) -> None:
@@ -81,11 +80,11 @@ def test_where_every_block_is_in_int8_or_bf16_so_is_every_layer(
 
 def test_precisions_that_the_cpu_lacks_are_refused() -> None:
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    assert BACKEND.refusal(plan("fp32")) == ""
-    assert bool(BACKEND.refusal(plan("int8"))) == ("INT8" not in capabilities)
-    assert "OpenVINO has no fp16 on this CPU; it has fp32" in BACKEND.refusal(plan("fp16"))
-    assert "OpenVINO has no fp8 on this CPU" in BACKEND.refusal(plan("fp8"))
-    assert "OpenVINO has no fp16" in BACKEND.refusal(plan("fp32", {"fusion": "fp16"}))
+    assert BACKEND.unsupported_reason(plan("fp32")) is None
+    assert bool(BACKEND.unsupported_reason(plan("int8"))) == ("INT8" not in capabilities)
+    assert "OpenVINO has no fp16 on this CPU; it has fp32" in str(BACKEND.unsupported_reason(plan("fp16")))
+    assert "OpenVINO has no fp8 on this CPU" in str(BACKEND.unsupported_reason(plan("fp8")))
+    assert "OpenVINO has no fp16" in str(BACKEND.unsupported_reason(plan("fp32", {"fusion": "fp16"})))
 
 
 def test_a_graph_in_fp16_is_caught_running_in_fp32(build_engine: BuildEngine) -> None:

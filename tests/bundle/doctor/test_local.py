@@ -1,4 +1,4 @@
-"""`lnlattennet doctor`: passports against this machine, and what the command prints."""
+"""`lnlattennet doctor`: requirements against this machine, and what the command prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._cli import doctor
-from lnlattennet.bundle.doctor._local import judge_here
+from lnlattennet.bundle.doctor._local import check_local
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.runtimes._machine import Gpu, Machine
 from lnlattennet.runtimes._requirements import Requirements
@@ -30,8 +30,8 @@ WITH_GPU = Machine(**(vars(HERE) | {"gpus": (L4,), "no_gpu": ""}))
 
 
 def judge(machine: Machine = HERE, name: str = "openvino-int8", **needs: Any) -> Any:
-    passport = {"device": "cpu", "packages": {"openvino": ">=2026.0"}} | needs
-    [found] = judge_here(manifest(engine(name, requires=Requirements(**passport))), machine)
+    requirements = {"device": "cpu", "packages": {"openvino": ">=2026.0"}} | needs
+    [found] = check_local(manifest(engine(name, requires=Requirements(**requirements))), machine)
     return found
 
 
@@ -108,13 +108,13 @@ def test_without_8_bit_dot_products_other_answers_are_warned_of(here: set[str], 
 
 def test_an_engine_that_would_run_but_never_did_says_so() -> None:
     unproven = engine(status="built, not run", reason="no GPU")
-    [found] = judge_here(manifest(unproven), HERE)
+    [found] = check_local(manifest(unproven), HERE)
     assert found.verdict == "runs"
-    assert "never run (no GPU), so no check vouches" in found.reasons[0]
+    assert "never run (no GPU), so its outputs are not verified" in found.reasons[0]
 
 
 @pytest.mark.parametrize("needs", [{"packages": {"openvino": "about 2026"}}, {"driver": "new"}])
-def test_a_passport_that_cannot_be_read_is_refused(needs: dict[str, Any]) -> None:
+def test_requirements_that_cannot_be_read_are_refused(needs: dict[str, Any]) -> None:
     device = {"device": "cuda"} if "driver" in needs else {}
     with pytest.raises(BundleError, match="openvino-int8"):
         judge(WITH_GPU, **device, **needs)

@@ -1,4 +1,4 @@
-"""Passports against Triton's containers, and the table of releases."""
+"""Requirements against Triton's containers, and the table of releases."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.bundle.doctor._triton import judge_for
+from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import (
     EMBEDDED_SERVER,
     SAFE_SINCE,
@@ -52,7 +52,7 @@ def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
         engine("aoti-fp32", requires=Requirements(device="cpu", packages={}, cpu_features=["avx512f"])),
         engine("onnxruntime-fp16", requires=Requirements(packages={"onnxruntime-gpu": ">=1.14"}, **plan)),
     )
-    found = judge_for(bundle, triton_release("26.04"))
+    found = check_triton(bundle, triton_release("26.04"))
     assert [(one.where, one.verdict) for one in found] == [
         ("onnxruntime", "runs"),
         ("onnxruntime", "cannot"),
@@ -66,7 +66,7 @@ def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
     assert found[6].reasons[0] == "the host's CPU should have avx512f: without, the process ends"
     assert "it needs tensorrt ==11.2.1.2, 26.04 has 10.16.1.11" in found[3].reasons
     assert found[3].remedies[0].startswith("pip install 'tensorrt==10.16.1.11' and then: export-engine")
-    older = judge_for(bundle, triton_release("25.10"))
+    older = check_triton(bundle, triton_release("25.10"))
     assert (
         older[2]
         .remedies[0]
@@ -78,7 +78,7 @@ def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
 
 
 def test_a_container_with_an_older_python_cannot_run_the_model_repository() -> None:
-    found = judge_for(manifest(), triton_release("24.10"))[0]
+    found = check_triton(manifest(), triton_release("24.10"))[0]
     assert found.verdict == "cannot"
     assert "need Python >=3.11, 24.10 has 3.10.12" in found.reasons[0]
     assert "26.04" in found.remedies[0]

@@ -21,22 +21,22 @@ from tests.runtimes.typed_graphs import write_graph
 def test_engines_can_be_built_here_and_it_says_whether_they_can_run() -> None:
     available = tensorrt.availability()
     assert isinstance(available, Available)
-    assert ("no GPU" in available.cannot_run) == bool(why_no_gpu())
+    assert (available.run_blocker or "") == why_no_gpu()
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_an_engine_of_every_precision_has_all_its_convolutions_in_it(precision: str, tmp_path: Path) -> None:
     plan = PrecisionPlan({"unet.stem": precision})
-    if not why_no_gpu() and tensorrt.refusal(plan):
-        pytest.skip(tensorrt.refusal(plan))
-    assert tensorrt.refusal(plan) == ""
+    if not why_no_gpu() and (reason := tensorrt.unsupported_reason(plan)):
+        pytest.skip(reason)
+    assert tensorrt.unsupported_reason(plan) is None
     engine = built(tmp_path, precision)
     assert engine.path.name.endswith(f"-{precision}.plan")
     assert engine.path.read_bytes()[1:4] == b"trt"
     assert engine.layers == {precision: 3}
 
 
-def test_the_passport_names_version_gpus_and_driver(tmp_path: Path) -> None:
+def test_the_requirements_name_version_gpus_and_driver(tmp_path: Path) -> None:
     requires = built(tmp_path).requires
     available = tensorrt.availability()
     assert isinstance(available, Available)

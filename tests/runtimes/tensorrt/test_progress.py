@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 INTERRUPTED_BUILD = '''
 import logging, os, pathlib, signal, sys
-from tests.export.backends.tensorrt_engines import spec_for
-from tests.export.backends.typed_graphs import write_graph
-from lnlattennet.runtimes import tensorrt
+from tests.runtimes.tensorrt.engines import spec_for
+from tests.runtimes.typed_graphs import write_graph
+from lnlattennet.runtimes.tensorrt import _backend as tensorrt
 
 number = int(sys.argv[2])
 signal.signal(number, signal.default_int_handler)

@@ -42,8 +42,8 @@ def test_an_engine_agrees_with_onnx_runtime(precision: str, tmp_path: Path) -> N
     import onnxruntime
 
     plan = PrecisionPlan({"unet.stem": precision})
-    if tensorrt.refusal(plan):
-        pytest.skip(tensorrt.refusal(plan))
+    if reason := tensorrt.unsupported_reason(plan):
+        pytest.skip(reason)
     runner = tensorrt.load(built(tmp_path, precision).path)
     image = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(np.float32)
     reference = write_graph(tmp_path / "reference.onnx", "fp32")

@@ -64,15 +64,15 @@ def test_torch_takes_faces_that_must_not_be_written_to(build_engine: BuildEngine
 @pytest.mark.parametrize("name", ["torch", "aoti"])
 def test_torch_computes_in_one_precision_only(name: str) -> None:
     backend = backend_named(name)
-    assert backend.refusal(plan("fp32")) == backend.refusal(plan("bf16")) == ""
-    assert "one precision, fp32 or bf16; the plan has fp16" in backend.refusal(plan("fp16"))
-    assert "the plan has fp32 and int8" in backend.refusal(plan("int8"))
-    assert "the plan has fp32 and bf16" in backend.refusal(plan("bf16", {"fusion": "fp32"}))
+    assert backend.unsupported_reason(plan("fp32")) == backend.unsupported_reason(plan("bf16")) is None
+    assert "one precision, fp32 or bf16; the plan has fp16" in str(backend.unsupported_reason(plan("fp16")))
+    assert "the plan has fp32 and int8" in str(backend.unsupported_reason(plan("int8")))
+    assert "the plan has fp32 and bf16" in str(backend.unsupported_reason(plan("bf16", {"fusion": "fp32"})))
 
 
 def test_a_compiled_engine_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert "'no-such-compiler' is not on PATH" in backend_named("aoti").refusal(plan("fp32"))
+    assert "'no-such-compiler' is not on PATH" in str(backend_named("aoti").unsupported_reason(plan("fp32")))
 
 
 @pytest.mark.slow
