@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lnlattennet._interleave import Turn, interleave
 from lnlattennet.benchmarks.attention._candidates import (
     FUSED,
     TOLERANCES,
@@ -28,7 +29,7 @@ from lnlattennet.benchmarks.attention._cases import Case, make_pool, rotation_le
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._cuda_graph import Graph, copy_bandwidth, graph_turn, launches
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
-from lnlattennet.benchmarks.harness._timing import Turn, host_turn, interleave, summarize
+from lnlattennet.benchmarks.harness._timing import host_turn, summarize
 from lnlattennet.errors import LnlAttenNetError
 
 WARM_CALLS = 20
@@ -129,7 +130,7 @@ def _measure_case(case: Case, settings: Settings, pools: _Pools) -> dict[str, An
             if "failed" not in results[rival.name]:
                 ready.append(rival)
         for state, turns in _states(settings.device, ready, features, case, expected):
-            for name, samples in interleave(turns, settings.seconds, settings.rounds).items():
+            for name, samples in interleave(turns, *settings.rounds, settings.seconds).items():
                 results[name][state] = {**summarize(samples), "samples_us": _microseconds(samples)}
     return {
         "name": case.name,

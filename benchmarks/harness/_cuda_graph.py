@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
-from lnlattennet.benchmarks.harness._timing import Turn
+from lnlattennet._interleave import Turn
 
 WARM_UP_CALLS = 3
 HEAD_START_CYCLES = 200_000

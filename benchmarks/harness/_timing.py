@@ -1,21 +1,15 @@
-"""Durations of rival calls from one run in which they take turns, and what to say of the samples.
-
-The machine may drift, and a call may profit or suffer from the one before it: so every round calls every
-rival once, in a new random order, and no sample is left out.
-"""
+"""Timing of a call on the host, and percentiles of samples."""
 
 from __future__ import annotations
 
 import itertools
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from torch import Tensor
 
-Turn = Callable[[], float]
-"""One turn of a rival; returns the seconds that one of its calls took."""
+from lnlattennet._interleave import Turn
 
 
 def host_turn(call: Callable[[Tensor], object], inputs: Sequence[Tensor]) -> Turn:
@@ -34,27 +28,6 @@ def host_turn(call: Callable[[Tensor], object], inputs: Sequence[Tensor]) -> Tur
         return (time.perf_counter_ns() - start) / 1e9
 
     return turn
-
-
-def interleave(turns: Mapping[str, Turn], seconds: float, rounds: tuple[int, int]) -> dict[str, list[float]]:
-    """Give every rival one turn a round, in random order; return every sample in seconds.
-
-    Args:
-        turns: name -> turn.
-        seconds: when a new round is begun no more.
-        rounds: the fewest and the most rounds, whatever the seconds say.
-    """
-    fewest, most = rounds
-    order, shuffled = list(turns), random.Random(0)  # noqa: S311 - an order, not a secret
-    samples: dict[str, list[float]] = {name: [] for name in turns}
-    deadline = time.monotonic() + seconds
-    for index in range(most):
-        if index >= fewest and time.monotonic() >= deadline:
-            break
-        shuffled.shuffle(order)
-        for name in order:
-            samples[name].append(turns[name]())
-    return samples
 
 
 def summarize(samples: Sequence[float]) -> dict[str, float]:

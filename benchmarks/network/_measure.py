@@ -14,11 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lnlattennet._interleave import Turn, interleave
 from lnlattennet.benchmarks.attention._candidates import largest_error
 from lnlattennet.benchmarks.attention._measure import Settings
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._cuda_graph import graph_turn
-from lnlattennet.benchmarks.harness._timing import Turn, host_turn, interleave, summarize
+from lnlattennet.benchmarks.harness._timing import host_turn, summarize
 from lnlattennet.benchmarks.network._cases import TOLERANCES, EngineCase, Outputs, expected_outputs, images
 from lnlattennet.benchmarks.network._onnx_candidates import ONNX_RUNTIME, TENSORRT, onnxruntime, tensorrt
 from lnlattennet.benchmarks.network._torch_candidates import (
@@ -95,7 +96,7 @@ def _measure_case(bench: Workbench, case: EngineCase, settings: Settings) -> dic
             turns[name] = _turn(prepared, image)
         results[name]["prepare_seconds"] = round(time.monotonic() - started, 2)
         say(f"  {case.name}: {name}: {results[name].get('failed', 'is right')}")
-    for name, samples in interleave(turns, settings.seconds, settings.rounds).items():
+    for name, samples in interleave(turns, *settings.rounds, settings.seconds).items():
         results[name] |= summarize(samples) | {"samples_us": [round(value * 1e6, 3) for value in samples]}
     return {"name": case.name, **dataclasses.asdict(case), "rivals": results}
 

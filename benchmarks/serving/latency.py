@@ -23,8 +23,8 @@ from rich.table import Table
 from lnlattennet import __version__
 from lnlattennet._command import print_json, run_app
 from lnlattennet._console import stdout
+from lnlattennet._interleave import interleave
 from lnlattennet.errors import UsageError
-from lnlattennet.export.selection._timing import interleaved_rounds
 from lnlattennet.serving.client._client import Client
 
 _WARM_UP_REQUESTS = 10
@@ -48,7 +48,7 @@ def latency_record(urls: list[str], models: list[str], photo: Path, requests: in
         for target in targets.values():
             for _ in range(_WARM_UP_REQUESTS):
                 target()
-        samples = interleaved_rounds(targets, requests)
+        samples = interleave(targets, requests)
     return {
         "benchmark": "latency",
         "lnlattennet": __version__,

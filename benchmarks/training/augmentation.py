@@ -25,9 +25,10 @@ from torch import Tensor
 from lnlattennet import __version__
 from lnlattennet._command import print_json, run_app
 from lnlattennet._console import stdout
+from lnlattennet._interleave import interleave
 from lnlattennet._statistics import median_interval, ratio_interval
 from lnlattennet.benchmarks.harness._hardware import machine_facts
-from lnlattennet.benchmarks.harness._timing import host_turn, interleave
+from lnlattennet.benchmarks.harness._timing import host_turn
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UnavailableError
 from lnlattennet.training._augmentation import augment
@@ -89,7 +90,7 @@ def augmentation_record(rounds: int) -> dict[str, Any]:
         "kornia, face by face": kornia_faces(1),
     }
     turns = {name: host_turn(change, [faces]) for name, change in rivals.items()}
-    samples = interleave(turns, 0, (rounds, rounds))
+    samples = interleave(turns, rounds)
     return {
         "benchmark": "augmentation",
         "lnlattennet": __version__,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._interleave import interleave
 from lnlattennet._statistics import median_interval
 from lnlattennet.bundle._manifest import Latency
 from lnlattennet.errors import ExportError
@@ -98,17 +99,6 @@ class TimedProcess:
         return next((line.strip() for line in reversed(self._messages.readlines()) if line.strip()), "")
 
 
-def interleaved_rounds(calls: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Give every call one turn per round, in a new random order each; return all that they returned."""
-    order, shuffled = list(calls), random.Random(0)  # noqa: S311 - an order, not a secret
-    samples: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        shuffled.shuffle(order)
-        for name in order:
-            samples[name].append(calls[name]())
-    return samples
-
-
 def time_in_turns(
     rivals: Mapping[str, tuple[str, Sequence[Any]]],
     faces: NDArray[np.float32],
@@ -139,8 +129,8 @@ def time_in_turns(
         for process in processes.values():
             process.wait_until_ready()
         for batch in batches:
-            calls = {name: _turn(process, batch) for name, process in processes.items()}
-            for name, seconds in interleaved_rounds(calls, rounds).items():
+            turns = {name: partial(process.seconds, batch) for name, process in processes.items()}
+            for name, seconds in interleave(turns, rounds).items():
                 samples[name][batch] = [1e3 * value for value in seconds]
     return samples
 
@@ -172,7 +162,3 @@ def _save(file: Path, faces: NDArray[np.float32]) -> None:
             raise
         # numpy says of a full disk only that fewer bytes were written than it asked for.
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error
-
-
-def _turn(process: TimedProcess, batch: int) -> Callable[[], float]:
-    return lambda: process.seconds(batch)

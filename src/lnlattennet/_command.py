@@ -51,12 +51,16 @@ def run_app(app: Callable[[], object]) -> NoReturn:
 
 
 def _print_error(message: str) -> None:
-    from rich.text import Text
-
-    from lnlattennet._console import stderr
-
     # A message may have lines; a name in it must not steer the terminal.
     text = "\n".join(map(on_one_line, message.split("\n")))
+    try:
+        from rich.text import Text
+
+        from lnlattennet._console import stderr
+    except ImportError:
+        # The benchmarks run on machines that have torch and little else.
+        sys.stderr.write(f"error: {text}\n")
+        return
     stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 

@@ -22,7 +22,7 @@ from lnlattennet.benchmarks.attention._cases import Case, cpu_cases, cuda_cases,
 from lnlattennet.benchmarks.attention._measure import Settings, measure_cases
 from lnlattennet.benchmarks.attention._targets import requirement_rows, requirements, unsteady
 from lnlattennet.benchmarks.harness._record import choose_cases
-from lnlattennet.benchmarks.harness._timing import host_turn, interleave
+from lnlattennet.benchmarks.harness._timing import host_turn
 from lnlattennet.errors import LnlAttenNetError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -131,22 +131,6 @@ def test_cases_have_distinct_names_and_unknown_ones_are_refused() -> None:
 def test_every_requirement_is_about_a_measured_case(device: str) -> None:
     measured = cuda_cases() if device == "cuda" else cpu_cases()
     assert {item.case for item in requirements(device)} <= set(measured)
-
-
-def test_rivals_take_turns_and_every_sample_is_kept() -> None:
-    order: list[str] = []
-
-    def turn(name: str, seconds: float) -> float:
-        order.append(name)
-        return seconds
-
-    turns = {name: lambda name=name, at=at: turn(name, at) for at, name in enumerate("abcd")}
-    samples = interleave(turns, seconds=0, rounds=(30, 50))
-    assert samples == {name: [at] * 30 for at, name in enumerate("abcd")}
-    rounds = ["".join(order[start : start + 4]) for start in range(0, len(order), 4)]
-    assert all(sorted(names) == list("abcd") for names in rounds)
-    assert len(set(rounds)) > 10
-    assert len(interleave(turns, seconds=60, rounds=(1, 5))["a"]) == 5
 
 
 def test_a_turn_goes_round_all_inputs() -> None:

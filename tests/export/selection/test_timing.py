@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import time
@@ -17,13 +16,12 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.export.selection._timing import (
     RivalError,
     engine_arguments,
-    interleaved_rounds,
     summary,
     time_in_turns,
 )
 
 FACES = np.zeros((4, 3, 48, 48), np.float32)
-HERE = "tests.export.test_timing"
+HERE = "tests.export.selection.test_timing"
 Call = Callable[[NDArray[np.float32]], object]
 
 
@@ -57,23 +55,6 @@ def killed(moment: str) -> Call:
     if moment == "before":
         end()
     return end
-
-
-def test_every_round_gives_each_one_turn_in_changing_order() -> None:
-    order: list[str] = []
-
-    def turn(name: str) -> Callable[[], float]:
-        def call() -> float:
-            order.append(name)
-            return float(len(order))
-
-        return call
-
-    samples = interleaved_rounds({name: turn(name) for name in "abc"}, 6)
-    rounds = ["".join(order[index : index + 3]) for index in range(0, 18, 3)]
-    assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
-    assert len(set(rounds)) > 1
-    assert sorted(itertools.chain(*samples.values())) == [float(value) for value in range(1, 19)]
 
 
 def test_rivals_live_in_processes_of_their_own_and_take_turns(tmp_path: Path) -> None:
