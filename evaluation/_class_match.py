@@ -1,4 +1,4 @@
-"""Classes of a model and of a data set, matched by name: integer orders differ from data set to data set."""
+"""Matching of a model's classes and a data set's by name: integer orders differ from data set to data set."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lnlattennet.errors import UsageError
 
 @dataclass(frozen=True)
 class ClassMatch:
-    """The classes that are judged, in the model's order.
+    """Evaluated classes, in the model's order.
 
     Attributes:
-        class_names: of the classes that are judged.
+        class_names: names of the evaluated classes.
         columns: their columns in the model's logits.
         label_of: for every class of the data its index in ``class_names``, or -1.
-        notes: what was left out, a sentence each.
+        notes: sentences about what was left out.
     """
 
     class_names: tuple[str, ...]
@@ -40,7 +40,7 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
         common_only: leave out what only one of the two has, instead of refusing it.
 
     Raises:
-        UsageError: the names differ and ``common_only`` is not set, or fewer than two are the same.
+        UsageError: the names differ and ``common_only`` is not set, or fewer than two names are common.
     """
     # A file system may decompose "joie fière" that a checkpoint holds composed: both look alike.
     model, data = ([unicodedata.normalize("NFC", name) for name in names] for names in (model, data))
@@ -50,7 +50,7 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
     differences = _differences(only_model, only_data)
     if differences and not common_only:
         raise UsageError(
-            f"the classes differ: {' and '.join(differences)}; rename the data's classes, or judge the "
+            f"the classes differ: {' and '.join(differences)}; rename the data's classes, or evaluate the "
             f"{len(common)} common ones with --common-classes"
         )
     if len(common) < 2:

@@ -1,21 +1,30 @@
-"""One evaluation from its options to its figures."""
+"""Evaluation of a checkpoint, a bundle or a server on labeled faces, from options to document."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lnlattennet import __version__
+from lnlattennet._version import __version__
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation._answers import Answers, Change, collect_answers
 from lnlattennet.evaluation._class_match import match_classes
-from lnlattennet.evaluation._figures import figures
-from lnlattennet.evaluation._sources import SYNTHETIC_IMAGES, Source, data_source, synthetic_source
-from lnlattennet.evaluation.predictors._base import Predictor, open_predictor
+from lnlattennet.evaluation._data import (
+    SYNTHETIC_IMAGES,
+    DataSummary,
+    EvaluationData,
+    dataset_faces,
+    rendered_faces,
+)
+from lnlattennet.evaluation._figures import Figures, compute_figures
+from lnlattennet.evaluation._predictions import DatasetPredictions, Transform, predict_data
+from lnlattennet.evaluation.predictors._base import Predictor
+from lnlattennet.evaluation.predictors._open import open_predictor
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.training._calibration import TEMPERATURES
 
@@ -24,21 +33,21 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """One evaluation.
+    """Options of one evaluation.
 
     Attributes:
-        model: a checkpoint file, a bundle folder or a server's URL.
-        data: a data set's path, or ``synthetic``.
-        format: the data set's layout; None detects it.
+        model: checkpoint file, bundle folder or URL of a server.
+        data: path of a data set, or ``synthetic``.
+        format: layout of the data set; None detects it.
         split: train, val, test or all; None takes what the model's training held out, else test, val or all.
-        images: how many faces to render; None is 2,100. Only for ``synthetic``.
-        engine: of a bundle; None takes the selected one.
+        images: number of faces to render; None is 2,100. Only for ``synthetic``.
+        engine: name of a bundle's engine; None takes the selected one.
         temperature: divides the logits for confidences; None takes the model's own, or 1.
-        covered_regions: regions of every face that are covered.
-        common_classes: judge only the classes that both model and data have.
+        covered_regions: number of regions of every face that are covered.
+        common_classes: evaluate only the classes that both model and data have.
         seed: of rendered faces, covered regions and resamples.
         allow_pickle: accept a pickled training checkpoint.
-        command: the command line, for the report.
+        command: command line, for the report.
 
     Raises:
         UsageError: options that break a rule or contradict each other.
@@ -70,82 +79,130 @@ class EvaluationOptions:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What came of it.
+class Throughput:
+    """Duration and speed of the predictions, alone and with reading and preparing the faces."""
+
+    predict_seconds: float
+    total_seconds: float
+    predict_faces_per_second: float
+    total_faces_per_second: float
+
+    @classmethod
+    def of(cls, predictions: DatasetPredictions) -> Throughput:
+        """Compute it from the measured durations."""
+        faces, predict, total = (
+            len(predictions.labels),
+            predictions.predict_seconds,
+            predictions.total_seconds,
+        )
+        return cls(round(predict, 4), round(total, 4), round(faces / predict, 1), round(faces / total, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationDocument:
+    """Content of `report.json` and of the JSON document on stdout, in its order.
 
     Attributes:
-        document: all figures, as plain JSON values.
-        source: the faces that were judged on.
-        answers: what the model said.
+        lnlattennet: version of this package.
+        created: time in UTC, ISO 8601.
+        command: command line.
+        model: kind, name, hashes and runtime of the model.
+        data: evaluated data.
+        covered_regions: number of covered regions per face.
+        regions: number of regions, K.
+        temperature_from: "model", "command line", or "default" for 1.
+        notes: sentences that the figures must be read with.
+        figures: fields of the document's top level.
+        throughput: speed.
     """
 
-    document: dict[str, Any]
-    source: Source
-    answers: Answers
+    lnlattennet: str
+    created: str
+    command: tuple[str, ...]
+    model: Mapping[str, str]
+    data: DataSummary
+    covered_regions: int
+    regions: int
+    temperature_from: str
+    notes: tuple[str, ...]
+    figures: Figures
+    throughput: Throughput
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        document: dict[str, Any] = dataclasses.asdict(self)
+        figures, throughput = document.pop("figures"), document.pop("throughput")
+        return {**document, **figures, "throughput": throughput}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Result of an evaluation.
+
+    Attributes:
+        document: all figures.
+        data: the faces.
+        predictions: of the model for them.
+    """
+
+    document: EvaluationDocument
+    data: EvaluationData
+    predictions: DatasetPredictions
 
 
 def evaluate(options: EvaluationOptions) -> Evaluation:
-    """Run the model over the faces and judge its answers.
+    """Predict the faces and compare the predictions with their labels.
 
     Raises:
         UsageError, DataError, ImageError: the data cannot be used as asked.
         CheckpointError, BundleError, ServingError, UnavailableError: the model cannot.
     """
     with open_predictor(options.model, options.engine, allow_pickle=options.allow_pickle) as predictor:
-        source = _source(options, predictor)
-        match = match_classes(predictor.class_names, source.class_names, common_only=options.common_classes)
+        data = _load_data(options, predictor)
+        match = match_classes(predictor.class_names, data.class_names, common_only=options.common_classes)
         temperature = options.temperature or predictor.temperature or 1.0
-        _log.info("evaluating %s on %d faces of %s", options.model, len(source.faces), source.name)
-        answers = collect_answers(
-            predictor, source, match, temperature=temperature, change=_change(options, predictor.grid)
+        _log.info("evaluating %s on %d faces of %s", options.model, len(data.faces), data.name)
+        predictions = predict_data(
+            predictor, data, match, temperature=temperature, transform=_transform(options, predictor.grid)
         )
-        judged = figures(
-            answers.logits, answers.labels, match.class_names, temperature=temperature, seed=options.seed
-        )
-        facts = _facts(options, predictor, source, (*predictor.notes, *source.notes, *match.notes))
-    return Evaluation(facts | judged | {"throughput": _throughput(answers)}, source, answers)
+    stored = "default" if predictor.temperature is None else "model"
+    document = EvaluationDocument(
+        lnlattennet=__version__,
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        command=options.command,
+        model=predictor.description,
+        data=data.summary(),
+        covered_regions=options.covered_regions,
+        regions=predictor.grid**2,
+        temperature_from=stored if options.temperature is None else "command line",
+        notes=(*predictor.notes, *data.notes, *match.notes),
+        figures=compute_figures(
+            predictions.logits,
+            predictions.labels,
+            match.class_names,
+            temperature=temperature,
+            seed=options.seed,
+        ),
+        throughput=Throughput.of(predictions),
+    )
+    return Evaluation(document, data, predictions)
 
 
-def _source(options: EvaluationOptions, predictor: Predictor) -> Source:
+def _load_data(options: EvaluationOptions, predictor: Predictor) -> EvaluationData:
     if options.data == SYNTHETIC:
         images = SYNTHETIC_IMAGES if options.images is None else options.images
-        return synthetic_source(options.split, images, options.seed, predictor.recipe, predictor.provenance)
+        return rendered_faces(
+            options.split, images, options.seed, predictor.preprocessing, predictor.provenance
+        )
     from lnlattennet.data import open_data
 
     data = open_data(Path(options.data), options.format)
-    return data_source(data, options.split, predictor.recipe, predictor.provenance)
+    return dataset_faces(data, options.split, predictor.preprocessing, predictor.provenance)
 
 
-def _change(options: EvaluationOptions, grid: int) -> Change | None:
+def _transform(options: EvaluationOptions, grid: int) -> Transform | None:
     if not options.covered_regions:
         return None
     from lnlattennet.evaluation._occlusion import cover
 
     return partial(cover, grid=grid, count=options.covered_regions, seed=options.seed)
-
-
-def _facts(
-    options: EvaluationOptions, predictor: Predictor, source: Source, notes: tuple[str, ...]
-) -> dict[str, Any]:
-    stored = "default" if predictor.temperature is None else "model"
-    return {
-        "lnlattennet": __version__,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "command": list(options.command),
-        "model": predictor.description,
-        "data": source.to_dict(),
-        "covered_regions": options.covered_regions,
-        "regions": predictor.grid**2,
-        "temperature_from": stored if options.temperature is None else "command line",
-        "notes": list(notes),
-    }
-
-
-def _throughput(answers: Answers) -> dict[str, float]:
-    faces = len(answers.labels)
-    return {
-        "predict_seconds": round(answers.predict_seconds, 4),
-        "total_seconds": round(answers.total_seconds, 4),
-        "predict_faces_per_second": round(faces / answers.predict_seconds, 1),
-        "total_faces_per_second": round(faces / answers.total_seconds, 1),
-    }

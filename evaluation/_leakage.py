@@ -1,7 +1,7 @@
-"""Which faces a model is judged on, and what it knows of them from its training.
+"""Choice of the faces that a model is evaluated on, and notes on those that its training has used.
 
-A model's provenance names protocol, fold and seed, from which ``training.protocols`` shares the data set out
-as its training did, and a digest of the faces, by which it is known whether these are the same ones.
+A model's provenance names protocol, fold and seed, from which ``data._protocols`` computes the partition of
+its training again, and a digest of the faces, which says whether these are the same ones.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from lnlattennet.errors import DataError, UsageError
 from lnlattennet.model._provenance import SYNTHETIC
 
 HELD_OUT = "held out"
-"""The split's name where faces are judged that training held out, and that are no official split."""
+"""Name of the split where training held faces out that are no official split."""
 
 Choice = tuple[FaceData, str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
-class TrainedPart:
-    """The part of a data set that a model was trained on, as its provenance tells it.
+class TrainingPartition:
+    """Partition of a data set that a model was trained with, as its provenance states it.
 
     Attributes:
         folds: number of folds, "loso", or None for the official split.
-        fold: which of them, from 0; 0 for the official split.
-        seed: of the share-out.
-        data: base name of the data set; None from a server, which does not tell it.
+        fold: index of the fold, from 0; 0 for the official split.
+        seed: of the partition.
+        data: base name of the data set; None from a server, which keeps it private.
         format: its layout.
-        counts: split -> class -> faces.
-        fingerprint: of its share-out (``protocols.fingerprint``); "" if it is not told.
+        counts: split to class to number of faces.
+        fingerprint: digest of the partition (``protocols.fingerprint``); "" if it is not stated.
     """
 
     folds: Folds
@@ -48,14 +48,14 @@ class TrainedPart:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Text for messages."""
         if self.folds is None:
             return "its official split"
         return f"fold {self.fold} of {self.folds if self.folds != 'loso' else 'leave-one-subject-out'}"
 
 
-def trained_part(provenance: Mapping[str, Any]) -> TrainedPart | None:
-    """Return what a model was trained on; None without a data set, or without all that finds it again."""
+def training_partition(provenance: Mapping[str, Any]) -> TrainingPartition | None:
+    """Read the partition of a training; None without a data set, or if a fact of it is missing."""
     settings = provenance.get("settings")
     if not isinstance(settings, dict) or not {"folds", "fold", "seed"} <= settings.keys():
         return None
@@ -68,11 +68,11 @@ def trained_part(provenance: Mapping[str, Any]) -> TrainedPart | None:
         return None
     if not isinstance(data, str | None) or not isinstance(layout, str) or not isinstance(counts, dict):
         return None
-    return TrainedPart(folds, fold, seed, data, layout, counts, str(provenance.get("fingerprint", "")))
+    return TrainingPartition(folds, fold, seed, data, layout, counts, str(provenance.get("fingerprint", "")))
 
 
 def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any]) -> Choice:
-    """Return the faces to judge a model with, their split's name, and what the reader must know of them.
+    """Return the faces to evaluate a model on, the name of their split, and notes for the reader.
 
     Args:
         data: the whole data set.
@@ -83,46 +83,46 @@ def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any
     Raises:
         UsageError, DataError: see ``choose_split``.
     """
-    trained = trained_part(provenance)
+    trained = training_partition(provenance)
     if trained is None:
         return choose_split(data, split)
-    partition = _found_again(data, trained)
+    partition = _rebuild_partition(data, trained)
     if partition is None:
         choice = choose_split(data, split)
         return _with_notes(choice, [_doubt(trained)] if _may_be_same(data, trained) else [])
-    chooses = split is not None or _names_unlearned(data, trained)
-    choice = choose_split(data, split) if chooses else _held_out(data, partition)
-    return _with_notes(choice, _known(choice[0], data, partition))
+    official = split is not None or _has_official_holdout(data, trained)
+    choice = choose_split(data, split) if official else _held_out(data, partition)
+    return _with_notes(choice, _leakage_notes(choice[0], data, partition))
 
 
-def known_rendered(provenance: Mapping[str, Any], split: str, images: int, seed: int) -> list[str]:
-    """Return notes on how many of the ``images`` first rendered faces of a split the model knows."""
+def rendered_leakage_notes(provenance: Mapping[str, Any], split: str, images: int, seed: int) -> list[str]:
+    """Count how many of the first ``images`` rendered faces of a split the model's training has used."""
     settings = provenance.get("settings")
     if provenance.get("data") != SYNTHETIC or not isinstance(settings, dict) or settings.get("seed") != seed:
         return []
-    known = _nonzero(settings.get("images")).get(split, 0)
-    return _flattered(split, min(known, images), images, f"seed {seed}")
+    used = _nonzero(settings.get("images")).get(split, 0)
+    return _leakage_note(split, min(used, images), images, f"seed {seed}")
 
 
-def _names_unlearned(data: FaceData, trained: TrainedPart) -> bool:
-    """Whether the data set itself names faces that the model did not learn: an official split of its own."""
+def _has_official_holdout(data: FaceData, trained: TrainingPartition) -> bool:
+    """Whether the model was trained on the official split, and that has test or validation faces."""
     return trained.folds is None and not {"test", "val"}.isdisjoint(data.counts())
 
 
-def _may_be_same(data: FaceData, trained: TrainedPart) -> bool:
-    """Whether the model may know these faces: by their data set's name or format.
+def _may_be_same(data: FaceData, trained: TrainingPartition) -> bool:
+    """Whether the model's training may have used these faces, by their data set's name or format.
 
-    Folders of anybody's own have a format that says nothing: there the number of faces must be the same too,
-    unless the name is not told.
+    A folder per class is the format of many data sets: there the number of faces must be the same too, unless
+    the name is private.
     """
     if _base_name(data) == trained.data:
         return True
-    telling = data.format != "folder" or trained.data is None
-    return data.format == trained.format and (telling or _total(trained.counts) == _class_counts(data))
+    specific = data.format != "folder" or trained.data is None
+    return data.format == trained.format and (specific or _total(trained.counts) == _class_counts(data))
 
 
-def _found_again(data: FaceData, trained: TrainedPart) -> Partition | None:
-    """Return the model's share-out, or None where these are not the faces that it was made of."""
+def _rebuild_partition(data: FaceData, trained: TrainingPartition) -> Partition | None:
+    """Compute the partition of the training again; None if these are not the same faces."""
     if data.format != trained.format:
         return None
     try:
@@ -136,42 +136,42 @@ def _found_again(data: FaceData, trained: TrainedPart) -> Partition | None:
 def _held_out(data: FaceData, partition: Partition) -> Choice:
     note = (
         f"These are the faces that training held out ({partition.name}): the model learned from the others "
-        "of this data set. --split judges other faces."
+        "of this data set. --split evaluates other faces."
     )
     indices = partition.splits.get("test", partition.splits["val"])
     return data.select(indices.tolist()), HELD_OUT, (note,)
 
 
-def _known(chosen: FaceData, data: FaceData, partition: Partition) -> list[str]:
+def _leakage_notes(chosen: FaceData, data: FaceData, partition: Partition) -> list[str]:
     notes: list[str] = []
     for split in ("train", "val"):
         names = {data.faces[index].name for index in partition.splits[split]}
-        known = sum(face.name in names for face in chosen.faces)
-        notes += _flattered(split, known, len(chosen), partition.name)
+        used = sum(face.name in names for face in chosen.faces)
+        notes += _leakage_note(split, used, len(chosen), partition.name)
     return notes
 
 
-def _flattered(split: str, known: int, total: int, training: str) -> list[str]:
-    """Return a note if ``known`` of ``total`` faces are of this split of the model's own training."""
-    if not known or split not in ("train", "val"):
+def _leakage_note(split: str, used: int, total: int, training: str) -> list[str]:
+    """Return a note if ``used`` of ``total`` faces are of this split of the model's own training."""
+    if not used or split not in ("train", "val"):
         return []
-    told = f"of these {total} faces ({training})"
+    share = f"{used} of these {total} faces ({training})"
     if split == "train":
         return [
-            f"The model learned {known} {told}, which flatters its figures: without --split only faces that "
-            "it never learned are judged."
+            f"The model learned {share}, which flatters its figures: without --split only faces that it "
+            "never learned are evaluated."
         ]
     return [
-        f"The model's training chose its epoch and its temperature by {known} {told}, which flatters its "
-        "figures, above all ECE and NLL after the temperature."
+        f"The model's training chose its epoch and its temperature by {share}, which flatters its figures, "
+        "above all ECE and NLL after the temperature."
     ]
 
 
-def _doubt(trained: TrainedPart) -> str:
+def _doubt(trained: TrainingPartition) -> str:
     return (
         f"The model was trained on a part ({trained.name}) of a data set of the format {trained.format}. "
         "These may be faces of it, but not all are there, or some have another name, label or split, so that "
-        "the faces that it never saw cannot be told: if they are, its figures are flattered."
+        "the faces that it never saw cannot be identified: if they are, its figures are flattered."
     )
 
 

@@ -1,4 +1,4 @@
-"""`report.html`, `report.json` and `predictions.csv` of one evaluation."""
+"""Report files of an evaluation: `report.html`, `report.json` and `predictions.csv`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import json
 import shlex
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from lnlattennet._atomic import replace_file, try_folder
 from lnlattennet.errors import UsageError, require
-from lnlattennet.evaluation._charts import confusion_chart, reliability_chart, thumbnail
+from lnlattennet.evaluation._charts import PLOT, confusion_chart, reliability_bars, thumbnail
 from lnlattennet.evaluation._evaluate import Evaluation
+from lnlattennet.evaluation._figures import Figure
 from lnlattennet.training._calibration import log_probabilities
 
 
 def check_output(folder: Path) -> None:
-    """Refuse, before any work, a folder that could not be written at its end.
+    """Check before any work that the report can be written.
 
     Raises:
         UsageError: it is a file.
@@ -44,7 +44,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
         with replace_file(folder / "predictions.csv") as draft:
             _write_predictions(evaluation, draft)
         with replace_file(folder / "report.json") as draft:
-            text = json.dumps(evaluation.document, indent=2, ensure_ascii=False)
+            text = json.dumps(evaluation.document.to_dict(), indent=2, ensure_ascii=False)
             draft.write_text(text + "\n", encoding="utf-8")
         with replace_file(folder / "report.html") as draft:
             draft.write_text(render_html(evaluation), encoding="utf-8")
@@ -60,53 +60,40 @@ def render_html(evaluation: Evaluation) -> str:
     environment.filters["percent"] = _percent
     environment.filters["span"] = _span
     path = resources.files("lnlattennet.evaluation").joinpath("templates/report.html")
-    document = evaluation.document
+    document, figures = evaluation.document, evaluation.document.figures
     return environment.from_string(path.read_text(encoding="utf-8")).render(
         report=document,
-        confusion=confusion_chart(document["class_names"], document["confusion"]),
-        reliability=[reliability_chart(entry) for entry in document["calibration"].values()],
-        mistakes=_mistakes(evaluation),
-        command=shlex.join(document["command"]),
+        figures=figures,
+        confusion=confusion_chart(figures.class_names, figures.confusion),
+        reliability=[(entry, reliability_bars(entry)) for entry in figures.calibration.values()],
+        plot=PLOT,
+        mistakes=[
+            (mistake, evaluation.data.faces[mistake.index], thumbnail(mistake.face))
+            for mistake in evaluation.predictions.mistakes
+        ],
+        command=shlex.join(document.command),
     )
 
 
 def _write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """One row per face: its name, class, answer, and probability of every class after the temperature."""
-    document, answers = evaluation.document, evaluation.answers
-    names = document["class_names"]
-    probabilities = np.exp(log_probabilities(answers.logits, document["temperature"]))
+    """One row per face: name, class, prediction, and probability of every class after the temperature."""
+    figures, predictions = evaluation.document.figures, evaluation.predictions
+    names = figures.class_names
+    probabilities = np.exp(log_probabilities(predictions.logits, figures.temperature))
     with path.open("w", newline="", encoding="utf-8") as stream:
         table = csv.writer(stream)
         table.writerow(["face", "class", "answer", *(f"p({name})" for name in names)])
         for index, label, row, logits in zip(
-            answers.indices, answers.labels, probabilities, answers.logits, strict=True
+            predictions.indices, predictions.labels, probabilities, predictions.logits, strict=True
         ):
-            answer = names[int(logits.argmax())]
-            face = evaluation.source.faces[index]
-            table.writerow([face, names[label], answer, *(f"{value:.6f}" for value in row)])
-
-
-def _mistakes(evaluation: Evaluation) -> list[dict[str, Any]]:
-    answers, names = evaluation.answers, evaluation.document["class_names"]
-    rows = {int(index): row for row, index in enumerate(answers.indices)}
-    return [
-        {
-            "name": evaluation.source.faces[mistake.index],
-            "picture": thumbnail(mistake.face),
-            "confidence": mistake.confidence,
-            "answer": names[int(answers.logits[rows[mistake.index]].argmax())],
-            "label": names[answers.labels[rows[mistake.index]]],
-        }
-        for mistake in answers.mistakes
-    ]
+            prediction, face = names[int(logits.argmax())], evaluation.data.faces[index]
+            table.writerow([face, names[label], prediction, *(f"{value:.6f}" for value in row)])
 
 
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:.1%}"
 
 
-def _span(figure: dict[str, float | None]) -> str:
+def _span(figure: Figure) -> str:
     """Return the interval of a figure, as percentages."""
-    if figure["low"] is None or figure["high"] is None:
-        return ""
-    return f"{figure['low']:.1%} to {figure['high']:.1%}"
+    return "" if figure.low is None or figure.high is None else f"{figure.low:.1%} to {figure.high:.1%}"

@@ -1,1 +1,1 @@
-"""Checkpoint, bundle or server behind one interface."""
+"""Predictors: checkpoint, bundle and server behind one interface."""

@@ -1,4 +1,4 @@
-"""One interface for whatever names expressions: a checkpoint, a bundle's engine, or a live server.
+"""Interface that a checkpoint, a bundle's engine and a running server are evaluated through.
 
 All three get the same prepared faces, so that a difference between their figures is theirs.
 """
@@ -6,10 +6,8 @@ All three get the same prepared faces, so that a difference between their figure
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,66 +41,28 @@ class Predictor:
     """A model that is ready to predict, for as long as ``open_predictor`` holds it open.
 
     Attributes:
-        class_names: in the order of the logits.
-        recipe: how pictures become the faces that ``predict`` takes.
-        grid: g; K = g * g regions.
-        description: what it is, for a report: kind, name, hashes, runtime.
-        temperature: what the logits are to be divided by, if the model brings such a number.
-        predict: faces uint8 [n, S, S, 3], n of 1 or more, to logits and region weights.
-        notes: what a reader of its figures must know, a sentence each.
-        provenance: how its weights came to be, as far as it tells.
+        class_names: classes in the order of the logits.
+        preprocessing: steps from an image to the faces that ``predict`` takes.
+        grid: regions per side; K = grid * grid.
+        description: kind, name, hashes and runtime, for the report.
+        temperature: divides the logits, if the model stores such a number.
+        predict: faces uint8 [n, S, S, 3], n of 1 or more, to predictions.
+        notes: sentences that its figures must be read with.
+        provenance: facts of the training, as far as the model states them.
     """
 
     class_names: tuple[str, ...]
-    recipe: Preprocessing
+    preprocessing: Preprocessing
     grid: int
-    description: dict[str, Any]
+    description: Mapping[str, str]
     temperature: float | None
     predict: Callable[[Faces], Predictions]
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-@contextmanager
-def open_predictor(
-    model: str, engine: str | None = None, *, allow_pickle: bool = False
-) -> Iterator[Predictor]:
-    """Open a model; on leaving, its connection or session is closed.
-
-    Args:
-        model: a checkpoint file, a bundle's folder, or ``grpc://host:port`` or ``http://host:port``.
-        engine: of a bundle; None takes the selected one.
-        allow_pickle: accept a pickled training checkpoint.
-
-    Raises:
-        UsageError: there is no such model, or an engine is named for one that has none to choose from.
-        CheckpointError, BundleError, ServingError, UnavailableError: it cannot be used.
-    """
-    is_server, path = "://" in model, Path(model)
-    if engine is not None and (is_server or not path.is_dir()):
-        raise UsageError(f"--engine {engine} chooses an engine of a bundle, and {model} is no bundle folder")
-    if is_server:
-        from lnlattennet.evaluation.predictors._server import server_predictor
-
-        with server_predictor(model) as predictor:
-            yield predictor
-    elif path.is_dir():
-        from lnlattennet.evaluation.predictors._bundle import bundle_predictor
-
-        yield bundle_predictor(path, engine)
-    elif path.exists():
-        from lnlattennet.evaluation.predictors._checkpoint import checkpoint_predictor
-
-        yield checkpoint_predictor(path, allow_pickle=allow_pickle)
-    else:
-        raise UsageError(
-            f"MODEL must be a checkpoint file, a bundle folder, or a server's grpc://host:port or "
-            f"http://host:port; there is nothing at {model}"
-        )
-
-
 def in_batches(run: Callable[[Faces], Predictions], largest: int = BATCH) -> Callable[[Faces], Predictions]:
-    """Make a function of any number of faces from one of at most ``largest``."""
+    """Return a function of any number of faces that calls ``run`` with at most ``largest`` at once."""
 
     def predict(faces: Faces) -> Predictions:
         parts = [run(faces[start : start + largest]) for start in range(0, len(faces), largest)]
@@ -118,7 +78,7 @@ def stored_temperature(provenance: Mapping[str, Any]) -> float | None:
     """Return the temperature that training stored, or None.
 
     Raises:
-        UsageError: what is stored is no positive number.
+        UsageError: the stored value is not a positive number.
     """
     value = provenance.get("temperature")
     if value is None:

@@ -1,4 +1,4 @@
-"""An engine of a bundle as a predictor, in its own runtime and without torch."""
+"""Predictor of a bundle's engine, in its own runtime and without torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
     """Verify a bundle and load one of its engines; None takes the selected one.
 
     Raises:
-        BundleError: no whole bundle, or no engine of that name.
+        BundleError: the bundle is damaged or has no engine of that name.
         UnavailableError: the engine's runtime cannot run it here.
     """
     bundle = Bundle.load(path)
@@ -34,7 +34,7 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return Predictor(
         class_names=tuple(manifest.class_names),
-        recipe=manifest.preprocessing,
+        preprocessing=manifest.preprocessing,
         grid=manifest.grid,
         description={
             "kind": "bundle",

@@ -1,4 +1,4 @@
-"""A checkpoint as a predictor: the network in torch, in float32."""
+"""Predictor of a checkpoint: the network in torch, in float32."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
     run = _TorchRun(network, info.preprocessing, device)
     return Predictor(
         class_names=info.class_names,
-        recipe=info.preprocessing,
+        preprocessing=info.preprocessing,
         grid=info.config.grid,
         description={
             "kind": "checkpoint",
@@ -52,14 +52,14 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
 
 
 class _TorchRun:
-    def __init__(self, network: LNLAttenNet, recipe: Preprocessing, device: torch.device) -> None:
+    def __init__(self, network: LNLAttenNet, preprocessing: Preprocessing, device: torch.device) -> None:
         self._network = network
-        self._recipe = recipe
+        self._preprocessing = preprocessing
         self._device = device
 
     def __call__(self, faces: Faces) -> Predictions:
-        images = torch.from_numpy(self._recipe.normalize(faces)).to(self._device)
+        images = torch.from_numpy(self._preprocessing.normalize(faces)).to(self._device)
         # A GPU's convolutions would otherwise round to TF32, and differ from every other runtime's.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            answer = self._network(images.contiguous(memory_format=torch.channels_last))
-        return Predictions(answer.logits.cpu().numpy(), answer.region_weights.cpu().numpy())
+            outputs = self._network(images.contiguous(memory_format=torch.channels_last))
+        return Predictions(outputs.logits.cpu().numpy(), outputs.region_weights.cpu().numpy())

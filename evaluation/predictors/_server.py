@@ -1,10 +1,10 @@
-"""A live server as a predictor: its public model `expression`, asked as any client asks it.
+"""Predictor of a running server, through its public model `expression`.
 
-The server looks for a face in every picture and crops to it. The faces here are cropped already, so each is
-sent where the search cannot reach it: in the middle of a grey strip 17 times as wide as high. Scaled to the
-320 pixels that the search uses at most, the strip is under the 22 pixels that the smallest face has, so
-nothing is found and the server takes the centre square: the face, pixel for pixel. Every answer says what was
-cropped; another crop than this is an error, never a figure.
+The server looks for a face in every image and crops to it. The faces here are cropped already, so each is
+sent where the detector cannot see it: in the middle of a gray strip 17 times as wide as high. Scaled to the
+320 pixels that the detector uses at most, the strip is under the 22 pixels that the smallest face has, so
+nothing is found and the server takes the center square: the face, pixel for pixel. Every response states what
+was cropped; another crop than this is an error, never a figure.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from lnlattennet.serving.client._transport import connect
 from lnlattennet.serving.inference._predictor import Prediction
 from lnlattennet.serving.triton._model_config import ENGINE_MODEL, ENSEMBLE
 
-# Odd, so that the grey on both sides is a whole number of pixels.
+# Odd, so that the gray on both sides is a whole number of pixels.
 _STRIP = 17
-_GREY = 128
+_GRAY = 128
 _TIMEOUT = 60.0
 
 
@@ -49,12 +49,12 @@ def server_predictor(url: str) -> Iterator[Predictor]:
     """
     runtime = _backend(url)
     with Client(url, ENSEMBLE, _TIMEOUT) as client:
-        about = client.description
-        recipe, provenance = told_facts(about.parameters)
+        served = client.description
+        preprocessing, provenance = read_model_parameters(served.parameters)
         yield Predictor(
-            class_names=tuple(about.class_names),
-            recipe=recipe,
-            grid=about.grid,
+            class_names=tuple(served.class_names),
+            preprocessing=preprocessing,
+            grid=served.grid,
             description={
                 "kind": "server",
                 "name": url,
@@ -62,25 +62,25 @@ def server_predictor(url: str) -> Iterator[Predictor]:
                 "runtime": f"Triton backend {runtime}",
             },
             temperature=stored_temperature(provenance),
-            predict=in_batches(_ServerRun(client), about.max_batch_size),
+            predict=in_batches(_ServerRun(client), served.max_batch_size),
             provenance=provenance,
         )
 
 
-def told_facts(parameters: Mapping[str, str]) -> tuple[Preprocessing, dict[str, Any]]:
-    """Read from a served model's parameters how it prepares faces, and what it tells of its training.
+def read_model_parameters(parameters: Mapping[str, str]) -> tuple[Preprocessing, dict[str, Any]]:
+    """Read preprocessing and provenance from the parameters of a served model.
 
     Raises:
-        ServingError: they are not there, or another version's.
+        ServingError: they are missing, or of another version.
     """
     try:
-        recipe, provenance = (json.loads(parameters[name]) for name in ("preprocessing", "provenance"))
-        if not isinstance(recipe, dict) or not isinstance(provenance, dict):
+        preprocessing, provenance = (json.loads(parameters[name]) for name in ("preprocessing", "provenance"))
+        if not isinstance(preprocessing, dict) or not isinstance(provenance, dict):
             raise TypeError("preprocessing and provenance must be JSON objects")
-        return Preprocessing.from_dict(recipe), provenance
+        return Preprocessing.from_dict(preprocessing), provenance
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ServingError(
-            f"the server does not tell how it prepares a face and what it was trained on ({error}), so its "
+            f"the server does not state its preprocessing and what it was trained on ({error}), so its "
             "figures would not be comparable; serve the bundle with this version of lnlattennet"
         ) from error
 
@@ -99,9 +99,9 @@ class _ServerRun:
 
 
 def strip(face: Faces) -> bytes:
-    """Return a PNG file with ``face`` uint8 [S, S, 3] in the middle of a grey strip of 17 S x S pixels."""
+    """Return a PNG file with ``face`` uint8 [S, S, 3] in the middle of a gray strip of 17 S x S pixels."""
     size = len(face)
-    canvas = np.full((size, _STRIP * size, 3), _GREY, np.uint8)
+    canvas = np.full((size, _STRIP * size, 3), _GRAY, np.uint8)
     left = _STRIP // 2 * size
     canvas[:, left : left + size] = face
     stream = io.BytesIO()
@@ -127,7 +127,7 @@ def _backend(url: str) -> str:
         return str(connection.model_config(ENGINE_MODEL)["backend"])
     except KeyError as error:
         raise ServingError(
-            f"the model {ENGINE_MODEL!r} at {url} does not tell its backend, so it is not one that "
+            f"the model {ENGINE_MODEL!r} at {url} does not state its backend, so it is not one that "
             "`lnlattennet serve BUNDLE` serves"
         ) from error
     finally:

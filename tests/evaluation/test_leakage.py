@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from lnlattennet.data import open_data
 from lnlattennet.data._protocols import Folds, partitions
 from lnlattennet.evaluation._cli import evaluate
-from lnlattennet.evaluation._leakage import HELD_OUT, choose_faces, known_rendered
+from lnlattennet.evaluation._leakage import HELD_OUT, choose_faces, rendered_leakage_notes
 from lnlattennet.evaluation.predictors._bundle import bundle_predictor
 from lnlattennet.evaluation.predictors._checkpoint import checkpoint_predictor
 from lnlattennet.model._checkpoint import CheckpointInfo, save_checkpoint
@@ -134,7 +134,7 @@ def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> No
     for split, expected in ((None, "test"), ("train", "train")):
         _, name, notes = choose_faces(open_data(tree), split, provenance)
         assert name == expected
-        assert [note for note in notes if "cannot be told" in note and "fold 1 of 3" in note]
+        assert [note for note in notes if "cannot be identified" in note and "fold 1 of 3" in note]
 
 
 def test_the_same_faces_are_found_again_where_the_folder_was_moved_to(tree: Path, tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_as_many_faces_of_other_names_may_be_others(tree: Path) -> None:
     (tree / "test" / "calm" / "0.png").rename(tree / "test" / "calm" / "9.png")
     _, name, notes = choose_faces(open_data(tree), None, provenance)
     assert name == "test"
-    assert "cannot be told" in notes[0]
+    assert "cannot be identified" in notes[0]
 
 
 def test_faces_of_a_published_set_that_changed_are_doubted_whatever_their_folder_is_called(
@@ -161,7 +161,7 @@ def test_faces_of_a_published_set_that_changed_are_doubted_whatever_their_folder
     provenance = provenance_of(tmp_path / "jaffe", "loso", 0)
     elsewhere = Path(shutil.copytree(tmp_path / "jaffe", tmp_path / "elsewhere"))
     next(elsewhere.glob("*.tiff")).unlink()
-    assert "cannot be told" in choose_faces(open_data(elsewhere), None, provenance)[2][-1]
+    assert "cannot be identified" in choose_faces(open_data(elsewhere), None, provenance)[2][-1]
 
 
 def test_other_data_is_judged_as_ever(tree: Path, tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_split_that_was_drawn_again_since_an_official_training_is_doubted(
     drawn = {"train": "test", "test": "train", "val": "val"}
     data = replace(data, faces=tuple(replace(face, split=drawn[str(face.split)]) for face in data.faces))
     [note] = choose_faces(data, split, provenance)[2]
-    assert "cannot be told" in note
+    assert "cannot be identified" in note
     assert "(its official split)" in note
 
 
@@ -236,11 +236,11 @@ def test_rendered_faces_of_the_training_are_counted(
 ) -> None:
     """A split's faces are rendered in turn from its seed on, however many."""
     settings = {"seed": 2, "images": {"train": 20, "val": 7, "test": 7}}
-    notes = known_rendered({"data": "synthetic", "settings": settings}, split, images, seed)
+    notes = rendered_leakage_notes({"data": "synthetic", "settings": settings}, split, images, seed)
     assert len(notes) == (told is not None)
     assert told is None or told in notes[0]
-    assert known_rendered({"data": "faces", "settings": settings}, split, images, seed) == []
-    assert known_rendered({"data": "synthetic"}, split, images, seed) == []
+    assert rendered_leakage_notes({"data": "faces", "settings": settings}, split, images, seed) == []
+    assert rendered_leakage_notes({"data": "synthetic"}, split, images, seed) == []
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_fold_that_this_data_cannot_have_is_doubted(tree: Path, settings: dict
     provenance["settings"] |= settings
     _, name, notes = choose_faces(open_data(tree), None, provenance)
     assert name == "test"
-    assert "cannot be told" in notes[0]
+    assert "cannot be identified" in notes[0]
 
 
 def test_a_bundle_brings_its_checkpoints_provenance(checkpoint_path: Path, bundle_path: Path) -> None:

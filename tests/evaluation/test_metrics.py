@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import interval
 from lnlattennet.errors import DataError
-from lnlattennet.evaluation._figures import confidence, figures
+from lnlattennet.evaluation._figures import Figure, compute_figures, confidence
 from lnlattennet.evaluation._metrics import (
     BINS,
     accuracy,
@@ -74,16 +75,16 @@ def test_calibration_is_that_of_torchmetrics_and_of_plain_loops(
     case: tuple[Logits, Labels], temperature: float
 ) -> None:
     logits, labels = case
-    found = figures(logits, labels, tuple(map(str, range(logits.shape[1]))), temperature=temperature)
-    last = list(found["calibration"].values())[-1]
+    found = compute_figures(logits, labels, tuple(map(str, range(logits.shape[1]))), temperature=temperature)
+    last = list(found.calibration.values())[-1]
     # A share of exactly 1/3 or 1/5 is a bin's edge, where the last bit decides between the two bins.
     largest = np.array([max(probabilities(row, temperature)) for row in logits])
     if np.abs(largest[:, None] * BINS - np.arange(BINS + 1)).min() > 1e-9:
-        assert last["ece"] == pytest.approx(ece_by_loops(logits, labels, temperature), abs=1e-9)
+        assert last.ece == pytest.approx(ece_by_loops(logits, labels, temperature), abs=1e-9)
     expected_nll = -np.mean(
         [math.log(probabilities(row, temperature)[label]) for row, label in zip(logits, labels, strict=True)]
     )
-    assert last["nll"] == pytest.approx(expected_nll, abs=1e-9)
+    assert last.nll == pytest.approx(expected_nll, abs=1e-9)
     scaled = torch.from_numpy(logits / np.float32(temperature)).softmax(dim=1)
     confidences = scaled.max(dim=1).values.numpy()
     # At a bin's edge rounding decides, and torchmetrics counts the edge to the upper bin.
@@ -91,7 +92,7 @@ def test_calibration_is_that_of_torchmetrics_and_of_plain_loops(
         theirs = oracle.multiclass_calibration_error(
             scaled, torch.from_numpy(labels), logits.shape[1], n_bins=BINS, norm="l1"
         )
-        assert last["ece"] == pytest.approx(float(theirs), abs=1e-5)
+        assert last.ece == pytest.approx(float(theirs), abs=1e-5)
 
 
 def probabilities(logits: Logits, temperature: float) -> list[float]:
@@ -192,46 +193,49 @@ def test_every_interval_holds_shares_and_is_repeated_for_a_seed(
 ) -> None:
     logits, labels = case
     names = tuple(f"class {index}" for index in range(logits.shape[1]))
-    found = figures(logits, labels, names, seed=seed)
-    assert found == figures(logits, labels, names, seed=seed)
+    found = compute_figures(logits, labels, names, seed=seed)
+    assert found == compute_figures(logits, labels, names, seed=seed)
     entries = [
-        found["accuracy"],
-        found["macro_f1"],
-        found["ece"],
-        *(row["recall"] for row in found["classes"]),
+        found.accuracy,
+        found.macro_f1,
+        found.ece,
+        *(row.recall for row in found.classes),
     ]
     for entry in entries:
-        if entry["value"] is None:
-            assert entry["low"] is None
-            assert entry["high"] is None
+        if entry.value is None:
+            assert entry.low is None
+            assert entry.high is None
         else:
-            assert 0 <= entry["low"] <= entry["high"] <= 1 + 1e-12
-    assert 0 <= found["accuracy"]["low"] <= found["accuracy"]["value"] <= found["accuracy"]["high"] <= 1
+            assert entry.low is not None
+            assert entry.high is not None
+            assert 0 <= entry.low <= entry.high <= 1 + 1e-12
+    value, low, high = np.array(dataclasses.astuple(found.accuracy), np.float64)
+    assert 0 <= low <= value <= high <= 1
 
 
 def test_one_face_and_a_class_without_faces() -> None:
-    found = figures(np.array([[0.0, 2.0, 0.0]], np.float32), np.array([1]), ("a", "b", "c"))
-    assert found["accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert [row["recall"]["value"] for row in found["classes"]] == [None, 1.0, None]
-    assert [row["f1"] for row in found["classes"]] == [None, 1.0, None]
-    assert found["macro_f1"]["value"] == 1.0
+    found = compute_figures(np.array([[0.0, 2.0, 0.0]], np.float32), np.array([1]), ("a", "b", "c"))
+    assert found.accuracy == Figure(1.0, 1.0, 1.0)
+    assert [row.recall.value for row in found.classes] == [None, 1.0, None]
+    assert [row.f1 for row in found.classes] == [None, 1.0, None]
+    assert found.macro_f1.value == 1.0
 
 
 def test_of_equal_logits_the_first_class_is_the_answer() -> None:
-    found = figures(np.array([[1, 1], [1, 1]], np.float32), np.array([0, 1]), ("a", "b"))
-    assert found["confusion"] == [[1, 0], [1, 0]]
+    found = compute_figures(np.array([[1, 1], [1, 1]], np.float32), np.array([0, 1]), ("a", "b"))
+    assert found.confusion == [[1, 0], [1, 0]]
 
 
 def test_a_temperature_changes_confidence_only() -> None:
     logits, labels = some_answers(2, 200, 5)
-    plain = figures(logits, labels, tuple("abcde"))
-    scaled = figures(logits, labels, tuple("abcde"), temperature=4.0)
+    plain = compute_figures(logits, labels, tuple("abcde"))
+    scaled = compute_figures(logits, labels, tuple("abcde"), temperature=4.0)
     for name in ("accuracy", "macro_f1", "classes", "confusion"):
-        assert plain[name] == scaled[name]
-    assert list(plain["calibration"]) == ["before"]
-    assert scaled["calibration"]["before"] == plain["calibration"]["before"]
-    assert scaled["calibration"]["after"]["nll"] != scaled["calibration"]["before"]["nll"]
-    assert scaled["ece"]["value"] == scaled["calibration"]["after"]["ece"]
+        assert getattr(plain, name) == getattr(scaled, name)
+    assert list(plain.calibration) == ["before"]
+    assert scaled.calibration["before"] == plain.calibration["before"]
+    assert scaled.calibration["after"].nll != scaled.calibration["before"].nll
+    assert scaled.ece.value == scaled.calibration["after"].ece
 
 
 @pytest.mark.parametrize(
@@ -249,4 +253,4 @@ def test_answers_that_cannot_be_judged_are_refused(
     logits: list[object], labels: list[int], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        figures(np.array(logits, np.float32), np.array(labels), ("a", "b"))
+        compute_figures(np.array(logits, np.float32), np.array(labels), ("a", "b"))

@@ -22,8 +22,8 @@ from skimage import data
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import BundleError, LnlAttenNetError, ServingError, UnavailableError, UsageError
-from lnlattennet.evaluation.predictors._base import open_predictor
-from lnlattennet.evaluation.predictors._server import strip, told_facts
+from lnlattennet.evaluation.predictors._open import open_predictor
+from lnlattennet.evaluation.predictors._server import read_model_parameters, strip
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.inference._preprocess import Preprocessor
@@ -75,7 +75,7 @@ def test_a_checkpoint_gives_what_its_network_gives(checkpoint_path: Path) -> Non
     with open_predictor(str(checkpoint_path)) as predictor:
         found = predictor.predict(faces)
         assert predictor.class_names == EXPRESSIONS
-        assert predictor.recipe == checkpoint.info.preprocessing
+        assert predictor.preprocessing == checkpoint.info.preprocessing
         assert predictor.grid == 4
         assert predictor.temperature is None
         assert predictor.description["kind"] == "checkpoint"
@@ -111,7 +111,7 @@ def test_a_bundle_is_judged_without_torch(bundle_path: Path, tmp_path: Path) -> 
         "import sys\n"
         "from lnlattennet.evaluation._evaluate import EvaluationOptions, evaluate\n"
         "options = EvaluationOptions(model=sys.argv[1], data=sys.argv[2], engine='onnxruntime-fp32')\n"
-        "assert evaluate(options).document['faces'] == 7\n"
+        "assert evaluate(options).document.figures.faces == 7\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
@@ -193,7 +193,7 @@ def test_without_a_server_there_is_a_message() -> None:
 )
 def test_a_server_of_another_version_is_not_compared(parameters: dict[str, str], reason: str) -> None:
     with pytest.raises(ServingError, match="serve the bundle with this version") as caught:
-        told_facts(parameters)
+        read_model_parameters(parameters)
     assert reason in str(caught.value)
 
 
@@ -206,7 +206,7 @@ def test_a_server_gives_what_the_checkpoint_gives(server: TritonProcess, checkpo
     for url in (server.endpoints.grpc, server.endpoints.http):
         with open_predictor(url) as predictor:
             assert predictor.class_names == EXPRESSIONS
-            assert predictor.recipe.size == 48
+            assert predictor.preprocessing.size == 48
             found = predictor.predict(faces)
             np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
             np.testing.assert_allclose(found.region_weights, expected.region_weights, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Which faces a model is judged on: a split of a data set, or held-out rendered faces."""
+"""Labeled faces that a model is evaluated on: a split of a data set, or rendered faces."""
 
 from __future__ import annotations
 
@@ -14,28 +14,47 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._records import SPLITS, FaceData
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation._leakage import choose_faces, known_rendered
+from lnlattennet.evaluation._leakage import choose_faces, rendered_leakage_notes
 from lnlattennet.evaluation.predictors._base import BATCH, Faces
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 
 SYNTHETIC_IMAGES = 2_100
-"""As many as training judges a finished checkpoint with."""
+"""As many as the test split of a training on rendered faces has."""
 
 
 @dataclass(frozen=True)
-class Source:
-    """Labelled faces, read anew whenever ``chunks`` is called.
+class DataSummary:
+    """Description of the evaluated data in the document.
 
     Attributes:
-        name: the data set as the user named it.
+        name: data set as the user named it.
         format: name of its layout.
-        split: train, val, test, all, or held out (see ``held_out``).
+        split: train, val, test, all, or held out.
+        faces: number of faces.
+        faces_per_class: class name to number of faces.
+    """
+
+    name: str
+    format: str
+    split: str
+    faces: int
+    faces_per_class: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """Labeled faces, read anew whenever ``chunks`` is called.
+
+    Attributes:
+        name: data set as the user named it.
+        format: name of its layout.
+        split: train, val, test, all, or held out (``_leakage.HELD_OUT``).
         class_names: expressions in the order of the labels.
         faces: one name per face, for tables and messages.
         labels: int64 [len(faces)].
-        chunks: gives prepared faces uint8 [n, S, S, 3] in that order, n of at most 64.
-        notes: what was left out or chosen, a sentence each.
+        chunks: yields prepared faces uint8 [n, S, S, 3] in that order, n of at most 64.
+        notes: sentences about what was left out or chosen.
     """
 
     name: str
@@ -47,28 +66,26 @@ class Source:
     chunks: Callable[[], Iterator[Faces]]
     notes: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was evaluated, as plain JSON values."""
+    def summary(self) -> DataSummary:
+        """Count the faces per class."""
         counts = Counter(self.labels.tolist())
-        return {
-            "name": self.name,
-            "format": self.format,
-            "split": self.split,
-            "faces": len(self.faces),
-            "faces_per_class": {name: counts[label] for label, name in enumerate(self.class_names)},
-        }
+        per_class = {name: counts[label] for label, name in enumerate(self.class_names)}
+        return DataSummary(self.name, self.format, self.split, len(self.faces), per_class)
 
 
-def data_source(
-    data: FaceData, split: str | None, recipe: Preprocessing, provenance: Mapping[str, Any] | None = None
-) -> Source:
-    """Return a part of a data set, prepared by ``recipe`` while it is read.
+def dataset_faces(
+    data: FaceData,
+    split: str | None,
+    preprocessing: Preprocessing,
+    provenance: Mapping[str, Any] | None = None,
+) -> EvaluationData:
+    """Return a part of a data set, prepared while it is read.
 
     Args:
         data: the whole data set.
         split: see ``choose_faces``.
-        recipe: the model's preprocessing.
-        provenance: the model's; if it was trained on this data, it says which faces it never saw.
+        preprocessing: the model's.
+        provenance: the model's; if it was trained on this data, it says which faces were held out.
 
     Raises:
         UsageError, DataError: see ``choose_split``.
@@ -78,9 +95,9 @@ def data_source(
     def chunks() -> Iterator[Faces]:
         from lnlattennet.data._prepare import prepared_faces
 
-        return (faces for faces, _ in prepared_faces(chosen, recipe, _cores()))
+        return (faces for faces, _ in prepared_faces(chosen, preprocessing, _cores()))
 
-    return Source(
+    return EvaluationData(
         name=printable(data.root),
         format=data.format,
         split=name,
@@ -93,20 +110,20 @@ def data_source(
     )
 
 
-def synthetic_source(
+def rendered_faces(
     split: str | None,
     images: int,
     seed: int,
-    recipe: Preprocessing,
+    preprocessing: Preprocessing,
     provenance: Mapping[str, Any] | None = None,
-) -> Source:
+) -> EvaluationData:
     """Return rendered faces; `test`, the default, has light, hair, glasses and occluders of its own.
 
     Args:
         split: train, val or test.
-        images: how many.
+        images: number of faces.
         seed: each gives other people.
-        recipe: the model's preprocessing.
+        preprocessing: the model's.
         provenance: the model's; it says which of these faces it was trained on.
 
     Raises:
@@ -120,10 +137,10 @@ def synthetic_source(
         raise UsageError(f"--split of rendered faces must be one of {', '.join(SPLITS)}, got {name!r}")
 
     def chunks() -> Iterator[Faces]:
-        faces, _ = render_split(name, images, recipe.size, seed=seed, workers=_cores())
+        faces, _ = render_split(name, images, preprocessing.size, seed=seed, workers=_cores())
         return (faces[start : start + BATCH] for start in range(0, images, BATCH))
 
-    return Source(
+    return EvaluationData(
         name=SYNTHETIC,
         format=SYNTHETIC,
         split=name,
@@ -133,7 +150,7 @@ def synthetic_source(
         chunks=chunks,
         notes=(
             "These are rendered faces: they say nothing of photographs.",
-            *known_rendered(provenance or {}, name, images, seed),
+            *rendered_leakage_notes(provenance or {}, name, images, seed),
         ),
     )
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._splits import choose_split
 from lnlattennet.errors import DataError, UsageError
-from lnlattennet.evaluation._answers import MISTAKES, collect_answers
 from lnlattennet.evaluation._class_match import match_classes
-from lnlattennet.evaluation._sources import data_source
+from lnlattennet.evaluation._data import dataset_faces
+from lnlattennet.evaluation._predictions import MISTAKES, predict_data
 from lnlattennet.evaluation.predictors._base import Predictions, Predictor
 from lnlattennet.model._preprocessing import Preprocessing
 
@@ -118,9 +118,9 @@ def test_answers_of_another_class_order_are_those_of_the_same_order() -> None:
     found = {}
     for order in (("a", "b", "c"), ("c", "a", "b")):
         predictor = reader(order)
-        source = data_source(data, None, RECIPE)
+        source = dataset_faces(data, None, RECIPE)
         match = match_classes(predictor.class_names, source.class_names, common_only=False)
-        answers = collect_answers(predictor, source, match, temperature=1.0)
+        answers = predict_data(predictor, source, match, temperature=1.0)
         assert answers.indices.tolist() == list(range(130))
         found[order] = (answers.logits.argmax(axis=1) == answers.labels).tolist()
     assert found["a", "b", "c"] == found["c", "a", "b"] == [index % 5 != 4 for index in range(130)]
@@ -128,9 +128,9 @@ def test_answers_of_another_class_order_are_those_of_the_same_order() -> None:
 
 def test_only_common_classes_are_predicted_and_counted() -> None:
     predictor = reader(("a", "b", "c", "d"))
-    source = data_source(face_data("test", classes=("b", "c", "d"), count=150), None, RECIPE)
+    source = dataset_faces(face_data("test", classes=("b", "c", "d"), count=150), None, RECIPE)
     match = match_classes(predictor.class_names, ("x", "c", "d"), common_only=True)
-    answers = collect_answers(predictor, source, match, temperature=1.0)
+    answers = predict_data(predictor, source, match, temperature=1.0)
     assert match.class_names == ("c", "d")
     assert answers.indices.tolist() == [index for index in range(150) if index % 3]
     assert answers.logits.shape == (100, 2)
@@ -138,9 +138,9 @@ def test_only_common_classes_are_predicted_and_counted() -> None:
 
 def test_the_worst_mistakes_are_the_most_confident_ones_of_all_chunks() -> None:
     predictor = reader(("a", "b", "c"))
-    source = data_source(face_data("test", count=250), None, RECIPE)
+    source = dataset_faces(face_data("test", count=250), None, RECIPE)
     match = match_classes(predictor.class_names, source.class_names, common_only=False)
-    answers = collect_answers(predictor, source, match, temperature=2.0)
+    answers = predict_data(predictor, source, match, temperature=2.0)
     worst = sorted(range(4, 250, 5), key=lambda number: -(number * 37 % 256))[:MISTAKES]
     assert len({index // 64 for index in worst}) == 4
     assert [mistake.index for mistake in answers.mistakes] == worst
@@ -154,10 +154,10 @@ def test_the_worst_mistakes_are_the_most_confident_ones_of_all_chunks() -> None:
 
 def test_a_logit_that_is_no_number_names_its_face() -> None:
     predictor = reader(("a", "b", "c"), sharpness=float("nan"))
-    source = data_source(face_data("test"), None, RECIPE)
+    source = dataset_faces(face_data("test"), None, RECIPE)
     match = match_classes(predictor.class_names, source.class_names, common_only=False)
     with pytest.raises(DataError, match=r"must be finite, but for test/0 they are \[nan"):
-        collect_answers(predictor, source, match, temperature=1.0)
+        predict_data(predictor, source, match, temperature=1.0)
 
 
 def test_memory_does_not_grow_with_the_data() -> None:
@@ -171,9 +171,9 @@ def test_memory_does_not_grow_with_the_data() -> None:
     match = match_classes(classes, classes, common_only=False)
 
     def peak(count: int) -> int:
-        source = data_source(face_data("test", count=count), None, recipe)
+        source = dataset_faces(face_data("test", count=count), None, recipe)
         tracemalloc.start()
-        collect_answers(predictor, source, match, temperature=1.0)
+        predict_data(predictor, source, match, temperature=1.0)
         found = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return found
@@ -183,6 +183,6 @@ def test_memory_does_not_grow_with_the_data() -> None:
 
 
 def test_a_source_counts_its_faces_per_class() -> None:
-    document = data_source(face_data("test", "train", count=7), "test", RECIPE).to_dict()
-    assert document["faces_per_class"] == {"a": 3, "b": 2, "c": 2}
-    assert (document["split"], document["faces"]) == ("test", 7)
+    document = dataset_faces(face_data("test", "train", count=7), "test", RECIPE).summary()
+    assert document.faces_per_class == {"a": 3, "b": 2, "c": 2}
+    assert (document.split, document.faces) == ("test", 7)
