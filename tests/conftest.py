@@ -6,6 +6,7 @@ import logging
 import shutil
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -127,11 +128,20 @@ def server(
         yield process
 
 
-@pytest.fixture
-def own_logging() -> Iterator[None]:
+@contextmanager
+def restored_logging() -> Iterator[None]:
     """Undo what a command's logging changed: its handler writes to the stderr of its own test."""
     logger = logging.getLogger("lnlattennet")
     state = (logger.handlers[:], logger.level, logger.propagate)
-    yield
-    logger.handlers[:], logger.propagate = state[0], state[2]
-    logger.setLevel(state[1])
+    try:
+        yield
+    finally:
+        logger.handlers[:], logger.propagate = state[0], state[2]
+        logger.setLevel(state[1])
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """The same for a whole test."""
+    with restored_logging():
+        yield

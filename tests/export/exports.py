@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lnlattennet.export._cli import main
 from lnlattennet.export._options import Criteria, ExportOptions
 from lnlattennet.runtimes._base import BatchRange
+from tests.commands import call
 
 EXPORT = [str(Path(sys.executable).with_name("export-engine")), "--verification-faces", "32"]
 FAST = ["--backend", "onnxruntime", "--backend", "openvino"]
@@ -37,7 +39,12 @@ def write_pictures(folder: Path, count: int) -> Path:
     return folder
 
 
+def call_export(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Call the command in this process."""
+    return call(main, "export-engine", "--verification-faces", 32, *arguments)
+
+
 def run_export(*arguments: object, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """Call the command as a user does."""
+    """Call the command in a process of its own, as a user does."""
     command = [*EXPORT, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **settings)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.export.exports import FAST, run_export
+from tests.export.exports import FAST, call_export, run_export
 
 
 def test_json_goes_to_stdout_and_everything_else_to_stderr(checkpoint_path: Path, tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_json_goes_to_stdout_and_everything_else_to_stderr(checkpoint_path: Path
 
 
 def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--json")
+    done = call_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--json")
     assert done.returncode == 0, done.stderr
     plan = json.loads(done.stdout)
     engines = ["torch-fp32", "aoti-fp32", "onnxruntime-fp32", "openvino-fp32", "tensorrt-fp32"]
@@ -73,7 +73,7 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
 def test_a_wrong_call_ends_with_its_exit_code_and_reason(
     checkpoint_path: Path, tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *arguments)
+    done = call_export("-c", checkpoint_path, "-o", tmp_path / "out", *arguments)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

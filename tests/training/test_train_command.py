@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from lnlattennet._cli import main
 from lnlattennet.model._checkpoint import load_checkpoint
+from tests.commands import call
 from tests.training.trees import TINY, write_tree
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--network", "tiny.json"]
@@ -34,6 +36,11 @@ def run_train(folder: Path, output: str, *arguments: str) -> subprocess.Complete
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=200, check=False, env=ENVIRONMENT
     )
+
+
+def call_train(folder: Path, output: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*TRAIN[1:], "--data", "faces", "--batch-size", "6", "-o", output, *arguments]
+    return call(main, "lnlattennet", *command, folder=folder)
 
 
 def validated(log: Path) -> list[str]:
@@ -73,7 +80,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
     whole_log, log = (validated(folder / "runs" / log) for log in ("whole/log", "halves/log-2"))
     assert 0 < len(log) <= len(whole_log)
     assert log == whole_log[-len(log) :]
-    other = run_train(folder, "halves.safetensors", *recipe, "--resume", "--ema", "0.5")
+    other = call_train(folder, "halves.safetensors", *recipe, "--resume", "--ema", "0.5")
     assert other.returncode == 2
     assert "--resume: the run was started with ema 0.9, got 0.5" in other.stderr
 
@@ -110,7 +117,7 @@ def test_of_two_processes_one_says_what_is_wrong_with_the_data(folder: Path) -> 
 
 @pytest.mark.slow
 def test_folds_are_reported_in_a_sentence(folder: Path) -> None:
-    done = run_train(folder, "a.safetensors", "--epochs", "1", "--folds", "2", "--fold", "all")
+    done = call_train(folder, "a.safetensors", "--epochs", "1", "--folds", "2", "--fold", "all")
     assert done.returncode == 0, done.stderr
     assert "mean accuracy of 2 folds" in done.stdout
     assert (folder / "a-folds.json").is_file()

@@ -19,6 +19,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lnlattennet._cli import main
 from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.data.synthetic._splits import SPLITS, render_split
 from lnlattennet.errors import UsageError
@@ -26,6 +27,7 @@ from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._augmentation import augment
 from lnlattennet.training._dataset import FaceImages, collate
+from tests.commands import call
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--data", "synthetic"]
 TINY = {
@@ -41,8 +43,7 @@ IMAGES = ["--train-images", "42", "--val-images", "14", "--test-images", "14", "
 
 def run_train(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
     (folder / "tiny.json").write_text(json.dumps(TINY))
-    command = [*TRAIN, "--network", "tiny.json", *IMAGES, *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
+    return call(main, "lnlattennet", *TRAIN[1:], "--network", "tiny.json", *IMAGES, *arguments, folder=folder)
 
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen[Any]) -> None:
