@@ -40,10 +40,10 @@ checkpoint: $(STAMP)
 	$(BIN)/lnlattennet train --data synthetic --precision bf16-mixed --train-images 24000 --seed 2 \
 		--output checkpoints/demo.safetensors
 
-# Trains the network and its ablations on rendered faces and writes docs/results.md; goes on where it was stopped.
+# Trains the network and its ablations on rendered faces and writes docs/records/ablations.md; goes on where it was stopped.
 results: $(STAMP)
 	$(BIN)/python -m lnlattennet.evaluation.ablation_study --record benchmarks/results/ablations.json \
-		--page docs/results.md --picture docs/pictures/occlusion.png
+		--page docs/records/ablations.md --picture docs/images/occlusion.png
 
 # Builds, tests and measures the fused op, and the network in every runtime that is there, on a bare machine with a GPU:
 # torch, nvcc, numpy and pytest, no .venv.
@@ -51,7 +51,7 @@ RESULTS ?= benchmarks/results
 gpu-suite:
 	PYTHONPATH=src $(PYTHON) -m lnlattennet.benchmarks.gpu_suite --results $(RESULTS) $(SUITE)
 
-# Compiles the CUDA kernels for every architecture (needs nvcc, no GPU) and writes docs/kernel-resources.md.
+# Compiles the CUDA kernels for every architecture (needs nvcc, no GPU) and writes docs/records/kernel-resources.md.
 kernels-report: $(STAMP)
 	$(BIN)/python -m lnlattennet.kernels._resources
 

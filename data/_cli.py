@@ -31,7 +31,8 @@ def data() -> None:
 def inspect(
     path: Annotated[Path, typer.Argument(help="The data set's folder, or FER2013's csv file.")],
     format: Annotated[
-        str | None, typer.Option(help="Name of the layout (docs/data.md).", show_default="told by the folder")
+        str | None,
+        typer.Option(help="Layout of the data set, if not detected.", show_default="told by the folder"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Draw some faces of every class: a .png file.")

@@ -1,6 +1,6 @@
 """The non-local tail in plain torch operations, and its gradient as a formula.
 
-Source: Wang et al., "Non-local Neural Networks", CVPR 2018; the equations are docs/network.md's.
+Source: Wang et al., "Non-local Neural Networks", CVPR 2018; the equations are docs/reference/network.md's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What every CUDA kernel takes of a multiprocessor, per architecture: `make kernels-report`.
 
-The table is committed (docs/kernel-resources.md), so a review shows a change of registers or a new spill as a
-diff. No GPU is needed: the numbers are ptxas's own.
+The table is committed (docs/records/kernel-resources.md), so a review shows a change of registers or a new
+spill as a diff. No GPU is needed: the numbers are ptxas's own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lnlattennet.kernels._ptxas import KernelResources, parse_ptxas
 # Not by way of src/lnlattennet, which links here: sources and the table are named by their own folders.
 _ROOT = Path(__file__).resolve().parent.parent
 _CSRC = _ROOT / "kernels" / "csrc"
-TABLE = _ROOT / "docs" / "kernel-resources.md"
+TABLE = _ROOT / "docs" / "records" / "kernel-resources.md"
 
 _INTRODUCTION = """\
 # Registers and memory of the CUDA kernels

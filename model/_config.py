@@ -24,7 +24,7 @@ _OUT_STRIDES = (1, 2, 4, 8)
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """Sizes of LNLAttenNet (docs/network.md gives the equations that use them).
+    """Sizes of LNLAttenNet (docs/reference/network.md gives the equations that use them).
 
     Attributes:
         classes: number of expressions.

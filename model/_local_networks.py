@@ -1,7 +1,7 @@
 """The ensemble of local networks: one per region, with its own attention and its own weights.
 
 Source: Shi et al., "Adaptively Enhancing Facial Expression Crucial Regions via a Local Non-local Joint
-Network", MIR 21(2), 2024; the equations are our reading of its abstract (docs/network.md).
+Network", MIR 21(2), 2024; the equations are our reading of its abstract (docs/reference/network.md).
 """
 
 from __future__ import annotations

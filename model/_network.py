@@ -42,7 +42,7 @@ class JointOutputs(NamedTuple):
 
 
 class LNLAttenNet(nn.Module):
-    """Image [B, 3, S, S] -> logits, region weights and region affinity (docs/network.md)."""
+    """Image [B, 3, S, S] -> logits, region weights and region affinity (docs/reference/network.md)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

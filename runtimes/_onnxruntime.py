@@ -52,7 +52,7 @@ _SPIN_US = 20
 """Microseconds that an idle worker spins before it sleeps; ONNX Runtime knows this option since 1.26.
 
 Woken from sleep for every operator, a call takes 13% longer. Workers that spin on, the default, hold
-the cores of whatever shares the machine: a call beside another takes 60% longer (docs/export.md).
+the cores of whatever shares the machine: a call beside another takes 60% longer (docs/reference/export.md).
 """
 
 _PACKAGES = {"cpu": "onnxruntime", "cuda": "onnxruntime-gpu"}

@@ -90,7 +90,7 @@ def test_the_documents_name_the_current_sizes_and_existing_files() -> None:
     from lnlattennet.model._summary import costs
 
     found = costs(LNLAttenNet(NetworkConfig()))
-    document = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "reference" / "network.md").read_text(encoding="utf-8")
     assert f"{found['parameters']:,} parameters" in document
     assert f"{found['flops'] / 1e6:.1f} MFLOP" in document
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "checkpoints" / "README.md"):

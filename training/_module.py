@@ -39,7 +39,7 @@ class ExpressionTraining(L.LightningModule):
         # Not persistent: a training checkpoint holds the network and nothing else.
         self.register_buffer("class_weights", class_weights, persistent=False)
         network = LNLAttenNet(info.config)
-        # channels_last trains about five times faster on a CPU; docs/network.md has the figures.
+        # channels_last trains about five times faster on a CPU; docs/reference/network.md has the figures.
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.accuracy = MulticlassAccuracy(info.config.classes, average="micro")
 

@@ -1,4 +1,4 @@
-"""Makes docs/results.md again.
+"""Makes docs/records/ablations.md again.
 
 python -m lnlattennet.evaluation.ablation_study          # what `make results` runs
 """

@@ -1,4 +1,4 @@
-"""The study's record as tables and pictures for docs/results.md."""
+"""The study's record as tables and pictures for docs/records/ablations.md."""
 
 from __future__ import annotations
 

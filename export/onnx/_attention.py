@@ -57,8 +57,8 @@ def attention_node(
 def attention_function(config: NetworkConfig, opset: int) -> FunctionProto:
     """Return the model-local function of the node for one network; its nodes are named as of its block.
 
-    The equations are docs/network.md's. Scores are scaled by way of the small parameters, so that what
-    depends on parameters alone can be computed once.
+    The equations are in docs/reference/network.md. Scores are scaled by way of the small parameters, so that
+    what depends on parameters alone can be computed once.
     """
     function = onnx.parser.parse_function(_BODY.format(opset=opset, **_sizes(config)))
     for index, node in enumerate(function.node):

@@ -1,4 +1,4 @@
-"""The ops' equations (docs/network.md) as plain float64 loops, vectorised over channels only.
+"""The ops' equations (docs/reference/network.md) as plain float64 loops, vectorised over channels only.
 
 Independent of ``lnlattennet.kernels``: nothing here is shared with what it judges. Shapes as in the
 equations: features [B, C, H, W], query [K, heads, C], pooled [B, K, heads, C], mean [B, K, C].

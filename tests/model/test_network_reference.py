@@ -1,4 +1,4 @@
-"""Every part of the network against plain loops in float64 that follow docs/network.md line by line."""
+"""Parts of the network against plain float64 loops that follow docs/reference/network.md line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The ops' equations in double, as plain as they can be written (docs/network.md).
+// The ops' equations in double, as plain as they can be written (docs/reference/network.md).
 #pragma once
 
 #include <algorithm>
