@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from lnlattennet.bundle._engine import Engine, Picture, Predictions, prepared_faces, probabilities
 from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
 from lnlattennet.errors import BundleError, UnavailableError
-from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Runner, Unavailable
 from lnlattennet.runtimes._errors import translate_runtime_errors
+from lnlattennet.runtimes._registry import backend_named
 
 
 @dataclass(frozen=True)

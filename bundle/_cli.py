@@ -16,11 +16,11 @@ from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, is_safe, security_advice, triton_release
 from lnlattennet.errors import UnavailableError, UsageError, require
 from lnlattennet.runtimes._machine import Machine, installed_server, this_machine
+from lnlattennet.runtimes._registry import backend_infos
 
 _JSON = typer.Option("--json", help="Print one JSON document.")
 
 _PACKAGES = {
-    "runtimes": ("onnxruntime", "openvino", "tensorrt", "tensorrt-rtx", "torch"),
     "export": ("onnx", "onnxscript", "safetensors"),
     "serving": ("nvidia-pytriton", "tritonclient", "numpy"),
 }
@@ -146,11 +146,14 @@ def _describe_bundle(path: Path, json_output: bool) -> None:
 
 
 def _describe_machine(json_output: bool) -> None:
-    machine = this_machine(name for names in _PACKAGES.values() for name in names)
+    runtimes = sorted({package for info in backend_infos() for package in info.packages})
+    packages = {"runtimes": runtimes, **_PACKAGES}
+    machine = this_machine(name for names in packages.values() for name in names)
     document = {
         "machine": machine.to_json(),
         "packages": {
-            room: {name: machine.packages.get(name) for name in names} for room, names in _PACKAGES.items()
+            purpose: {name: machine.packages.get(name) for name in names}
+            for purpose, names in packages.items()
         },
         "compilers": {name: shutil.which(name) or "is not on PATH" for name in _COMPILERS},
         "server": _server(machine),

@@ -24,6 +24,7 @@ from lnlattennet.export._options import (
 )
 from lnlattennet.export.gate._limits import LIMITS
 from lnlattennet.runtimes._base import BatchRange
+from lnlattennet.runtimes._registry import BACKENDS
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 _DEFAULT_BATCH = "1:8:32"
@@ -54,7 +55,7 @@ def export_engine(
     backend: Annotated[
         _Texts,
         typer.Option(
-            help="auto, torch, aoti, onnxruntime, openvino or tensorrt; repeatable. [default: auto]",
+            help=f"auto, {', '.join(BACKENDS)}; repeatable. [default: auto]",
             rich_help_panel=_WHAT,
         ),
     ] = None,

@@ -21,10 +21,10 @@ from lnlattennet.export.precision._apply import apply_plan, planned_layers
 from lnlattennet.export.precision._calibration import Ranges
 from lnlattennet.export.selection._timing import usable_threads
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Available, BatchRange, BuildSpec, EngineFile
 from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._precision import PrecisionPlan
+from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 STANDARD_ONNX = "model-standard.onnx"
@@ -146,9 +146,12 @@ class Workshop:
         if plan.precisions == {"fp32"}:
             return self.folder / STANDARD_ONNX
         path = directory / "model.onnx"
-        # TensorRT knows symmetric quantisation only.
+        # Some runtimes know symmetric quantization only.
         onnx.save_model(
-            apply_plan(self.standard, plan, self.ranges, symmetric=backend == "tensorrt"), str(path)
+            apply_plan(
+                self.standard, plan, self.ranges, symmetric=backend_named(backend).INFO.symmetric_int8
+            ),
+            str(path),
         )
         return path
 

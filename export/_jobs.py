@@ -9,9 +9,10 @@ from lnlattennet.bundle._manifest import LeftOut
 from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export._options import AUTO, ExportOptions
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.runtimes import BACKENDS, backend_named
 from lnlattennet.runtimes._base import Available, Backend
 from lnlattennet.runtimes._precision import QUANTIZED, PrecisionPlan, read_plan, uniform_plan
+from lnlattennet.runtimes._registry import BACKENDS, backend_named
+from lnlattennet.runtimes.tensorrt._backend import INFO as TENSORRT
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 _EXACT = ("fp32", "bf16", "fp16")
@@ -115,11 +116,11 @@ def _refuse_unused(options: ExportOptions, jobs: list[Job]) -> None:
             f"--calibration {options.calibration.pictures} is for int8 and fp8, which no engine of this "
             "export has; add --precision int8, or leave it out"
         )
-    if options.builder != TensorRTBuilderConfig() and all(job.backend != "tensorrt" for job in jobs):
+    if options.builder != TensorRTBuilderConfig() and all(job.backend != TENSORRT.name for job in jobs):
+        flags = ", ".join((*TENSORRT.builder_flags, *TENSORRT.builder_switches))
         raise UsageError(
-            "--timing-cache, --builder-optimization-level, --hardware-compatibility-level and "
-            "--version-compatible are for TensorRT's builder, and this export builds nothing with it; "
-            "add --backend tensorrt, or leave them out"
+            f"{flags} are for TensorRT's builder, and this export builds nothing with it; "
+            f"add --backend {TENSORRT.name}, or leave them out"
         )
 
 

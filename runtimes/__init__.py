@@ -1,26 +1,56 @@
-"""One module per inference runtime, all of the same shape (see ``base``)."""
+"""Inference runtimes: one module per backend that builds, loads and describes engines.
+
+from lnlattennet.runtimes._registry import backend_named
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from typing import TYPE_CHECKING, Any
 
-from lnlattennet.errors import UsageError
-from lnlattennet.runtimes._base import Backend
+if TYPE_CHECKING:
+    from lnlattennet.runtimes._base import (
+        Available,
+        Backend,
+        BackendInfo,
+        BatchRange,
+        BuildSpec,
+        EngineFile,
+        Runner,
+        Unavailable,
+    )
+    from lnlattennet.runtimes._precision import PrecisionPlan
+    from lnlattennet.runtimes._registry import BACKENDS, backend_named
+    from lnlattennet.runtimes._requirements import Requirements
+    from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
+
+__all__ = [
+    "BACKENDS",
+    "Available",
+    "Backend",
+    "BackendInfo",
+    "BatchRange",
+    "BuildSpec",
+    "EngineFile",
+    "PrecisionPlan",
+    "Requirements",
+    "Runner",
+    "TensorRTBuilderConfig",
+    "Unavailable",
+    "backend_named",
+]
 
 _MODULES = {
-    "torch": "torch._backend",
-    "aoti": "torch._aot_inductor",
-    "onnxruntime": "_onnxruntime",
-    "openvino": "_openvino",
-    "tensorrt": "tensorrt._backend",
+    "BACKENDS": "_registry",
+    "PrecisionPlan": "_precision",
+    "Requirements": "_requirements",
+    "TensorRTBuilderConfig": "tensorrt._builder_config",
+    "backend_named": "_registry",
 }
-BACKENDS = tuple(_MODULES)
-"""Names of the backend modules: those that run the checkpoint itself, then those that run its ONNX graph."""
 
 
-def backend_named(name: str) -> Backend:
-    """Import the backend module ``name``; raise UsageError with the known names otherwise."""
-    if name not in BACKENDS:
-        raise UsageError(f"unknown backend {name!r}; known: {', '.join(BACKENDS)}")
-    return cast(Backend, importlib.import_module(f"{__name__}.{_MODULES[name]}"))
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, '_base')}"), name)

@@ -1,7 +1,8 @@
-"""What every backend module offers; a new runtime is one more module with these names.
+"""Interface of a backend module.
 
-A backend ``NAME`` is a module ``runtimes/NAME.py`` with
+A backend is a module with
 
+    INFO: BackendInfo                               facts that hold on every machine
     availability() -> Available | Unavailable       can this machine build / run its engines?
     unsupported_reason(plan) -> str | None          why it cannot give the plan's precisions, if it cannot
     build(onnx_path, spec) -> EngineFile            write an engine file into ``spec.directory``
@@ -13,7 +14,7 @@ neighbours in a batch and take any batch size within the engine's range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -28,6 +29,43 @@ if TYPE_CHECKING:
     from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 Arrays = dict[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendInfo:
+    """Facts about a backend that hold on every machine; reading them imports no runtime.
+
+    Attributes:
+        name: its name in `--backend`, in engine names and in manifests.
+        complexity: rank by what a server needs to run its engines, from least to most.
+        packages: Python package that brings the runtime -> other distributions of the same module. Triton's
+            own backend of this name, if there is one, brings the first.
+        machine_code: engines are compiled code: a CPU instruction that is missing ends the process.
+        version_bound: engines run only with the version of the runtime that built them.
+        symmetric_int8: quantized values have a zero point of 0.
+        builder_flags: options of `export-engine` that only this backend's builder takes, with a value.
+        builder_switches: the same, without a value.
+        triton_platform: platform of Triton's own backend of this name; None if engines run in its python one.
+        triton_file: name that this Triton backend expects a model's file to have.
+    """
+
+    name: str
+    complexity: int
+    packages: Mapping[str, tuple[str, ...]]
+    machine_code: bool = False
+    version_bound: bool = False
+    symmetric_int8: bool = False
+    builder_flags: tuple[str, ...] = ()
+    builder_switches: tuple[str, ...] = ()
+    triton_platform: str | None = None
+    triton_file: str = ""
+
+    def triton_package(self, required: Collection[str]) -> str | None:
+        """Return the one of an engine's required packages that Triton's own backend brings, if one does."""
+        if self.triton_platform is None:
+            return None
+        package, alternatives = next(iter(self.packages.items()))
+        return next((name for name in (package, *alternatives) if name in required), None)
 
 
 @dataclass(frozen=True)
@@ -108,7 +146,12 @@ class Runner(Protocol):
 
 
 class Backend(Protocol):
-    """The shape of a backend module."""
+    """The names of a backend module."""
+
+    @property
+    def INFO(self) -> BackendInfo:  # noqa: N802  (a module's constant)
+        """Facts about the backend that hold on every machine."""
+        ...
 
     def availability(self) -> Available | Unavailable:
         """Say whether this machine can build and run engines of this runtime."""

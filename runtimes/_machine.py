@@ -16,15 +16,11 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from lnlattennet.runtimes._registry import backend_infos
+
 _CPUINFO = Path("/proc/cpuinfo")
 _QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
 _SECONDS = 20
-
-STAND_INS = {
-    "onnxruntime": ("onnxruntime-gpu",),
-    "tensorrt": ("tensorrt-cu13", "tensorrt-cu12"),
-}
-"""Package -> other distributions that bring the same module."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +98,17 @@ def installed_server() -> tuple[str, str] | None:
 
 
 def _installed(packages: Iterable[str]) -> dict[str, str]:
-    found = {}
+    alternatives = {name: others for info in backend_infos() for name, others in info.packages.items()}
+    versions = {}
     for package in sorted(set(packages)):
         name = canonicalize_name(package)
-        for candidate in (name, *STAND_INS.get(name, ())):
+        for distribution in (name, *alternatives.get(name, ())):
             try:
-                found[package] = metadata.version(candidate)
+                versions[package] = metadata.version(distribution)
                 break
             except metadata.PackageNotFoundError:
                 continue
-    return found
+    return versions
 
 
 def _gpus() -> tuple[tuple[Gpu, ...], str]:

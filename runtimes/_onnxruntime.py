@@ -23,10 +23,26 @@ from numpy.typing import NDArray
 
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._base import (
+    Arrays,
+    Available,
+    BackendInfo,
+    BuildSpec,
+    EngineFile,
+    Runner,
+    Unavailable,
+)
 from lnlattennet.runtimes._cpu import features_used
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
+
+INFO = BackendInfo(
+    name="onnxruntime",
+    complexity=0,
+    packages={"onnxruntime": ("onnxruntime-gpu",)},
+    triton_platform="onnxruntime_onnx",
+    triton_file="model.onnx",
+)
 
 DEVICE_KEY = "device"
 """Metadata of a file for the GPU: "cuda". A file without it is for the CPU."""

@@ -22,10 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import ExportError
-from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._base import (
+    Arrays,
+    Available,
+    BackendInfo,
+    BuildSpec,
+    EngineFile,
+    Runner,
+    Unavailable,
+)
 from lnlattennet.runtimes._cpu import features_used, flags
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
+
+INFO = BackendInfo(name="openvino", complexity=1, packages={"openvino": ()})
 
 _CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
 """Precision -> how OpenVINO's CPU device says that it has it."""

@@ -14,13 +14,11 @@ from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import BundleError
 from lnlattennet.runtimes._cpu import EXACT_INT8
 from lnlattennet.runtimes._machine import Machine
+from lnlattennet.runtimes._registry import backend_named
 
 Effect = Literal["cannot", "slower", "runs"]
 
 _WORST_FIRST: tuple[Effect, ...] = ("cannot", "slower", "runs")
-
-MACHINE_CODE = ("aoti",)
-"""Backends whose engine files are compiled code: an instruction that is missing here ends the process."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue
     if not missing or _other_processor(engine, machine):
         return
     flags = ", ".join(missing)
-    if engine.backend in MACHINE_CODE:
+    if backend_named(engine.backend).INFO.machine_code:
         yield Issue("cannot", f"its code has instructions that this CPU lacks: {flags}", rebuild)
     else:
         reason = f"this CPU lacks {flags}, with which its latency was measured"

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.runtimes._precision import QUANTIZED
+from lnlattennet.runtimes._registry import backend_infos
 
 _REPLACED = ("--backend", "--precision", "--output", "-o")
 _ONE_RUN = ("--force", "--dry-run", "--json")
 _QUANTIZED_ONLY = ("--calibration", "--calibration-faces", "--calibration-method")
-_TENSORRT_ONLY = ("--timing-cache", "--builder-optimization-level", "--hardware-compatibility-level")
-_TENSORRT_SWITCHES = ("--version-compatible",)
 
 
 def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
@@ -28,9 +27,10 @@ def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
     valued, switches = [*_REPLACED], [*_ONE_RUN]
     if not set(engine.plan.values()) & set(QUANTIZED):
         valued += _QUANTIZED_ONLY
-    if engine.backend != "tensorrt":
-        valued += _TENSORRT_ONLY
-        switches += _TENSORRT_SWITCHES
+    for info in backend_infos():
+        if info.name != engine.backend:
+            valued += info.builder_flags
+            switches += info.builder_switches
     kept = _without(arguments, valued, switches)
     precision = "auto" if searched else engine.name.removeprefix(f"{engine.backend}-")
     # A plan file decides the precisions itself.

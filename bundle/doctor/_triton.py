@@ -9,7 +9,6 @@ from packaging.specifiers import SpecifierSet
 
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.bundle.doctor._local import (
-    MACHINE_CODE,
     CompatibilityReport,
     Issue,
     allows,
@@ -19,13 +18,7 @@ from lnlattennet.bundle.doctor._local import (
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, known_releases
 from lnlattennet.runtimes._cpu import EXACT_INT8
-from lnlattennet.runtimes._machine import STAND_INS
-
-_NATIVE = ("onnxruntime", "tensorrt")
-"""Engine backends that Triton has a backend of the same name for; ``TritonRelease`` has a field for each."""
-
-_TIED_TO_VERSION = ("tensorrt",)
-"""Backends whose engine files belong to the version that wrote them, so that a rebuild helps."""
+from lnlattennet.runtimes._registry import backend_named
 
 _PYTHON = SpecifierSet(str(metadata.metadata("lnlattennet")["Requires-Python"]))
 
@@ -43,7 +36,7 @@ def check_triton(manifest: Manifest, release: TritonRelease) -> list[Compatibili
 
 
 def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> CompatibilityReport:
-    package = _library_of(engine)
+    package = backend_named(engine.backend).INFO.triton_package(engine.requires.packages)
     issues = [*_python(release), *_gpu(engine, release), *_cpu(engine)]
     if package:
         issues += _library(manifest, engine, release, package)
@@ -53,17 +46,10 @@ def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> 
     return summarize(engine, issues, where=engine.backend if package else "python")
 
 
-def _library_of(engine: EngineRecord) -> str:
-    """Return the required package that Triton's own backend brings, or ""; TensorRT-RTX is none."""
-    if engine.backend not in _NATIVE:
-        return ""
-    names = (engine.backend, *STAND_INS.get(engine.backend, ()))
-    return next((name for name in names if name in engine.requires.packages), "")
-
-
 def _library(
     manifest: Manifest, engine: EngineRecord, release: TritonRelease, package: str
 ) -> Iterator[Issue]:
+    # ``TritonRelease`` has a field for each of Triton's own backends.
     found = getattr(release, engine.backend)
     if not allows(engine, package, found):
         reason = f"it needs {package} {engine.requires.packages[package]}, {release.release} has {found}"
@@ -77,7 +63,7 @@ def _other_library(manifest: Manifest, engine: EngineRecord, package: str, found
         if allows(engine, package, getattr(row, engine.backend))
     ]
     ways = [_take_release(fitting)] if fitting else []
-    if engine.backend in _TIED_TO_VERSION:
+    if backend_named(engine.backend).INFO.version_bound:
         ways.append(f"pip install '{package}=={found}' and then: {rebuild_command(manifest, engine)}")
     return ", or: ".join(ways) or "serve another engine"
 
@@ -100,7 +86,7 @@ def _python(release: TritonRelease) -> Iterator[Issue]:
 def _cpu(engine: EngineRecord) -> Iterator[Issue]:
     if engine.requires.cpu_features:
         wanted = " ".join(engine.requires.cpu_features)
-        without = "the process ends" if engine.backend in MACHINE_CODE else "it is slower"
+        without = "the process ends" if backend_named(engine.backend).INFO.machine_code else "it is slower"
         if set(engine.requires.cpu_features) & set(EXACT_INT8):
             without += ", and its outputs may differ from the verified ones"
         yield Issue("runs", f"the host's CPU should have {wanted}: without, {without}")

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from lnlattennet._statistics import Estimate, median_interval, ratio_interval
 from lnlattennet.errors import GateError
 from lnlattennet.runtimes._precision import PRECISIONS
+from lnlattennet.runtimes._registry import backend_named
 
 STRATEGIES = ("min-latency", "max-throughput", "latency-budget")
-
-_SIMPLEST_FIRST = ("onnxruntime", "openvino", "tensorrt", "aoti", "torch")
-"""What a server needs to run them, from least to most."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Contender:
     @property
     def complexity(self) -> tuple[int, int]:
         """Orders engines from simple to complex: by precision, then by what their runtime needs."""
-        return PRECISIONS.index(self.precision), _SIMPLEST_FIRST.index(self.backend)
+        return PRECISIONS.index(self.precision), backend_named(self.backend).INFO.complexity
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def load_engine(backend: str, path: str, threads: int) -> Call:
     from pathlib import Path
 
     from lnlattennet.model._io_spec import INPUT_NAME
-    from lnlattennet.runtimes import backend_named
+    from lnlattennet.runtimes._registry import backend_named
 
     runner = backend_named(backend).load(Path(path), threads)
     return lambda faces: runner({INPUT_NAME: faces})

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from lnlattennet.errors import ExportError, UnavailableError
-from lnlattennet.runtimes._base import Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._base import Available, BackendInfo, BuildSpec, EngineFile, Runner, Unavailable
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes.tensorrt import _library as tensorrt_module
 from lnlattennet.runtimes.tensorrt._builder import build_plan
@@ -19,6 +19,18 @@ from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 from lnlattennet.runtimes.tensorrt._compatibility import requirements, unsupported_precision
 from lnlattennet.runtimes.tensorrt._cuda_memory import why_no_gpu
 from lnlattennet.runtimes.tensorrt._library import RTX
+
+INFO = BackendInfo(
+    name="tensorrt",
+    complexity=2,
+    packages={"tensorrt": ("tensorrt-cu13", "tensorrt-cu12"), "tensorrt-rtx": ()},
+    version_bound=True,
+    symmetric_int8=True,
+    builder_flags=("--timing-cache", "--builder-optimization-level", "--hardware-compatibility-level"),
+    builder_switches=("--version-compatible",),
+    triton_platform="tensorrt_plan",
+    triton_file="model.plan",
+)
 
 _VERSION_OFFSET = 24
 """A plan begins with a magic tag ("?trt") and holds major, minor and patch as bytes from here on:

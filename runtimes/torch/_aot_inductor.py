@@ -26,7 +26,15 @@ from packaging.version import Version
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import caused_by_interrupt
 from lnlattennet.errors import ExportError, require
-from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._base import (
+    Arrays,
+    Available,
+    BackendInfo,
+    BuildSpec,
+    EngineFile,
+    Runner,
+    Unavailable,
+)
 from lnlattennet.runtimes._cpu import flags
 from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
@@ -34,6 +42,8 @@ from lnlattennet.runtimes._requirements import Requirements
 
 if TYPE_CHECKING:
     from lnlattennet.runtimes.torch._network import EngineNetwork
+
+INFO = BackendInfo(name="aoti", complexity=3, packages={"torch": ()}, machine_code=True, version_bound=True)
 
 _OLDEST_TORCH = Version("2.13")
 """The first that can be told to use no instructions but those it names (``cpp.march``)."""

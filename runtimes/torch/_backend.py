@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import require
-from lnlattennet.runtimes._base import Arrays, Available, BuildSpec, EngineFile, Runner, Unavailable
+from lnlattennet.runtimes._base import (
+    Arrays,
+    Available,
+    BackendInfo,
+    BuildSpec,
+    EngineFile,
+    Runner,
+    Unavailable,
+)
 from lnlattennet.runtimes._cpu import features_used
 from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
@@ -19,6 +27,8 @@ from lnlattennet.runtimes._requirements import Requirements
 
 if TYPE_CHECKING:
     from lnlattennet.runtimes.torch._network import EngineNetwork
+
+INFO = BackendInfo(name="torch", complexity=4, packages={"torch": ()})
 
 _PACKAGES = ("torch", "safetensors")
 

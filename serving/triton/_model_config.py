@@ -10,23 +10,18 @@ from typing import Any
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.errors import require
 from lnlattennet.model._provenance import public_provenance
+from lnlattennet.runtimes._registry import backend_named
 
 CONFIG_NAME = "config.pbtxt"
 ENGINE_MODEL = "lnlattennet"
 ENSEMBLE = "expression"
 FUSED = "expression_fused"
 
-NATIVE_FORMS = {
-    "onnxruntime": ("onnxruntime_onnx", "model.onnx"),
-    "tensorrt": ("tensorrt_plan", "model.plan"),
-}
-"""Engine backends that Triton has a C++ backend of the same name for: platform and model file name."""
-
 
 def runs_natively(engine: EngineRecord, server_backends: Collection[str]) -> bool:
     """Whether one of the server's own backends runs this engine; none reads a plan of TensorRT-RTX."""
-    known = engine.backend in NATIVE_FORMS and engine.backend in server_backends
-    return known and "tensorrt_rtx" not in engine.requires.packages
+    package = backend_named(engine.backend).INFO.triton_package(engine.requires.packages)
+    return package is not None and engine.backend in server_backends
 
 
 def read_config(path: Path) -> Any:
@@ -60,7 +55,8 @@ def fit_config(config: Any, manifest: Manifest) -> None:
 
 def make_native(config: Any, engine: EngineRecord) -> None:
     """Turn the engine model's configuration from the python backend to Triton's own for this engine."""
-    config.platform, config.default_model_filename = NATIVE_FORMS[engine.backend]
+    info = backend_named(engine.backend).INFO
+    config.platform, config.default_model_filename = info.triton_platform, info.triton_file
     config.backend = engine.backend
     config.parameters.clear()
     group = config.instance_group[0]

@@ -20,11 +20,11 @@ from lnlattennet._atomic import replace_folder
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._manifest import MANIFEST_NAME, EngineRecord
 from lnlattennet.errors import BundleError, ServingError
+from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving.triton._model_config import (
     CONFIG_NAME,
     ENGINE_MODEL,
     ENSEMBLE,
-    NATIVE_FORMS,
     fit_config,
     make_native,
     read_config,
@@ -104,7 +104,7 @@ def _install_native(config: object, bundle: Bundle, version: Path) -> None:
     make_native(config, engine)
     shutil.rmtree(version)
     version.mkdir()
-    model = version / NATIVE_FORMS[engine.backend][1]
+    model = version / backend_named(engine.backend).INFO.triton_file
     shutil.copyfile(bundle.path / engine.file, model)
     # Triton deserialises this file itself, so it has to be the one that the manifest vouches for.
     if hash_file(model) != bundle.manifest.files[engine.file]:

@@ -11,8 +11,8 @@ from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export._jobs import chosen_backends, planned_jobs
 from lnlattennet.export._options import ExportOptions
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.runtimes import BACKENDS
 from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
+from lnlattennet.runtimes._registry import BACKENDS
 
 CONFIG = NetworkConfig()
 

@@ -11,9 +11,9 @@ import pytest
 from lnlattennet.export.precision._apply import apply_plan
 from lnlattennet.export.precision._calibration import activation_ranges
 from lnlattennet.model._checkpoint import load_checkpoint
-from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Arrays, BuildSpec, EngineFile
 from lnlattennet.runtimes._precision import PrecisionPlan
+from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BATCH, BuildEngine, faces
 
 

@@ -11,9 +11,9 @@ from onnx import TensorProto
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.export.precision._apply import planned_layers
 from lnlattennet.runtimes import _onnxruntime as onnxruntime
-from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Arrays, Available
 from lnlattennet.runtimes._cpu import flags
+from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BuildEngine, assert_agrees, assert_takes_threads, plan
 
 BACKEND = backend_named("onnxruntime")

@@ -12,8 +12,8 @@ import pytest
 
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._apply import planned_layers
-from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Arrays, BuildSpec
+from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BATCH, BuildEngine, assert_agrees, assert_takes_threads, faces, plan
 
 BACKEND = backend_named("openvino")

@@ -47,7 +47,7 @@ def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
         engine("onnxruntime-int8", requires=Requirements(device="cpu", packages={"onnxruntime": ">=1.30"})),
         engine("tensorrt-fp16", requires=Requirements(packages={"tensorrt": "==10.16.1.11"}, **plan)),
         engine("tensorrt-fp32", requires=Requirements(packages={"tensorrt": "==11.2.1.2"}, **plan)),
-        engine("tensorrt-rtx-fp16", requires=Requirements(packages={"tensorrt-rtx": "==1.7.1.116"}, **plan)),
+        engine("tensorrt-fp8", requires=Requirements(packages={"tensorrt_rtx": "==1.7.1.116"}, **plan)),
         engine(),
         engine("aoti-fp32", requires=Requirements(device="cpu", packages={}, cpu_features=["avx512f"])),
         engine("onnxruntime-fp16", requires=Requirements(packages={"onnxruntime-gpu": ">=1.14"}, **plan)),

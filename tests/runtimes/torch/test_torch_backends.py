@@ -13,9 +13,9 @@ import torch
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._apply import planned_layers
 from lnlattennet.model._checkpoint import load_checkpoint
-from lnlattennet.runtimes import backend_named
 from lnlattennet.runtimes._base import Arrays, BuildSpec, EngineFile
 from lnlattennet.runtimes._cpu import flags
+from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BATCH, BuildEngine, assert_agrees, assert_takes_threads, faces, plan
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there, and engines are built for it")
