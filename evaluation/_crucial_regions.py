@@ -1,4 +1,4 @@
-"""Whether the region weights find the regions that tell the expression, on faces where those are known.
+"""Agreement of the region weights with the regions that show the expression, on rendered faces.
 
 The renderer knows how much of the visible change against the same face at rest lies in every region. The
 **true regions** of a face are the smallest set of regions that holds at least 80% of that change: about 5
@@ -9,7 +9,7 @@ touches. Neutral faces change nowhere and are left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,7 @@ from lnlattennet.data.synthetic import EXPRESSIONS, RenderedFace, render_face
 from lnlattennet.data.synthetic._splits import SPLITS
 from lnlattennet.errors import UsageError
 
-WeightsOf = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""RGB faces uint8 [n, S, S, 3] -> region weights [n, K], each row summing to 1."""
-
 SHARE_OF_CHANGE = 0.8
-_SEEDS_PER_RUN = 2**24  # as in `rendered_faces`; a test holds the two together
 _FACES_PER_PASS = 64
 
 
@@ -49,7 +45,7 @@ class KnownFaces:
         return len(self.labels)
 
     def chunks(self, size: int = _FACES_PER_PASS) -> Iterator[KnownFaces]:
-        """Give them in parts of up to ``size`` faces."""
+        """Yield them in parts of up to ``size`` faces."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield KnownFaces(self.images[part], self.labels[part], self.change[part])
@@ -57,12 +53,12 @@ class KnownFaces:
 
 @dataclass(frozen=True)
 class CrucialRegions:
-    """How much of the weight lies on the true regions, over faces that show an expression.
+    """Share of the region weights on the true regions, over faces that show an expression.
 
     Attributes:
-        faces: how many were scored.
+        faces: number of scored faces.
         share_of_weight: weight on the true regions; 1 is all.
-        uniform_share: what even weights (1/K each) put there.
+        uniform_share: weight that even weights (1/K each) put there.
         times_uniform: share of the weight over the even share, face by face.
         best_possible: ``times_uniform`` of weights that lie on true regions only.
         top_1_hit_rate: share of faces whose highest weighted region is the one that changes most; chance 1/K.
@@ -83,26 +79,6 @@ class CrucialRegions:
             name: value.to_dict() if isinstance(value, Estimate) else round(value, 4)
             for name, value in vars(self).items()
         }
-
-
-def score_crucial_regions(
-    weights_of: WeightsOf, count: int, seed: int, *, size: int, grid: int
-) -> CrucialRegions:
-    """Render held-out faces and score the weights that a network gives their regions.
-
-    Args:
-        weights_of: faces to region weights; called with at most 64 faces at once.
-        count: faces to render, the expressions in turn; about one in seven is neutral and not scored.
-        seed: of the faces, as for ``rendered_faces.render_split``.
-        size: S, side of the faces in pixels.
-        grid: regions per side.
-
-    Raises:
-        UsageError: none of the faces shows an expression.
-    """
-    faces = render_known_faces(count, seed, size=size, grid=grid)
-    weights = np.concatenate([weights_of(chunk.images) for chunk in faces.chunks()])
-    return crucial_region_figures(weights, faces.change)
 
 
 def crucial_region_figures(weights: NDArray[np.float32], change: NDArray[np.float32]) -> CrucialRegions:
@@ -174,7 +150,7 @@ def render_known_faces(count: int, seed: int, *, size: int, grid: int) -> KnownF
 def _render(index: int, seed: int, size: int, grid: int) -> RenderedFace:
     split = SPLITS["test"]
     return render_face(
-        split.first_seed + seed * _SEEDS_PER_RUN + index,
+        split.first_face(seed) + index,
         EXPRESSIONS[index % len(EXPRESSIONS)],
         size=size,
         grid=grid,

@@ -1,7 +1,4 @@
-"""Faces with covered regions, and how much accuracy that costs.
-
-Local attention is meant to soften the harm of unclear or missing regions; this measures the harm.
-"""
+"""Accuracy on faces with covered regions: local attention is meant to lose little of it."""
 
 from __future__ import annotations
 
@@ -15,8 +12,8 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.errors import UsageError
+from lnlattennet.evaluation.predictors._base import Faces
 
-Faces = NDArray[np.uint8]
 Predict = Callable[[Faces], NDArray[np.float32]]
 """RGB faces uint8 [n, S, S, 3] -> logits [n, classes]."""
 
@@ -28,8 +25,8 @@ class OccludedAccuracy:
     """Accuracy with some regions of every face covered.
 
     Attributes:
-        covered: regions covered per face.
-        accuracy: share of right answers.
+        covered: number of regions covered per face.
+        accuracy: share of right predictions.
         loss: accuracy without cover minus this one, resampled face by face; 0 where nothing is covered.
     """
 
@@ -47,9 +44,9 @@ class OccludedAccuracy:
 
 
 def cover(faces: Faces, grid: int, count: int, seed: int) -> Faces:
-    """Cover ``count`` random regions of every face with the face's own mean colour.
+    """Cover ``count`` random regions of every face with the face's own mean color.
 
-    The mean colour leaves brightness and colour balance as they are, so that only what the region showed is
+    The mean color leaves brightness and color balance as they are, so that only what the region showed is
     missing. Which regions are covered depends on the face's pixels and the seed alone, not on the batch.
     Those covered at a smaller count stay covered at a larger one, so that a curve's steps are comparable.
 
@@ -114,7 +111,7 @@ def occlusion_curve(
 def _right(
     predict: Predict, faces: Faces, labels: NDArray[np.int64], grid: int, count: int, seed: int
 ) -> NDArray[np.float64]:
-    """1 for every face that is recognised with ``count`` regions covered, otherwise 0: [N]."""
+    """1 for every face that is recognized with ``count`` regions covered, otherwise 0: [N]."""
     starts = range(0, len(faces), _FACES_PER_PASS)
     chunks = (cover(faces[start : start + _FACES_PER_PASS], grid, count, seed) for start in starts)
     answers = np.concatenate([predict(chunk).argmax(axis=1) for chunk in chunks])

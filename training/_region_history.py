@@ -11,8 +11,6 @@ import lightning as L
 from lnlattennet._atomic import replace_file
 from lnlattennet.training._module import REGION_METRIC
 
-FILE_NAME = "region_weights.csv"
-
 
 class RegionHistory(L.Callback):
     """Writes `region_weights.csv`: every epoch's mean weight of each region over the validation faces.

@@ -11,6 +11,7 @@ from lnlattennet.errors import UsageError
 from lnlattennet.training._options import TrainingOptions
 
 LAST = "last.ckpt"
+REGION_WEIGHTS = "region_weights.csv"
 _SETTINGS = "settings.json"
 _FIGURES = "figures.json"
 _FACES = "faces"

@@ -22,7 +22,8 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lnlattennet._console import stderr
 from lnlattennet.training._options import TrainingOptions
-from lnlattennet.training._region_history import FILE_NAME, RegionHistory
+from lnlattennet.training._region_history import RegionHistory
+from lnlattennet.training._run_folder import REGION_WEIGHTS
 
 _MONITOR = "val_accuracy"
 
@@ -62,7 +63,7 @@ def build_run(options: TrainingOptions) -> Run:
     # Without a monitor every epoch is kept in turn; `save_last` would keep the last of the best.
     last = _Kept(folder, filename="last", enable_version_counter=False)
     progress = [RichProgressBar(console_kwargs={"stderr": True})] if stderr.is_terminal else []
-    history = RegionHistory(folder / FILE_NAME, options.network.regions)
+    history = RegionHistory(folder / REGION_WEIGHTS, options.network.regions)
     trainer = L.Trainer(
         max_epochs=options.epochs,
         precision=options.precision,

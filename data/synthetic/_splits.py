@@ -26,11 +26,15 @@ _SEEDS_PER_RUN = 2**24
 
 @dataclass(frozen=True)
 class Split:
-    """Where a split's faces come from: no two splits share a seed, whatever the run's seed is."""
+    """Seeds and appearance of a split's faces: no two splits share a face, whatever the run's seed is."""
 
     name: str
     first_seed: int
     nuisance: Nuisance
+
+    def first_face(self, seed: int) -> int:
+        """Return the seed of a run's first face; the next faces have the next seeds."""
+        return self.first_seed + seed * _SEEDS_PER_RUN
 
 
 SPLITS = {
@@ -67,7 +71,7 @@ def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers:
     count, size = images.shape[:2]
     _check(seed, count)
     source = SPLITS[split]
-    first = source.first_seed + seed * _SEEDS_PER_RUN
+    first = source.first_face(seed)
     starts = range(0, count, _CHUNK)
     ranges = [range(first + start, first + min(start + _CHUNK, count)) for start in starts]
     render = partial(_render_chunk, nuisance=source.nuisance)

@@ -1,1 +1,1 @@
-"""What each idea of the network gives: its ablations trained and judged alike, on rendered faces."""
+"""Ablation study: every ablation of the network, trained and evaluated alike on rendered faces."""

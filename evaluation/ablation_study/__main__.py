@@ -1,4 +1,4 @@
-"""Makes docs/records/ablations.md again.
+"""Command that writes docs/records/ablations.md.
 
 python -m lnlattennet.evaluation.ablation_study          # what `make results` runs
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from lnlattennet._atomic import replace_file
 from lnlattennet._command import configure_logging, run_app
 from lnlattennet._console import stdout
 from lnlattennet.evaluation.ablation_study._options import StudyOptions
+from lnlattennet.evaluation.ablation_study._record import StudyRecord
 from lnlattennet.evaluation.ablation_study._study import run_study
 from lnlattennet.evaluation.ablation_study._tables import ablation_table, occlusion_figure
 from lnlattennet.evaluation.explain._drawing import save_png
@@ -27,23 +28,23 @@ _START, _END = "<!-- ablations: made by `make results` -->", "<!-- end of ablati
 
 @app.command()
 def ablation_study(
-    record: Annotated[Path, typer.Option(help="Where every run's figures are kept; continued if it exists.")],
-    page: Annotated[Path, typer.Option(help="The Markdown page whose table is made again.")],
-    picture: Annotated[Path, typer.Option(help="The PNG with the occlusion curves.")],
-    seeds: Annotated[int, typer.Option(min=2, help="Trainings of every ablation.")] = 3,
-    train_images: Annotated[int, typer.Option(min=64)] = StudyOptions.train_images,
-    test_images: Annotated[int, typer.Option(min=7)] = StudyOptions.test_images,
-    epochs: Annotated[int, typer.Option(min=1)] = StudyOptions.epochs,
+    record: Annotated[Path, typer.Option(help="File of every run's figures; continued if it exists.")],
+    page: Annotated[Path, typer.Option(help="Markdown page whose table is replaced.")],
+    chart: Annotated[Path, typer.Option("--picture", help="PNG file for the occlusion curves.")],
+    seeds: Annotated[int, typer.Option(min=2, help="Number of trainings of every ablation.")] = 3,
+    train_images: Annotated[int, typer.Option(min=64, help="Faces to train on.")] = StudyOptions.train_images,
+    test_images: Annotated[int, typer.Option(min=7, help="Faces to evaluate on.")] = StudyOptions.test_images,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of every training.")] = StudyOptions.epochs,
 ) -> None:
-    """Train the network and its ablations on rendered faces, and write what each of its ideas gives."""
+    """Train the network and its ablations on rendered faces, and write a table of their figures."""
     configure_logging(0, False)
     options = StudyOptions(
         seeds=tuple(range(seeds)), train_images=train_images, test_images=test_images, epochs=epochs
     )
-    found = run_study(options, record)
-    save_png(occlusion_figure(found), picture)
-    write_between(page, f"{_setup(found, len(ABLATIONS))}\n\n{ablation_table(found)}")
-    stdout().print(f"wrote {page}, {picture} and {record}")
+    study = run_study(options, record)
+    save_png(occlusion_figure(study), chart)
+    write_between(page, f"{_setup(study)}\n\n{ablation_table(study)}")
+    stdout().print(f"wrote {page}, {chart} and {record}")
 
 
 def write_between(page: Path, text: str) -> None:
@@ -56,13 +57,14 @@ def write_between(page: Path, text: str) -> None:
         draft.write_text(f"{before}{_START}\n\n{text}\n\n{_END}{after}", encoding="utf-8")
 
 
-def _setup(record: dict[str, Any], ablations: int) -> str:
-    settings = record["settings"]
+def _setup(record: StudyRecord) -> str:
+    settings = record.settings
     # Not the mean: the clock also runs while a training is stopped.
-    seconds = statistics.median(run["training_seconds"] for run in record["runs"])
+    seconds = statistics.median(run.training_seconds for run in record.runs)
     fields = json.dumps({name: settings["network"][name] for name in ("image_size", "widths", "channels")})
     return (
-        f"{len(record['runs']) // ablations} seeds; {settings['train_images']:,} rendered faces to train on, "
+        f"{len(record.runs) // len(ABLATIONS)} seeds; "
+        f"{settings['train_images']:,} rendered faces to train on, "
         f"{settings['epochs']} epochs, {settings['test_images']:,} held-out faces; network {fields}; "
         f"{seconds:.0f} s a training (median) on the machine of the record. Mean ± standard deviation over "
         "the seeds, in percent or points of accuracy but for the factor."

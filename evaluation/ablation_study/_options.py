@@ -1,4 +1,4 @@
-"""How large a study is; everything that decides its figures."""
+"""Options of an ablation study: everything that decides its figures."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ COVERED = (0, 1, 2, 4)
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:
-    """Like the demo checkpoint, but smaller in every way, so that 18 trainings take an hour and not a day.
+    """Options like the demo checkpoint's, but smaller, so that 18 trainings take an hour and not a day.
 
     Attributes:
         seeds: one training of every ablation each, on other faces.
         train_images, test_images: rendered faces; the held-out ones also have other light, hair and glasses.
-        epochs, batch_size, learning_rate: of every training; the last epoch is judged.
+        epochs, batch_size, learning_rate: of every training; the last epoch is evaluated.
         precision: Lightning's name; CPUs without bf16 units take much longer for it.
         network: the full network's configuration.
         workers: processes that render.

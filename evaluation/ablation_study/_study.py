@@ -1,15 +1,13 @@
-"""Train every ablation on the same faces in the same order, and judge them alike."""
+"""Training of every ablation on the same faces in the same order, with one evaluation for all."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import numpy as np
@@ -17,13 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from lnlattennet import __version__
-from lnlattennet._atomic import replace_file
 from lnlattennet.data.synthetic import EXPRESSIONS
-from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import KnownFaces, crucial_region_figures, render_known_faces
 from lnlattennet.evaluation._occlusion import occlusion_curve
 from lnlattennet.evaluation.ablation_study._options import COVERED, StudyOptions
+from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord, read_record
+from lnlattennet.evaluation.predictors._base import Faces
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
@@ -34,17 +31,16 @@ from lnlattennet.training._sources import open_sources
 from lnlattennet.training._trainer import build_run, quiet_lightning
 
 _log = logging.getLogger(__name__)
-Faces = NDArray[np.uint8]
 
 
-def run_study(options: StudyOptions, record_path: Path) -> dict[str, Any]:
-    """Return the record of all runs, written after each; runs that it holds already are not repeated.
+def run_study(options: StudyOptions, path: Path) -> StudyRecord:
+    """Train and evaluate what the record at ``path`` does not hold yet; it is written after each run.
 
     Raises:
         UsageError: the record was begun with other settings.
     """
-    record = _open_record(record_path, options)
-    done = {(run["ablation"], run["seed"]) for run in record["runs"]}
+    record = read_record(path, options)
+    done = {(run.ablation, run.seed) for run in record.runs}
     for seed in options.seeds:
         missing = [name for name in ABLATIONS if (name, seed) not in done]
         if not missing:
@@ -55,29 +51,10 @@ def run_study(options: StudyOptions, record_path: Path) -> dict[str, Any]:
         with _prepared(options, seed) as data:
             for name in missing:
                 _log.info("seed %d: training %s", seed, name)
-                record["runs"].append(_run(name, seed, options, data, known))
-                with replace_file(record_path) as draft:
-                    draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return record
-
-
-def _open_record(path: Path, options: StudyOptions) -> dict[str, Any]:
-    new = {
-        "study": "ablations",
-        "settings": options.settings(),
-        "lnlattennet": __version__,
-        "torch": torch.__version__,
-        "runs": [],
-    }
-    if not path.exists():
-        return new
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if record.get("settings") != new["settings"]:
-        raise UsageError(
-            f"{path} was begun with other settings, and a table of both would mean nothing: "
-            "choose another --record, or remove it"
-        )
-    return record
+                record.runs.append(_run(name, seed, options, data, known))
+                record.write(path)
+    # As it was written, with rounded figures: the table is the same when it is made again.
+    return read_record(path, options)
 
 
 @contextmanager
@@ -93,11 +70,19 @@ def _prepared(options: StudyOptions, seed: int) -> Iterator[FaceBatches]:
         yield data
 
 
-def _run(name: str, seed: int, options: StudyOptions, data: FaceBatches, known: KnownFaces) -> dict[str, Any]:
+def _run(name: str, seed: int, options: StudyOptions, data: FaceBatches, known: KnownFaces) -> Run:
     with tempfile.TemporaryDirectory() as folder, quiet_lightning():
         network, seconds = _train(name, options, seed, data, Path(folder))
-    return {"ablation": name, "seed": seed, "training_seconds": round(seconds)} | judge(
-        network, options.network, known
+    grid, batches = options.network.grid, list(known.chunks())
+    logits, weights = _outputs(network, options.network)
+    return Run(
+        ablation=name,
+        seed=seed,
+        training_seconds=round(seconds),
+        occlusion=occlusion_curve(logits, known.images, known.labels, grid, COVERED),
+        crucial_regions=crucial_region_figures(
+            np.concatenate([weights(batch.images) for batch in batches]), known.change
+        ),
     )
 
 
@@ -119,24 +104,13 @@ def _train(
     return module.network.eval(), run.timer.time_elapsed("train")
 
 
-def judge(network: nn.Module, config: NetworkConfig, known: KnownFaces) -> dict[str, Any]:
-    """Return the accuracy with regions covered, and how well the weights find the crucial regions."""
-    logits, weights = _outputs(network, config)
-    curve = occlusion_curve(logits, known.images, known.labels, config.grid, COVERED)
-    shares = np.concatenate([weights(chunk.images) for chunk in known.chunks()])
-    return {
-        "occlusion": [point.to_dict() for point in curve],
-        "crucial_regions": crucial_region_figures(shares, known.change).to_dict(),
-    }
-
-
 def _outputs(network: nn.Module, config: NetworkConfig) -> tuple[Callable[[Faces], NDArray[np.float32]], ...]:
-    recipe = Preprocessing(size=config.image_size)
+    preprocessing = Preprocessing(size=config.image_size)
 
     def output(name: str) -> Callable[[Faces], NDArray[np.float32]]:
         def run(faces: Faces) -> NDArray[np.float32]:
             with torch.inference_mode():
-                values = getattr(network(torch.from_numpy(recipe.normalize(faces))), name)
+                values = getattr(network(torch.from_numpy(preprocessing.normalize(faces))), name)
             return np.asarray(values.float().numpy())
 
         return run

@@ -1,41 +1,32 @@
-"""The study's record as tables and pictures for docs/records/ablations.md."""
+"""Table and chart of an ablation study for docs/records/ablations.md."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from lnlattennet.evaluation.ablation_study._options import COVERED
+from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord
 from lnlattennet.evaluation.explain._drawing import new_figure
 
-Run = dict[str, Any]
 _COLUMNS: dict[str, Callable[[Run], float]] = {
-    "accuracy": lambda run: 100 * run["occlusion"][0]["accuracy"]["value"],
-    "lost with 1 covered": lambda run: 100 * run["occlusion"][1]["loss"]["value"],
-    "2 covered": lambda run: 100 * run["occlusion"][2]["loss"]["value"],
-    "4 covered": lambda run: 100 * run["occlusion"][3]["loss"]["value"],
-    "weight on true regions": lambda run: 100 * run["crucial_regions"]["share_of_weight"]["value"],
-    "times uniform": lambda run: run["crucial_regions"]["times_uniform"]["value"],
-    "top-1 hits": lambda run: 100 * run["crucial_regions"]["top_1_hit_rate"]["value"],
-    "top-3 hits": lambda run: 100 * run["crucial_regions"]["top_3_hit_rate"]["value"],
+    "accuracy": lambda run: 100 * run.occlusion[0].accuracy.value,
+    "lost with 1 covered": lambda run: 100 * run.occlusion[1].loss.value,
+    "2 covered": lambda run: 100 * run.occlusion[2].loss.value,
+    "4 covered": lambda run: 100 * run.occlusion[3].loss.value,
+    "weight on true regions": lambda run: 100 * run.crucial_regions.share_of_weight.value,
+    "times uniform": lambda run: run.crucial_regions.times_uniform.value,
+    "top-1 hits": lambda run: 100 * run.crucial_regions.top_1_hit_rate.value,
+    "top-3 hits": lambda run: 100 * run.crucial_regions.top_3_hit_rate.value,
 }
 
 
-def by_ablation(record: dict[str, Any]) -> dict[str, list[Run]]:
-    """Return ablation -> its runs, in the order of the record."""
-    runs: dict[str, list[Run]] = {}
-    for run in record["runs"]:
-        runs.setdefault(run["ablation"], []).append(run)
-    return runs
-
-
-def ablation_table(record: dict[str, Any]) -> str:
+def ablation_table(record: StudyRecord) -> str:
     """Return the Markdown table: mean and, behind it, the standard deviation over the seeds."""
     lines = ["| | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 1) + "|"]
-    for name, runs in by_ablation(record).items():
+    for name, runs in record.by_ablation().items():
         cells = [_cell([value(run) for run in runs]) for value in _COLUMNS.values()]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -46,12 +37,12 @@ def _cell(values: list[float]) -> str:
     return f"{statistics.mean(values):.1f} ± {spread:.1f}"
 
 
-def occlusion_figure(record: dict[str, Any]) -> Figure:
+def occlusion_figure(record: StudyRecord) -> Figure:
     """Draw accuracy against the number of covered regions: a line per ablation, a dot per seed."""
     figure = new_figure(7.5, 4.2)
     axes = figure.add_subplot()
-    for name, runs in by_ablation(record).items():
-        points = [[100 * point["accuracy"]["value"] for point in run["occlusion"]] for run in runs]
+    for name, runs in record.by_ablation().items():
+        points = [[100 * point.accuracy.value for point in run.occlusion] for run in runs]
         means = [statistics.mean(column) for column in zip(*points, strict=True)]
         (line,) = axes.plot(COVERED, means, linewidth=2.5 if name == "full network" else 1.2, label=name)
         for values in points:

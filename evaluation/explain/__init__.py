@@ -1,1 +1,1 @@
-"""What the network looks at: its region weights, affinity and local attention as pictures and tables."""
+"""Explanations: region weights, affinity and local attention of a network, as drawings and tables."""

@@ -1,4 +1,4 @@
-"""Means per expression over a data set of any size: sums are kept, never faces."""
+"""Means per expression over a data set of any size: sums are in memory, never all faces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every expression of a data set in one picture, a row each: mean face and where the network looked."""
+"""Panel of a data set: mean face and attention of every expression, a row each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from lnlattennet.evaluation.explain._drawing import (
 
 _SIDE = 2.0
 _MOST_ROWS = 24
-"""Rows of one picture; a data set may have a thousand classes."""
+"""Rows of one panel; a data set may have a thousand classes."""
 
 
 def class_panel(means: Sequence[ClassMean], *, grid: int, region: int, name: str) -> Figure:

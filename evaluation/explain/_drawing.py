@@ -1,4 +1,4 @@
-"""What all pictures share: faces with their grid, heat maps with numbers, colour bars, files."""
+"""Drawing with matplotlib: faces with their grid, heat maps with numbers, color bars, files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from lnlattennet._atomic import replace_file
 Values = NDArray[np.floating[Any]]
 
 WEIGHT_COLORS = "viridis"
-"""Regions: even steps of value are even steps of lightness, also for colour-blind readers and in print."""
+"""Regions: even steps of value are even steps of lightness, also for color-blind readers and in print."""
 ATTENTION_COLORS = "magma"
 INK = "#1b1a22"
 QUIET = "#6b6a75"
@@ -33,7 +33,7 @@ MARK = "#ff4f3a"
 _DPI = 100
 _OPACITY = 0.6
 _BRIGHT = 0.62
-"""Share of the scale from which colours are so bright that dark numbers are read better than white ones."""
+"""Share of the scale from which colors are so bright that dark numbers are read better than white ones."""
 _SMALLEST_NUMBER = 5.0
 """Points; where a cell leaves less, numbers are left out: the JSON has them."""
 
@@ -43,7 +43,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
 
 
-def picture_of(figure: Figure) -> Image.Image:
+def image_of(figure: Figure) -> Image.Image:
     """Draw a figure to RGB pixels."""
     pixels = io.BytesIO()
     with _boxes_for_missing_glyphs():
@@ -82,13 +82,13 @@ def draw_face(axes: Axes, face: Values | NDArray[np.uint8], grid: int) -> None:
 
 
 class RegionMap:
-    """One value per region [K] as colours on the scale 0..``top`` and as numbers, over a grey face if given.
+    """One value per region [K] as colors on the scale 0..``top`` and as numbers, over a gray face if given.
 
     Args:
         axes: to draw on; becomes grid x grid units large.
         values: [K].
         grid: regions per side.
-        top: value of the brightest colour.
+        top: value of the brightest color.
         face: RGB [S, S, 3] in 0..255.
     """
 
@@ -127,20 +127,20 @@ class RegionMap:
 
 
 def attention_top(relative: Values) -> float:
-    """Return the value of the brightest colour: the few positions above would leave the rest dark."""
+    """Return the value of the brightest color: the few positions above would leave the rest dark."""
     return float(np.quantile(relative, 0.995))
 
 
 def draw_attention(
     axes: Axes, relative: Values, grid: int, top: float, face: Values | NDArray[np.uint8]
 ) -> None:
-    """Show local attention [H, W] over the grey ``face``; where it is low, the face is seen instead.
+    """Show local attention [H, W] over the gray ``face``; where it is low, the face is seen instead.
 
     Args:
         axes: to draw on.
         relative: multiples of even attention: 1 everywhere is what a plain mean would be.
         grid: regions per side.
-        top: value of the brightest colour.
+        top: value of the brightest color.
         face: RGB [S, S, 3] in 0..255.
     """
     extent = (0, grid, grid, 0)

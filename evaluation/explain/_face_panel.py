@@ -1,4 +1,4 @@
-"""One face explained in one picture: region weights, affinity around a region, local attention per head."""
+"""Panel of one face: region weights, affinity around a region, local attention per head."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def face_panel(
         grid: regions per side.
         region: whose row of the affinity is shown.
         class_names: expressions in the order of the probabilities.
-        name: of the picture, for the title.
+        name: name of the image, for the title.
     """
     heads = explanation.local_attention[0]
     rows = math.ceil((3 + len(heads)) / _COLUMNS)

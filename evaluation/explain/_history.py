@@ -1,4 +1,4 @@
-"""The region weights that a training run logged, read from its `region_weights.csv`."""
+"""Region weights that a training run logged, read from its `region_weights.csv`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import DataError
-
-FILE_NAME = "region_weights.csv"
+from lnlattennet.training._run_folder import REGION_WEIGHTS
 
 
 @dataclass(frozen=True)
 class WeightHistory:
-    """How the weights were updated.
+    """Course of the region weights in training.
 
     Attributes:
         steps: of training [T], T of 1 or more, increasing.
@@ -53,14 +52,14 @@ def read_history(run_folder: Path) -> WeightHistory:
     Raises:
         DataError: the file is missing or breaks that form; names the line.
     """
-    path = run_folder / FILE_NAME
+    path = run_folder / REGION_WEIGHTS
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             header, *lines = csv.reader(stream)
     except FileNotFoundError as error:
         raise DataError(
-            f"there is no {FILE_NAME} in {run_folder}: give the run folder of `lnlattennet train`, which "
-            "writes one when it validates"
+            f"there is no {REGION_WEIGHTS} in {run_folder}: give the run folder of `lnlattennet train`, "
+            "which writes one when it validates"
         ) from error
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} cannot be read as a table: {error}") from error

@@ -1,4 +1,4 @@
-"""How training updated the region weights: a strip of states for paper, an animation for screens."""
+"""Drawings of the region weights in training: a strip of states for paper, an animation for screens."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from lnlattennet.evaluation.explain._drawing import (
     RegionMap,
     bare,
     color_bar,
+    image_of,
     new_figure,
-    picture_of,
 )
 from lnlattennet.evaluation.explain._history import WeightHistory
 
@@ -40,9 +40,9 @@ def history_strip(history: WeightHistory) -> Figure:
     states = rows[0].subgridspec(1, _STRIP_STATES)
     axes = [figure.add_subplot(states[0, column]) for column in range(len(chosen))]
     top = float(history.weights.max())
-    for index, one in zip(chosen, axes, strict=True):
-        RegionMap(one, history.weights[index], history.grid, top)
-        bare(one, f"step {history.steps[index]:,}")
+    for index, state in zip(chosen, axes, strict=True):
+        RegionMap(state, history.weights[index], history.grid, top)
+        bare(state, f"step {history.steps[index]:,}")
     color_bar(axes, "mean share of the weight on the validation faces", top, WEIGHT_COLORS)
     _draw_lines(figure.add_subplot(rows[1]), history)
     figure.suptitle("Region weights during training", color=INK, fontsize=12)
@@ -52,7 +52,7 @@ def history_strip(history: WeightHistory) -> Figure:
 def save_animation(history: WeightHistory, path: Path) -> None:
     """Write a GIF that runs through up to 40 states, whole or not at all."""
     frames = list(_frames(history))
-    # One palette for all frames, the last one's: it has the widest range of colours.
+    # One palette for all frames, the last one's: it has the widest range of colors.
     palette = frames[-1].quantize(256, kmeans=2)
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [_FRAME_MS] * (len(small) - 1) + [_LAST_FRAME_MS]
@@ -75,13 +75,13 @@ def _frames(history: WeightHistory) -> Iterator[Image.Image]:
         shown.update(history.weights[index])
         now.set_xdata([step, step])
         figure.suptitle(f"step {step:,.0f}", color=INK, fontsize=12)
-        yield picture_of(figure)
+        yield image_of(figure)
         # The first frame's layout holds for all: solving it again would take most of the time.
         figure.set_layout_engine("none")
 
 
 def _draw_lines(axes: Axes, history: WeightHistory) -> None:
-    """Draw the course of every region; those that end highest have a colour and a name."""
+    """Draw the course of every region; those that end highest have a color and a name."""
     order = np.argsort(-history.weights[-1])
     for region in order[_NAMED_LINES:]:
         axes.plot(history.steps, history.weights[:, region], color="#c9c8d0", linewidth=0.9, marker=".")

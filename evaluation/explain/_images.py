@@ -1,10 +1,10 @@
-"""Single pictures: found, cropped and explained as `lnlattennet predict` sees them."""
+"""Explanation of single images, cropped to the face as `lnlattennet predict` does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from lnlattennet._command import printable
 from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.evaluation.explain._drawing import save_png
 from lnlattennet.evaluation.explain._face_panel import face_panel
-from lnlattennet.evaluation.explain._internals import Explanation, explain_faces
+from lnlattennet.evaluation.explain._internals import explain_faces
 from lnlattennet.images._decode import decode_image
 from lnlattennet.images._face_detector import FaceFinder
 from lnlattennet.model._checkpoint import CheckpointInfo
@@ -21,17 +21,42 @@ from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
 
 
+@dataclass(frozen=True)
+class ImageExplanation:
+    """Explanation of one image, in the order of the index.
+
+    Attributes:
+        image: path of the image.
+        picture: path of its panel.
+        face_found: whether a face was detected; without one the center square is explained.
+        label: predicted expression.
+        probabilities: expression to probability.
+        region_weights: K weights, row by row over the face.
+        region: region whose affinity is shown.
+        affinity_row: affinity of that region to all regions.
+    """
+
+    image: str
+    picture: str
+    face_found: bool
+    label: str
+    probabilities: dict[str, float]
+    region_weights: list[float]
+    region: int
+    affinity_row: list[float]
+
+
 def panel_paths(output: Path, images: Sequence[Path]) -> list[Path]:
-    """Return where the panels go: numbered, because two pictures may have one name.
+    """Return the paths of the panels: numbered, because two images may have one name.
 
     Raises:
-        UsageError: a panel would replace a picture that is to be explained.
+        UsageError: a panel would replace an image that is to be explained.
     """
     paths = [output / f"face-{index}-{image.stem}.png" for index, image in enumerate(images, start=1)]
-    given = {image.resolve() for image in images}
+    originals = {image.resolve() for image in images}
     for path in paths:
-        if path.resolve() in given:
-            raise UsageError(f"the panel {path} would replace a picture: choose another --output folder")
+        if path.resolve() in originals:
+            raise UsageError(f"the panel {path} would replace an image: choose another --output folder")
     return paths
 
 
@@ -41,25 +66,26 @@ def explain_images(
     images: Sequence[Path],
     paths: Sequence[Path],
     region: int | None,
-) -> list[dict[str, Any]]:
-    """Write a panel per picture and return its table.
+) -> list[ImageExplanation]:
+    """Draw a panel per image and return what it shows.
 
     Args:
-        network: of the checkpoint, in evaluation mode.
-        info: of the same checkpoint.
+        network: network of the checkpoint, in evaluation mode.
+        info: metadata of the same checkpoint.
         images: JPEG or PNG files.
         paths: where their panels go.
-        region: whose affinity is shown; None for each picture's highest weighted one.
+        region: region whose affinity is shown; None for each image's highest weighted one.
 
     Raises:
-        ImageError: a file cannot be read as a picture; names it.
+        ImageError: a file cannot be read as an image; names it.
     """
     finder = FaceFinder(info.preprocessing.face_margin)
     rows = []
     for image, path in zip(images, paths, strict=True):
         face, found = _face(image, finder, info.preprocessing)
         explanation = explain_faces(network, info.preprocessing, face[None])
-        shown = int(explanation.weights[0].argmax()) if region is None else region
+        probabilities, weights = explanation.probabilities[0], explanation.weights[0]
+        shown = int(weights.argmax()) if region is None else region
         panel = face_panel(
             face,
             explanation,
@@ -69,31 +95,30 @@ def explain_images(
             name=printable(image.name),
         )
         save_png(panel, path)
-        row = {"image": printable(image), "picture": printable(path), "face_found": found}
-        rows.append(row | _table(explanation, info.class_names, shown))
+        rows.append(
+            ImageExplanation(
+                image=printable(image),
+                picture=printable(path),
+                face_found=found,
+                label=info.class_names[int(probabilities.argmax())],
+                probabilities=dict(zip(info.class_names, _rounded(probabilities), strict=True)),
+                region_weights=_rounded(weights),
+                region=shown,
+                affinity_row=_rounded(explanation.affinity[0, shown]),
+            )
+        )
     return rows
 
 
-def _face(path: Path, finder: FaceFinder, recipe: Preprocessing) -> tuple[NDArray[np.uint8], bool]:
+def _face(path: Path, finder: FaceFinder, preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], bool]:
     try:
-        picture = decode_image(path.read_bytes())
+        pixels = decode_image(path.read_bytes())
     except OSError as error:
         raise ImageError(f"{printable(path)} cannot be read: {error.strerror}") from error
     except ImageError as error:
         raise ImageError(f"{printable(path)}: {error}") from error
-    location = finder(picture)
-    return recipe.crop(picture, location.box), location.found
-
-
-def _table(explanation: Explanation, class_names: tuple[str, ...], region: int) -> dict[str, Any]:
-    probabilities, weights = explanation.probabilities[0], explanation.weights[0]
-    return {
-        "label": class_names[int(probabilities.argmax())],
-        "probabilities": dict(zip(class_names, _rounded(probabilities), strict=True)),
-        "region_weights": _rounded(weights),
-        "region": region,
-        "affinity_row": _rounded(explanation.affinity[0, region]),
-    }
+    location = finder(pixels)
+    return preprocessing.crop(pixels, location.box), location.found
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:

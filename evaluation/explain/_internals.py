@@ -1,4 +1,4 @@
-"""Everything the network looks at for a batch of faces, taken from one pass of the network itself."""
+"""Region weights, affinity and local attention for a batch of faces, from one forward pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FACES_PER_PASS = 32
 
 @dataclass(frozen=True)
 class Explanation:
-    """What the network answered for N faces, and where it looked.
+    """Predictions for N faces, and the attention behind them.
 
     Attributes:
         probabilities: softmax of the logits [N, classes].
@@ -42,7 +42,7 @@ class Explanation:
 
 
 def local_attention(features: Tensor, query: Tensor, grid: int) -> Tensor:
-    """Return where every local network looked: a = softmax_p(<q, F_p> / sqrt(C)).
+    """Return the attention of every local network: a = softmax_p(<q, F_p> / sqrt(C)).
 
     The op that the network runs keeps only what the attention pooled; this gives the attention itself.
 
@@ -64,24 +64,26 @@ def attention_map(attention: Tensor, grid: int, size: int) -> Tensor:
 
 
 @torch.inference_mode()
-def explain_faces(network: LNLAttenNet, recipe: Preprocessing, faces: NDArray[np.uint8]) -> Explanation:
-    """Run the network on faces and keep what it looked at.
+def explain_faces(
+    network: LNLAttenNet, preprocessing: Preprocessing, faces: NDArray[np.uint8]
+) -> Explanation:
+    """Run the network on faces and keep its attention.
 
     Args:
         network: in evaluation mode.
-        recipe: the preprocessing of its checkpoint.
-        faces: RGB uint8 [N, S, S, 3], cropped by ``recipe``; N of 1 or more.
+        preprocessing: of its checkpoint.
+        faces: RGB uint8 [N, S, S, 3], cropped by ``preprocessing``; N of 1 or more.
     """
     passes = [
-        _one_pass(network, network_input(recipe, faces[start : start + _FACES_PER_PASS]))
+        _one_pass(network, network_input(preprocessing, faces[start : start + _FACES_PER_PASS]))
         for start in range(0, len(faces), _FACES_PER_PASS)
     ]
     return Explanation(*(np.concatenate(parts) for parts in zip(*passes, strict=True)))
 
 
-def network_input(recipe: Preprocessing, faces: NDArray[np.uint8]) -> Tensor:
-    """Normalise RGB faces uint8 [n, S, S, 3] to [n, 3, S, S], in the layout that CPUs convolve fastest."""
-    return torch.from_numpy(recipe.normalize(faces)).contiguous(memory_format=torch.channels_last)
+def network_input(preprocessing: Preprocessing, faces: NDArray[np.uint8]) -> Tensor:
+    """Normalize RGB faces uint8 [n, S, S, 3] to [n, 3, S, S], in the layout that CPUs convolve fastest."""
+    return torch.from_numpy(preprocessing.normalize(faces)).contiguous(memory_format=torch.channels_last)
 
 
 def _one_pass(network: LNLAttenNet, images: Tensor) -> tuple[Floats, Floats, Floats, Floats]:
@@ -95,11 +97,11 @@ def _one_pass(network: LNLAttenNet, images: Tensor) -> tuple[Floats, Floats, Flo
 
 
 def _outputs_and_features(network: LNLAttenNet, images: Tensor) -> tuple[Outputs, Tensor]:
-    """Run the network once and also catch what its U-Net handed on."""
-    caught: list[Tensor] = []
-    handle = network.unet.register_forward_hook(lambda module, inputs, output: caught.append(output))
+    """Run the network once and also return the feature map of its U-Net."""
+    captured: list[Tensor] = []
+    handle = network.unet.register_forward_hook(lambda module, inputs, output: captured.append(output))
     try:
         outputs: Outputs = network(images)
     finally:
         handle.remove()
-    return outputs, caught[0]
+    return outputs, captured[0]

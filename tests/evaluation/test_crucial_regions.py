@@ -14,7 +14,6 @@ from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import (
     crucial_region_figures,
     render_known_faces,
-    score_crucial_regions,
     top_k_hits,
     true_regions,
 )
@@ -111,17 +110,11 @@ def test_known_faces_are_the_held_out_split() -> None:
     assert np.allclose(known.change.sum(axis=1), known.labels != neutral, atol=1e-4)
 
 
-def test_scoring_renders_faces_and_asks_for_their_weights() -> None:
-    asked: list[int] = []
-
-    def even(faces: NDArray[np.uint8]) -> Floats:
-        asked.append(len(faces))
-        return np.full((len(faces), 9), 1 / 9, np.float32)
-
-    figures = score_crucial_regions(even, 70, 0, size=16, grid=3)
-    assert asked == [64, 6]
-    assert figures.faces == 60
-    assert figures.times_uniform.value == pytest.approx(1, rel=1e-5)
+def test_chunks_are_all_faces_in_order() -> None:
+    known = render_known_faces(70, 0, size=16, grid=3)
+    chunks = list(known.chunks())
+    assert [len(chunk) for chunk in chunks] == [64, 6]
+    assert np.array_equal(np.concatenate([chunk.change for chunk in chunks]), known.change)
 
 
 def test_faces_without_expression_cannot_be_scored() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from lnlattennet._statistics import Estimate
 from lnlattennet.errors import UsageError
+from lnlattennet.evaluation._crucial_regions import CrucialRegions
+from lnlattennet.evaluation._occlusion import OccludedAccuracy
 from lnlattennet.evaluation.ablation_study.__main__ import write_between
 from lnlattennet.evaluation.ablation_study._options import StudyOptions
+from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord, read_record
 from lnlattennet.evaluation.ablation_study._study import run_study
 from lnlattennet.evaluation.ablation_study._tables import ablation_table
 from lnlattennet.model._config import NetworkConfig
@@ -26,28 +29,22 @@ TINY = StudyOptions(
 )
 
 
-def interval(value: float) -> dict[str, float]:
-    return {"value": value, "low": value, "high": value}
+def exact(value: float) -> Estimate:
+    return Estimate(value, value, value)
 
 
-def run(name: str, seed: int, accuracy: float) -> dict[str, Any]:
+def run(name: str, seed: int, accuracy: float) -> Run:
     curve = [
-        {"covered": covered, "accuracy": interval(accuracy - lost), "loss": interval(lost)}
+        OccludedAccuracy(covered, exact(accuracy - lost), exact(lost))
         for covered, lost in ((0, 0.0), (1, 0.01), (2, 0.03), (4, 0.1))
     ]
-    regions = {
-        "share_of_weight": interval(0.85),
-        "times_uniform": interval(2.5),
-        "top_1_hit_rate": interval(0.5),
-        "top_3_hit_rate": interval(0.75),
-    }
-    return {"ablation": name, "seed": seed, "occlusion": curve, "crucial_regions": regions}
+    regions = CrucialRegions(12, exact(0.85), 0.33, exact(2.5), 3.0, exact(0.5), exact(0.75))
+    return Run(ablation=name, seed=seed, training_seconds=9, occlusion=curve, crucial_regions=regions)
 
 
 def test_the_table_gives_mean_and_standard_deviation_over_the_seeds() -> None:
-    record = {
-        "runs": [run("full network", 0, 0.90), run("full network", 1, 0.94), run("plain U-Net", 0, 0.8)]
-    }
+    runs = [run("full network", 0, 0.90), run("full network", 1, 0.94), run("plain U-Net", 0, 0.8)]
+    record = StudyRecord(settings={}, runs=runs)
     table = ablation_table(record).splitlines()
     assert len(table) == 4
     cells = [cell.strip() for cell in table[2].strip("|").split("|")]
@@ -76,24 +73,25 @@ def test_a_page_keeps_what_stands_around_its_table(tmp_path: Path) -> None:
     assert "first" not in text
 
 
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    record = StudyRecord(settings=TINY.settings(), runs=[run("full network", 0, 0.9)])
+    record.write(tmp_path / "record.json")
+    assert read_record(tmp_path / "record.json", TINY) == record
+
+
 @pytest.mark.slow
 def test_a_study_runs_every_ablation_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     record = run_study(TINY, path)
-    assert [(one["seed"], one["ablation"]) for one in record["runs"]] == [
+    assert [(run.seed, run.ablation) for run in record.runs] == [
         (seed, name) for seed in (0, 1) for name in ABLATIONS
     ]
-    uniform = {
-        one["ablation"]: one["crucial_regions"]["times_uniform"]["value"]
-        for one in record["runs"][: len(ABLATIONS)]
-    }
+    uniform = {run.ablation: run.crucial_regions.times_uniform.value for run in record.runs[: len(ABLATIONS)]}
     assert uniform["plain U-Net"] == uniform["no non-local weights"] == pytest.approx(1, abs=1e-3)
-    stopped = record | {"runs": record["runs"][:-1]}
-    path.write_text(json.dumps(stopped))
+    replace(record, runs=record.runs[:-1]).write(path)
     again = run_study(TINY, path)
-    last, repeated = record["runs"][-1], again["runs"][-1]
-    assert len(again["runs"]) == len(record["runs"])
-    assert repeated["occlusion"] == last["occlusion"]
-    path.write_text(json.dumps(record | {"settings": {}}))
+    assert len(again.runs) == len(record.runs)
+    assert again.runs[-1].occlusion == record.runs[-1].occlusion
+    replace(record, settings={}).write(path)
     with pytest.raises(UsageError, match="other settings"):
         run_study(TINY, path)

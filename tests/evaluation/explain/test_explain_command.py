@@ -157,7 +157,7 @@ def test_a_panel_never_replaces_a_picture(checkpoint_path: Path, photo: Path, tm
     victim = photo.rename(tmp_path / "face-1-a.png")
     other = tmp_path / "a.png"
     other.write_bytes(victim.read_bytes())
-    with pytest.raises(UsageError, match="would replace a picture"):
+    with pytest.raises(UsageError, match="would replace an image"):
         run(checkpoint_path, other, victim, "-o", tmp_path)
 
 

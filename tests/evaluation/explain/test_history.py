@@ -10,8 +10,9 @@ from PIL import Image
 
 from lnlattennet.errors import DataError
 from lnlattennet.evaluation.explain._drawing import save_png
-from lnlattennet.evaluation.explain._history import FILE_NAME, WeightHistory, read_history
+from lnlattennet.evaluation.explain._history import WeightHistory, read_history
 from lnlattennet.evaluation.explain._history_images import evenly, history_strip, save_animation
+from lnlattennet.training._run_folder import REGION_WEIGHTS
 
 HEADER = "step,region_0,region_1,region_2,region_3\n"
 
@@ -22,7 +23,7 @@ def history_of(states: int, regions: int = 4) -> WeightHistory:
 
 
 def test_a_run_is_read(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_text(HEADER + "10,0.25,0.25,0.25,0.25\n20,0.7,0.1,0.1,0.1\n")
+    (tmp_path / REGION_WEIGHTS).write_text(HEADER + "10,0.25,0.25,0.25,0.25\n20,0.7,0.1,0.1,0.1\n")
     history = read_history(tmp_path)
     assert history.grid == 2
     assert history.steps.tolist() == [10, 20]
@@ -38,7 +39,7 @@ def test_a_run_is_read(tmp_path: Path) -> None:
 
 def test_a_step_that_was_run_again_counts_once(tmp_path: Path) -> None:
     again = "10,1,0,0,0\n20,1,0,0,0\n10,0,1,0,0\n"
-    (tmp_path / FILE_NAME).write_text(HEADER + again)
+    (tmp_path / REGION_WEIGHTS).write_text(HEADER + again)
     history = read_history(tmp_path)
     assert history.steps.tolist() == [10, 20]
     assert history.weights[0].tolist() == [0, 1, 0, 0]
@@ -60,7 +61,7 @@ def test_a_step_that_was_run_again_counts_once(tmp_path: Path) -> None:
     ],
 )
 def test_another_table_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
-    (tmp_path / FILE_NAME).write_bytes(text if isinstance(text, bytes) else text.encode())
+    (tmp_path / REGION_WEIGHTS).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=message):
         read_history(tmp_path)
 

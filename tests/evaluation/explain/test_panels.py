@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.evaluation.explain._class_means import ClassMean
 from lnlattennet.evaluation.explain._class_panel import class_panel
-from lnlattennet.evaluation.explain._drawing import RegionMap, new_figure, picture_of, save_png
+from lnlattennet.evaluation.explain._drawing import RegionMap, image_of, new_figure, save_png
 from lnlattennet.evaluation.explain._face_panel import face_panel
 from lnlattennet.evaluation.explain._internals import Explanation
 
@@ -56,7 +56,7 @@ def test_a_face_panel_shows_every_head(grid: int, heads: int) -> None:
     names = tuple("abcdefg")
     explanation = explanation_of(grid, heads)
     figure = face_panel(face, explanation, grid=grid, region=grid * grid - 1, class_names=names, name="x.png")
-    picture_of(figure)
+    image_of(figure)
     assert titles(figure).count("local attention") == heads
     assert f"weights around region {grid * grid - 1}" in titles(figure)
     best = names[int(explanation.probabilities[0].argmax())]
@@ -78,7 +78,7 @@ def test_colors_lie_where_the_face_is_row_by_row() -> None:
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     RegionMap(axes, np.array([0.0, 1.0, 0.0, 0.0]), 2, 1.0)
     axes.set_axis_off()
-    pixels = np.asarray(picture_of(figure)).astype(float).mean(axis=2)
+    pixels = np.asarray(image_of(figure)).astype(float).mean(axis=2)
     quarters = [part.mean() for half in np.array_split(pixels, 2) for part in np.array_split(half, 2, axis=1)]
     assert int(np.argmax(quarters)) == 1
 
@@ -88,7 +88,7 @@ def test_colors_lie_where_the_face_is_row_by_row() -> None:
 def test_a_class_panel_has_a_row_per_class(grid: int, known: bool) -> None:
     means = [mean_of(name, 3, grid, known=known) for name in ("calm", "grin")]
     figure = class_panel(means, grid=grid, region=0, name="mine")
-    picture_of(figure)
+    image_of(figure)
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["calm (3)", "grin (3)"]
     assert ("what really changes" in titles(figure)) == known
     assert figure.get_suptitle() == "mine: means over 6 faces"
@@ -101,7 +101,7 @@ def test_a_dollar_in_a_name_is_a_dollar() -> None:
     panel = face_panel(face, explanation_of(1, 1), grid=1, region=0, class_names=names, name="$^_x_ é $a.png")
     classes = class_panel([mean_of("a$^_$", 3, 1, known=True)], grid=1, region=0, name="$^_x_ é $a")
     for figure in (panel, classes):
-        picture_of(figure)
+        image_of(figure)
         assert figure.get_suptitle().startswith("$^_x_ é $a")
     assert "a$^_$ (3)" in [axes.get_ylabel() for axes in classes.axes]
 
@@ -109,7 +109,7 @@ def test_a_dollar_in_a_name_is_a_dollar() -> None:
 def test_a_character_without_a_glyph_is_drawn_without_a_word(tmp_path: Path) -> None:
     """matplotlib warns of it, past every --quiet; a warning is an error here."""
     figure = class_panel([mean_of("🤖 幸福", 3, 1, known=True)], grid=1, region=0, name="🤖")
-    picture_of(figure)
+    image_of(figure)
     save_png(figure, tmp_path / "classes.png")
 
 
