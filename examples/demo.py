@@ -21,7 +21,7 @@ from PIL import Image
 
 from lnlattennet._command import configure_logging, run_app
 from lnlattennet._console import stdout
-from lnlattennet.benchmarks.serving.latency import latency_record, print_record
+from lnlattennet.benchmarks.serving.latency import MODELS, latency_table, measure
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, render_face
 from lnlattennet.errors import LnlAttenNetError, ServingError, require
 
@@ -44,10 +44,10 @@ def demo() -> None:
         run("lnlattennet", "predict", *photos, "--url", addresses["grpc"])
         run("lnlattennet", "predict", photos[0], "--url", addresses["grpc"], "--overlay", OVERLAY, "--quiet")
         compare(photos, addresses)
-        record = latency_record([addresses["grpc"]], ["expression", "expression_fused"], photos[0], REQUESTS)
-    RECORD.write_text(json.dumps(record, indent=2) + "\n")
-    print_record(record)
+        record = measure([addresses["grpc"]], MODELS, photos[0], REQUESTS)
+    record.write(RECORD)
     console = stdout()
+    console.print(latency_table(record), highlight=False)
     console.print(f"the overlay is {OVERLAY}, the engine report {FOLDER}/report.html, every sample {RECORD}")
     console.print(f"done in {time.perf_counter() - started:.0f} s; the server is stopped")
 

@@ -86,6 +86,22 @@ def implementation(device: str) -> Implementation:
     )
 
 
+def compiled_target(device: str) -> str:
+    """Return the target of the compiled kernels (``Implementation.target``), built and loaded if need be.
+
+    Raises:
+        UnavailableError: the reference runs on this device.
+    """
+    load_kernels(device)
+    running = implementation(device)
+    if running.kind != "compiled":
+        raise UnavailableError(
+            f"the op runs on the plain torch reference for {device} here, and there is nothing to measure: "
+            f"{running.reason}"
+        )
+    return running.target or "unknown"
+
+
 def architectures(device: str) -> tuple[str, ...]:
     """Return what the kernels must be compiled for: this CPU's architecture, or the GPUs' of this machine.
 

@@ -1,1 +1,1 @@
-"""Fused attention against other formulations."""
+"""Benchmark of the fused attention against other formulations of it."""

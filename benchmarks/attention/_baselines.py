@@ -1,9 +1,9 @@
-"""The ways to write the per-region attention that the fused op is measured against.
+"""Formulations of the per-region attention in plain torch, which the fused op is measured against.
 
 All share one signature, so that a benchmark can time them in turn:
 
-    region attention   (features, query, grid)        -> (pooled, mean)
-    with the tail      (features, query, grid, *tail) -> (pooled, mean, weights, affinity, context)
+    region attention        (features, query, grid) -> (pooled, mean)
+    and non-local attention (features, query, grid, *parameters) -> (pooled, mean, weights, affinity, context)
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Pooling = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
 Joint = Callable[..., tuple[Tensor, ...]]
 
 
-class Tail(NamedTuple):
-    """Parameters of the non-local tail, in the op's order.
+class NonlocalParameters(NamedTuple):
+    """Parameters of the non-local attention, in the op's order.
 
     Attributes:
         position: [K, C].
@@ -100,21 +100,22 @@ def masked_attention(features: Tensor, query: Tensor, grid: int, *, mask: Tensor
     return pooled, attended[:, regions * heads :]
 
 
-def nonlocal_tail(mean: Tensor, tail: Tail) -> tuple[Tensor, Tensor, Tensor]:
+def nonlocal_attention(mean: Tensor, parameters: NonlocalParameters) -> tuple[Tensor, Tensor, Tensor]:
     """Region means [B, K, C] -> weights [B, K], affinity [B, K, K], context [B, d], like model/."""
-    tokens = mean + tail.position
-    scores = F.linear(tokens, tail.query_weight) @ F.linear(tokens, tail.key_weight).transpose(1, 2)
-    affinity = (scores / math.sqrt(tail.query_weight.shape[0])).softmax(dim=-1)
-    context = affinity @ F.linear(tokens, tail.value_weight, tail.value_bias)
-    weights = (F.relu(context) @ tail.score_weight).softmax(dim=-1)
+    position, query_weight, key_weight, value_weight, value_bias, score_weight = parameters
+    tokens = mean + position
+    scores = F.linear(tokens, query_weight) @ F.linear(tokens, key_weight).transpose(1, 2)
+    affinity = (scores / math.sqrt(query_weight.shape[0])).softmax(dim=-1)
+    context = affinity @ F.linear(tokens, value_weight, value_bias)
+    weights = (F.relu(context) @ score_weight).softmax(dim=-1)
     return weights, affinity, (weights.unsqueeze(-1) * context).sum(dim=1)
 
 
-def with_tail(pooling: Pooling) -> Joint:
-    """Follow a formulation of the pooling by the tail."""
+def with_nonlocal(pooling: Pooling) -> Joint:
+    """Follow a formulation of the pooling by the non-local attention."""
 
-    def joint(features: Tensor, query: Tensor, grid: int, *tail: Tensor) -> tuple[Tensor, ...]:
+    def joint(features: Tensor, query: Tensor, grid: int, *parameters: Tensor) -> tuple[Tensor, ...]:
         pooled, mean = pooling(features, query, grid)
-        return pooled, mean, *nonlocal_tail(mean, Tail(*tail))
+        return pooled, mean, *nonlocal_attention(mean, NonlocalParameters(*parameters))
 
     return joint

@@ -1,9 +1,8 @@
-"""The fused op and its rivals, ready to be called on the features of one case."""
+"""The fused op and what it is measured against, ready to be called on the features of one case."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,18 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import lnlattennet.kernels  # noqa: F401  (registers the ops)
 from lnlattennet.benchmarks.attention._baselines import (
+    NonlocalParameters,
     Pooling,
-    Tail,
     broadcast_form,
     masked_attention,
     matmul_form,
     region_mask,
-    with_tail,
+    with_nonlocal,
 )
-from lnlattennet.benchmarks.attention._cases import GRID, HEADS, TAIL_WIDTH, Case
-from lnlattennet.errors import UnavailableError
-from lnlattennet.kernels._loader import implementation, load_kernels
+from lnlattennet.benchmarks.attention._cases import AFFINITY_FEATURES, GRID, HEADS, Case
 
 FUSED = "fused"
 EAGER = "eager"
@@ -41,15 +39,15 @@ Outputs = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Rival:
+class Candidate:
     """One way to compute a case.
 
     Attributes:
-        name: what records and tables call it.
+        name: in records and tables.
         call: features -> outputs, or with ``Case.backward`` the gradients of features and query.
         environment: variables that must be set while it is called or captured.
         compiled: whether its first call compiles it.
-        checked: whether it computes what the case asks for; False for the yardsticks.
+        checked: whether it computes what the case asks for; False for what only shows the machine's speed.
     """
 
     name: str
@@ -61,17 +59,17 @@ class Rival:
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a case needs besides features: random, of the features' type, the same at every run."""
+    """Inputs of a case besides features: random, of the features' type, the same at every run."""
 
     query: Tensor
-    tail: Tail
+    nonlocal_attention: NonlocalParameters
     gradients: Outputs
 
     @staticmethod
     def of(case: Case, device: str) -> Parameters:
         """Draw the parameters of a case."""
         generator = torch.Generator().manual_seed(case.batch)
-        regions, channels, width = GRID * GRID, case.channels, TAIL_WIDTH
+        regions, channels, width = GRID * GRID, case.channels, AFFINITY_FEATURES
 
         def draw(*shape: int, scale: float = 1.0) -> Tensor:
             return (torch.randn(shape, generator=generator) * scale).to(device, case.torch_dtype)
@@ -79,17 +77,24 @@ class Parameters:
         def weight() -> Tensor:
             return draw(width, channels, scale=1 / math.sqrt(channels))
 
-        tail = Tail(draw(regions, channels), weight(), weight(), weight(), draw(width), draw(width))
+        nonlocal_ = NonlocalParameters(
+            draw(regions, channels), weight(), weight(), weight(), draw(width), draw(width)
+        )
         query = draw(regions, HEADS, channels).requires_grad_(case.backward)
         gradients = (draw(case.batch, regions, HEADS, channels), draw(case.batch, regions, channels))
-        return Parameters(query, tail, gradients)
+        return Parameters(query, nonlocal_, gradients)
 
 
-def rivals(case: Case, parameters: Parameters, features: Tensor) -> list[Rival]:
-    """Return the fused op, every rival and the yardsticks of a case; ``features`` is one of its inputs.
+def candidates(case: Case, parameters: Parameters, features: Tensor) -> list[Candidate]:
+    """Return the fused op first, its baselines and what shows the machine's speed.
+
+    Args:
+        case: what is computed.
+        parameters: of the case.
+        features: one of the case's inputs.
 
     "eager" is the matmul form without a compiler: what one would write. The broadcast form without a
-    compiler is not among the rivals: it took two to four times as long.
+    compiler is not among them: it took two to four times as long.
     """
     cuda = features.is_cuda
     mask = region_mask(features, GRID, HEADS)
@@ -99,75 +104,45 @@ def rivals(case: Case, parameters: Parameters, features: Tensor) -> list[Rival]:
         COMPILED[1]: broadcast_form,
         MASKED: partial(masked_attention, mask=mask),
     }
-    found = [Rival(FUSED, _call(fused_operator(case), case, parameters))]
+    fused = Candidate(FUSED, _call(fused_operator(case), case, parameters))
+    all_ = [fused]
     for name, form in forms.items():
-        function: Callable[..., Outputs] = with_tail(form) if case.tail else form
+        function: Callable[..., Outputs] = with_nonlocal(form) if case.nonlocal_attention else form
         compiled = name in COMPILED
         if compiled:
-            # The CUDA graphs are this benchmark's own, for every rival alike.
+            # The CUDA graphs are this benchmark's own, for every candidate alike.
             mode = "max-autotune-no-cudagraphs" if cuda else None
             function = torch.compile(function, dynamic=False, fullgraph=True, mode=mode)
-        found.append(Rival(name, _call(function, case, parameters), compiled=compiled))
-    found.append(Rival(READ, lambda features: features.detach().sum(), checked=False))
-    return found + (_cuda_only(case, found[0]) if cuda else [])
-
-
-def compiled_kernel(device: str) -> str:
-    """Return the name of the compiled kernel that the op runs on.
-
-    Raises:
-        UnavailableError: it runs on the plain torch reference, which would be compared with itself.
-    """
-    load_kernels(device)  # builds what is not there
-    found = implementation(device)
-    if found.kind != "compiled":
-        raise UnavailableError(
-            f"the op runs on the plain torch reference for {device} here, and would be compared with itself: "
-            f"{found.reason}"
-        )
-    return found.target or "unknown"
+        all_.append(Candidate(name, _call(function, case, parameters), compiled=compiled))
+    all_.append(Candidate(READ, lambda features: features.detach().sum(), checked=False))
+    return all_ + (_cuda_only(case, fused) if cuda else [])
 
 
 def fused_operator(case: Case) -> Callable[..., Outputs]:
     """Return the op that a case measures."""
     namespace = torch.ops.lnlattennet
     operator: Callable[..., Outputs] = (
-        namespace.local_nonlocal_attention if case.tail else namespace.region_attention
+        namespace.local_nonlocal_attention if case.nonlocal_attention else namespace.region_attention
     )
     return operator
 
 
 def expected_outputs(case: Case, parameters: Parameters, features: Tensor) -> Outputs:
-    """Return what every rival must give: the plain torch form in float64 on the same numbers."""
+    """Return what every candidate must give: the plain torch form in float64 on the same numbers."""
     exact = Parameters(
         parameters.query.detach().double().requires_grad_(case.backward),
-        Tail(*(tensor.double() for tensor in parameters.tail)),
+        NonlocalParameters(*(tensor.double() for tensor in parameters.nonlocal_attention)),
         tuple(tensor.double() for tensor in parameters.gradients),
     )
-    form: Callable[..., Outputs] = with_tail(matmul_form) if case.tail else matmul_form
+    form: Callable[..., Outputs] = with_nonlocal(matmul_form) if case.nonlocal_attention else matmul_form
     return _call(form, case, exact)(features.detach().double().requires_grad_(case.backward))
-
-
-def largest_error(outputs: Outputs, expected: Outputs) -> float:
-    """Return the largest relative error of the outputs by the Euclidean norm; NaN stays NaN."""
-    errors = [
-        torch.linalg.vector_norm(out.double() - exact) / torch.linalg.vector_norm(exact)
-        for out, exact in zip(outputs, expected, strict=True)
-    ]
-    return torch.stack(errors).max().item()
-
-
-def first_call(rival: Rival, features: Tensor) -> float:
-    """Call a rival for the first time; return the seconds, which are its compile time if it compiles."""
-    start = time.perf_counter()
-    rival.call(features)
-    return time.perf_counter() - start
 
 
 def _call(
     function: Callable[..., Outputs], case: Case, parameters: Parameters
 ) -> Callable[[Tensor], Outputs]:
-    query, extra = parameters.query, parameters.tail if case.tail else ()
+    query = parameters.query
+    extra = parameters.nonlocal_attention if case.nonlocal_attention else ()
 
     def forward(features: Tensor) -> Outputs:
         return function(features, query, GRID, *extra)
@@ -179,10 +154,10 @@ def _call(
     return forward_and_backward if case.backward else forward
 
 
-def _cuda_only(case: Case, fused: Rival) -> list[Rival]:
+def _cuda_only(case: Case, fused: Candidate) -> list[Candidate]:
     one = torch.ones(1, device="cuda")
-    found = [Rival(ONE_ELEMENT, lambda _: one.add_(1), checked=False)]
-    if not case.backward:
-        for variant in CUDA_VARIANTS:
-            found.append(Rival(f"{FUSED}, {variant}", fused.call, {VARIANT_VARIABLE: variant}))
-    return found
+    floor = Candidate(ONE_ELEMENT, lambda _: one.add_(1), checked=False)
+    variants = () if case.backward else CUDA_VARIANTS
+    return [floor] + [
+        Candidate(f"{FUSED}, {name}", fused.call, {VARIANT_VARIABLE: name}) for name in variants
+    ]

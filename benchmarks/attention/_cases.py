@@ -1,4 +1,4 @@
-"""What `benchmarks/attention/__main__.py` measures: shapes, types and layouts, and the inputs of each."""
+"""Cases of the attention benchmark: shapes, types and layouts, and the inputs of each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 GRID = 4
 HEADS = 1
-TAIL_WIDTH = 32
+AFFINITY_FEATURES = 32
 """The network's default sizes."""
 
 SHAPES = ((64, 56), (256, 28))
@@ -33,7 +33,7 @@ class Case:
         dtype: "float32", "float16" or "bfloat16".
         layout: "channels_last" or "contiguous".
         backward: whether the gradients of features and query are part of it.
-        tail: whether the non-local tail is part of it.
+        nonlocal_attention: whether the non-local attention over the regions is part of it.
     """
 
     batch: int
@@ -42,12 +42,12 @@ class Case:
     dtype: str = "float32"
     layout: str = "channels_last"
     backward: bool = False
-    tail: bool = False
+    nonlocal_attention: bool = False
 
     @property
     def name(self) -> str:
-        """How ``--case`` and the records call it."""
-        work = ("tail" if self.tail else "attention") + ("+backward" if self.backward else "")
+        """Name in ``--case`` and in records."""
+        work = "attention" + "+nonlocal" * self.nonlocal_attention + "+backward" * self.backward
         return f"{work}/{self.dtype}/{self.layout}/c{self.channels}x{self.side}/b{self.batch}"
 
     @property
@@ -71,18 +71,18 @@ class Case:
         """The fewest bytes that must move: F read, pooled and mean written.
 
         With the backward pass F is read again, the outputs' gradients are read, and F's is written. Query
-        and tail are a few KB and left out.
+        and parameters are a few KB and left out.
         """
         outputs = self.batch * GRID * GRID * (HEADS + 1) * self.channels * self.torch_dtype.itemsize
         return 3 * self.feature_bytes + 2 * outputs if self.backward else self.feature_bytes + outputs
 
 
 def cpu_cases() -> list[Case]:
-    """Every CPU case, those that the requirements name first."""
+    """Return every CPU case, those that the requirements name first."""
     required = [Case(batch) for batch in (8, 64)]
     required += [Case(batch, layout="contiguous") for batch in (8, 64)]
     required += [Case(batch, backward=True) for batch in (8, 64)]
-    others = [Case(batch, tail=True) for batch in (8, 64)]
+    others = [Case(batch, nonlocal_attention=True) for batch in (8, 64)]
     others += [Case(batch) for batch in (1, 32)]
     others += [Case(batch, 256, 28) for batch in (1, 8, 32, 64)]
     others += [Case(batch, dtype="bfloat16") for batch in (1, 8, 32, 64)]
@@ -94,11 +94,11 @@ def cpu_cases() -> list[Case]:
 
 
 def cuda_cases() -> list[Case]:
-    """Every CUDA case, those that the requirements name first."""
+    """Return every CUDA case, those that the requirements name first."""
     batches = (256, 1, 8, 32)
     required = [Case(batch, *shape, "float16") for batch, shape in itertools.product(batches, SHAPES)]
-    required.insert(4, Case(1, dtype="float16", tail=True))
-    others = [Case(256, dtype="float16", tail=True)]
+    required.insert(4, Case(1, dtype="float16", nonlocal_attention=True))
+    others = [Case(256, dtype="float16", nonlocal_attention=True)]
     others += [Case(batch, dtype="float16", layout="contiguous") for batch in (256, 1)]
     others += [Case(batch, dtype="float16", backward=True) for batch in (256, 8)]
     others += [Case(batch, 256, 28, "float16", backward=True) for batch in (256,)]

@@ -1,14 +1,13 @@
-"""Check and time every rival of every case."""
+"""Measurement of every candidate of every case, after a check of its outputs."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,87 +16,51 @@ from lnlattennet._interleave import Turn, interleave
 from lnlattennet.benchmarks.attention._candidates import (
     FUSED,
     TOLERANCES,
-    Outputs,
+    Candidate,
     Parameters,
-    Rival,
+    candidates,
     expected_outputs,
-    first_call,
-    largest_error,
-    rivals,
 )
 from lnlattennet.benchmarks.attention._cases import Case, make_pool, rotation_length, views_of
+from lnlattennet.benchmarks.attention._requirements import COPY_RATE, requirement_results
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._cuda_graph import Graph, copy_bandwidth, graph_turn, launches
-from lnlattennet.benchmarks.harness._hardware import last_level_cache
-from lnlattennet.benchmarks.harness._timing import host_turn, summarize
-from lnlattennet.errors import LnlAttenNetError
+from lnlattennet.benchmarks.harness._experiment import (
+    Outputs,
+    Settings,
+    begin_record,
+    check_outputs,
+    run_experiments,
+)
+from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, Timing
+from lnlattennet.benchmarks.harness._timing import host_turn
 
 WARM_CALLS = 20
 """Calls on one input in a CUDA graph."""
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to measure.
+def measure(settings: Settings, cases: Sequence[Case], output: Path | None = None) -> Record:
+    """Measure cases; see ``run_experiments``.
 
-    Attributes:
-        device: "cpu" or "cuda".
-        threads: torch's.
-        quick: few rounds and a rotation that no cache is too small for.
-        time_limit: seconds; no case is begun, but the first, that might not end by then.
+    Raises:
+        UnavailableError: there is no such device, or the op runs on the plain torch reference.
+        LnlAttenNetError: the fused op gave wrong outputs.
     """
-
-    device: str
-    threads: int
-    quick: bool = False
-    time_limit: float = float("inf")
-
-    @property
-    def seconds(self) -> float:
-        """Of one case in one state of the cache."""
-        return 0.05 if self.quick else {"cpu": 1.5, "cuda": 0.4}[self.device]
-
-    @property
-    def rounds(self) -> tuple[int, int]:
-        """The fewest and the most."""
-        return (3, 5) if self.quick else {"cpu": (9, 200), "cuda": (15, 100)}[self.device]
-
-    @property
-    def cache_bytes(self) -> int:
-        """What "cold" inputs must exceed."""
-        if self.quick:
-            return 2**22
-        if self.device == "cuda":
-            return int(torch.cuda.get_device_properties(0).L2_cache_size)
-        return last_level_cache() or 2**26
-
-
-def measure_cases(settings: Settings, cases: Sequence[Case], record: dict[str, Any]) -> Iterator[None]:
-    """Measure cases in order while time is left; adds to the record, and yields after each.
-
-    Adds "cases" with every sample, "skipped" with names, and on CUDA the copy bandwidth.
-    """
-    record |= {"cases": [], "skipped": []}
+    record = begin_record("attention", settings)
     if settings.device == "cuda":
         bandwidth, samples = copy_bandwidth()
-        record |= {"copy_bytes_per_second": bandwidth, "copy_samples_us": _microseconds(samples)}
+        record.facts |= {COPY_RATE: bandwidth, "copy_samples_us": Timing.from_seconds(samples).samples_us}
         say(f"copy bandwidth: {bandwidth / 1e9:.0f} GB/s, read and written")
-    begun, longest = time.monotonic(), 0.0
     pools = _Pools(settings, cases)
-    for index, case in enumerate(cases, 1):
-        before = time.monotonic()
-        if record["cases"] and before - begun + longest > settings.time_limit:
-            record["skipped"].append(case.name)
-            continue
-        measured = _measure_case(case, settings, pools)
-        record["cases"].append(measured)
-        longest = max(longest, time.monotonic() - before)
-        say(f"[{index}/{len(cases)}] {_progress(measured)}")
-        yield
+
+    def run(case: Case) -> ExperimentResult:
+        return _run_experiment(case, settings, pools.features(case))
+
+    return run_experiments(record, settings, cases, run, requirement_results, output)
 
 
 class _Pools:
-    """The memory that inputs are views of, one type at a time."""
+    """Memory that inputs are views of, one type at a time."""
 
     def __init__(self, settings: Settings, cases: Sequence[Case]) -> None:
         self._settings = settings
@@ -111,94 +74,85 @@ class _Pools:
         """Return the maps of a case, in rotation."""
         dtype = case.torch_dtype
         if self._pool.dtype != dtype or not self._pool.numel():
-            self._pool = torch.empty(0)  # the old one goes before the new one comes
+            self._pool = torch.empty(0)  # frees the old pool before the new one is allocated
             self._pool = make_pool(self._sizes[dtype], dtype, self._settings.device)
         return views_of(self._pool, case, rotation_length(case, self._settings.cache_bytes))
 
 
-def _measure_case(case: Case, settings: Settings, pools: _Pools) -> dict[str, Any]:
+def _run_experiment(case: Case, settings: Settings, features: list[Tensor]) -> ExperimentResult:
     # A compiler's cache is by code, not by shape: without this it would give up after eight cases.
     torch.compiler.reset()
-    features = pools.features(case)
     parameters = Parameters.of(case, settings.device)
     with torch.inference_mode(not case.backward):
         expected = expected_outputs(case, parameters, features[0])
-        results: dict[str, dict[str, Any]] = {}
-        ready = []
-        for rival in rivals(case, parameters, features[0]):
-            results[rival.name] = _prepare(rival, case, features[0], expected)
-            if "failed" not in results[rival.name]:
-                ready.append(rival)
+        results, ready = {}, []
+        for candidate in candidates(case, parameters, features[0]):
+            results[candidate.name] = _prepare(candidate, case, features[0], expected)
+            if not results[candidate.name].failed:
+                ready.append(candidate)
+        timings: dict[str, dict[str, Timing]] = {name: {} for name in results}
         for state, turns in _states(settings.device, ready, features, case, expected):
-            for name, samples in interleave(turns, *settings.rounds, settings.seconds).items():
-                results[name][state] = {**summarize(samples), "samples_us": _microseconds(samples)}
-    return {
-        "name": case.name,
-        **dataclasses.asdict(case),
+            for name, samples in interleave(turns, *settings.rounds).items():
+                timings[name][state] = Timing.from_seconds(samples)
+    sizes = {
         "feature_bytes": case.feature_bytes,
         "traffic_bytes": case.traffic_bytes,
         "rotated_maps": len(features),
-        "rivals": results,
     }
+    measured = {name: dataclasses.replace(results[name], timings=timings[name]) for name in results}
+    return ExperimentResult(case.name, dataclasses.asdict(case) | sizes, measured)
 
 
-def _prepare(rival: Rival, case: Case, features: Tensor, expected: Outputs) -> dict[str, Any]:
-    """Call a rival once and check it; a rival that cannot run is recorded, the fused op must."""
-    result: dict[str, Any] = {}
+def _prepare(candidate: Candidate, case: Case, features: Tensor, expected: Outputs) -> CandidateResult:
+    """Call a candidate and check it; one that cannot run is recorded, but the fused op must run."""
     try:
-        with _environment(rival.environment):
-            seconds = first_call(rival, features)
-            if rival.compiled:
-                result["compile_seconds"] = seconds
-            if rival.checked:
-                result["relative_error"] = _check(rival, case, rival.call(features), expected)
-            if features.is_cuda and rival.checked:
-                result["launches"] = launches(rival.call, features)
+        with _environment(candidate.environment):
+            start = time.perf_counter()
+            candidate.call(features)
+            seconds = time.perf_counter() - start
+            if not candidate.checked:
+                return CandidateResult(prepare_seconds=seconds)
+            error = _check(candidate, case, candidate.call(features), expected)
+            started = launches(candidate.call, features) if features.is_cuda else ()
+            return CandidateResult(relative_error=error, prepare_seconds=seconds, launches=tuple(started))
     except Exception as error:  # whatever a compiler may raise; it must not cost the others their figures
-        if rival.name == FUSED:
+        if candidate.name == FUSED:
             raise
-        result["failed"] = str(error).partition("\n")[0]
-        say(f"  {case.name}: {rival.name} left out: {result['failed']}")
-    return result
+        reason = str(error).partition("\n")[0]
+        say(f"  {case.name}: {candidate.name} left out: {reason}")
+        return CandidateResult(failed=reason)
 
 
-def _check(rival: Rival, case: Case, outputs: Outputs, expected: Outputs) -> float:
-    error, largest = largest_error(outputs, expected), TOLERANCES[case.dtype]
-    # Written so that NaN fails.
-    if not error <= largest:
-        raise LnlAttenNetError(
-            f"{rival.name} is wrong on {case.name}: its outputs differ from the reference by {error:.2g} "
-            f"of their norm, and {largest:.2g} is allowed; nothing wrong is timed"
-        )
-    return error
+def _check(candidate: Candidate, case: Case, outputs: Outputs, expected: Outputs) -> float:
+    return check_outputs(f"{candidate.name} on {case.name}", outputs, expected, TOLERANCES[case.dtype])
 
 
 def _states(
-    device: str, ready: Sequence[Rival], features: list[Tensor], case: Case, expected: Outputs
+    device: str, ready: Sequence[Candidate], features: list[Tensor], case: Case, expected: Outputs
 ) -> Iterator[tuple[str, dict[str, Turn]]]:
-    """Give the states of the cache that a device is measured in, each with a turn for every rival.
+    """Give the states of the caches that a device is measured in, each with a turn for every candidate.
 
     On a GPU "launch" is one call in a graph of its own: what a lone call costs, launch included. "warm"
     and "cold" are many calls in one graph, on one input and on inputs in rotation.
     """
     if device == "cpu":
-        yield "warm", {rival.name: host_turn(rival.call, features[:1]) for rival in ready}
-        yield "cold", {rival.name: host_turn(rival.call, features) for rival in ready}
+        yield "warm", {candidate.name: host_turn(candidate.call, features[:1]) for candidate in ready}
+        yield "cold", {candidate.name: host_turn(candidate.call, features) for candidate in ready}
         return
     for state, inputs in (("launch", features[:1]), ("warm", features[:1] * WARM_CALLS), ("cold", features)):
         turns = {}
-        for rival in ready:
-            with _environment(rival.environment):
-                graph = Graph(rival.call, inputs)
+        for candidate in ready:
+            with _environment(candidate.environment):
+                graph = Graph(candidate.call, inputs)
             graph.replay()
-            if rival.checked and state != "cold":
-                _check(rival, case, graph.outputs, expected)
-            turns[rival.name] = graph_turn(graph)
+            if candidate.checked and state != "cold":
+                _check(candidate, case, graph.outputs, expected)
+            turns[candidate.name] = graph_turn(graph)
         yield state, turns
 
 
 @contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -209,13 +163,3 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
-
-
-def _microseconds(samples: Sequence[float]) -> list[float]:
-    return [round(sample * 1e6, 3) for sample in samples]
-
-
-def _progress(measured: dict[str, Any]) -> str:
-    states = [state for state in ("launch", "warm", "cold") if state in measured["rivals"][FUSED]]
-    times = [f"{state} {measured['rivals'][FUSED][state]['median_us']:.1f} us" for state in states]
-    return f"{measured['name']}: {FUSED} {', '.join(times)}"

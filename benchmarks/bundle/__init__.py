@@ -1,1 +1,1 @@
-"""A bundle's selected engine against other engines."""
+"""Benchmark of a bundle's selected engine against other engines."""

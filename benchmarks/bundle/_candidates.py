@@ -1,4 +1,4 @@
-"""What a bundle's engine is measured against: torch and ONNX Runtime as they come, OpenVINO by hand."""
+"""A bundle's engine, and what it is measured against: torch, ONNX Runtime and OpenVINO made by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EAGER = "torch eager"
 ONNX_RUNTIME = "ONNX Runtime fp32, defaults"
 NNCF = "OpenVINO int8, NNCF's defaults"
 NNCF_FACES = 300
-"""What ``nncf.quantize`` takes if it is not told otherwise."""
+"""Default of ``nncf.quantize``."""
 
 
 def bundle_engine(bundle: str, threads: int) -> Logits:
@@ -71,7 +71,7 @@ def openvino_nncf(model: str, threads: int) -> Logits:
 
 
 def quantize_with_nncf(bundle: Path, manifest: Manifest, path: Path) -> Path:
-    """Quantise the bundle's fp32 graph with NNCF's defaults, on rendered faces; return ``path``."""
+    """Quantize the bundle's fp32 graph with NNCF's defaults, on rendered faces; return ``path``."""
     import nncf
     import openvino as ov
 

@@ -1,1 +1,1 @@
-"""Everything on a machine with a GPU."""
+"""Build, test and measure everything on a machine with a GPU."""

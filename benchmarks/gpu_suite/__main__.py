@@ -13,7 +13,7 @@ from __future__ import annotations
 import sys
 from importlib.util import find_spec
 
-from lnlattennet.benchmarks.harness import _command as bare_command
+from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.errors import UnavailableError
 
 
@@ -31,4 +31,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    bare_command.main(run)
+    main(run)

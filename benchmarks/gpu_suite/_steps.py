@@ -25,9 +25,9 @@ class Step:
     """A command with the time that it may take.
 
     Attributes:
-        name: what the summary calls it.
-        command: seconds that it has -> the command line.
-        limit: the most seconds it gets.
+        name: in the summary and in ``needs``.
+        command: seconds that are left for it -> command line.
+        limit: seconds after which it is stopped.
         least: it is skipped when fewer seconds are left.
         needs: names of earlier steps that must have passed.
         unavailable: why it cannot run here; "" if it can.
@@ -44,8 +44,8 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a step; ``output`` is the end of what it printed."""
+class StepResult:
+    """Result of a step; ``output`` is the end of what it printed."""
 
     name: str
     status: str
@@ -55,35 +55,35 @@ class Outcome:
     output: str = field(default="", repr=False)
 
 
-def run_steps(steps: Sequence[Step], seconds: float, environment: Mapping[str, str]) -> list[Outcome]:
+def run_steps(steps: Sequence[Step], seconds: float, environment: Mapping[str, str]) -> list[StepResult]:
     """Run steps in order; none is begun that has too little time left, none outlives its limit.
 
     Args:
-        steps: in the order of their worth.
+        steps: the most important ones first.
         seconds: for all of them.
         environment: variables of every step's process, on top of this one's.
     """
     deadline = time.monotonic() + seconds
-    outcomes: list[Outcome] = []
+    results: list[StepResult] = []
     for step in steps:
         left = max(0.0, deadline - time.monotonic())
-        reason = _reason_to_skip(step, left, outcomes)
+        reason = _reason_to_skip(step, left, results)
         say(f"\n== {step.name}: {f'skipped, {reason}' if reason else f'{left:.0f} s left'}")
-        outcome = Outcome(step.name, SKIPPED, reason) if reason else _run(step, left, environment)
-        outcomes.append(outcome)
-    return outcomes
+        result = StepResult(step.name, SKIPPED, reason) if reason else _run(step, left, environment)
+        results.append(result)
+    return results
 
 
-def _reason_to_skip(step: Step, left: float, outcomes: Sequence[Outcome]) -> str:
+def _reason_to_skip(step: Step, left: float, results: Sequence[StepResult]) -> str:
     if step.unavailable:
         return step.unavailable
-    for outcome in outcomes:
-        if outcome.name in step.needs and outcome.status != PASSED:
-            return f"it needs '{outcome.name}', which is {outcome.status}"
+    for result in results:
+        if result.name in step.needs and result.status != PASSED:
+            return f"it needs '{result.name}', which is {result.status}"
     return f"only {left:.0f} s are left and it needs {step.least:.0f}" if left < step.least else ""
 
 
-def _run(step: Step, left: float, environment: Mapping[str, str]) -> Outcome:
+def _run(step: Step, left: float, environment: Mapping[str, str]) -> StepResult:
     limit = min(left, step.limit)
     command, started = tuple(step.command(limit)), time.monotonic()
     process = subprocess.Popen(
@@ -96,17 +96,17 @@ def _run(step: Step, left: float, environment: Mapping[str, str]) -> Outcome:
     try:
         process.wait(limit)
         reader.join(_GRACE_SECONDS)
-        status, reason = _judge(step, process.returncode, lines)
+        status, reason = _status(step, process.returncode, lines)
     except subprocess.TimeoutExpired:
         status, reason = LATE, f"stopped after {limit:.0f} s"
     finally:
         _end(process)
         reader.join(_GRACE_SECONDS)
     took = time.monotonic() - started
-    return Outcome(step.name, status, reason, round(took, 1), command, "".join(lines)[-_KEPT_CHARACTERS:])
+    return StepResult(step.name, status, reason, round(took, 1), command, "".join(lines)[-_KEPT_CHARACTERS:])
 
 
-def _judge(step: Step, code: int, lines: Sequence[str]) -> tuple[str, str]:
+def _status(step: Step, code: int, lines: Sequence[str]) -> tuple[str, str]:
     if code == 0:
         return PASSED, ""
     if code == step.unsteady_code:

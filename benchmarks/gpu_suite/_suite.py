@@ -1,4 +1,4 @@
-"""The steps of `make gpu-suite`, and what is said of them at the end."""
+"""Steps of `make gpu-suite`, and their summary."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from typing import Any
 import torch
 
 from lnlattennet._atomic import replace_file
-from lnlattennet.benchmarks.attention._tables import aligned, requirement_table
-from lnlattennet.benchmarks.gpu_suite._steps import FAILED, LATE, UNSTEADY, Outcome, Step, run_steps
+from lnlattennet.benchmarks.gpu_suite._steps import FAILED, LATE, UNSTEADY, Step, StepResult, run_steps
 from lnlattennet.benchmarks.harness._command import say
+from lnlattennet.benchmarks.harness._experiment import UNSTEADY_EXIT_CODE
 from lnlattennet.benchmarks.harness._hardware import gpu_name, machine_facts
-from lnlattennet.benchmarks.harness._record import UNSTABLE
+from lnlattennet.benchmarks.harness._record import RequirementResult
+from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.errors import UnavailableError
 
 SECONDS = 570
 """Ten minutes, less the start of the machine's Python and the writing of the records."""
 
-BUILD, TESTS, MEASURE, ENGINES = "build", "tests", "measure", "engines"
-_RECORDS = {MEASURE: "kernels", ENGINES: "torch-engines"}
-"""Step that measures -> how its record's name ends."""
+BUILD, TESTS, ATTENTION, NETWORK = "build", "tests", "attention", "network"
+_BENCHMARKS = (ATTENTION, NETWORK)
+"""Steps that measure: each is a benchmark's package, and its record ends with this name."""
 # No conftest.py and no pyproject.toml: they ask for packages that a bare machine lacks. A file that does so
 # too is an error, but must not cost the others their run on the GPU.
 _PYTEST = ("-m", "pytest", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider", "-q",
@@ -39,8 +40,8 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
 
     Args:
         device: "cpu" or "cuda".
-        records: where ``MEASURE`` and ``ENGINES`` write their records.
-        quick: measure few rounds.
+        records: where ``ATTENTION`` and ``NETWORK`` write their records.
+        quick: measure a few rounds only.
     """
     sanitizer = shutil.which("compute-sanitizer")
     missing = "" if sanitizer else "compute-sanitizer is not on PATH"
@@ -51,28 +52,28 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
 
     def sanitize(tool: str) -> Step:
         options = ["--tool", tool, "--error-exitcode", "1"]
-        command = [sanitizer or "compute-sanitizer", *options, *_module("attention.sanitize")]
+        command = [sanitizer or "compute-sanitizer", *options, *_module("attention._sanitize")]
         return Step(tool, lambda _: command, limit=75, least=20, needs=(BUILD,), unavailable=missing)
 
-    def measure(name: str, module: str, limit: float, least: float) -> Step:
+    def measure(name: str, limit: float, least: float) -> Step:
         def command(seconds: float) -> list[str]:
             # The record holds every case that is done; leave time for the one under way.
             left = f"--time-limit={max(seconds - 30, 1):.0f}"
             options = [f"--device={device}", left, f"--output={records[name]}"]
-            return [*_module(module), *options, *(["--quick"] if quick else [])]
+            return [*_module(name), *options, *(["--quick"] if quick else [])]
 
-        return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTABLE)
+        return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTEADY_EXIT_CODE)
 
     marks = "gpu" if device == "cuda" else "not gpu and not slow"
-    build = [*_module("gpu_suite.build"), device]
+    build = [*_module("gpu_suite._build"), device]
     tests = [sys.executable, *_PYTEST, "-m", marks, "tests/kernels"]
     return [
         Step(BUILD, lambda _: build, limit=180, least=10),
         Step(TESTS, lambda _: tests, limit=150, least=20, needs=(BUILD,)),
         sanitize("memcheck"),
         sanitize("racecheck"),
-        measure(MEASURE, "attention", limit=240, least=45),
-        measure(ENGINES, "network", limit=SECONDS, least=40),
+        measure(ATTENTION, limit=240, least=45),
+        measure(NETWORK, limit=SECONDS, least=40),
     ]
 
 
@@ -86,46 +87,46 @@ def run_suite(arguments: Sequence[str] | None = None) -> int:
         )
     machine = gpu_name() if options.device == "cuda" else "cpu"
     begin = f"{datetime.now(UTC):%Y-%m-%d}-{machine}"
-    records = {step: options.results / f"{begin}-{ending}.json" for step, ending in _RECORDS.items()}
+    records = {step: options.results / f"{begin}-{step}.json" for step in _BENCHMARKS}
     steps = suite_steps(options.device, records, quick=options.quick)
     facts = machine_facts(options.device)
     for record in records.values():
         # An older record of the same day is not what this run measured.
         record.unlink(missing_ok=True)
-    outcomes = run_steps(steps, options.seconds, {"PYTHONUNBUFFERED": "1"})
+    results = run_steps(steps, options.seconds, {"PYTHONUNBUFFERED": "1"})
     report = options.results / f"{begin}-suite.json"
     with replace_file(report) as temporary:
         document = {"benchmark": "gpu-suite", "machine": facts, "seconds": options.seconds}
-        document["steps"] = [dataclasses.asdict(outcome) for outcome in outcomes]
+        document["steps"] = [dataclasses.asdict(result) for result in results]
         temporary.write_text(json.dumps(document, indent=1) + "\n")
     written = {step: path for step, path in records.items() if path.exists()}
     measured = {step: json.loads(path.read_text()) for step, path in written.items()}
-    sys.stdout.write(summary(outcomes, measured))
+    sys.stdout.write(summary(results, measured))
     say(f"records: {', '.join(map(str, [report, *written.values()]))}")
-    return exit_code(outcomes)
+    return exit_code(results)
 
 
-def summary(outcomes: Sequence[Outcome], records: Mapping[str, dict[str, Any]]) -> str:
-    """Return what became of every step, and of every requirement, as text; records are by step."""
+def summary(results: Sequence[StepResult], records: Mapping[str, dict[str, Any]]) -> str:
+    """Return the status of every step and of every requirement, as text; records are by step."""
     rows = [("step", "status", "seconds", "reason")]
-    rows += [(item.name, item.status, f"{item.seconds:.0f}", item.reason) for item in outcomes]
+    rows += [(item.name, item.status, f"{item.seconds:.0f}", item.reason) for item in results]
     parts = [aligned(rows)]
-    for step in _RECORDS:
+    for step in _BENCHMARKS:
         if step not in records:
             parts.append(f"{step}: nothing was measured, every required figure stays open")
             continue
-        parts.append(requirement_table(records[step]))
+        parts.append(requirement_table(RequirementResult(**row) for row in records[step]["requirements"]))
         if records[step]["skipped"]:
             parts.append(f"{step}: no time left for {', '.join(records[step]['skipped'])}")
     return "\n" + "\n\n".join(parts) + "\n"
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
+def exit_code(results: Sequence[StepResult]) -> int:
     """Return 1 if a step failed or was stopped, 5 if figures are unsteady, else 0; skipped ones are named."""
-    statuses = {outcome.status for outcome in outcomes}
+    statuses = {result.status for result in results}
     if statuses & {FAILED, LATE}:
         return 1
-    return UNSTABLE if UNSTEADY in statuses else 0
+    return UNSTEADY_EXIT_CODE if UNSTEADY in statuses else 0
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,1 +1,1 @@
-"""Measurement and records that all benchmarks share."""
+"""Timing, records, requirements and command line that all benchmarks share."""

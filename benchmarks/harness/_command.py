@@ -1,13 +1,26 @@
-"""A command for a bare machine: what `lnlattennet._command` gives, without its terminal packages."""
+"""Command line of the benchmarks: options, progress on stderr, and the record on stdout or in a file.
+
+It needs the standard library only: a machine that is rented for its GPU has torch and little else.
+"""
 
 from __future__ import annotations
 
-import signal
+import argparse
+import json
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
+from lnlattennet._command import run_app
+
+if TYPE_CHECKING:
+    from lnlattennet.benchmarks.harness._record import Record
+
+
+def main(command: Callable[[], int]) -> NoReturn:
+    """Run a benchmark and exit with the code that it returns, or with that of its error."""
+    run_app(lambda: sys.exit(command()))
 
 
 def say(line: str) -> None:
@@ -16,16 +29,39 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def main(command: Callable[[], int]) -> NoReturn:
-    """Run a command and exit with its code; deliberate errors become one line and their own code."""
-    # A plain `kill` unwinds like Ctrl-C, so that nothing half-written or half-started stays behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        code = command()
-    except LnlAttenNetError as error:
-        say(f"error: {error}")
-        code = error.exit_code
-    except KeyboardInterrupt:
-        say("interrupted")
-        code = INTERRUPTED
-    sys.exit(code)
+def option_parser(module: str, description: str) -> argparse.ArgumentParser:
+    """Return a parser of the options that every benchmark has.
+
+    Args:
+        module: the benchmark's module, below ``lnlattennet.benchmarks``.
+        description: the module's docstring, of which the first line is shown.
+    """
+    program = f"python -m lnlattennet.benchmarks.{module}"
+    parser = argparse.ArgumentParser(prog=program, description=description.partition("\n")[0])
+    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the record to this file")
+    parser.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
+    return parser
+
+
+def at_least(minimum: int) -> Callable[[str], int]:
+    """Return a parser of an option's value: an integer that is not smaller than ``minimum``."""
+
+    def integer(text: str) -> int:
+        if int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}, got {text}")
+        return int(text)
+
+    return integer
+
+
+def report(record: Record, tables: str, options: argparse.Namespace) -> None:
+    """Write the record to ``--output``, and print the tables, or with ``--json`` the record."""
+    if options.output:
+        record.write(options.output)
+        say(f"every sample: {options.output}")
+    if record.skipped:
+        say(f"no time left for {', '.join(record.skipped)}")
+    # One document on stdout: beside it, the tables are for the person who watches.
+    (sys.stderr if options.json else sys.stdout).write(f"{tables}\n")
+    if options.json:
+        sys.stdout.write(json.dumps(record.to_json()) + "\n")

@@ -1,4 +1,4 @@
-"""Time calls as CUDA graphs with events, and count what they launch."""
+"""Timing of calls as CUDA graphs with events, and the kernels that they launch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ COPIES = 20
 
 
 class Replayable(Protocol):
-    """Work that ``replay`` queues on the current stream; ``calls`` of it at a time."""
+    """Work on the GPU.
+
+    Attributes:
+        calls: how many calls one ``replay`` queues on the current stream.
+    """
 
     calls: int
 

@@ -1,147 +1,175 @@
-"""What the benchmarks of a bare machine share: their options, their record, and how they end."""
+"""Record of a benchmark: the machine, every sample of every candidate, and what is required of them."""
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
 import os
-import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-import torch
+import numpy as np
 
 from lnlattennet import __version__
 from lnlattennet._atomic import replace_file
-from lnlattennet.benchmarks.attention._candidates import compiled_kernel
-from lnlattennet.benchmarks.attention._measure import Settings
-from lnlattennet.benchmarks.attention._targets import unsteady
-from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._hardware import machine_facts
-from lnlattennet.errors import UnavailableError, UsageError
 
-UNSTABLE = 5
-"""Exit code of a benchmark whose figures cannot be relied on."""
-
-Record = dict[str, Any]
+WARM = "warm"
+"""State of the caches after calls on the same input."""
 
 
-class NamedCase(Protocol):
-    """What is measured."""
+@dataclass(frozen=True)
+class Timing:
+    """Samples of one candidate, in microseconds, with their median and their 10th and 90th percentiles."""
 
-    @property
-    def name(self) -> str:
-        """How ``--case`` and the records call it."""
+    median_us: float
+    p10_us: float
+    p90_us: float
+    samples_us: tuple[float, ...]
+
+    @classmethod
+    def from_seconds(cls, seconds: Sequence[float]) -> Timing:
+        """Summarize samples that were measured in seconds."""
+        p10, median, p90 = np.percentile(seconds, [10, 50, 90]) * 1e6
+        samples = tuple(round(value * 1e6, 3) for value in seconds)
+        return cls(float(median), float(p10), float(p90), samples)
 
 
-C = TypeVar("C", bound=NamedCase)
+@dataclass(frozen=True)
+class CandidateResult:
+    """Measurement of one candidate in one experiment.
 
-
-def choose_cases(cases: Sequence[C], patterns: Sequence[str]) -> list[C]:
-    """Return the cases whose names match any pattern, `*` standing for anything; all without a pattern.
-
-    Raises:
-        UsageError: a pattern matches nothing.
+    Attributes:
+        timings: state of the caches ("launch", "warm", "cold") -> samples; empty for a candidate that failed.
+        failed: why it could not be measured, or "".
+        relative_error: distance of its outputs from the reference's, as a share of their norm.
+        prepare_seconds: duration of its first call or of its build.
+        launches: names of the kernels, copies and fills that one call starts on the GPU.
+        cuda_graph: whose CUDA graph was timed, or why there was none.
     """
-    for pattern in patterns:
-        if not any(fnmatchcase(case.name, pattern) for case in cases):
-            known = ", ".join(case.name for case in cases)
-            raise UsageError(f"--case {pattern} matches none of: {known}")
-    return [case for case in cases if not patterns or any(fnmatchcase(case.name, p) for p in patterns)]
+
+    timings: Mapping[str, Timing] = field(default_factory=dict)
+    failed: str = ""
+    relative_error: float | None = None
+    prepare_seconds: float | None = None
+    launches: tuple[str, ...] = ()
+    cuda_graph: str = ""
 
 
-def option_parser(module: str, description: str, pattern: str) -> argparse.ArgumentParser:
-    """Return a parser of the options that every such benchmark has; ``pattern`` is an example of a case's."""
-    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description.partition("\n")[0])
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu by default")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's, by default")
-    parser.add_argument(
-        "--case",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help=f"only these, e.g. '{pattern}'; repeatable",
-    )
-    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not how fast")
-    parser.add_argument("--time-limit", type=float, default=float("inf"), metavar="SECONDS",
-                        help="begin no case that may not end in time; skipped ones are named")  # fmt: skip
-    parser.add_argument("--output", "-o", type=Path, metavar="FILE", help="write the record here")
-    parser.add_argument("--json", action="store_true", help="print the record as JSON on stdout")
-    return parser
+def warm_results(seconds: Mapping[str, Sequence[float]]) -> dict[str, CandidateResult]:
+    """Return the results of candidates, by name, that were only timed, and only warm."""
+    return {name: CandidateResult({WARM: Timing.from_seconds(values)}) for name, values in seconds.items()}
 
 
-def read_options(
-    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
-) -> tuple[argparse.Namespace, Settings]:
-    """Read the command line; raises UsageError."""
-    options = parser.parse_args(arguments)
-    if options.threads < 1:
-        raise UsageError(f"--threads must be at least 1, got {options.threads}")
-    return options, Settings(options.device, options.threads, options.quick, options.time_limit)
+@dataclass(frozen=True)
+class ExperimentResult:
+    """Measurement of all candidates on one case.
 
-
-def measured_record(
-    facts: Mapping[str, Any],
-    settings: Settings,
-    measure: Callable[[Record], Iterable[object]],
-    requirements: Callable[[Record], list[Record]],
-    output: Path | None,
-) -> Record:
-    """Measure cases; return the record with every sample, written after each case: a late stop loses one.
-
-    Args:
-        facts: what only this benchmark's record says, its name first.
-        settings: device, threads and rounds.
-        measure: enters a case into the record at each step.
-        requirements: what the record so far says of the required ratios.
-        output: the record's file, if it is to be written.
-
-    Raises:
-        UnavailableError: there is no such device, or the op runs on the plain torch reference.
+    Attributes:
+        name: the case's.
+        config: the case's fields, and sizes that follow from them.
+        candidates: name -> measurement.
     """
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise UnavailableError("--device cuda needs an NVIDIA GPU and a CUDA build of torch; found none")
-    torch.set_num_threads(settings.threads)
-    record = {
-        **facts,
-        "lnlattennet": __version__,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": settings.device,
-        "kernel": compiled_kernel(settings.device),
-        "quick": settings.quick,
-        "machine": machine_facts(settings.device),
-    }
-    started = time.monotonic()
-    for _ in measure(record):
-        record["seconds"] = round(time.monotonic() - started, 1)
-        record["load_average_at_end"] = os.getloadavg()[0]
-        record["requirements"] = requirements(record)
-        if output:
-            with replace_file(output) as temporary:
-                temporary.write_text(json.dumps(record) + "\n")
-    return record
+
+    name: str
+    config: Mapping[str, Any]
+    candidates: Mapping[str, CandidateResult]
+
+    def timing(self, candidate: str, state: str = WARM) -> Timing | None:
+        """Return a candidate's samples, or None if it has none."""
+        return self.candidates.get(candidate, CandidateResult()).timings.get(state)
 
 
-def print_record(record: Record, tables: str, options: argparse.Namespace) -> None:
-    """Print the tables, and with `--json` the record; say what was not measured."""
-    if options.output:
-        say(f"every sample: {options.output}")
-    if record["skipped"]:
-        say(f"no time left for {', '.join(record['skipped'])}")
-    # One document on stdout: beside it, the tables are for the person who watches.
-    (sys.stderr if options.json else sys.stdout).write(tables)
-    if options.json:
-        sys.stdout.write(json.dumps(record) + "\n")
+@dataclass(frozen=True, kw_only=True)
+class RequirementResult:
+    """A required figure beside the measured one.
+
+    Attributes:
+        text: what is measured.
+        case: name of the case.
+        state: state of the caches.
+        bound: what the value is compared with; None: nothing is required, the value is of interest.
+        upper: whether the bound is the largest allowed value, not the smallest.
+        status: "reached", "missed", "nothing required" or "not measured".
+        value: the measured one.
+        interval: 95% interval of the value.
+        against: the candidate that the value was measured against.
+        at_read_rate: the value of a candidate that takes as long as reading its input: about the best.
+    """
+
+    text: str
+    case: str
+    state: str = ""
+    bound: float | None = None
+    upper: bool = False
+    status: str = "not measured"
+    value: float | None = None
+    interval: tuple[float, float] | None = None
+    against: str = ""
+    at_read_rate: float | None = None
+
+    def with_value(self, value: float, interval: tuple[float, float] | None = None) -> RequirementResult:
+        """Return it with a measured value and the status that follows."""
+        if self.bound is None:
+            status = "nothing required"
+        else:
+            status = "reached" if (value <= self.bound if self.upper else value >= self.bound) else "missed"
+        return dataclasses.replace(self, value=value, interval=interval, status=status)
 
 
-def steadiness_code(record: Record) -> int:
-    """Name the required ratios that are unsteady; return the exit code, 5 if there are any, else 0."""
-    # A few rounds are never steady.
-    names = [] if record["quick"] else unsteady(record)
-    if names:
-        say(f"unsteady, so not to be relied on (run again on a quieter machine): {'; '.join(names)}")
-    return UNSTABLE if names else 0
+@dataclass(kw_only=True)
+class Record:
+    """One run of a benchmark.
+
+    Attributes:
+        benchmark: its name.
+        device: "cpu" or "cuda".
+        quick: whether only a few rounds were measured, which shows that it runs and not how fast.
+        facts: what only this benchmark says; its names stand beside the other fields in JSON.
+        cases: every measured case.
+        skipped: names of the cases for which no time was left.
+        requirements: required figures.
+        lnlattennet: version of this package.
+        started: date and time, UTC.
+        machine: what the figures depend on.
+        seconds: duration of the run so far.
+        load_average_at_end: processes that were running or waiting then, this one included.
+    """
+
+    benchmark: str
+    device: str = "cpu"
+    quick: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+    cases: list[ExperimentResult] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    requirements: list[RequirementResult] = field(default_factory=list)
+    lnlattennet: str = __version__
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    machine: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    load_average_at_end: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._begun = time.monotonic()
+        self.machine = machine_facts(self.device)
+
+    def add(self, case: ExperimentResult) -> None:
+        """Enter a measured case."""
+        self.cases.append(case)
+        self.seconds = round(time.monotonic() - self._begun, 1)
+        self.load_average_at_end = os.getloadavg()[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        fields = dataclasses.asdict(self)
+        facts: dict[str, Any] = fields.pop("facts")
+        return fields | facts
+
+    def write(self, path: Path) -> None:
+        """Write the JSON document to a file, whole or not at all."""
+        with replace_file(path) as temporary:
+            temporary.write_text(json.dumps(self.to_json()) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Timing of a call on the host, and percentiles of samples."""
+"""Turn of a call on the host."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
 from torch import Tensor
 
 from lnlattennet._interleave import Turn
@@ -15,7 +14,7 @@ from lnlattennet._interleave import Turn
 def host_turn(call: Callable[[Tensor], object], inputs: Sequence[Tensor]) -> Turn:
     """Time a call that is done when it returns; each turn takes the next of the inputs in a circle.
 
-    A call that is not counted goes first, since the rival before it may have put threads to sleep and
+    A call that is not counted goes first, since the candidate before it may have put threads to sleep and
     code out of the cache.
     """
     circle = itertools.cycle(inputs)
@@ -28,9 +27,3 @@ def host_turn(call: Callable[[Tensor], object], inputs: Sequence[Tensor]) -> Tur
         return (time.perf_counter_ns() - start) / 1e9
 
     return turn
-
-
-def summarize(samples: Sequence[float]) -> dict[str, float]:
-    """Return median, p10 and p90 of seconds, in microseconds."""
-    p10, median, p90 = np.percentile(samples, [10, 50, 90]) * 1e6
-    return {"median_us": float(median), "p10_us": float(p10), "p90_us": float(p90)}

@@ -1,1 +1,1 @@
-"""The whole network in every runtime."""
+"""Benchmark of the whole network in every runtime."""

@@ -27,7 +27,7 @@ Outputs = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class EngineCase:
+class NetworkCase:
     """The network in one precision on one batch.
 
     Attributes:
@@ -40,13 +40,13 @@ class EngineCase:
 
     @property
     def name(self) -> str:
-        """How ``--case`` and the records call it."""
+        """Name in ``--case`` and in records."""
         return f"{self.precision}/b{self.batch}"
 
 
-def engine_cases(device: str) -> list[EngineCase]:
+def network_cases(device: str) -> list[NetworkCase]:
     """Return every case of a device; those of one precision side by side, as they share what is compiled."""
-    return [EngineCase(precision, batch) for precision in _PRECISIONS[device] for batch in _BATCHES[device]]
+    return [NetworkCase(precision, batch) for precision in _PRECISIONS[device] for batch in _BATCHES[device]]
 
 
 class InPrecision(nn.Module):
@@ -91,6 +91,6 @@ def images(config: NetworkConfig, batch: int, device: str, seed: int = 0) -> Ten
 
 
 def expected_outputs(network: LNLAttenNet, image: Tensor) -> Outputs:
-    """Return what every rival must give: the float32 network, without a compiler and without TF32."""
+    """Return what every candidate must give: the float32 network, without a compiler and without TF32."""
     with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         return tuple(network(image))

@@ -1,4 +1,4 @@
-"""Prepare, check and time every rival of every case of `benchmarks/network/__main__.py`."""
+"""Preparation, check and timing of every candidate of every case."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import dataclasses
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +16,78 @@ import torch
 from torch import Tensor
 
 from lnlattennet._interleave import Turn, interleave
-from lnlattennet.benchmarks.attention._candidates import largest_error
-from lnlattennet.benchmarks.attention._measure import Settings
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._cuda_graph import graph_turn
-from lnlattennet.benchmarks.harness._timing import host_turn, summarize
-from lnlattennet.benchmarks.network._cases import TOLERANCES, EngineCase, Outputs, expected_outputs, images
+from lnlattennet.benchmarks.harness._experiment import (
+    Outputs,
+    Settings,
+    begin_record,
+    check_outputs,
+    run_experiments,
+)
+from lnlattennet.benchmarks.harness._record import (
+    WARM,
+    CandidateResult,
+    ExperimentResult,
+    Record,
+    Timing,
+)
+from lnlattennet.benchmarks.harness._timing import host_turn
+from lnlattennet.benchmarks.network._cases import TOLERANCES, NetworkCase, expected_outputs, images
 from lnlattennet.benchmarks.network._onnx_candidates import ONNX_RUNTIME, TENSORRT, onnxruntime, tensorrt
+from lnlattennet.benchmarks.network._tables import requirement_results
 from lnlattennet.benchmarks.network._torch_candidates import (
     AOTI,
     COMPILED,
     EAGER,
+    NetworkBuilds,
     Prepared,
-    Workbench,
     aoti,
     compiled,
     eager,
 )
-from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.model._config import NetworkConfig
 
-Prepare = Callable[[Workbench, EngineCase, Tensor], tuple[Prepared, str]]
+Prepare = Callable[[NetworkBuilds, NetworkCase, Tensor], tuple[Prepared, str]]
 
-RIVALS: Mapping[str, Prepare] = {
+CANDIDATES: Mapping[str, Prepare] = {
     AOTI: aoti,
     EAGER: eager,
     ONNX_RUNTIME: onnxruntime,
     TENSORRT: tensorrt,
     COMPILED: compiled,
 }
+_PACKAGES = ("triton", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt_rtx", "onnx")
 
 
-def measure_engines(
-    settings: Settings, cases: Sequence[EngineCase], config: NetworkConfig, record: dict[str, Any]
-) -> Iterator[None]:
-    """Measure cases in order while time is left; adds to the record, and yields after each.
+def measure(
+    settings: Settings, cases: Sequence[NetworkCase], config: NetworkConfig, output: Path | None = None
+) -> Record:
+    """Measure cases; see ``run_experiments``.
 
-    Adds "cases" with every sample, and "skipped" with names.
+    Raises:
+        UnavailableError: there is no such device, or the op runs on the plain torch reference.
     """
-    record |= {"cases": [], "skipped": []}
-    begun, longest = time.monotonic(), 0.0
+    network = config.to_dict() | {"weights": "random"}
+    record = begin_record("network", settings, network=network, packages=_versions())
     with tempfile.TemporaryDirectory() as folder, torch.no_grad(), _stream(settings.device):
-        bench = Workbench(config, settings.device, Path(folder))
-        for case in cases:
-            before = time.monotonic()
-            if record["cases"] and before - begun + longest > settings.time_limit:
-                record["skipped"].append(case.name)
-                continue
-            record["cases"].append(_measure_case(bench, case, settings))
-            longest = max(longest, time.monotonic() - before)
-            yield
+        builds = NetworkBuilds(config, settings.device, Path(folder))
+
+        def run(case: NetworkCase) -> ExperimentResult:
+            return _run_experiment(builds, case, settings)
+
+        return run_experiments(record, settings, cases, run, requirement_results, output)
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that candidates need beside torch, as far as installed."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
 def _stream(device: str) -> AbstractContextManager[Any]:
@@ -74,46 +97,40 @@ def _stream(device: str) -> AbstractContextManager[Any]:
     return torch.cuda.stream(torch.cuda.Stream())  # type: ignore[no-untyped-call]
 
 
-def _measure_case(bench: Workbench, case: EngineCase, settings: Settings) -> dict[str, Any]:
+def _run_experiment(builds: NetworkBuilds, case: NetworkCase, settings: Settings) -> ExperimentResult:
     torch.compiler.reset()
-    image = images(bench.config, case.batch, bench.device, seed=case.batch)
-    expected = expected_outputs(bench.network, image)
-    results: dict[str, dict[str, Any]] = {}
+    image = images(builds.config, case.batch, builds.device, seed=case.batch)
+    expected = expected_outputs(builds.network, image)
+    results: dict[str, CandidateResult] = {}
     turns: dict[str, Turn] = {}
-    for name, prepare in RIVALS.items():
+    for name, prepare in CANDIDATES.items():
         started = time.monotonic()
         # Whatever a compiler may raise must not cost the others their figures.
         try:
             with warnings.catch_warnings():
                 # Deprecations inside of compilers and runtimes say nothing about this network.
                 warnings.simplefilter("ignore")
-                prepared, graph = prepare(bench, case, image)
+                prepared, graph = prepare(builds, case, image)
             error = _check(name, case, prepared, expected)
         except Exception as failure:
-            results[name] = {"failed": str(failure).strip().partition("\n")[0] or repr(failure)}
+            results[name] = CandidateResult(failed=str(failure).strip().partition("\n")[0] or repr(failure))
         else:
-            results[name] = {"relative_error": error, "cuda_graph": graph}
+            results[name] = CandidateResult(relative_error=error, cuda_graph=graph)
             turns[name] = _turn(prepared, image)
-        results[name]["prepare_seconds"] = round(time.monotonic() - started, 2)
-        say(f"  {case.name}: {name}: {results[name].get('failed', 'is right')}")
-    for name, samples in interleave(turns, *settings.rounds, settings.seconds).items():
-        results[name] |= summarize(samples) | {"samples_us": [round(value * 1e6, 3) for value in samples]}
-    return {"name": case.name, **dataclasses.asdict(case), "rivals": results}
+        seconds = round(time.monotonic() - started, 2)
+        results[name] = dataclasses.replace(results[name], prepare_seconds=seconds)
+        say(f"  {case.name}: {name}: {results[name].failed or 'is right'}")
+    for name, samples in interleave(turns, *settings.rounds).items():
+        results[name] = dataclasses.replace(results[name], timings={WARM: Timing.from_seconds(samples)})
+    return ExperimentResult(case.name, dataclasses.asdict(case), results)
 
 
-def _check(name: str, case: EngineCase, prepared: Prepared, expected: Outputs) -> float:
-    """Return how far a replay's outputs are from the float32 network's; nothing wrong is timed."""
+def _check(name: str, case: NetworkCase, prepared: Prepared, expected: Outputs) -> float:
+    """Return how far a replay's outputs are from the float32 network's."""
     prepared.replay()
     if expected[0].is_cuda:
         torch.cuda.synchronize()
-    error, largest = largest_error(tuple(prepared.outputs), expected), TOLERANCES[case.precision]
-    # Written so that NaN fails.
-    if not error <= largest:
-        raise LnlAttenNetError(
-            f"{name} is wrong: its outputs differ from the float32 network's by {error:.2g} of their norm, "
-            f"and {largest:.2g} is allowed"
-        )
-    return error
+    return check_outputs(name, prepared.outputs, expected, TOLERANCES[case.precision])
 
 
 def _turn(prepared: Prepared, image: Tensor) -> Turn:

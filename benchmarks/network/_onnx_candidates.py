@@ -1,6 +1,6 @@
-"""The network as ONNX Runtime and TensorRT run it, where their packages and the exporter's are installed.
+"""Candidates that run the ONNX graph, where their packages and the exporter's are installed.
 
-Only torch and numpy are imported before a rival is asked for: a bare machine lacks the rest, and is told
+Only torch and numpy are imported before a candidate is asked for: a bare machine lacks the rest, and is told
 which package it lacks.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lnlattennet.benchmarks.network._cases import LARGEST_BATCH, EngineCase
-from lnlattennet.benchmarks.network._torch_candidates import NO_GPU, Call, Prepared, Workbench, captured
+from lnlattennet.benchmarks.network._cases import LARGEST_BATCH, NetworkCase
+from lnlattennet.benchmarks.network._torch_candidates import NO_GPU, Call, NetworkBuilds, Prepared, captured
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 
@@ -25,25 +25,25 @@ TENSORRT = "TensorRT"
 OWN_GRAPH = "its own"
 
 
-def onnxruntime(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepared, str]:
+def onnxruntime(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
     """The CUDA provider with its own CUDA graph (on the CPU its CPU provider), inputs and outputs bound."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime as ort
 
-    provider = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[bench.device]
+    provider = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[builds.device]
     if provider not in ort.get_available_providers():
         raise UnavailableError(f"the installed onnxruntime {ort.__version__} has no {provider}")
-    path = bench.once("onnx", case.precision, _export_variant)
+    path = builds.file("onnx", case.precision, _export_variant)
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session = ort.InferenceSession(str(path), options, [(provider, _provider_options(bench.device))])
+    session = ort.InferenceSession(str(path), options, [(provider, _provider_options(builds.device))])
     if session.get_providers()[0] != provider:
         raise UnavailableError(f"onnxruntime {ort.__version__} could not start its {provider}")
-    return _Session(ort, session, image, _empty_outputs(bench, image)), _graph_of(bench.device)
+    return _Session(ort, session, image, _empty_outputs(builds, image)), _graph_of(builds.device)
 
 
-def tensorrt(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepared, str]:
+def tensorrt(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
     """An engine for exactly this batch size; TensorRT-RTX builds it on any machine, and runs it on a GPU."""
     # The exporter's own words for this need packages that a bare machine lacks.
     if not any(find_spec(name) for name in ("tensorrt", "tensorrt_rtx")):
@@ -55,23 +55,23 @@ def tensorrt(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepare
     from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
     trt = tensorrt_module.module()
-    path = bench.once("onnx", case.precision, _export_variant)
+    path = builds.file("onnx", case.precision, _export_variant)
     sizes = BatchRange(case.batch, case.batch, case.batch)
     spec = BuildSpec(
-        plan=uniform_plan(case.precision, bench.config),
+        plan=uniform_plan(case.precision, builds.config),
         batch=sizes,
-        image_size=bench.config.image_size,
+        image_size=builds.config.image_size,
         checkpoint=path,  # only torch's own backends read it
-        directory=bench.folder,
+        directory=builds.folder,
     )
     plan = build_plan(trt, path, spec, TensorRTBuilderConfig()).content
     name = tensorrt_module.display_name(trt)
-    if bench.device == "cpu":
+    if builds.device == "cpu":
         raise UnavailableError(f"{name} built an engine of {len(plan)} bytes, and needs a GPU to run it")
     engine = trt.Runtime(tensorrt_module.logger(trt)).deserialize_cuda_engine(plan)
     if engine is None:
         raise UnavailableError(f"{name} cannot load its engine on this GPU: {tensorrt_module.errors()}")
-    call = _Execution(engine, _context(trt, engine), image, _empty_outputs(bench, image))
+    call = _Execution(engine, _context(trt, engine), image, _empty_outputs(builds, image))
     if trt.__name__ == tensorrt_module.RTX:
         return Call(call, image), OWN_GRAPH
     return captured(call, image)
@@ -115,7 +115,7 @@ class _Execution:
         return self._outputs
 
 
-def _export_variant(bench: Workbench, precision: str) -> Path:
+def _export_variant(builds: NetworkBuilds, precision: str) -> Path:
     """Write the network as standard ONNX operators in a precision, as `export-engine` does."""
     import onnx
 
@@ -127,13 +127,13 @@ def _export_variant(bench: Workbench, precision: str) -> Path:
     from lnlattennet.runtimes._base import BatchRange
     from lnlattennet.runtimes._precision import uniform_plan
 
-    config = bench.config
+    config = builds.config
     names = tuple(f"class {number}" for number in range(config.classes))
     info = CheckpointInfo(
         config=config, class_names=names, preprocessing=Preprocessing(size=config.image_size)
     )
-    weights = {name: tensor.cpu() for name, tensor in bench.network.state_dict().items()}
-    exported, path = bench.folder / "model.onnx", bench.folder / f"{precision}.onnx"
+    weights = {name: tensor.cpu() for name, tensor in builds.network.state_dict().items()}
+    exported, path = builds.folder / "model.onnx", builds.folder / f"{precision}.onnx"
     export_onnx(Checkpoint(info, weights), exported, BatchRange(1, 8, LARGEST_BATCH))
     standard = inlined(onnx.load_model(str(exported)))
     onnx.save_model(apply_plan(standard, uniform_plan(precision, config), {}), str(path))
@@ -161,9 +161,9 @@ def _context(trt: Any, engine: Any) -> Any:
     return engine.create_execution_context(config)
 
 
-def _empty_outputs(bench: Workbench, image: Tensor) -> tuple[Tensor, ...]:
+def _empty_outputs(builds: NetworkBuilds, image: Tensor) -> tuple[Tensor, ...]:
     with torch.no_grad():
-        return tuple(torch.empty_like(output).contiguous() for output in bench.network(image))
+        return tuple(torch.empty_like(output).contiguous() for output in builds.network(image))
 
 
 def _place(tensor: Tensor) -> tuple[str, int, Any, tuple[int, ...], int]:

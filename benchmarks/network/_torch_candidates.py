@@ -1,4 +1,4 @@
-"""The network as torch runs it: without a compiler, with `torch.compile`, and as an AOTInductor package."""
+"""Candidates that torch runs: without a compiler, with `torch.compile`, and as an AOTInductor package."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lnlattennet.benchmarks.harness._cuda_graph import Graph, Replayable
 from lnlattennet.benchmarks.network._cases import (
     DTYPES,
     LARGEST_BATCH,
-    EngineCase,
     InPrecision,
+    NetworkCase,
     Outputs,
     images,
     random_network,
@@ -31,7 +31,7 @@ CAPTURED = "captured by this benchmark"
 
 
 class Prepared(Replayable, Protocol):
-    """A rival that is compiled and has its input; a replay on a CPU is done when it returns.
+    """A candidate that is compiled and has its input; a replay on a CPU is done when it returns.
 
     Attributes:
         outputs: of the last replay, once the GPU is done.
@@ -54,20 +54,20 @@ class Call:
         self.outputs = self._call(self._image)
 
 
-class Workbench:
-    """The network of a run, and what is compiled from it once for several cases.
+class NetworkBuilds:
+    """The network of a run, and the files that are built from it once for several cases.
 
     Attributes:
         config: the network's.
         device: "cpu" or "cuda".
-        folder: for files; whoever makes the workbench removes it.
+        folder: for files; the caller removes it.
         network: float32.
     """
 
     def __init__(self, config: NetworkConfig, device: str, folder: Path) -> None:
         self.config, self.device, self.folder = config, device, folder
         self.network = random_network(config, device)
-        self._made: dict[tuple[str, str], Any] = {}
+        self._files: dict[tuple[str, str], Path] = {}
 
     def in_precision(self, precision: str) -> InPrecision:
         """Return a copy of the network as it is exported in a precision."""
@@ -76,31 +76,31 @@ class Workbench:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return InPrecision(network, dtype).eval()
 
-    def once(self, kind: str, precision: str, make: Callable[[Workbench, str], Any]) -> Any:
-        """Return what ``make`` gave when it was first asked for this."""
-        if (kind, precision) not in self._made:
-            self._made[kind, precision] = make(self, precision)
-        return self._made[kind, precision]
+    def file(self, kind: str, precision: str, write: Callable[[NetworkBuilds, str], Path]) -> Path:
+        """Return the file that ``write`` gave when it was first called for this kind and precision."""
+        if (kind, precision) not in self._files:
+            self._files[kind, precision] = write(self, precision)
+        return self._files[kind, precision]
 
 
-def eager(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepared, str]:
+def eager(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
     """The network as it is; like the others it returns what to replay, and whose CUDA graph that is."""
-    return captured(bench.in_precision(case.precision), image)
+    return captured(builds.in_precision(case.precision), image)
 
 
-def compiled(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepared, str]:
+def compiled(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
     """What `mode="max-autotune"` compiles, but in this benchmark's CUDA graph, as all of torch's are.
 
-    Its own would copy the input and go through Python at every call: this is the rival at its best.
+    Its own would copy the input and go through Python at every call: this is the candidate at its best.
     """
-    network = bench.in_precision(case.precision)
+    network = builds.in_precision(case.precision)
     call = torch.compile(network, dynamic=False, fullgraph=True, mode="max-autotune-no-cudagraphs")
     return captured(call, image)
 
 
-def aoti(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Prepared, str]:
+def aoti(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
     """The package that the project exports: one for all batch sizes."""
-    path = bench.once("pt2", case.precision, _compile_package)
+    path = builds.file("pt2", case.precision, _compile_package)
     # Several threads at once would need events that a stream under capture must not wait for.
     package = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
     return captured(package, image)
@@ -116,13 +116,13 @@ def captured(call: Callable[[Tensor], Outputs], image: Tensor) -> tuple[Prepared
         return Call(call, image), f"none: {str(error).partition(chr(10))[0]}"
 
 
-def _compile_package(bench: Workbench, precision: str) -> Path:
+def _compile_package(builds: NetworkBuilds, precision: str) -> Path:
     # Torch specialises dimensions of 0 and 1, so the example has two images.
-    example = images(bench.config, 2, bench.device)
+    example = images(builds.config, 2, builds.device)
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    program = torch.export.export(bench.in_precision(precision), (example,), dynamic_shapes=({0: batch},))
-    path = bench.folder / f"{precision}.pt2"
+    program = torch.export.export(builds.in_precision(precision), (example,), dynamic_shapes=({0: batch},))
+    path = builds.folder / f"{precision}.pt2"
     # On the CPU constants are folded and weights laid out as its convolutions want them, as when exported.
-    settings = {"freezing": bench.device == "cpu"}
+    settings = {"freezing": builds.device == "cpu"}
     torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
     return path

@@ -1,1 +1,1 @@
-"""Served requests."""
+"""Benchmark of served requests."""

@@ -1,1 +1,1 @@
-"""Training throughput."""
+"""Benchmarks of training: steps per second, and augmentation."""

@@ -1,33 +1,26 @@
-"""The augmentation of training, on uint8 arrays with OpenCV, beside the same kinds of change on tensors.
+"""Augmentation as training does it, on uint8 arrays with OpenCV, beside the same kinds of change on tensors.
 
     python -m lnlattennet.benchmarks.training.augmentation --output record.json
 
-The tensors' are kornia's (https://kornia.readthedocs.io), with our ranges and probabilities, in batches as a
-GPU would have them and face by face as a data set has them. All take turns on one core, and turn uint8 faces
-into uint8 faces. How the changes look is not compared.
+Those on tensors are kornia's (https://kornia.readthedocs.io), with our ranges and probabilities, in batches
+as a GPU would have them and face by face as a data set has them. All take turns on one core, and turn uint8
+faces into uint8 faces. How the changes look is not compared.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 import torch
-import typer
 from numpy.typing import NDArray
-from rich.table import Table
 from torch import Tensor
 
-from lnlattennet import __version__
-from lnlattennet._command import print_json, run_app
-from lnlattennet._console import stdout
 from lnlattennet._interleave import interleave
-from lnlattennet._statistics import median_interval, ratio_interval
-from lnlattennet.benchmarks.harness._hardware import machine_facts
+from lnlattennet.benchmarks.harness._command import at_least, main, option_parser, report
+from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._tables import comparison_table
 from lnlattennet.benchmarks.harness._timing import host_turn
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UnavailableError
@@ -39,7 +32,7 @@ SIDE = 112
 
 
 def opencv_faces(seed: int) -> Callable[[Tensor], Tensor]:
-    """Return what training does to faces uint8 [N, 3, S, S]."""
+    """Return the changes that training makes to faces uint8 [N, 3, S, S]."""
     rng = np.random.default_rng(seed)
 
     def change(faces: Tensor) -> Tensor:
@@ -79,58 +72,32 @@ def kornia_faces(at_once: int) -> Callable[[Tensor], Tensor]:
     return change
 
 
-def augmentation_record(rounds: int) -> dict[str, Any]:
+def measure(rounds: int) -> Record:
     """Let all of them change a batch of rendered faces ``rounds`` times, and keep every sample."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    record = Record(benchmark="augmentation")
     faces = torch.from_numpy(render_split("train", BATCH, SIDE)[0]).permute(0, 3, 1, 2)
-    rivals = {
+    candidates = {
         OURS: opencv_faces(0),
         f"kornia, batches of {BATCH}": kornia_faces(BATCH),
         "kornia, face by face": kornia_faces(1),
     }
-    turns = {name: host_turn(change, [faces]) for name, change in rivals.items()}
-    samples = interleave(turns, rounds)
-    return {
-        "benchmark": "augmentation",
-        "lnlattennet": __version__,
-        "machine": machine_facts("cpu"),
-        "threads": 1,
-        "faces": [BATCH, 3, SIDE, SIDE],
-        "ms_per_face": {
-            name: median_interval([value / BATCH * 1e3 for value in values])
-            for name, values in samples.items()
-        },
-        "over_ours": {name: ratio_interval(values, samples[OURS]) for name, values in samples.items()},
-        "samples_s": samples,
-    }
+    samples = interleave({name: host_turn(change, [faces]) for name, change in candidates.items()}, rounds)
+    results = warm_results(samples)
+    record.add(ExperimentResult(f"{BATCH} faces", {"shape": [BATCH, 3, SIDE, SIDE]}, results))
+    return record
 
 
-def augmentation(
-    rounds: Annotated[int, typer.Option(min=2, help="How often each of them changes a batch.")] = 15,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the record here.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
-) -> None:
-    """Measure augmentation on arrays beside augmentation on tensors."""
-    record = augmentation_record(rounds)
-    if output:
-        output.write_text(json.dumps(record, indent=2) + "\n")
-    if json_output:
-        print_json(record)
-        return
-    table = Table("augmented by", "ms per face", "time over ours", "95% interval")
-    for name, (median, _, _) in record["ms_per_face"].items():
-        ratio, low, high = record["over_ours"][name]
-        table.add_row(name, f"{median:.2f}", f"{ratio:.2f}", f"{low:.2f} to {high:.2f}")
-    stdout().print(table)
-
-
-def main() -> None:
-    """Entry point of ``python -m lnlattennet.benchmarks.training.augmentation``."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(augmentation)
-    run_app(app)
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write what the command line asks for; return the exit code."""
+    parser = option_parser("training.augmentation", __doc__ or "")
+    parser.add_argument("--rounds", type=at_least(2), default=15, help="how often each changes a batch")
+    options = parser.parse_args(arguments)
+    record = measure(options.rounds)
+    report(record, comparison_table(record.cases, OURS, "ms per face", 1e3 * BATCH), options)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    main(run)

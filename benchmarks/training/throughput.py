@@ -2,35 +2,29 @@
 
     python -m lnlattennet.benchmarks.training.throughput --steps 10 --epochs 3 --output record.json
 
-The rivals take turns, step by step, inside one run: each has weights of its own and fetches batches of its
-own from the same augmented faces, and a step's time is that of its data, forward, backward and optimizer. The
-first epoch, whose faces are not augmented, and the first step of the others are not counted. The record also
-says what share of a step the trainer waited for data, and how much memory it held after every step.
+The candidates take turns, step by step, inside one run: each has weights of its own and fetches batches of
+its own from the same augmented faces, and a step's time is that of its data, forward, backward and optimizer.
+The first epoch, whose faces are not augmented, and the first step of the others are not counted. The record
+also says what share of a step the trainer waited for data, and how much memory it held after every step.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-import typer
 from lightning.pytorch.profilers import SimpleProfiler
-from rich.table import Table
 
-from lnlattennet import __version__
-from lnlattennet._command import print_json, run_app
-from lnlattennet._console import stdout
-from lnlattennet._statistics import ratio_interval
-from lnlattennet.benchmarks.harness._hardware import machine_facts
+from lnlattennet.benchmarks.harness._command import at_least, main, option_parser, report
+from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._tables import comparison_table
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._loss import joint_loss
@@ -84,26 +78,26 @@ class PlainLoop:
 
 
 class Turns(L.Callback):
-    """Gives every rival a step after each step of the trainer; keeps seconds and resident bytes."""
+    """Steps of the plain loops after each of the trainer's, with their seconds and the resident bytes."""
 
-    def __init__(self, rivals: dict[str, PlainLoop]) -> None:
-        self.rivals = rivals
-        self.samples: dict[str, list[float]] = {name: [] for name in (TRAINER, *rivals)}
+    def __init__(self, loops: dict[str, PlainLoop]) -> None:
+        self.loops = loops
+        self.samples: dict[str, list[float]] = {name: [] for name in (TRAINER, *loops)}
         self.resident: list[int] = []
         self._since = 0.0
         self._random = random.Random(0)  # noqa: S311 - an order, not a secret
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin the rivals' epochs too."""
-        for rival in self.rivals.values():
-            rival.start_epoch()
+        """Begin the epochs of the loops too."""
+        for loop in self.loops.values():
+            loop.start_epoch()
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         """Count the trainer's step, since the turns before it, and let the others take theirs."""
         seconds = {TRAINER: time.perf_counter() - self._since}
-        names = list(self.rivals)
+        names = list(self.loops)
         self._random.shuffle(names)
-        seconds |= {name: self.rivals[name].step() for name in names}
+        seconds |= {name: self.loops[name].step() for name in names}
         self.resident.append(_resident_bytes())
         if trainer.current_epoch and args[-1]:
             for name, value in seconds.items():
@@ -111,18 +105,17 @@ class Turns(L.Callback):
         self._since = time.perf_counter()
 
 
-def training_record(
-    network: NetworkConfig, steps: int, epochs: int, batch_size: int, folder: Path
-) -> dict[str, Any]:
+def measure(network: NetworkConfig, steps: int, epochs: int, batch_size: int, folder: Path) -> Record:
     """Train for ``epochs`` epochs of ``steps`` steps on rendered faces, and keep every sample.
 
     Args:
-        network: what all of them train.
-        steps: of an epoch.
-        epochs: 2 or more; the first is not counted.
-        batch_size: faces of a step.
-        folder: for the run's files.
+        network: trained by all of them.
+        steps: number in an epoch.
+        epochs: number, 2 or more; the first is not counted.
+        batch_size: faces in a step.
+        folder: for the files of the run.
     """
+    record = Record(benchmark="training")
     options = TrainingOptions(
         output=folder / "a.safetensors",
         run_folder=folder / "run",
@@ -151,63 +144,33 @@ def training_record(
         trainer.callbacks.append(turns)  # type: ignore[attr-defined]
         trainer.profiler = profiler  # type: ignore[attr-defined]
         trainer.fit(ExpressionTraining(info, options), datamodule=data)
-    return _record(options, turns, profiler)
+    return _record(record, options, turns, profiler)
 
 
-def _record(options: TrainingOptions, turns: Turns, profiler: SimpleProfiler) -> dict[str, Any]:
-    own = turns.samples[TRAINER]
+def _record(record: Record, options: TrainingOptions, turns: Turns, profiler: SimpleProfiler) -> Record:
     steps = len(turns.resident) // options.epochs
     # Only epochs whose faces are augmented; the last fetch of an epoch finds its end.
     fetches = sum(profiler.recorded_durations[_FETCH][steps:])
     trained = sum(profiler.recorded_durations[_STEP][steps:])
-    return {
-        "benchmark": "training",
-        "lnlattennet": __version__,
-        "machine": machine_facts("cpu"),
+    results = warm_results(turns.samples)
+    record.add(ExperimentResult(f"b{options.batch_size}", {"batch_size": options.batch_size}, results))
+    record.facts = {
         "network": options.network.to_dict(),
-        "batch_size": options.batch_size,
-        "ms_per_image": {
-            name: float(np.median(values)) / options.batch_size * 1e3
-            for name, values in turns.samples.items()
-        },
-        "rival_over_trainer": {
-            name: dict(zip(("ratio", "low", "high"), ratio_interval(turns.samples[name], own), strict=True))
-            for name in turns.rivals
-        },
         "waiting_for_data": fetches / (fetches + trained),
         "resident_bytes": turns.resident,
-        "samples_s": turns.samples,
     }
+    return record
 
 
-def print_record(record: dict[str, Any]) -> None:
-    """Print a record's figures as a table."""
-    table = Table("trained by", "ms per image", "time over ours", "95% interval")
-    for name, value in record["ms_per_image"].items():
-        over = record["rival_over_trainer"].get(name, {"ratio": 1.0, "low": 1.0, "high": 1.0})
-        interval = f"{over['low']:.3f} to {over['high']:.3f}" if name != TRAINER else ""
-        table.add_row(name, f"{value:.2f}", f"{over['ratio']:.3f}", interval)
-    stdout().print(table)
-    resident = [value / 2**20 for value in record["resident_bytes"]]
-    stdout().print(f"waiting for data: {record['waiting_for_data']:.1%} of a step")
-    stdout().print(
+def throughput_table(record: Record) -> str:
+    """Return the figures of a record as plain text."""
+    [case] = record.cases
+    steps = comparison_table([case], TRAINER, "ms per image", 1e3 * case.config["batch_size"])
+    resident = [value / 2**20 for value in record.facts["resident_bytes"]]
+    return (
+        f"{steps}\nwaiting for data: {record.facts['waiting_for_data']:.1%} of a step\n"
         f"memory half-way and at the end: {resident[len(resident) // 2]:.0f}, {resident[-1]:.0f} MiB"
     )
-
-
-def training(
-    steps: Annotated[int, typer.Option(min=2, help="Steps of an epoch.")] = 10,
-    epochs: Annotated[int, typer.Option(min=2, help="Epochs; the first is not counted.")] = 4,
-    batch_size: Annotated[int, typer.Option(min=2)] = 64,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the record here.")] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
-) -> None:
-    """Measure training beside plain torch loops, and what it waits for."""
-    with tempfile.TemporaryDirectory() as folder:
-        record = training_record(NetworkConfig(), steps, epochs, batch_size, Path(folder))
-    if output:
-        output.write_text(json.dumps(record, indent=2) + "\n")
-    print_json(record) if json_output else print_record(record)
 
 
 def _resident_bytes() -> int:
@@ -215,12 +178,18 @@ def _resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def main() -> None:
-    """Entry point of ``python -m lnlattennet.benchmarks.training.throughput``."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(training)
-    run_app(app)
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print and write what the command line asks for; return the exit code."""
+    parser = option_parser("training.throughput", __doc__ or "")
+    parser.add_argument("--steps", type=at_least(2), default=10, help="steps of an epoch")
+    parser.add_argument("--epochs", type=at_least(2), default=4, help="epochs; the first is not counted")
+    parser.add_argument("--batch-size", type=at_least(2), default=64, help="faces of a step")
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        record = measure(NetworkConfig(), options.steps, options.epochs, options.batch_size, Path(folder))
+    report(record, throughput_table(record), options)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    main(run)

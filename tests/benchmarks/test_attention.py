@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import math
@@ -16,12 +17,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.benchmarks.attention import _candidates as kernel_rivals
-from lnlattennet.benchmarks.attention._candidates import Parameters, expected_outputs, largest_error, rivals
+from lnlattennet.benchmarks.attention import _candidates
+from lnlattennet.benchmarks.attention._candidates import Parameters, candidates, expected_outputs
 from lnlattennet.benchmarks.attention._cases import Case, cpu_cases, cuda_cases, make_pool, views_of
-from lnlattennet.benchmarks.attention._measure import Settings, measure_cases
-from lnlattennet.benchmarks.attention._targets import requirement_rows, requirements, unsteady
-from lnlattennet.benchmarks.harness._record import choose_cases
+from lnlattennet.benchmarks.attention._measure import measure
+from lnlattennet.benchmarks.attention._requirements import requirement_results, requirements
+from lnlattennet.benchmarks.harness._experiment import Settings, choose_cases, relative_error
+from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, Timing
+from lnlattennet.benchmarks.harness._requirements import unsteady
 from lnlattennet.benchmarks.harness._timing import host_turn
 from lnlattennet.errors import LnlAttenNetError, UsageError
 
@@ -38,7 +41,7 @@ def run_module(module: str, *arguments: object, **variables: str) -> subprocess.
 
 
 @pytest.mark.slow
-def test_a_quick_run_checks_every_rival_and_records_every_sample(tmp_path: Path) -> None:
+def test_a_quick_run_checks_every_candidate_and_records_every_sample(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     done = run_module("attention", "--quick", "--threads", 1, "--case", NAME, "--json", "--output", path)
     assert done.returncode == 0, done.stderr
@@ -49,21 +52,21 @@ def test_a_quick_run_checks_every_rival_and_records_every_sample(tmp_path: Path)
     (case,) = record["cases"]
     assert (case["name"], case["feature_bytes"]) == (NAME, 64 * 56 * 56 * 4)
     assert case["traffic_bytes"] == case["feature_bytes"] + 16 * 2 * 64 * 4
-    assert len(case["rivals"]) == 6
-    for name, result in case["rivals"].items():
-        assert "failed" not in result, name
-        assert name == kernel_rivals.READ or result["relative_error"] < 1e-4
+    assert len(case["candidates"]) == 6
+    for name, result in case["candidates"].items():
+        assert not result["failed"], name
+        assert name == _candidates.READ or result["relative_error"] < 1e-4
         for state in ("warm", "cold"):
-            samples = result[state]["samples_us"]
+            samples = result["timings"][state]["samples_us"]
             assert 3 <= len(samples) <= 5
-            assert result[state]["median_us"] == pytest.approx(np.median(samples), abs=1e-3)
+            assert result["timings"][state]["median_us"] == pytest.approx(np.median(samples), abs=1e-3)
     assert {row["status"] for row in record["requirements"]} == {"not measured"}
 
 
 def test_a_benchmark_of_the_reference_against_itself_is_refused() -> None:
     done = run_module("attention", "--quick", "--case", NAME, LNLATTENNET_KERNELS="reference")
     assert done.returncode == 4
-    assert "compared with itself" in done.stderr
+    assert "plain torch reference" in done.stderr
     assert not done.stdout
 
 
@@ -73,19 +76,19 @@ def test_a_benchmark_of_the_reference_against_itself_is_refused() -> None:
         itertools.product(
             ("float32", "bfloat16"),
             ("channels_last", "contiguous"),
-            ("attention", "attention+backward", "tail"),
+            ("attention", "attention+backward", "attention+nonlocal"),
         )
     ),
 )
-def test_rivals_agree(dtype: str, layout: str, work: str) -> None:
-    case = Case(2, 8, 12, dtype, layout, backward=work == "attention+backward", tail=work == "tail")
+def test_candidates_agree(dtype: str, layout: str, work: str) -> None:
+    case = Case(2, 8, 12, dtype, layout, backward="backward" in work, nonlocal_attention="nonlocal" in work)
     parameters = Parameters.of(case, "cpu")
     (features,) = views_of(make_pool(case.elements, case.torch_dtype, "cpu"), case, 1)
     expected = expected_outputs(case, parameters, features)
-    for rival in rivals(case, parameters, features):
-        if rival.checked and not rival.compiled:
-            error = largest_error(rival.call(features), expected)
-            assert error < kernel_rivals.TOLERANCES[dtype], rival.name
+    for candidate in candidates(case, parameters, features):
+        if candidate.checked and not candidate.compiled:
+            error = relative_error(candidate.call(features), expected)
+            assert error < _candidates.TOLERANCES[dtype], candidate.name
 
 
 @pytest.mark.parametrize("value", [0.5, math.nan])
@@ -94,21 +97,21 @@ def test_a_wrong_op_is_not_timed(value: float, monkeypatch: pytest.MonkeyPatch) 
         batch, (regions, heads, channels) = features.shape[0], query.shape
         return torch.full((batch, regions, heads, channels), value), torch.ones(batch, regions, channels)
 
-    monkeypatch.setattr(kernel_rivals, "fused_operator", lambda case: wrong)
-    with pytest.raises(LnlAttenNetError, match="fused is wrong"):
-        list(measure_cases(Settings("cpu", 1, quick=True), [Case(1, 8, 8)], {}))
+    monkeypatch.setattr(_candidates, "fused_operator", lambda case: wrong)
+    with pytest.raises(LnlAttenNetError, match=r"fused on .* is wrong"):
+        measure(Settings("cpu", 1, quick=True), [Case(1, 8, 8)])
 
 
-def test_a_time_limit_skips_cases_and_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_limit_skips_cases_and_names_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "lnlattennet.benchmarks.attention._measure.rivals",
-        lambda *arguments: [rival for rival in rivals(*arguments) if not rival.compiled],
+        "lnlattennet.benchmarks.attention._measure.candidates",
+        lambda *arguments: [item for item in candidates(*arguments) if not item.compiled],
     )
-    record: dict[str, Any] = {}
     cases = [Case(1, 8, 8), Case(2, 8, 8)]
-    list(measure_cases(Settings("cpu", 1, quick=True, time_limit=1e-3), cases, record))
-    assert [case["name"] for case in record["cases"]] == [cases[0].name]
-    assert record["skipped"] == [cases[1].name]
+    record = measure(Settings("cpu", 1, quick=True, time_limit=1e-3), cases, tmp_path / "record.json")
+    assert [case.name for case in record.cases] == [cases[0].name]
+    assert record.skipped == [cases[1].name]
+    assert json.loads((tmp_path / "record.json").read_text())["skipped"] == record.skipped
 
 
 def test_inputs_lie_side_by_side_in_the_layout_of_their_case() -> None:
@@ -130,7 +133,7 @@ def test_cases_have_distinct_names_and_unknown_ones_are_refused() -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_every_requirement_is_about_a_measured_case(device: str) -> None:
     measured = cuda_cases() if device == "cuda" else cpu_cases()
-    assert {item.case for item in requirements(device)} <= set(measured)
+    assert {item.case for item in requirements(device)} <= {case.name for case in measured}
 
 
 def test_a_turn_goes_round_all_inputs() -> None:
@@ -140,24 +143,28 @@ def test_a_turn_goes_round_all_inputs() -> None:
     assert seen == [0, 1, 2, 0, 1, 2]
 
 
-def record_of(case: Case, device: str, **medians: list[float]) -> dict[str, Any]:
-    names = {"sdpa": kernel_rivals.MASKED, "read": kernel_rivals.READ, "one": kernel_rivals.ONE_ELEMENT}
+def record_of(case: Case, device: str, **seconds: list[float]) -> Record:
+    names = {"sdpa": _candidates.MASKED, "read": _candidates.READ, "one": _candidates.ONE_ELEMENT}
     states = ("launch", "warm", "cold")
     results = {
-        names.get(name, name): {
-            state: {"median_us": float(np.median(samples)), "samples_us": samples} for state in states
-        }
-        for name, samples in medians.items()
+        names.get(name, name): CandidateResult({state: Timing.from_seconds(samples) for state in states})
+        for name, samples in seconds.items()
     }
-    measured = {"name": case.name, "backward": case.backward, "rivals": results}
-    measured |= {"traffic_bytes": case.traffic_bytes}
-    return {"device": device, "cases": [measured], "copy_bytes_per_second": 4e12}
+    sizes = {"backward": case.backward, "traffic_bytes": case.traffic_bytes}
+    # The facts of a GPU cannot be read here.
+    record = Record(benchmark="attention", facts={"copy_bytes_per_second": 4e12})
+    record.device = device
+    record.add(ExperimentResult(case.name, sizes, results))
+    return record
 
 
-def status_of(record: dict[str, Any]) -> dict[tuple[str, str], tuple[Any, str]]:
-    record["requirements"] = requirement_rows(record)
-    measured = [row for row in record["requirements"] if "value" in row]
-    return {(row["text"], row["state"]): (pytest.approx(row["value"]), row["status"]) for row in measured}
+def status_of(record: Record) -> dict[tuple[str, str], tuple[Any, str]]:
+    record.requirements = requirement_results(record)
+    return {
+        (row.text, row.state): (pytest.approx(row.value, rel=1e-4), row.status)
+        for row in record.requirements
+        if row.value is not None
+    }
 
 
 def test_requirements_are_reached_or_missed_by_medians() -> None:
@@ -167,26 +174,30 @@ def test_requirements_are_reached_or_missed_by_medians() -> None:
         assert found["over eager", state] == (26, "reached")
         assert found["over the best of compile and masked SDPA", state] == (4, "missed")
         assert found["share of what F.sum() reads per second", state] == (0.8, "reached")
-    assert not unsteady(record)
-    assert sum(row["status"] == "not measured" for row in record["requirements"]) > 10
-    (row,) = [row for row in record["requirements"] if "at_read_rate" in row and row["state"] == "warm"
-              and row["bound"] == 25]  # fmt: skip
-    assert row["at_read_rate"] == pytest.approx(260 / 8)
+    assert not unsteady(record.requirements)
+    assert sum(row.status == "not measured" for row in record.requirements) > 10
+    [row] = [row for row in record.requirements if row.state == "warm" and row.bound == 25]
+    assert row.at_read_rate == pytest.approx(260 / 8)
 
 
 def test_an_unsteady_ratio_is_named() -> None:
     record = record_of(Case(8), "cpu", fused=[10.0, 30.0] * 9, eager=[80.0] * 18)
     status_of(record)
-    assert unsteady(record) == [f"over eager, {Case(8).name} {state}" for state in ("warm", "cold")]
+    assert unsteady(record.requirements) == [
+        f"over eager, {Case(8).name} {state}" for state in ("warm", "cold")
+    ]
 
 
 def test_gpu_requirements_are_judged_against_the_copy_and_a_one_element_kernel() -> None:
     case = Case(256, dtype="float16")
-    time_at_floor = case.traffic_bytes / 4e12 * 1e6
+    time_at_floor = case.traffic_bytes / 4e12
     found = status_of(record_of(case, "cuda", fused=[time_at_floor / 0.9] * 9))
     assert found["share of the copy bandwidth", "cold"] == (0.9, "reached")
     record = record_of(Case(1, dtype="float16"), "cuda", fused=[8.0] * 9, one=[5.0] * 9)
-    record["cases"][0]["rivals"]["fused"]["launches"] = ["region_attention", "memset"]
+    [measured] = record.cases
+    fused = dataclasses.replace(measured.candidates["fused"], launches=("region_attention", "memset"))
+    results = {**measured.candidates, "fused": fused}
+    record.cases = [dataclasses.replace(measured, candidates=results)]
     found = status_of(record)
     assert found["time over a one-element kernel's", "launch"] == (1.6, "missed")
     assert found["time over a one-element kernel's", "warm"] == (1.6, "nothing required")

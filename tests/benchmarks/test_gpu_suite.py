@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from lnlattennet.benchmarks.gpu_suite import _steps as steps
-from lnlattennet.benchmarks.gpu_suite import _suite as kernel_suite
-from lnlattennet.benchmarks.gpu_suite._steps import Outcome, Step, run_steps
+from lnlattennet.benchmarks.gpu_suite import _suite as suite
+from lnlattennet.benchmarks.gpu_suite._steps import Step, StepResult, run_steps
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,9 +49,9 @@ def test_a_missing_package_is_named_in_one_line() -> None:
 def test_a_bare_machine_needs_no_other_package() -> None:
     modules = (
         "gpu_suite._suite",
-        "gpu_suite.build",
+        "gpu_suite._build",
         "attention.__main__",
-        "attention.sanitize",
+        "attention._sanitize",
         "network.__main__",
     )
     others = {"rich", "typer", "pydantic", "hypothesis", "lightning", "onnx", "onnxruntime", "safetensors"}
@@ -69,7 +69,7 @@ def python_step(name: str, code: str, **options: Any) -> Step:
 
 
 def test_steps_pass_fail_and_wait_for_what_they_need() -> None:
-    outcomes = run_steps(
+    results = run_steps(
         [
             python_step("good", "import os; print(os.environ['GREETING'])"),
             python_step("bad", "print('why'); raise SystemExit(3)"),
@@ -80,14 +80,14 @@ def test_steps_pass_fail_and_wait_for_what_they_need() -> None:
         60,
         {"GREETING": "hello"},
     )
-    assert [outcome.status for outcome in outcomes] == ["passed", "failed", "unsteady", "skipped", "skipped"]
-    assert outcomes[0].output == "hello\n"
-    assert outcomes[1].reason == "exit code 3: why"
-    assert "'bad', which is failed" in outcomes[3].reason
-    assert outcomes[4].reason == "no such tool"
-    assert kernel_suite.exit_code(outcomes) == 1
-    assert kernel_suite.exit_code(outcomes[:1] + outcomes[2:]) == 5
-    assert kernel_suite.exit_code(outcomes[:1] + outcomes[3:]) == 0
+    assert [result.status for result in results] == ["passed", "failed", "unsteady", "skipped", "skipped"]
+    assert results[0].output == "hello\n"
+    assert results[1].reason == "exit code 3: why"
+    assert "'bad', which is failed" in results[3].reason
+    assert results[4].reason == "no such tool"
+    assert suite.exit_code(results) == 1
+    assert suite.exit_code(results[:1] + results[2:]) == 5
+    assert suite.exit_code(results[:1] + results[3:]) == 0
 
 
 def test_a_late_step_is_stopped_with_its_children_and_the_next_ones_are_skipped(tmp_path: Path) -> None:
@@ -103,30 +103,28 @@ def test_a_late_step_is_stopped_with_its_children_and_the_next_ones_are_skipped(
 
 
 def test_a_step_learns_how_much_time_it_has() -> None:
-    (outcome,) = run_steps([Step("tell", lambda left: ["echo", f"{left:.0f}"], limit=7, least=1)], 60, {})
-    assert outcome.output == "7\n"
+    (result,) = run_steps([Step("tell", lambda left: ["echo", f"{left:.0f}"], limit=7, least=1)], 60, {})
+    assert result.output == "7\n"
 
 
 def test_the_suite_measures_last_the_op_and_then_the_network(tmp_path: Path) -> None:
-    records = {step: tmp_path / f"{step}.json" for step in (kernel_suite.MEASURE, kernel_suite.ENGINES)}
+    records = {step: tmp_path / f"{step}.json" for step in (suite.ATTENTION, suite.NETWORK)}
     for device in ("cpu", "cuda"):
-        plan = kernel_suite.suite_steps(device, records, quick=False)
-        names = ["build", "tests", "memcheck", "racecheck", "measure", "engines"]
+        plan = suite.suite_steps(device, records, quick=False)
+        names = ["build", "tests", "memcheck", "racecheck", "attention", "network"]
         assert [step.name for step in plan] == names
         for step in plan[4:]:
             assert f"--device={device}" in step.command(300)
             assert "--time-limit=270" in step.command(300)
             assert f"--output={records[step.name]}" in step.command(300)
-        assert (
-            sum(step.limit for step in plan[:4]) + sum(step.least for step in plan[4:]) < kernel_suite.SECONDS
-        )
+        assert sum(step.limit for step in plan[:4]) + sum(step.least for step in plan[4:]) < suite.SECONDS
         # A usual run leaves time for the network: the op does not take all that is left.
-        assert plan[4].limit < kernel_suite.SECONDS / 1.5
-    assert "CUDA only" in kernel_suite.suite_steps("cpu", records, quick=True)[2].unavailable
+        assert plan[4].limit < suite.SECONDS / 1.5
+    assert "CUDA only" in suite.suite_steps("cpu", records, quick=True)[2].unavailable
 
 
 def test_a_summary_without_a_measurement_says_so() -> None:
-    text = kernel_suite.summary([Outcome("build", steps.FAILED, "exit code 1: no nvcc")], {})
+    text = suite.summary([StepResult("build", steps.FAILED, "exit code 1: no nvcc")], {})
     assert "exit code 1: no nvcc" in text
     assert "nothing was measured" in text
 
@@ -135,7 +133,7 @@ def test_a_summary_has_the_figures_of_every_record_that_was_written() -> None:
     row = {"text": "over eager", "case": "fp16/b1", "state": "", "bound": 1.0, "upper": False, "value": 2.5,
            "interval": [2.4, 2.6], "status": "reached"}  # fmt: skip
     record = {"requirements": [row], "skipped": ["bf16/b64"]}
-    text = kernel_suite.summary([Outcome("engines", steps.PASSED)], {kernel_suite.ENGINES: record})
-    assert "measure: nothing was measured" in text
+    text = suite.summary([StepResult("network", steps.PASSED)], {suite.NETWORK: record})
+    assert "attention: nothing was measured" in text
     assert "2.40 - 2.60" in text
-    assert "engines: no time left for bf16/b64" in text
+    assert "network: no time left for bf16/b64" in text

@@ -35,25 +35,27 @@ def run_latency(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_a_real_server_is_measured_over_both_protocols(server: TritonProcess, tmp_path: Path) -> None:
-    photo = tmp_path / "face.png"
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(photo)
+    image = tmp_path / "face.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(image)
     at, record = server.endpoints, tmp_path / "record.json"
-    done = run_latency(photo, "-u", at.grpc, "-u", at.http, "--requests", 5, "--json", "-o", record)
+    done = run_latency(image, "-u", at.grpc, "-u", at.http, "--requests", 5, "--json", "-o", record)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document == json.loads(record.read_text())
-    assert len(document["samples_ms"]) == 4
-    for name, samples in document["samples_ms"].items():
+    [case] = document["cases"]
+    assert len(case["candidates"]) == 4
+    for name, target in case["candidates"].items():
+        samples = target["timings"]["warm"]["samples_us"]
         assert len(samples) == 5
-        assert document["summary"][name]["p50_ms"] == pytest.approx(np.median(samples))
+        assert document["summary"][name]["p50_ms"] == pytest.approx(np.median(samples) / 1e3, abs=1e-5)
 
 
 def test_a_missing_server_or_a_repeated_target_is_refused(tmp_path: Path) -> None:
-    photo = tmp_path / "face.png"
-    Image.new("RGB", (32, 32)).save(photo)
-    done = run_latency(photo, "-u", "grpc://127.0.0.1:9")
+    image = tmp_path / "face.png"
+    Image.new("RGB", (32, 32)).save(image)
+    done = run_latency(image, "-u", "grpc://127.0.0.1:9")
     assert done.returncode == 1
     assert "lnlattennet serve" in done.stderr
-    done = run_latency(photo, "--model", "expression", "--model", "expression")
+    done = run_latency(image, "--model", "expression", "--model", "expression")
     assert done.returncode == 2
     assert "must not repeat" in done.stderr

@@ -1,4 +1,4 @@
-"""The whole network's benchmark: right answers before times, every sample kept, missing rivals named."""
+"""The whole network's benchmark: right answers before times, every sample kept, missing candidates named."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.benchmarks.attention._candidates import largest_error
-from lnlattennet.benchmarks.attention._measure import Settings
-from lnlattennet.benchmarks.harness._record import choose_cases
-from lnlattennet.benchmarks.network import __main__ as torch_engines
-from lnlattennet.benchmarks.network import _measure as torch_engine_measurement
+from lnlattennet.benchmarks.harness._experiment import Settings, choose_cases, relative_error
+from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, Timing
+from lnlattennet.benchmarks.network import _measure
+from lnlattennet.benchmarks.network.__main__ import exit_code
 from lnlattennet.benchmarks.network._cases import (
     TOLERANCES,
-    EngineCase,
-    engine_cases,
+    NetworkCase,
     expected_outputs,
     images,
+    network_cases,
     random_network,
 )
-from lnlattennet.benchmarks.network._measure import RIVALS
+from lnlattennet.benchmarks.network._measure import CANDIDATES, measure
 from lnlattennet.benchmarks.network._onnx_candidates import ONNX_RUNTIME, TENSORRT
-from lnlattennet.benchmarks.network._tables import engine_requirement_rows, engine_table
+from lnlattennet.benchmarks.network._tables import network_table, requirement_results
 from lnlattennet.benchmarks.network._torch_candidates import (
     AOTI,
     COMPILED,
     EAGER,
     NO_GPU,
     Call,
-    Workbench,
+    NetworkBuilds,
     eager,
 )
 from lnlattennet.errors import UsageError
@@ -42,27 +41,27 @@ from lnlattennet.model._config import NetworkConfig
 
 SMALL = NetworkConfig(image_size=48, widths=(8, 12), channels=8, local_features=6, affinity_features=4)
 QUICK = Settings("cpu", 1, quick=True)
-CASE = EngineCase("fp32", 2)
+CASE = NetworkCase("fp32", 2)
 
 
 @pytest.fixture
 def only(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Measure some rivals, or others in their places."""
+    """Measure some candidates, or others in their places."""
 
-    def replace(**rivals: Any) -> None:
+    def replace(**candidates: Any) -> None:
         names = {"aoti": AOTI, "eager": EAGER, "onnxruntime": ONNX_RUNTIME, "tensorrt": TENSORRT}
         monkeypatch.setattr(
-            torch_engine_measurement, "RIVALS", {names[name]: rival for name, rival in rivals.items()}
+            _measure, "CANDIDATES", {names[name]: prepare for name, prepare in candidates.items()}
         )
 
     return replace
 
 
 def scaled(factor: float) -> Any:
-    """A rival whose logits are wrong by a factor."""
+    """A candidate whose logits are wrong by a factor."""
 
-    def prepare(bench: Workbench, case: EngineCase, image: Tensor) -> tuple[Call, str]:
-        network = bench.in_precision(case.precision)
+    def prepare(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Call, str]:
+        network = builds.in_precision(case.precision)
 
         def call(image: Tensor) -> tuple[Tensor, ...]:
             logits, *others = network(image)
@@ -73,11 +72,8 @@ def scaled(factor: float) -> Any:
     return prepare
 
 
-def measured(*cases: EngineCase, settings: Settings = QUICK) -> dict[str, Any]:
-    record: dict[str, Any] = {"quick": settings.quick}
-    list(torch_engine_measurement.measure_engines(settings, cases, SMALL, record))
-    record["requirements"] = engine_requirement_rows(record)
-    return record
+def measured(*cases: NetworkCase, settings: Settings = QUICK) -> Record:
+    return measure(settings, cases, SMALL)
 
 
 @pytest.mark.slow
@@ -85,33 +81,35 @@ def test_a_run_checks_aoti_onnxruntime_and_tensorrt_and_writes_every_sample(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
-        torch_engine_measurement, "RIVALS", {name: RIVALS[name] for name in RIVALS if name != COMPILED}
+        _measure, "CANDIDATES", {name: CANDIDATES[name] for name in CANDIDATES if name != COMPILED}
     )
     output = tmp_path / "record.json"
-    record = torch_engines.torch_engines_record(QUICK, [CASE], SMALL, output)
-    assert json.loads(output.read_text()) == json.loads(json.dumps(record))
-    assert torch_engines.exit_code(record) == 0
-    results = record["cases"][0]["rivals"]
+    record = measure(QUICK, [CASE], SMALL, output)
+    assert json.loads(output.read_text()) == json.loads(json.dumps(record.to_json()))
+    assert exit_code(record) == 0
+    results = record.cases[0].candidates
     for name in (AOTI, EAGER, ONNX_RUNTIME):
-        assert 3 <= len(results[name]["samples_us"]) <= 5
-        assert results[name]["relative_error"] < 1e-5
+        result = results[name]
+        assert 3 <= len(result.timings["warm"].samples_us) <= 5
+        assert result.relative_error is not None
+        assert result.relative_error < 1e-5
     # TensorRT-RTX builds its engine here, and says what it lacks to run it.
-    assert "needs a GPU to run it" in results[TENSORRT]["failed"]
-    status = {row["text"]: row["status"] for row in record["requirements"]}
+    assert "needs a GPU to run it" in results[TENSORRT].failed
+    status = {row.text: row.status for row in record.requirements}
     assert status["time of ONNX Runtime over AOTInductor's"] == "nothing required"
     assert status["time of TensorRT over AOTInductor's"] == "not measured"
     assert status["time of torch eager over AOTInductor's"] in {"reached", "missed"}
 
 
 @pytest.mark.parametrize("factor", [1.1, math.nan])
-def test_a_wrong_rival_is_named_and_not_timed(factor: float, only: Any) -> None:
+def test_a_wrong_candidate_is_named_and_not_timed(factor: float, only: Any) -> None:
     only(aoti=eager, eager=scaled(factor))
     record = measured(CASE)
-    result = record["cases"][0]["rivals"][EAGER]
-    assert "torch eager is wrong" in result["failed"]
-    assert "samples_us" not in result
-    assert f"{EAGER} is left out: {EAGER} is wrong" in engine_table(record)
-    assert torch_engines.exit_code(record) == 0
+    result = record.cases[0].candidates[EAGER]
+    assert "torch eager is wrong" in result.failed
+    assert not result.timings
+    assert f"{EAGER} is left out: {EAGER} is wrong" in network_table(record)
+    assert exit_code(record) == 0
 
 
 def test_a_wrong_subject_is_exit_code_1_and_the_others_keep_their_figures(
@@ -119,27 +117,27 @@ def test_a_wrong_subject_is_exit_code_1_and_the_others_keep_their_figures(
 ) -> None:
     only(aoti=scaled(1.1), eager=eager)
     record = measured(CASE)
-    assert record["cases"][0]["rivals"][EAGER]["samples_us"]
-    assert torch_engines.exit_code(record) == 1
+    assert record.cases[0].candidates[EAGER].timings["warm"].samples_us
+    assert exit_code(record) == 1
     assert "AOTInductor was not measured; fp32/b2: " in capsys.readouterr().err
 
 
 def test_a_missing_package_is_a_reason(only: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    only(aoti=eager, onnxruntime=RIVALS[ONNX_RUNTIME], tensorrt=RIVALS[TENSORRT])
+    only(aoti=eager, onnxruntime=CANDIDATES[ONNX_RUNTIME], tensorrt=CANDIDATES[TENSORRT])
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr("lnlattennet.benchmarks.network._onnx_candidates.find_spec", lambda name: None)
-    results = measured(CASE)["cases"][0]["rivals"]
-    assert "onnxruntime" in results[ONNX_RUNTIME]["failed"]
-    assert results[TENSORRT]["failed"] == "neither 'tensorrt' nor 'tensorrt_rtx' is installed"
+    results = measured(CASE).cases[0].candidates
+    assert "onnxruntime" in results[ONNX_RUNTIME].failed
+    assert results[TENSORRT].failed == "neither 'tensorrt' nor 'tensorrt_rtx' is installed"
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_a_half_precision_is_within_its_tolerance_and_not_within_float32s(precision: str) -> None:
     network, image = random_network(SMALL, "cpu"), images(SMALL, 4, "cpu")
-    bench = Workbench(SMALL, "cpu", Path())
-    outputs = bench.in_precision(precision)(image)
+    builds = NetworkBuilds(SMALL, "cpu", Path())
+    outputs = builds.in_precision(precision)(image)
     assert all(output.dtype == torch.float32 for output in outputs)
-    error = largest_error(outputs, expected_outputs(network, image))
+    error = relative_error(outputs, expected_outputs(network, image))
     assert TOLERANCES["fp32"] < error < TOLERANCES[precision]
 
 
@@ -153,24 +151,25 @@ def test_answers_differ_between_images_and_regions_by_more_than_any_tolerance() 
 
 def test_a_time_limit_skips_cases_and_names_them(only: Any) -> None:
     only(aoti=eager)
-    record = measured(CASE, EngineCase("bf16", 1), settings=Settings("cpu", 1, quick=True, time_limit=1e-3))
-    assert [case["name"] for case in record["cases"]] == ["fp32/b2"]
-    assert record["skipped"] == ["bf16/b1"]
+    record = measured(CASE, NetworkCase("bf16", 1), settings=Settings("cpu", 1, quick=True, time_limit=1e-3))
+    assert [case.name for case in record.cases] == ["fp32/b2"]
+    assert record.skipped == ["bf16/b1"]
 
 
 def test_an_unsteady_ratio_is_exit_code_5(capsys: pytest.CaptureFixture[str]) -> None:
     steady, unsteady = [10.0] * 20, [10.0, 30.0] * 10
-    rivals = {AOTI: {"samples_us": steady}, EAGER: {"samples_us": unsteady}}
-    rivals |= {name: {"failed": "not here"} for name in (COMPILED, ONNX_RUNTIME, TENSORRT)}  # type: ignore[dict-item]
-    record: dict[str, Any] = {"quick": False, "cases": [{"name": "fp16/b1", "rivals": rivals}]}
-    record["requirements"] = engine_requirement_rows(record)
-    assert torch_engines.exit_code(record) == 5
+    timed = {AOTI: steady, EAGER: unsteady}
+    results = {name: CandidateResult({"warm": Timing.from_seconds(timed[name])}) for name in timed}
+    results |= {name: CandidateResult(failed="not here") for name in (COMPILED, ONNX_RUNTIME, TENSORRT)}
+    record = Record(benchmark="network", cases=[ExperimentResult("fp16/b1", {}, results)])
+    record.requirements = requirement_results(record)
+    assert exit_code(record) == 5
     assert "time of torch eager over AOTInductor's, fp16/b1" in capsys.readouterr().err
 
 
 def test_cases_are_those_of_the_device_and_unknown_ones_are_refused() -> None:
-    names = [case.name for case in engine_cases("cuda")]
+    names = [case.name for case in network_cases("cuda")]
     assert names == ["fp16/b1", "fp16/b8", "fp16/b64", "bf16/b1", "bf16/b8", "bf16/b64"]
-    assert [case.batch for case in choose_cases(engine_cases("cpu"), ["bf16/*"])] == [1, 8]
+    assert [case.batch for case in choose_cases(network_cases("cpu"), ["bf16/*"])] == [1, 8]
     with pytest.raises(UsageError, match="matches none of: fp32/b1"):
-        choose_cases(engine_cases("cpu"), ["fp16/*"])
+        choose_cases(network_cases("cpu"), ["fp16/*"])

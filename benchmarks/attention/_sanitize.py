@@ -1,4 +1,4 @@
-"""What `make gpu-suite` runs under compute-sanitizer: every CUDA kernel, once or more, on small problems."""
+"""Program for compute-sanitizer: every CUDA kernel, once or more, on small problems."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ import os
 import torch
 from torch import Tensor
 
-from lnlattennet.benchmarks.attention._candidates import (
-    CUDA_VARIANTS,
-    VARIANT_VARIABLE,
-    Parameters,
-    compiled_kernel,
-)
+from lnlattennet.benchmarks.attention._candidates import CUDA_VARIANTS, VARIANT_VARIABLE, Parameters
 from lnlattennet.benchmarks.attention._cases import GRID, Case
-from lnlattennet.benchmarks.harness import _command as bare_command
-from lnlattennet.benchmarks.harness._command import say
+from lnlattennet.benchmarks.harness._command import main, say
+from lnlattennet.kernels._loader import compiled_target
 
 # Channels that are no multiple of 8 take the element-wise paths, the others the 16-byte ones.
 CASES = (
@@ -28,7 +23,7 @@ CASES = (
 
 def run() -> int:
     """Call the ops on every case in every variant; a variant that cannot run here says so."""
-    compiled_kernel("cuda")
+    compiled_target("cuda")
     for case in CASES:
         for variant in ("", *CUDA_VARIANTS):
             os.environ.pop(VARIANT_VARIABLE, None)
@@ -57,10 +52,10 @@ def _forward_and_backward(case: Case) -> tuple[Tensor, ...]:
     pooled, mean = ops.region_attention(*leaves, GRID)
     gradients = torch.autograd.grad((pooled, mean), leaves, parameters.gradients)
     with torch.inference_mode():
-        joint = ops.local_nonlocal_attention(features, parameters.query, GRID, *parameters.tail)
-        alone = ops.nonlocal_attention(mean, *parameters.tail)
+        joint = ops.local_nonlocal_attention(features, parameters.query, GRID, *parameters.nonlocal_attention)
+        alone = ops.nonlocal_attention(mean, *parameters.nonlocal_attention)
     return (pooled, mean, *gradients, *joint, *alone)
 
 
 if __name__ == "__main__":
-    bare_command.main(run)
+    main(run)

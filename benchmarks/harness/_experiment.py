@@ -1,0 +1,186 @@
+"""Experiments of a benchmark: which cases are measured, how, and for how long."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from lnlattennet.benchmarks.harness._command import at_least, option_parser, say
+from lnlattennet.benchmarks.harness._hardware import last_level_cache
+from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
+from lnlattennet.benchmarks.harness._requirements import unsteady
+from lnlattennet.errors import LnlAttenNetError, UnavailableError, UsageError
+from lnlattennet.kernels._loader import compiled_target
+
+UNSTEADY_EXIT_CODE = 5
+"""Exit code of a benchmark whose figures cannot be relied on."""
+
+Outputs = Sequence[Tensor]
+
+
+class Case(Protocol):
+    """Configuration of one experiment."""
+
+    @property
+    def name(self) -> str:
+        """Name in ``--case`` and in records."""
+
+
+C = TypeVar("C", bound=Case)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Device, threads and rounds.
+
+    Attributes:
+        device: "cpu" or "cuda".
+        threads: of torch.
+        quick: few rounds, and a rotation of inputs that no cache is too small for.
+        time_limit: seconds; no case but the first is begun that might not end by then.
+    """
+
+    device: str
+    threads: int
+    quick: bool = False
+    time_limit: float = float("inf")
+
+    @property
+    def rounds(self) -> tuple[int, int, float]:
+        """Arguments of ``interleave`` for one case in one state: fewest and most rounds, and seconds."""
+        if self.quick:
+            return 3, 5, 0.05
+        return {"cpu": (9, 200, 1.5), "cuda": (15, 100, 0.4)}[self.device]
+
+    @property
+    def cache_bytes(self) -> int:
+        """Size that inputs must exceed together to be "cold"."""
+        if self.quick:
+            return 2**22
+        if self.device == "cuda":
+            return int(torch.cuda.get_device_properties(0).L2_cache_size)
+        return last_level_cache() or 2**26
+
+
+def choose_cases(cases: Sequence[C], patterns: Sequence[str]) -> list[C]:
+    """Return the cases whose names match any pattern, `*` standing for anything; all without a pattern.
+
+    Raises:
+        UsageError: a pattern matches nothing.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(case.name, pattern) for case in cases):
+            known = ", ".join(case.name for case in cases)
+            raise UsageError(f"--case {pattern} matches none of: {known}")
+    return [case for case in cases if not patterns or any(fnmatchcase(case.name, p) for p in patterns)]
+
+
+def begin_record(benchmark: str, settings: Settings, **facts: Any) -> Record:
+    """Prepare torch for a benchmark of the compiled op, and return its empty record.
+
+    Raises:
+        UnavailableError: there is no such device, or the op runs on the plain torch reference.
+    """
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("--device cuda needs an NVIDIA GPU and a CUDA build of torch; found none")
+    torch.set_num_threads(settings.threads)
+    facts["kernel"] = compiled_target(settings.device)
+    return Record(benchmark=benchmark, device=settings.device, quick=settings.quick, facts=facts)
+
+
+def run_experiments(
+    record: Record,
+    settings: Settings,
+    cases: Sequence[C],
+    run: Callable[[C], ExperimentResult],
+    requirements: Callable[[Record], Sequence[RequirementResult]],
+    output: Path | None = None,
+) -> Record:
+    """Measure cases in order while time is left; the record is written after each: a late stop loses one.
+
+    Args:
+        record: takes the results, and the names of skipped cases.
+        settings: has the time limit.
+        cases: the most important ones first.
+        run: measures one case, the candidate of most interest first.
+        requirements: compares the record so far with what is required.
+        output: the record's file, if it is to be written.
+    """
+    begun, longest = time.monotonic(), 0.0
+    for index, case in enumerate(cases, 1):
+        before = time.monotonic()
+        if record.cases and before - begun + longest > settings.time_limit:
+            record.skipped.append(case.name)
+        else:
+            result = run(case)
+            record.add(result)
+            record.requirements = list(requirements(record))
+            longest = max(longest, time.monotonic() - before)
+            subject, measured = next(iter(result.candidates.items()))
+            times = [f"{state} {timing.median_us:.1f} us" for state, timing in measured.timings.items()]
+            say(f"[{index}/{len(cases)}] {case.name}: {subject} {', '.join(times) or measured.failed}")
+        if output:
+            record.write(output)
+    return record
+
+
+def relative_error(outputs: Outputs, expected: Outputs) -> float:
+    """Return the largest |out - expected| / |expected| (Euclidean norms) of any output; NaN stays NaN."""
+    errors = [
+        torch.linalg.vector_norm(out.double() - exact.double()) / torch.linalg.vector_norm(exact.double())
+        for out, exact in zip(outputs, expected, strict=True)
+    ]
+    return torch.stack(errors).max().item()
+
+
+def check_outputs(name: str, outputs: Outputs, expected: Outputs, tolerance: float) -> float:
+    """Return the relative error of a candidate's outputs.
+
+    Raises:
+        LnlAttenNetError: it is larger than the tolerance, or NaN.
+    """
+    error = relative_error(outputs, expected)
+    # Written so that NaN fails.
+    if not error <= tolerance:
+        raise LnlAttenNetError(
+            f"{name} is wrong: its outputs differ from the reference by {error:.2g} of their norm, and "
+            f"{tolerance:.2g} is allowed; nothing wrong is timed"
+        )
+    return error
+
+
+def steadiness_code(record: Record) -> int:
+    """Name the required figures that are unsteady; return the exit code, 5 if there are any, else 0."""
+    # A few rounds are never steady.
+    names = [] if record.quick else unsteady(record.requirements)
+    if names:
+        say(f"unsteady, so not to be relied on (run again on a quieter machine): {'; '.join(names)}")
+    return UNSTEADY_EXIT_CODE if names else 0
+
+
+def case_parser(module: str, description: str, pattern: str) -> argparse.ArgumentParser:
+    """Return a parser for a benchmark with cases; ``pattern`` is an example of ``--case``."""
+    parser = option_parser(module, description)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu by default")
+    parser.add_argument(
+        "--threads", type=at_least(1), default=torch.get_num_threads(), help="torch's number by default"
+    )
+    parser.add_argument("--case", action="append", default=[], metavar="PATTERN",
+                        help=f"only these cases, e.g. '{pattern}'; repeatable")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not how fast")
+    parser.add_argument("--time-limit", type=float, default=float("inf"), metavar="SECONDS",
+                        help="begin no case that may not end in time; skipped ones are named")  # fmt: skip
+    return parser
+
+
+def read_settings(options: argparse.Namespace) -> Settings:
+    """Return the settings that ``case_parser`` read."""
+    return Settings(options.device, options.threads, options.quick, options.time_limit)
