@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check install kernels checkpoint results kernels-report gpu-suite clean
+.PHONY: demo test check install kernels checkpoint results figures kernels-report gpu-suite clean
 .DELETE_ON_ERROR:
 
 install: $(STAMP)
@@ -50,6 +50,10 @@ results: $(STAMP)
 RESULTS ?= benchmarks/results
 gpu-suite:
 	PYTHONPATH=src $(PYTHON) -m lnlattennet.benchmarks.gpu_suite --results $(RESULTS) $(SUITE)
+
+# Writes the tables of the documentation from the records in benchmarks/results/.
+figures: $(STAMP)
+	$(BIN)/python -m lnlattennet.benchmarks.figures README.md docs
 
 # Compiles the CUDA kernels for every architecture (needs nvcc, no GPU) and writes docs/records/kernel-resources.md.
 kernels-report: $(STAMP)

@@ -50,8 +50,9 @@ def test_a_quick_run_checks_every_candidate_and_records_every_sample(tmp_path: P
     assert record["machine"]["threads"] == 1
     assert record["kernel"] in {"avx512_bf16", "avx512", "avx2", "generic"}
     (case,) = record["cases"]
-    assert (case["name"], case["feature_bytes"]) == (NAME, 64 * 56 * 56 * 4)
-    assert case["traffic_bytes"] == case["feature_bytes"] + 16 * 2 * 64 * 4
+    config = case["config"]
+    assert (case["name"], config["feature_bytes"]) == (NAME, 64 * 56 * 56 * 4)
+    assert config["traffic_bytes"] == config["feature_bytes"] + 16 * 2 * 64 * 4
     assert len(case["candidates"]) == 6
     for name, result in case["candidates"].items():
         assert not result["failed"], name

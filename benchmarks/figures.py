@@ -1,0 +1,238 @@
+"""Tables of the documentation, written from the records of the benchmarks.
+
+    python -m lnlattennet.benchmarks.figures README.md docs
+
+Everything between `<!-- figures: PATTERN -->` and `<!-- /figures -->` becomes the table of the newest record
+in `benchmarks/results/` whose name matches, with its date and machine. `make figures` does so for all pages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lnlattennet._statistics import median_interval, ratio_interval
+from lnlattennet.benchmarks.harness._command import main, say
+from lnlattennet.errors import UsageError
+
+RESULTS = Path("benchmarks/results")
+_BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+
+_FUSED = "fused"
+_BEST = ("compile, matmul form", "compile, broadcast form", "masked SDPA")
+
+Samples = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
+"""Case -> candidate -> state of the caches -> microseconds."""
+
+
+def fill_page(text: str, results: Path = RESULTS) -> str:
+    """Return a page with its figures as the records have them now.
+
+    Raises:
+        UsageError: a marker names no record.
+    """
+    return _BLOCK.sub(lambda block: f"{block[1]}\n{render(newest(block[2], results))}\n\n{block[3]}", text)
+
+
+def newest(pattern: str, results: Path = RESULTS) -> Path:
+    """Return the last record, by name, that a pattern such as "*-engines-*" matches.
+
+    Raises:
+        UsageError: there is none.
+    """
+    records = sorted(results.glob(f"{pattern}.json"), key=lambda path: path.stem)
+    if not records:
+        raise UsageError(f"the marker 'figures: {pattern}' matches no record in {results}")
+    return records[-1]
+
+
+def render(path: Path) -> str:
+    """Return the tables of a record as Markdown, under a line that says when and where it was measured.
+
+    Raises:
+        UsageError: there is no table for this kind of record.
+    """
+    record = json.loads(path.read_text())
+    renderer = _RENDERERS.get(record.get("benchmark", ""))
+    if renderer is None:
+        raise UsageError(f"{path} is of no benchmark that has a table: {', '.join(_RENDERERS)}")
+    return "\n\n".join([_origin(path, record), *renderer(record, read_samples(record))])
+
+
+def read_samples(record: Mapping[str, Any]) -> Samples:
+    """Return every sample of a record; the first ones had other names and units."""
+    if "cases" in record:
+        return {
+            case["name"].replace("tail/", "attention+nonlocal/"): {
+                name: {
+                    state: timing["samples_us"]
+                    for state, timing in result.get("timings", result).items()
+                    if isinstance(timing, dict)
+                }
+                for name, result in case.get("candidates", case.get("rivals")).items()
+            }
+            for case in record["cases"]
+        }
+    scale, samples = (1e3, record["samples_ms"]) if "samples_ms" in record else (1e6, record["samples_s"])
+    by_case = samples if isinstance(next(iter(samples.values())), dict) else {"": samples}
+    return {
+        case and f"b{case}": {
+            name: {"warm": [scale * value for value in values]} for name, values in candidates.items()
+        }
+        for case, candidates in by_case.items()
+    }
+
+
+def _origin(path: Path, record: Mapping[str, Any]) -> str:
+    machine = record["machine"]
+    facts = [path.stem[:10]]
+    if isinstance(machine, str):
+        facts.append(machine)
+    else:
+        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
+        facts += [machine["gpu"]] if "gpu" in machine else [machine["cpu"], threads]
+        facts += [f"{record['kernel']} kernels"] if "kernel" in record else []
+        facts += [f"torch {machine['torch']}"]
+    return f"*{', '.join(facts)}; every sample: `{path.as_posix()}`.*"
+
+
+def _latency(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    rows = [["model and protocol", "p50, ms", "p90, ms", "p99, ms", "largest, ms"]]
+    for name, values in record["summary"].items():
+        model, _, url = name.partition(" ")
+        figures = (f"{values[key]:.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        rows.append([f"`{model}`, {url.partition(':')[0]}", *figures])
+    yield _table(rows)
+
+
+def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    head = ["candidate"]
+    for case in samples:
+        head += [f"batch {case[1:]}: median, ms", "time over the first"]
+    rows = [[*head, "accuracy", "agreement with torch"]]
+    for name, answers in record["answers"].items():
+        if not isinstance(answers, dict):
+            continue
+        row = [name]
+        for candidates in samples.values():
+            own = next(iter(candidates.values()))["warm"]
+            row += _time_and_ratio(candidates[name]["warm"], own, 1e3)
+        rows.append([*row, f"{answers['accuracy']:.2%}", f"{answers['top1_agreement']:.2%}"])
+    yield f"The bundle's engine is `{record['engine']['name']}`."
+    yield _table(rows)
+
+
+def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    configs = (case.get("config", case) for case in record["cases"])
+    rows = [["case", "state", "fused, us", "GB/s", "times as fast as eager torch",
+             "as the best of torch.compile and masked SDPA", "share of F.sum()'s rate"]]  # fmt: skip
+    for (case, candidates), config in zip(samples.items(), configs, strict=True):
+        rows += [
+            [f"`{case}`", state, *_attention_row(candidates, state, config)] for state in candidates[_FUSED]
+        ]
+    yield _table(rows)
+    if record["device"] == "cuda":
+        yield _table(_gpu_medians(samples))
+
+
+def _attention_row(
+    candidates: Mapping[str, Mapping[str, Sequence[float]]], state: str, config: Mapping[str, Any]
+) -> list[str]:
+    timings = {name: states[state] for name, states in candidates.items() if state in states}
+    fused = timings[_FUSED]
+    median = median_interval(fused).value
+    others = [timings[name] for name in _BEST if name in timings]
+    best = [min(others, key=lambda timing: median_interval(timing).value)] if others else []
+    eager = [timings["eager"]] if "eager" in timings else []
+    read = [] if config["backward"] else [timings["read (F.sum())"]]
+    ratios = ("".join(_ratio(timing, fused) for timing in group) for group in (eager, best, read))
+    return [f"{median:.1f}", f"{config['traffic_bytes'] / median / 1e3:.0f}", *ratios]
+
+
+def _gpu_medians(samples: Samples) -> list[list[str]]:
+    """Medians of every candidate: of a lone call for one image, of calls on other maps for larger batches."""
+    states = {case: "launch" if case.endswith("/b1") else "cold" for case in samples}
+    rows = [["median, us", *(f"`{case}`, {state}" for case, state in states.items())]]
+    for name in next(iter(samples.values())):
+        timings = (samples[case].get(name, {}).get(state) for case, state in states.items())
+        rows.append([name, *(f"{median_interval(timing).value:.1f}" if timing else "" for timing in timings)])
+    return rows
+
+
+def _training(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    [candidates] = samples.values()
+    batch = record.get("batch_size") or record["cases"][0]["config"]["batch_size"]
+    yield _comparison(candidates, "ms per image", 1e3 * batch)
+    resident = [value / 2**20 for value in record["resident_bytes"]]
+    ends = f"{resident[0]:.0f} MiB after the first step, {resident[-1]:.0f} after the last"
+    spread = f"{min(resident):.0f} to {max(resident):.0f} in all {len(resident)}"
+    yield f"Waiting for data: {record['waiting_for_data']:.1%} of a step. Resident memory: {ends}, {spread}."
+
+
+def _augmentation(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    [candidates] = samples.values()
+    faces, *_ = record.get("faces") or record["cases"][0]["config"]["shape"]
+    yield _comparison(candidates, "ms per face", 1e3 * faces)
+
+
+def _comparison(candidates: Mapping[str, Mapping[str, Sequence[float]]], unit: str, per_unit: float) -> str:
+    own = next(iter(candidates.values()))["warm"]
+    rows = [["", unit, "time over the first"]]
+    rows += [[name, *_time_and_ratio(states["warm"], own, per_unit)] for name, states in candidates.items()]
+    return _table(rows)
+
+
+def _time_and_ratio(timing: Sequence[float], own: Sequence[float], per_unit: float) -> list[str]:
+    median = median_interval(timing).value / per_unit
+    return [f"{median:.2f}", "" if timing is own else _ratio(timing, own)]
+
+
+def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> str:
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio_interval(numerator, denominator))
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    lines.insert(1, "|---" * len(rows[0]) + "|")
+    return "\n".join(lines)
+
+
+_RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] = {
+    "latency": _latency,
+    "engines": _bundle,
+    "bundle": _bundle,
+    "kernels": _attention,
+    "attention": _attention,
+    "training": _training,
+    "augmentation": _augmentation,
+}
+
+
+def pages(paths: Sequence[Path]) -> list[Path]:
+    """Return the Markdown files among the paths, and below those that are folders."""
+    return [page for path in paths for page in (sorted(path.rglob("*.md")) if path.is_dir() else [path])]
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Fill the pages that the command line names; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lnlattennet.benchmarks.figures", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="Markdown file, or a folder of them"
+    )
+    for page in pages(parser.parse_args(arguments).paths):
+        text = page.read_text(encoding="utf-8")
+        filled = fill_page(text)
+        if filled != text:
+            page.write_text(filled, encoding="utf-8")
+            say(f"written: {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    main(run)
