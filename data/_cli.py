@@ -37,16 +37,16 @@ def inspect(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Draw some faces of every class: a .png file.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read pictures.")] = len(
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = len(
         os.sched_getaffinity(0)
     ),
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
 ) -> None:
-    """Read every picture of a data set and say what is there: counts, sizes, people, copies, damage.
+    """Read every image of a data set and say what is there: counts, sizes, people, copies, damage.
 
-    The exit code is 1 if a picture cannot be read.
+    The exit code is 1 if an image cannot be read.
     """
     configure_logging(verbose, quiet)
     _check_output(output)
@@ -57,7 +57,7 @@ def inspect(
 
     opened = open_data(path, format)
     with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
-        task = progress.add_task("reading pictures", total=len(opened))
+        task = progress.add_task("reading images", total=len(opened))
         inspection = inspect_data(opened, workers, lambda done: progress.advance(task, done))
     if output is not None:
         with replace_file(output) as temporary:
@@ -72,7 +72,7 @@ def inspect(
 
 
 def _check_output(output: Path | None) -> None:
-    """Refuse a sheet that could not be written, before every picture is read."""
+    """Refuse a sheet that could not be written, before every image is read."""
     if output is None:
         return
     if output.suffix.lower() != ".png" or output.is_dir():

@@ -21,12 +21,12 @@ class Listing:
 
     Attributes:
         folders: visible folders.
-        pictures: visible files with a picture's suffix.
+        images: visible files with an image's suffix.
         ignored: hidden entries (`.DS_Store`, `__MACOSX`) and files of other kinds.
     """
 
     folders: tuple[str, ...]
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     ignored: tuple[str, ...]
 
 
@@ -36,7 +36,7 @@ def listing(folder: Path) -> Listing:
     Raises:
         DataError: it is missing, no folder, or cannot be read.
     """
-    folders, pictures, ignored = [], [], []
+    folders, images, ignored = [], [], []
     with readable(folder), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith((".", "__MACOSX")):
@@ -44,10 +44,10 @@ def listing(folder: Path) -> Listing:
             elif entry.is_dir():
                 folders.append(entry.name)
             elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
-                pictures.append(entry.name)
+                images.append(entry.name)
             else:
                 ignored.append(entry.name)
-    return Listing(tuple(sorted(folders)), tuple(sorted(pictures)), tuple(sorted(ignored)))
+    return Listing(tuple(sorted(folders)), tuple(sorted(images)), tuple(sorted(ignored)))
 
 
 def read_lines(path: Path) -> list[str]:
@@ -94,7 +94,7 @@ def describe_folder(path: Path) -> str:
     here = listing(path)
     lines = [f"{printable(name)}/  ({len(_names_in(path / name)):,} entries)" for name in here.folders]
     lines = lines[:_TOP_NAMES] + ([f"... {len(lines):,} folders"] if len(lines) > _TOP_NAMES else [])
-    files = [*here.pictures, *here.ignored]
+    files = [*here.images, *here.ignored]
     if files:
         shown = ", ".join(printable(name) for name in files[:_TOP_NAMES])
         lines.append(f"{len(files):,} files: {shown}{', ...' if len(files) > _TOP_NAMES else ''}")
@@ -107,8 +107,8 @@ def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
     folders = [name for name in names if name.endswith("/")]
     files = [name for name in names if not name.endswith("/")]
     kinds = (
-        ("folders inside folders of pictures; no picture in them is read", folders),
-        ("hidden files or files that are no pictures", files),
+        ("folders inside folders of images; no image in them is read", folders),
+        ("hidden files or files that are no images", files),
     )
     return tuple(f"ignored {len(found):,} {kind}: {_first(found)}" for kind, found in kinds if found)
 

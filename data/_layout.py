@@ -24,7 +24,7 @@ class Layout:
         name: what ``--format`` calls it.
         summary: one line for people.
         tree: what a whole tree looks like, relative to the folder that is given.
-        load: reads the labels, checks that every picture is there, decodes none; raises DataError.
+        load: reads the labels, checks that every image is there, decodes none; raises DataError.
         detects: whether a folder looks like this layout, whole or not; None if it must be asked for.
         published: faces per split of the published set, where known.
     """
@@ -75,11 +75,11 @@ def refuse_with_counts(
         raise refusal(path, title, str(error), tree, found) from error
 
 
-def require_pictures(path: Path, title: str, data: FaceData, tree: str, list_name: str) -> None:
-    """Refuse a tree that lacks pictures which its list names.
+def require_images(path: Path, title: str, data: FaceData, tree: str, list_name: str) -> None:
+    """Refuse a tree that lacks images which its list names.
 
     Raises:
-        DataError: with the number of missing pictures, the first of them, and what was found per class.
+        DataError: with the number of missing images, the first of them, and what was found per class.
     """
     missing = set(missing_files(data.root, (face.name for face in data.faces)))
     if not missing:
@@ -87,24 +87,24 @@ def require_pictures(path: Path, title: str, data: FaceData, tree: str, list_nam
     names = [face.name for face in data.faces if face.name in missing]
     present = [face for face in data.faces if face.name not in missing]
     problem = (
-        f"{list_name} names {len(data):,} pictures, {len(names):,} of them missing, first: {first_few(names)}"
+        f"{list_name} names {len(data):,} images, {len(names):,} of them missing, first: {first_few(names)}"
     )
-    raise refusal(path, title, problem, tree, _found(path, "pictures", data.class_names, present))
+    raise refusal(path, title, problem, tree, _found(path, "images", data.class_names, present))
 
 
 def require_classes(path: Path, title: str, data: FaceData, tree: str, splits: Sequence[str | None]) -> None:
-    """Refuse a tree in which one of ``splits`` has no picture of a class.
+    """Refuse a tree in which one of ``splits`` has no image of a class.
 
     Raises:
-        DataError: with the empty classes and the number of pictures of every other one.
+        DataError: with the empty classes and the number of images of every other one.
     """
     used = {(face.split, face.label) for face in data.faces}
     for split in splits:
         empty = [name for label, name in enumerate(data.class_names) if (split, label) not in used]
         if empty:
-            found = _found(path, "pictures", data.class_names, data.faces)
+            found = _found(path, "images", data.class_names, data.faces)
             where = f" in {split}" if split else ""
-            raise refusal(path, title, f"no picture of {', '.join(empty)}{where}", tree, found)
+            raise refusal(path, title, f"no image of {', '.join(empty)}{where}", tree, found)
 
 
 def counts_text(class_names: Sequence[str], faces: Iterable[Face]) -> str:

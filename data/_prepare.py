@@ -1,4 +1,4 @@
-"""From a data set's pictures to prepared faces: the square that the network sees, at its size."""
+"""From a data set's images to prepared faces: the square that the network sees, at its size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PreparedFaces = tuple[NDArray[np.uint8], NDArray[np.int64]]
 def prepared_faces(data: FaceData, recipe: Preprocessing, workers: int = 1) -> Iterator[PreparedFaces]:
     """Give faces [n, S, S, 3] and labels [n] in the data set's order, ``CHUNK`` at a time.
 
-    The centre square of every picture is resized by ``recipe``. Memory does not grow with the data set:
+    The center square of every image is resized by ``recipe``. Memory does not grow with the data set:
     at most ``2 * workers`` chunks wait.
 
     Args:
@@ -31,7 +31,7 @@ def prepared_faces(data: FaceData, recipe: Preprocessing, workers: int = 1) -> I
         workers: threads that decode.
 
     Raises:
-        ImageError: a picture cannot be read; it names the face.
+        ImageError: an image cannot be read; it names the face.
     """
     chunks = (data.faces[start : start + CHUNK] for start in range(0, len(data), CHUNK))
     return bounded_map(partial(_prepare, data.read, recipe), chunks, workers)
@@ -41,7 +41,7 @@ def load_prepared(data: FaceData, recipe: Preprocessing, workers: int = 1) -> Pr
     """Return all faces of ``data`` in memory, which takes ``3 * S * S`` bytes each (38 kB at 112).
 
     Raises:
-        ImageError: a picture cannot be read; it names the face.
+        ImageError: an image cannot be read; it names the face.
     """
     faces = np.empty((len(data), recipe.size, recipe.size, 3), np.uint8)
     start = 0
@@ -56,7 +56,7 @@ def _prepare(
 ) -> PreparedFaces:
     prepared = np.empty((len(faces), recipe.size, recipe.size, 3), np.uint8)
     for index, face in enumerate(faces):
-        picture = read(face)
-        height, width, _ = picture.shape
-        prepared[index] = recipe.crop(picture, center_square(width, height))
+        image = read(face)
+        height, width, _ = image.shape
+        prepared[index] = recipe.crop(image, center_square(width, height))
     return prepared, np.array([face.label for face in faces], np.int64)

@@ -1,7 +1,7 @@
 """Which faces a run learns from, chooses its epoch by, and is judged on.
 
 A person never appears both in training and in what the result is judged on, wherever the data set says who is
-shown: a network that has seen a face recognises the person, and its figures flatter it.
+shown: a network that has seen a face recognizes the person, and its figures flatter it.
 """
 
 from __future__ import annotations

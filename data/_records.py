@@ -1,4 +1,4 @@
-"""What every data set becomes: labelled faces with split and subject; pictures are read when asked for."""
+"""What every data set becomes: labeled faces with split and subject; images are read when asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Face:
-    """One labelled picture.
+    """One labeled image.
 
     Attributes:
         name: where it lies, relative to the data set (`test/happy/1.png`, `fer2013.csv:17`), for messages.
@@ -39,7 +39,7 @@ class FaceData:
         root: the folder or file that it was read from.
         class_names: expressions in the order of the labels.
         faces: what it holds, in a fixed order.
-        read: gives a face's picture, RGB uint8 [H, W, 3]; raises ImageError that names the face.
+        read: gives a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face.
         notes: what was left out and why, a sentence each.
     """
 
@@ -52,10 +52,6 @@ class FaceData:
 
     def __len__(self) -> int:
         return len(self.faces)
-
-    def picture(self, index: int) -> NDArray[np.uint8]:
-        """Return the picture of face ``index``, RGB uint8 [H, W, 3]; raises ImageError."""
-        return self.read(self.faces[index])
 
     def labels(self) -> NDArray[np.int64]:
         """Return the labels, int64 [len]."""

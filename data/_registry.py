@@ -35,7 +35,7 @@ FORMATS: Mapping[str, Layout] = MappingProxyType(
 
 
 def open_data(path: Path, format: str | None = None) -> FaceData:
-    """Read a data set's labels; its pictures are read when they are asked for.
+    """Read a data set's labels; its images are read when they are asked for.
 
     Args:
         path: the data set's folder, or FER2013's csv file.

@@ -25,7 +25,7 @@ def choose_split(data: FaceData, split: str | None) -> tuple[FaceData, str, tupl
         raise UsageError(f"--split must be one of {', '.join(SPLITS)} or {ALL}, got {split!r}")
     existing = [name for name in SPLITS if name in data.counts()]
     if not len(data):
-        raise DataError(f"{printable(data.root)} holds no labelled face")
+        raise DataError(f"{printable(data.root)} holds no labeled face")
     if split is None:
         return _default_split(data, existing)
     if split == ALL:

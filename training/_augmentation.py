@@ -23,7 +23,7 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
         rng: decides everything, so that a face's changes can be repeated.
 
     Returns:
-        A new picture of the same shape and type.
+        A new image of the same shape and type.
     """
     if rng.random() < 0.5:
         image = image[:, ::-1]
@@ -66,7 +66,7 @@ def _move(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _light(image: Image, rng: np.random.Generator) -> Image:
-    """Change gamma, contrast and colour balance, and shade the face from a random side."""
+    """Change gamma, contrast and color balance, and shade the face from a random side."""
     levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
     contrast, brightness = rng.uniform(0.7, 1.2), rng.uniform(-0.1, 0.1)
     levels = (levels - 0.5) * contrast + 0.5 + brightness
@@ -98,7 +98,7 @@ def _grain(image: Image, rng: np.random.Generator) -> Image:
 
 
 def _cover(image: Image, rng: np.random.Generator) -> Image:
-    """Cover up to a fifth of the face with a box of one colour, or of noise."""
+    """Cover up to a fifth of the face with a box of one color, or of noise."""
     size = image.shape[0]
     width, height = (max(1, round(side)) for side in rng.uniform(0.15, 0.45, 2) * size)
     x, y = rng.integers(0, size - width + 1), rng.integers(0, size - height + 1)

@@ -53,7 +53,7 @@ def fit_temperature(logits: NDArray[np.floating[Any]], labels: NDArray[np.intege
     """
     check_answers(logits, labels)
     if len(labels) < 2:
-        raise DataError(f"a temperature needs at least 2 labelled faces, got {len(labels)}")
+        raise DataError(f"a temperature needs at least 2 labeled faces, got {len(labels)}")
     values = np.asarray(logits, np.float64)
     # Relative to the right class's logit, a face that is right has no positive term: no rounding can
     # make its slope look positive.

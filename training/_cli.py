@@ -45,7 +45,7 @@ def train(
     network: Annotated[Path | None, typer.Option(help="JSON file with network config fields.")] = None,
     data_format: Annotated[
         str | None,
-        typer.Option("--format", help="Layout of the data set; default: recognised.", rich_help_panel=_DATA),
+        typer.Option("--format", help="Layout of the data set; default: recognized.", rich_help_panel=_DATA),
     ] = None,
     folds: Annotated[
         str | None,

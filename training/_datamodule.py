@@ -1,4 +1,4 @@
-"""Batches for training: prepared once, normalised by the checkpoint's recipe, ordered by the run's seed."""
+"""Batches for training: prepared once, normalized by the checkpoint's recipe, ordered by the run's seed."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class TrainingOptions:
         resume: continue the run in ``run_folder``.
         network: the network's configuration; its class count is replaced by the data's.
         data: ``synthetic``, or the path of a data set.
-        format: the data set's layout; None to recognise it.
+        format: the data set's layout; None to recognize it.
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
         images: split -> number of synthetic faces.

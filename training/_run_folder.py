@@ -67,7 +67,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
         if name == _FACES:
             raise UsageError(
                 "--resume: the data set has changed since the run was started: faces were added, removed, "
-                "labelled or shared out anew, and some that were learned would be judged; start another run "
+                "labeled or shared out anew, and some that were learned would be judged; start another run "
                 "with --run-folder"
             )
         raise UsageError(

@@ -41,7 +41,7 @@ def train(options: TrainingOptions) -> dict[str, Any]:
     Raises:
         UsageError: the options contradict each other, the data or the run's folder.
         DataError: the data set cannot be used in this way.
-        ImageError: a picture cannot be read; nothing has been trained yet.
+        ImageError: an image cannot be read; nothing has been trained yet.
         KeyboardInterrupt: after Ctrl-C; --resume goes on from the last whole epoch.
     """
     options.check()

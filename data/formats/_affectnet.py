@@ -10,7 +10,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from lnlattennet.data._layout import Layout, first_few, refuse_with_counts, require_classes, require_pictures
+from lnlattennet.data._layout import Layout, first_few, refuse_with_counts, require_classes, require_images
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.formats import _affectnet_csv as affectnet_csv
@@ -43,7 +43,7 @@ def load(path: Path, classes: int) -> FaceData:
     """Read the labels and keep the first ``classes`` expressions.
 
     Raises:
-        DataError: lists or pictures are missing, or a row breaks the rules.
+        DataError: lists or images are missing, or a row breaks the rules.
     """
     npy = any((path / folder).is_dir() for folder in affectnet_npy.SPLITS.values())
     data = _from_npy(path, classes) if npy else _from_csv(path, classes)
@@ -58,7 +58,7 @@ def _from_csv(path: Path, classes: int) -> FaceData:
     with refuse_with_counts(path, _TITLE, EXPECTED, CODES[:classes], faces.values()):
         for listed in affectnet_csv.read_lists(path):
             if listed.code >= classes:
-                dropped[f"labelled {CODES[listed.code]}"] += 1
+                dropped[f"labeled {CODES[listed.code]}"] += 1
             elif listed.box is None:
                 dropped["without a usable box of the face"] += 1
             elif listed.name in faces:
@@ -68,7 +68,7 @@ def _from_csv(path: Path, classes: int) -> FaceData:
                 boxes[listed.name] = listed.box
     reader = affectnet_csv.BoxedFiles(path, boxes)
     data = FaceData(_name(classes), path, CODES[:classes], tuple(faces.values()), reader, _notes(dropped))
-    require_pictures(path, _TITLE, data, EXPECTED, "the list")
+    require_images(path, _TITLE, data, EXPECTED, "the list")
     return data
 
 
@@ -79,12 +79,12 @@ def _from_npy(path: Path, classes: int) -> FaceData:
         lonely = affectnet_npy.unmatched(path)
         for name, split, code in affectnet_npy.read_annotations(path, frozenset(lonely)):
             if code >= classes:
-                dropped[f"labelled {CODES[code]}"] += 1
+                dropped[f"labeled {CODES[code]}"] += 1
             else:
                 faces.append(Face(name, code, split))
         if lonely:
             raise DataError(
-                f"{len(lonely):,} pictures or _exp.npy files are without the other: {first_few(lonely)}"
+                f"{len(lonely):,} images or _exp.npy files are without the other: {first_few(lonely)}"
             )
     return FaceData(_name(classes), path, CODES[:classes], tuple(faces), PictureFiles(path), _notes(dropped))
 
@@ -94,7 +94,7 @@ def _name(classes: int) -> str:
 
 
 def _notes(dropped: Counter[str]) -> tuple[str, ...]:
-    return tuple(f"left out {count:,} pictures {why}" for why, count in sorted(dropped.items()))
+    return tuple(f"left out {count:,} images {why}" for why, count in sorted(dropped.items()))
 
 
 LAYOUTS = (

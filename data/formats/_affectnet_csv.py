@@ -44,21 +44,21 @@ class ListedFace:
 
 @dataclass(frozen=True)
 class BoxedFiles:
-    """Reads the face out of a photograph: the part of its box that lies in the picture."""
+    """Reads the face out of a photograph: the part of its box that lies in the image."""
 
     root: Path
     boxes: dict[str, Box]
 
     def __call__(self, face: Face) -> NDArray[np.uint8]:
         """Return RGB uint8 [H, W, 3]; raises ImageError that names the face."""
-        picture = read_picture(self.root / face.name)
-        height, width, _ = picture.shape
+        image = read_picture(self.root / face.name)
+        height, width, _ = image.shape
         left, top, right, bottom = self.boxes[face.name]
-        crop = picture[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+        crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
         if not crop.size:
             raise ImageError(
-                f"{face.name}: the face's box {self.boxes[face.name]} lies outside the picture of "
-                f"{width} x {height} pixels; unpack lists and pictures of the same release"
+                f"{face.name}: the face's box {self.boxes[face.name]} lies outside the image of "
+                f"{width} x {height} pixels; unpack lists and images of the same release"
             )
         return np.ascontiguousarray(crop)
 

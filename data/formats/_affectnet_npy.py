@@ -1,4 +1,4 @@
-"""AffectNet's npy release: pictures of faces with one small numpy file per annotation."""
+"""AffectNet's npy release: images of faces with one small numpy file per annotation."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _ANNOTATION = re.compile(r"(.+)_exp\.npy")
 
 
 def unmatched(path: Path) -> list[str]:
-    """Return pictures without an expression's file, and such files without a picture."""
+    """Return images without an expression's file, and such files without an image."""
     names = []
     for folder in SPLITS.values():
-        pictures = {Path(name).stem: name for name in _pictures(path / folder)}
-        labelled = _annotated(path / folder)
-        names += [f"{folder}/images/{pictures[key]}" for key in sorted(pictures.keys() - labelled)]
-        names += [f"{folder}/annotations/{key}_exp.npy" for key in sorted(labelled - pictures.keys())]
+        images = {Path(name).stem: name for name in _images(path / folder)}
+        labeled = _annotated(path / folder)
+        names += [f"{folder}/images/{images[key]}" for key in sorted(images.keys() - labeled)]
+        names += [f"{folder}/annotations/{key}_exp.npy" for key in sorted(labeled - images.keys())]
     return names
 
 
 def read_annotations(path: Path, passed_over: Set[str]) -> Iterator[tuple[str, str, int]]:
-    """Give name, split and code of every picture that is not to be passed over.
+    """Give name, split and code of every image that is not to be passed over.
 
     Each annotation is a file of its own.
 
@@ -39,15 +39,15 @@ def read_annotations(path: Path, passed_over: Set[str]) -> Iterator[tuple[str, s
         DataError: a file that holds no code from 0 to 10.
     """
     for split, folder in SPLITS.items():
-        for file in _pictures(path / folder):
+        for file in _images(path / folder):
             name = f"{folder}/images/{file}"
             if name not in passed_over:
                 code = _code(path / folder / "annotations" / f"{Path(file).stem}_exp.npy")
                 yield name, split, code
 
 
-def _pictures(folder: Path) -> tuple[str, ...]:
-    return listing(folder / "images").pictures if (folder / "images").is_dir() else ()
+def _images(folder: Path) -> tuple[str, ...]:
+    return listing(folder / "images").images if (folder / "images").is_dir() else ()
 
 
 def _annotated(folder: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""CK+48: the last three frames of CK+'s labelled sequences, cropped to 48x48, a folder per class."""
+"""CK+48: the last three frames of CK+'s labeled sequences, cropped to 48x48, a folder per class."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ def detects(path: Path) -> bool:
     if (path / _ROOT).is_dir():
         return True
     tree = class_tree_or_none(path)
-    if tree is None or not any(map(_subject, _pictures(tree))):
+    if tree is None or not any(map(_subject, _images(tree))):
         return False
     return path.absolute().name == _ROOT or tree.names() <= set(_FOLDERS)
 
 
 def load(path: Path) -> FaceData:
-    """Read the class folders; the first part of a picture's name is the subject.
+    """Read the class folders; the first part of an image's name is the subject.
 
     Raises:
-        DataError: other folders, names without a subject, or a class without pictures.
+        DataError: other folders, names without a subject, or a class without images.
     """
     root = path / _ROOT if (path / _ROOT).is_dir() else path
     tree = class_tree(root)
     if not tree.names() <= set(_FOLDERS) or tree.splits() not in ([], [None]):
         unknown = ", ".join(map(printable, sorted(tree.names() - set(_FOLDERS)))) or "splits"
         raise refusal(root, _TITLE, f"unknown folders: {unknown}", EXPECTED)
-    nameless = [name for name in _pictures(tree) if _subject(name) is None]
+    nameless = [name for name in _images(tree) if _subject(name) is None]
     if nameless:
         first = printable(nameless[0])
-        problem = f"{len(nameless):,} pictures have no subject in their name, first: {first}"
+        problem = f"{len(nameless):,} images have no subject in their name, first: {first}"
         raise refusal(root, _TITLE, problem, EXPECTED)
     faces = tuple(
         Face(face.name, face.label, subject=_subject(face.name.rpartition("/")[2]))
@@ -59,8 +59,8 @@ def load(path: Path) -> FaceData:
     return data
 
 
-def _pictures(tree: ClassTree) -> list[str]:
-    return [name for folder in tree.folders for name in folder.pictures]
+def _images(tree: ClassTree) -> list[str]:
+    return [name for folder in tree.folders for name in folder.images]
 
 
 def _subject(name: str) -> str | None:
@@ -71,7 +71,7 @@ def _subject(name: str) -> str | None:
 LAYOUTS = (
     Layout(
         name="ck48",
-        summary="CK+48, 48x48 pictures of CK+ in class folders",
+        summary="CK+48, 48x48 images of CK+ in class folders",
         tree=EXPECTED,
         load=load,
         detects=detects,

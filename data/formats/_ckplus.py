@@ -1,4 +1,4 @@
-"""CK+, the original release: sequences from neutral to the peak, with a label file per labelled sequence.
+"""CK+, the original release: sequences from neutral to the peak, with a label file per labeled sequence.
 
 Source: Lucey et al., "The Extended Cohn-Kanade Dataset (CK+)", CVPR workshop 2010.
 """
@@ -39,10 +39,10 @@ def detects(path: Path) -> bool:
 
 
 def load(path: Path, neutral: bool) -> FaceData:
-    """Take the last three frames of every labelled sequence, and with ``neutral`` also the first one.
+    """Take the last three frames of every labeled sequence, and with ``neutral`` also the first one.
 
     Raises:
-        DataError: images or labels are missing, or a labelled sequence lacks frames.
+        DataError: images or labels are missing, or a labeled sequence lacks frames.
     """
     root = _root(path)
     name, class_names = ("ckplus-neutral", CODES) if neutral else ("ckplus", CODES[1:])
@@ -58,7 +58,7 @@ def load(path: Path, neutral: bool) -> FaceData:
         if cut_off:
             raise DataError(
                 f"{len(files):,} sequences have a label file, {len(cut_off):,} of them lack frames, the "
-                f"labelled last one or those before: {first_few(cut_off)}"
+                f"labeled last one or those before: {first_few(cut_off)}"
             )
     data = FaceData(name, root, class_names, tuple(faces), PictureFiles(root))
     require_classes(root, _TITLE, data, EXPECTED, (None,))
@@ -104,11 +104,11 @@ def _sequence(file: Path) -> str:
 
 
 def _frames(path: Path, file: Path, neutral: bool) -> list[str]:
-    """Return the sequence's frames, or [] if the labelled last frame or others are missing."""
+    """Return the sequence's frames, or [] if the labeled last frame or others are missing."""
     folder = f"{_IMAGES}/{_sequence(file)}"
     names = frames_in(path / folder)
-    labelled = frame_number(file.name.removesuffix(_LABEL_END))
-    whole = len(names) >= PEAK_FRAMES + neutral and frame_number(names[-1]) == labelled
+    labeled = frame_number(file.name.removesuffix(_LABEL_END))
+    whole = len(names) >= PEAK_FRAMES + neutral and frame_number(names[-1]) == labeled
     return [f"{folder}/{name}" for name in names] if whole else []
 
 

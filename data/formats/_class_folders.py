@@ -18,17 +18,17 @@ SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """The pictures of one class of one split; ``path`` is relative to the data set, ending in a slash."""
+    """The images of one class of one split; ``path`` is relative to the data set, ending in a slash."""
 
     split: str | None
     name: str
     path: str
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ClassTree:
-    """All class folders of a tree, and what lies in it that is no picture."""
+    """All class folders of a tree, and what lies in it that is no image."""
 
     folders: tuple[ClassFolder, ...]
     ignored: tuple[str, ...]
@@ -42,19 +42,19 @@ class ClassTree:
         return ordered_splits({folder.split for folder in self.folders})
 
     def faces(self, labels: Mapping[str, int]) -> tuple[Face, ...]:
-        """Return every picture as a face; ``labels`` gives the label of a class folder's name."""
+        """Return every image as a face; ``labels`` gives the label of a class folder's name."""
         return tuple(
-            Face(folder.path + picture, labels[folder.name], folder.split)
+            Face(folder.path + image, labels[folder.name], folder.split)
             for folder in self.folders
-            for picture in folder.pictures
+            for image in folder.images
         )
 
     def counts(self) -> str:
-        """Return one line per split: the class folders and how many pictures each has."""
+        """Return one line per split: the class folders and how many images each has."""
         return "\n".join(
             f"{split or 'no split'}: "
             + ", ".join(
-                f"{printable(folder.name)} {len(folder.pictures)}"
+                f"{printable(folder.name)} {len(folder.images)}"
                 for folder in self.folders
                 if folder.split == split
             )
@@ -72,10 +72,10 @@ def class_tree(path: Path) -> ClassTree:
     splits = [name for name in top.folders if name.lower() in SPLIT_NAMES]
     _check_splits(path, top, splits)
     folders: list[ClassFolder] = []
-    ignored = [*top.ignored, *top.pictures]
+    ignored = [*top.ignored, *top.images]
     for name in sorted(splits, key=lambda name: SPLITS.index(_split(name))):
         inside = listing(path / name)
-        ignored += [f"{name}/{file}" for file in (*inside.ignored, *inside.pictures)]
+        ignored += [f"{name}/{file}" for file in (*inside.ignored, *inside.images)]
         folders += _class_folders(path, f"{name}/", inside.folders, _split(name), ignored)
     if not splits:
         folders = _class_folders(path, "", top.folders, None, ignored)
@@ -117,5 +117,5 @@ def _class_folders(
         inside = listing(root / above / name)
         folder = f"{above}{name}/"
         ignored += [folder + file for file in (*inside.ignored, *(f"{sub}/" for sub in inside.folders))]
-        folders.append(ClassFolder(split, name, folder, inside.pictures))
+        folders.append(ClassFolder(split, name, folder, inside.images))
     return folders

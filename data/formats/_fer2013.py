@@ -82,7 +82,7 @@ def load_folders(path: Path) -> FaceData:
     """Read the mirror with a folder per class; its labels are in the order of the csv file.
 
     Raises:
-        DataError: another tree, or a class without pictures in one of the splits.
+        DataError: another tree, or a class without images in one of the splits.
     """
     tree = class_tree(path)
     problem = _wrong_folders(tree)

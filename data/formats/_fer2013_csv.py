@@ -18,14 +18,14 @@ from lnlattennet.data._records import Face
 from lnlattennet.errors import DataError, ImageError
 
 SIDE = 48
-"""Pixels per side of every picture."""
+"""Pixels per side of every image."""
 
 _MOST_HEADER = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture: its line (the header is line 1), what the columns say, where its pixels are."""
+    """One image: its line (the header is line 1), what the columns say, where its pixels are."""
 
     line: int
     emotion: str
@@ -34,7 +34,7 @@ class Row:
     length: int
 
     def name(self, file: Path) -> str:
-        """Return the name of the picture, such as `fer2013.csv:17`."""
+        """Return the name of the image, such as `fer2013.csv:17`."""
         return f"{printable(file.name)}:{self.line}"
 
 
@@ -57,13 +57,13 @@ class PixelRows:
             with self.file.open("rb") as stream:
                 stream.seek(start)
                 text = stream.read(length)
-            grey = _numbers(text).reshape(SIDE, SIDE, 1)
+            gray = _numbers(text).reshape(SIDE, SIDE, 1)
         except (OSError, ValueError) as error:
             raise ImageError(
                 f"{face.name}: the pixels must be {SIDE * SIDE} numbers from 0 to 255: {error}; "
                 "download the file again"
             ) from error
-        return np.repeat(grey, 3, axis=2)
+        return np.repeat(gray, 3, axis=2)
 
 
 def is_pixel_csv(file: Path) -> bool:

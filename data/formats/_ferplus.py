@@ -1,4 +1,4 @@
-"""FERPlus: FER2013's pictures with the votes of ten people each.
+"""FERPlus: FER2013's images with the votes of ten people each.
 
 Source: Barsoum, Zhang, Canton Ferrer, Zhang, "Training Deep Networks for Facial Expression Recognition
 with Crowd-Sourced Label Distribution", ICMI 2016.
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_pictures
+from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_images
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.formats._fer2013 import USAGES, csv_in
@@ -39,7 +39,7 @@ def load(path: Path) -> FaceData:
     """Read the votes and keep the faces whose majority names an expression.
 
     Raises:
-        DataError: a file or folder is missing, or the votes and the pictures do not belong together.
+        DataError: a file or folder is missing, or the votes and the images do not belong together.
     """
     in_folders = any((path / folder).is_dir() for folder in FOLDERS)
     data = _from_folders(path) if in_folders else _from_csv(path)
@@ -57,7 +57,7 @@ def _from_folders(path: Path) -> FaceData:
                 faces.append(Face(f"{folder}/{name}", majority(votes), split))
     kept, notes = _kept(faces)
     data = FaceData("ferplus", path, CLASS_NAMES, kept, PictureFiles(path), notes)
-    require_pictures(path, _TITLE, data, EXPECTED, "label.csv")
+    require_images(path, _TITLE, data, EXPECTED, "label.csv")
     return data
 
 
@@ -109,10 +109,10 @@ def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:
     notes = []
     if unknown:
         notes.append(
-            f"left out {unknown:,} pictures of unknown expression: no class has more than half of the votes"
+            f"left out {unknown:,} images of unknown expression: no class has more than half of the votes"
         )
     if no_face:
-        notes.append(f"left out {no_face:,} pictures that the majority calls no face (NF)")
+        notes.append(f"left out {no_face:,} images that the majority calls no face (NF)")
     return kept, tuple(notes)
 
 

@@ -25,7 +25,7 @@ Votes = tuple[int, ...]
 
 
 class VotedRow(NamedTuple):
-    """A row of fer2013new.csv; an empty name means that the picture is not used."""
+    """A row of fer2013new.csv; an empty name means that the image is not used."""
 
     usage: str
     name: str

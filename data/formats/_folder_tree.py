@@ -23,15 +23,15 @@ _PUBLISHED_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "s
 
 
 def detects(path: Path) -> bool:
-    """Return whether there is a folder of a class with pictures in it."""
-    return any(folder.pictures for folder in class_tree(path).folders)
+    """Return whether there is a folder of a class with images in it."""
+    return any(folder.images for folder in class_tree(path).folders)
 
 
 def load(path: Path) -> FaceData:
     """Read class folders; the classes are their names in alphabetical order.
 
     Raises:
-        DataError: fewer than two classes, a class without any picture, or names that differ in case only.
+        DataError: fewer than two classes, a class without any image, or names that differ in case only.
     """
     tree = class_tree(path)
     names = sorted(tree.names())
@@ -45,10 +45,10 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
     if len(names) < 2:
         problem = f"it needs at least two folders of classes, has {len(names)}"
         raise refusal(path, _TITLE, problem, EXPECTED)
-    filled = {folder.name for folder in tree.folders if folder.pictures}
+    filled = {folder.name for folder in tree.folders if folder.images}
     empty = [printable(name) for name in names if name not in filled]
     if empty:
-        raise refusal(path, _TITLE, f"no picture of {', '.join(empty)}", EXPECTED, tree.counts())
+        raise refusal(path, _TITLE, f"no image of {', '.join(empty)}", EXPECTED, tree.counts())
     spelled = Counter(map(_spelling, names))
     alike = [printable(name) for name in names if spelled[_spelling(name)] > 1]
     if alike:
@@ -63,9 +63,9 @@ def _spelling(name: str) -> str:
 
 
 def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:
-    filled = {(folder.split, folder.name) for folder in tree.folders if folder.pictures}
+    filled = {(folder.split, folder.name) for folder in tree.folders if folder.images}
     return tuple(
-        f"{split} has no picture of {printable(name)}"
+        f"{split} has no image of {printable(name)}"
         for split in tree.splits()
         for name in names
         if (split, name) not in filled

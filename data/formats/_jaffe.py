@@ -25,28 +25,28 @@ _NAME = re.compile(rf"([A-Z]{{2}})\.({'|'.join(CODES)})\d+\.\d+\.[A-Z]+", re.IGN
 
 
 def detects(path: Path) -> bool:
-    """Return whether there is a picture with a name of JAFFE's kind."""
-    return any(map(_NAME.fullmatch, listing(path).pictures))
+    """Return whether there is an image with a name of JAFFE's kind."""
+    return any(map(_NAME.fullmatch, listing(path).images))
 
 
 def load(path: Path) -> FaceData:
-    """Read the names; pictures with other names are left out.
+    """Read the names; images with other names are left out.
 
     Raises:
-        DataError: no picture with such a name, or an expression without one.
+        DataError: no image with such a name, or an expression without one.
     """
     here = listing(path)
-    matches = [match for name in here.pictures if (match := _NAME.fullmatch(name))]
-    others = sorted(set(here.pictures) - {match.string for match in matches})
+    matches = [match for name in here.images if (match := _NAME.fullmatch(name))]
+    others = sorted(set(here.images) - {match.string for match in matches})
     faces = tuple(
         Face(match.string, CODES.index(match.group(2).upper()), subject=match.group(1).upper())
         for match in matches
     )
     notes = ignored_notes(here.ignored)
     if others:
-        notes = (*notes, f"left out {len(others):,} pictures with other names, first: {others[0]}")
+        notes = (*notes, f"left out {len(others):,} images with other names, first: {others[0]}")
     if not faces:
-        raise refusal(path, _TITLE, "no picture has a name of its kind", EXPECTED)
+        raise refusal(path, _TITLE, "no image has a name of its kind", EXPECTED)
     data = FaceData("jaffe", path, CLASS_NAMES, faces, PictureFiles(path), notes)
     require_classes(path, _TITLE, data, EXPECTED, (None,))
     return data

@@ -13,7 +13,7 @@ from typing import Literal
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import read_lines
-from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_pictures
+from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_images
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError
@@ -30,53 +30,53 @@ _TITLE = "RAF-DB"
 # The archive spells it so.
 _LIST = "EmoLabel/list_patition_label.txt"
 _NAME_END = {"aligned": "_aligned.jpg", "original": ".jpg"}
-Pictures = Literal["aligned", "original"]
+ImageKind = Literal["aligned", "original"]
 
 
 def detects(path: Path) -> bool:
-    """Return whether ``path`` has the list of labels or a folder of pictures, or is the folder ``Image``.
+    """Return whether ``path`` has the list of labels or a folder of images, or is the folder ``Image``.
 
     That folder alone would otherwise be somebody's own data with the classes aligned and original.
     """
-    images = path if path.resolve().name == "Image" else path / "Image"
-    return (path / _LIST).is_file() or any((images / kind).is_dir() for kind in _NAME_END)
+    folder = path if path.resolve().name == "Image" else path / "Image"
+    return (path / _LIST).is_file() or any((folder / kind).is_dir() for kind in _NAME_END)
 
 
-def load(path: Path, pictures: Pictures) -> FaceData:
+def load(path: Path, kind: ImageKind) -> FaceData:
     """Read the list of labels; the prefix of a name gives the split.
 
     Raises:
-        DataError: the list is missing or wrong, contradicts itself, or names pictures that are missing.
+        DataError: the list is missing or wrong, contradicts itself, or names images that are missing.
     """
     notes: tuple[str, ...] = ()
-    if pictures == "aligned" and not (path / "Image/aligned").is_dir() and (path / "Image/original").is_dir():
-        pictures = "original"
+    if kind == "aligned" and not (path / "Image/aligned").is_dir() and (path / "Image/original").is_dir():
+        kind = "original"
         notes = (
             "Image/aligned is missing: the original photographs are used, with more than the face on them",
         )
-    faces, repeats = _read_list(path, pictures)
+    faces, repeats = _read_list(path, kind)
     if repeats:
-        notes = (*notes, f"left out {repeats:,} lines that list a picture once more, with the same label")
+        notes = (*notes, f"left out {repeats:,} lines that list an image once more, with the same label")
     data = FaceData(
-        format="rafdb" if pictures == "aligned" else "rafdb-original",
+        format="rafdb" if kind == "aligned" else "rafdb-original",
         root=path,
         class_names=CLASS_NAMES,
         faces=faces,
         read=PictureFiles(path),
         notes=notes,
     )
-    require_pictures(path, _TITLE, data, EXPECTED, "the list")
+    require_images(path, _TITLE, data, EXPECTED, "the list")
     require_classes(path, _TITLE, data, EXPECTED, ("train", "test"))
     return data
 
 
-def _read_list(path: Path, pictures: Pictures) -> tuple[tuple[Face, ...], int]:
+def _read_list(path: Path, kind: ImageKind) -> tuple[tuple[Face, ...], int]:
     """Return every listed face once, and the number of lines that repeat another."""
     faces: dict[str, Face] = {}
     lines: dict[str, int] = {}
     repeats = 0
     with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces.values()):
-        for line, face in _listed(path, pictures):
+        for line, face in _listed(path, kind):
             if face.name not in faces:
                 faces[face.name], lines[face.name] = face, line
             elif face == faces[face.name]:
@@ -94,7 +94,7 @@ def _named(face: Face) -> str:
     return f"{face.label + 1} ({CLASS_NAMES[face.label]})"
 
 
-def _listed(path: Path, pictures: Pictures) -> Iterator[tuple[int, Face]]:
+def _listed(path: Path, kind: ImageKind) -> Iterator[tuple[int, Face]]:
     """Give every line's number and face."""
     if not (path / _LIST).is_file():
         raise DataError(f"{_LIST} is missing")
@@ -106,7 +106,7 @@ def _listed(path: Path, pictures: Pictures) -> Iterator[tuple[int, Face]]:
         if split not in ("train", "test") or label.strip() not in tuple("1234567"):
             rule = "a name that starts with train_ or test_, and a label from 1 to 7"
             raise DataError(f"line {number} of {_LIST} must have {rule}, got {line!r}")
-        file = f"Image/{pictures}/{Path(name).stem}{_NAME_END[pictures]}"
+        file = f"Image/{kind}/{Path(name).stem}{_NAME_END[kind]}"
         yield number, Face(file, int(label) - 1, split)
 
 
@@ -116,7 +116,7 @@ LAYOUTS = (
         name="rafdb",
         summary="RAF-DB basic, aligned faces",
         tree=EXPECTED,
-        load=partial(load, pictures="aligned"),
+        load=partial(load, kind="aligned"),
         detects=detects,
         published=_PUBLISHED,
     ),
@@ -124,7 +124,7 @@ LAYOUTS = (
         name="rafdb-original",
         summary="RAF-DB basic, original photographs",
         tree=EXPECTED,
-        load=partial(load, pictures="original"),
+        load=partial(load, kind="original"),
         published=_PUBLISHED,
     ),
 )

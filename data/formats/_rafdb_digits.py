@@ -61,7 +61,7 @@ def load(path: Path, name: str) -> FaceData:
     """Read train and test, and val if it is there, with the classes in the order ``name``.
 
     Raises:
-        DataError: other folders, or a class or split without pictures.
+        DataError: other folders, or a class or split without images.
     """
     first, classes = ORDERS[name]
     tree = class_tree(path)

@@ -14,11 +14,11 @@ _NUMBER = re.compile(r"(\d+)$")
 
 
 def frames_in(folder: Path) -> list[str]:
-    """Return the pictures of a sequence in the order of their frame numbers; [] if there is no folder."""
+    """Return the images of a sequence in the order of their frame numbers; [] if there is no folder."""
     if not folder.is_dir():
         return []
     numbered = [
-        (number, name) for name in listing(folder).pictures if (number := frame_number(name)) is not None
+        (number, name) for name in listing(folder).images if (number := frame_number(name)) is not None
     ]
     return [name for _, name in sorted(numbered)]
 

@@ -1,4 +1,4 @@
-"""Looking at every picture of a data set once: sizes, copies, damage, and a few faces to show."""
+"""Looking at every image of a data set once: sizes, copies, damage, and a few faces to show."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Inspection:
 
     Attributes:
         data: the data set.
-        sizes: width and height of every readable picture, int64 [n, 2].
-        unreadable: face name -> what is wrong with its picture.
+        sizes: width and height of every readable image, int64 [n, 2].
+        unreadable: face name -> what is wrong with its image.
         copies: groups of faces with the very same pixels, two or more each.
         shown: thumbnails uint8 [96, 96, 3] per class, evenly spaced over its faces.
     """
@@ -66,12 +66,12 @@ class _Look:
 def inspect_data(
     data: FaceData, workers: int = 1, progress: Callable[[int], object] = lambda done: None
 ) -> Inspection:
-    """Read every picture once; kept are a digest of its pixels and its size, so that memory stays small.
+    """Read every image once; kept are a digest of its pixels and its size, so that memory stays small.
 
     Args:
         data: what to look at.
         workers: threads that decode.
-        progress: called with the number of pictures read since the last call.
+        progress: called with the number of images read since the last call.
     """
     sizes: list[tuple[int, int]] = []
     unreadable: dict[str, str] = {}
@@ -125,11 +125,11 @@ def _look_at(
 
 def _look(read: Callable[[Face], NDArray[np.uint8]], face: Face, show: bool) -> _Look:
     try:
-        picture = read(face)
+        image = read(face)
     except ImageError as error:
         return _Look(face, error=str(error))
-    height, width, _ = picture.shape
-    digest = hashlib.blake2b(repr(picture.shape).encode(), digest_size=16)
-    digest.update(picture.tobytes())
-    thumbnail = THUMBNAIL.crop(picture, center_square(width, height)) if show else None
+    height, width, _ = image.shape
+    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    digest.update(image.tobytes())
+    thumbnail = THUMBNAIL.crop(image, center_square(width, height)) if show else None
     return _Look(face, (width, height), digest.digest(), thumbnail)

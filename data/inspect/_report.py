@@ -53,7 +53,7 @@ def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     """Return lines for people, each with its name: what is worth a look is spelled out, with examples."""
     found = _for_people(describe(inspection))
     width, height = found["sizes"]["width"], found["sizes"]["height"]
-    lines = [("pictures", "none could be read")]
+    lines = [("images", "none could be read")]
     if width:
         sizes = (f"{kind} {width[kind]:g} x {height[kind]:g}" for kind in ("min", "median", "max"))
         lines = [("width x height", ", ".join(sizes))]
@@ -103,10 +103,10 @@ def _names(groups: Sequence[Sequence[Face]]) -> list[list[str]]:
 def _groups(groups: Sequence[Sequence[str]]) -> str:
     if not groups:
         return "none"
-    pictures = sum(map(len, groups))
+    images = sum(map(len, groups))
     shown = "\n".join("  " + " = ".join(group[:_FEW]) for group in groups[:_FEW])
     more = "\n  ..." if len(groups) > _FEW else ""
-    return f"{pictures:,} pictures, groups: {len(groups):,}\n{shown}{more}"
+    return f"{images:,} images, groups: {len(groups):,}\n{shown}{more}"
 
 
 def _counted(values: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which action units each expression moves, and how strongly one person moves them in one picture.
+"""Which action units each expression moves, and how strongly one person moves them in one image.
 
 Units are those of the Facial Action Coding System (Ekman & Friesen 1978); the combinations are the
 EMFACS prototypes of the basic emotions with the variants that photographs show most (a closed and an
@@ -81,7 +81,7 @@ def at_rest(rng: np.random.Generator) -> Activations:
 def activate(rest: Activations, expression: str, intensity: float, rng: np.random.Generator) -> Activations:
     """Add one expression to a face at rest.
 
-    Each unit varies by 15 % between pictures and by a few percent between the two sides of the face.
+    Each unit varies by 15 % between images and by a few percent between the two sides of the face.
     An intensity of 0 gives ``rest`` itself.
     """
     variants = PROTOTYPES[expression]

@@ -1,19 +1,19 @@
-"""What is behind the person: small pictures [3, 64, 64] that are spread over the canvas."""
+"""What is behind the person: small images [3, 64, 64] that are spread over the canvas."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from lnlattennet.data.synthetic import _palette as palette
-from lnlattennet.data.synthetic._paint import Plane, enlarge, enlarge_picture
+from lnlattennet.data.synthetic._paint import Plane, enlarge, enlarge_image
 from lnlattennet.data.synthetic._scene import Scene
 
 _SIDE = 64
 
 
 def _mixed(weight: Plane, rng: np.random.Generator) -> Plane:
-    """Two colours mixed by ``weight`` [64, 64]."""
-    first, second = (palette.any_colour(rng)[:, None, None] for _ in range(2))
+    """Two colors mixed by ``weight`` [64, 64]."""
+    first, second = (palette.any_color(rng)[:, None, None] for _ in range(2))
     return np.asarray(first + (second - first) * np.clip(weight, 0.0, 1.0), dtype=np.float32)
 
 
@@ -25,7 +25,7 @@ def _ramp(rng: np.random.Generator) -> Plane:
 
 
 def _flat(rng: np.random.Generator) -> Plane:
-    return np.tile(palette.any_colour(rng)[:, None, None], (1, 2, 2))
+    return np.tile(palette.any_color(rng)[:, None, None], (1, 2, 2))
 
 
 def _gradient(rng: np.random.Generator) -> Plane:
@@ -33,8 +33,8 @@ def _gradient(rng: np.random.Generator) -> Plane:
 
 
 def _blobs(rng: np.random.Generator) -> Plane:
-    grey = rng.uniform(0.05, 0.95, (1, 5, 5))
-    return (grey + rng.normal(0.0, rng.uniform(0.0, 0.2), (3, 5, 5))).astype(np.float32)
+    gray = rng.uniform(0.05, 0.95, (1, 5, 5))
+    return (gray + rng.normal(0.0, rng.uniform(0.0, 0.2), (3, 5, 5))).astype(np.float32)
 
 
 def _noise(rng: np.random.Generator) -> Plane:
@@ -63,4 +63,4 @@ _KINDS = {
 
 def draw_backdrop(scene: Scene, side: int) -> Plane:
     """The background of ``scene`` as canvas planes [3, side, side]; the composition clips it to 0..1."""
-    return enlarge_picture(_KINDS[scene.background](np.random.default_rng([scene.prop_seed, 2])), side)
+    return enlarge_image(_KINDS[scene.background](np.random.default_rng([scene.prop_seed, 2])), side)

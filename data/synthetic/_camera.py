@@ -1,4 +1,4 @@
-"""What a camera and a file do to a clean picture [size, size, 3] of 0..1."""
+"""What a camera and a file do to a clean image [size, size, 3] of 0..1."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
 def photograph(clean: Plane, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The picture as stored: resolution, blur, tone, noise and JPEG of ``camera``, uint8 [size, size, 3]."""
-    picture = _blurred(_coarse(clean, camera.resolution), camera)
+    """The image as stored: resolution, blur, tone, noise and JPEG of ``camera``, uint8 [size, size, 3]."""
+    image = _blurred(_coarse(clean, camera.resolution), camera)
     if camera.gray:
-        picture = np.repeat((picture @ _LUMA)[..., None], 3, axis=2)
-    picture = np.asarray(cv2.pow(np.clip(picture, 0.0, 1.0), camera.gamma), dtype=np.float32)
-    picture = 0.5 + (picture - 0.5) * np.float32(camera.contrast)
+        image = np.repeat((image @ _LUMA)[..., None], 3, axis=2)
+    image = np.asarray(cv2.pow(np.clip(image, 0.0, 1.0), camera.gamma), dtype=np.float32)
+    image = 0.5 + (image - 0.5) * np.float32(camera.contrast)
     if camera.noise > 0.0:
         planes = 1 if camera.gray else 3
         grain = rng.standard_normal((*clean.shape[:2], planes), dtype=np.float32)
-        picture = picture + grain * np.float32(camera.noise)
-    stored = np.clip(np.round(picture * 255.0), 0, 255).astype(np.uint8)
+        image = image + grain * np.float32(camera.noise)
+    stored = np.clip(np.round(image * 255.0), 0, 255).astype(np.uint8)
     return _packed(stored, camera.jpeg_quality)
 
 
-def _coarse(picture: Plane, resolution: float) -> Plane:
-    """Reduce to a share of the resolution and back, as pictures of distant faces are enlarged."""
+def _coarse(image: Plane, resolution: float) -> Plane:
+    """Reduce to a share of the resolution and back, as images of distant faces are enlarged."""
     if resolution >= 1.0:
-        return picture
-    size = picture.shape[0]
+        return image
+    size = image.shape[0]
     small = max(8, round(size * resolution))
-    reduced = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
+    reduced = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(reduced, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _blurred(picture: Plane, camera: Camera) -> Plane:
-    scale = picture.shape[0] / 112.0
+def _blurred(image: Plane, camera: Camera) -> Plane:
+    scale = image.shape[0] / 112.0
     if camera.blur * scale > 0.3:
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), camera.blur * scale), dtype=np.float32)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), camera.blur * scale), dtype=np.float32)
     if camera.motion * scale > 1.0:
-        picture = np.asarray(
-            cv2.filter2D(picture, -1, _streak(camera.motion * scale, camera.motion_angle)), dtype=np.float32
+        image = np.asarray(
+            cv2.filter2D(image, -1, _streak(camera.motion * scale, camera.motion_angle)), dtype=np.float32
         )
-    return picture
+    return image
 
 
 def _streak(length: float, angle: float) -> Plane:

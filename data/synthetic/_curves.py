@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
-"""Points [n, 2], x right and y down, in face units: the nominal picture is the unit square."""
+"""Points [n, 2], x right and y down, in face units: the nominal image is the unit square."""
 
 
 @lru_cache(maxsize=64)
@@ -43,10 +43,10 @@ def _unit_ellipse(power: float, samples: int) -> Points:
 
 
 def ellipse(
-    centre: Sequence[float] | Points, width: float, height: float, *, power: float = 2.0, samples: int = 24
+    center: Sequence[float] | Points, width: float, height: float, *, power: float = 2.0, samples: int = 24
 ) -> Points:
     """A closed superellipse with these half axes; a power above 2 squares its corners."""
-    return np.asarray(_unit_ellipse(power, samples) * (width, height) + centre)
+    return np.asarray(_unit_ellipse(power, samples) * (width, height) + center)
 
 
 def ring(outer: Points, inner: Points) -> Points:

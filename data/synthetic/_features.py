@@ -20,9 +20,9 @@ _CAVITY = np.array([0.34, 0.22, 0.20], dtype=np.float32)
 def _eye(eye: Eye, person: Person, gaze: tuple[float, float]) -> list[Layer]:
     shadow = person.skin * _SHADOW
     opening, r = eye.outline, eye.radius
-    iris = moved(eye.centre, gaze[0], gaze[1] - 0.004)
+    iris = moved(eye.center, gaze[0], gaze[1] - 0.004)
     return [
-        Layer(ellipse(moved(eye.centre, 0.0, -0.006), 0.092, 0.048), shadow, 0.25, soft=0.02),
+        Layer(ellipse(moved(eye.center, 0.0, -0.006), 0.092, 0.048), shadow, 0.25, soft=0.02),
         Layer(opening, _SCLERA),
         Layer(ellipse(iris, r, r), person.iris * np.float32(0.45), clip=opening),
         Layer(ellipse(iris, 0.82 * r, 0.82 * r), person.iris, clip=opening, soft=0.003),
@@ -38,7 +38,7 @@ def glints(face: Face, light_x: float, gaze: tuple[float, float]) -> list[Layer]
     """The light's reflection in both eyes, to be painted after shading."""
     x, y = gaze[0] + 0.012 * light_x, gaze[1] - 0.016
     return [
-        Layer(ellipse(moved(eye.centre, x, y), 0.008, 0.008), _GLINT, 0.8, clip=eye.outline)
+        Layer(ellipse(moved(eye.center, x, y), 0.008, 0.008), _GLINT, 0.8, clip=eye.outline)
         for eye in face.eyes
     ]
 

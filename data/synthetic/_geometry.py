@@ -1,6 +1,6 @@
 """From a person and their action units to the curves of the face, in face units.
 
-Displacements are shares of the picture at full activation, set from the appearance changes that FACS
+Displacements are shares of the image at full activation, set from the appearance changes that FACS
 (Ekman & Friesen 1978) describes for each unit.
 """
 
@@ -23,7 +23,7 @@ SIDES = (-1.0, 1.0)
 class Eye:
     """One eye; lids run from the inner to the outer corner."""
 
-    centre: Points
+    center: Points
     upper: Points
     lower: Points
     crease: Points
@@ -97,7 +97,7 @@ def _lid_heights(person: Person, act: Activations, side: int) -> tuple[float, fl
 
 def _eye(person: Person, act: Activations, side: int) -> Eye:
     sign = SIDES[side]
-    centre = np.array([0.5 + sign * person.eye_spacing, 0.408])
+    center = np.array([0.5 + sign * person.eye_spacing, 0.408])
     half = 0.078 * person.eye_scale
     upper, lower = _lid_heights(person, act, side)
     # AU1 pulls the inner lid up, and in AU1+4 the outer lid hangs: the oblique eyes of sadness.
@@ -107,13 +107,13 @@ def _eye(person: Person, act: Activations, side: int) -> Eye:
     top = upper * np.array([-0.12, 0.78 + 0.22 * oblique, 1.0, 0.80 - 0.3 * oblique, 0.05 - 0.25 * oblique])
     low = lower * np.array([0.25, 0.75, 1.0, 0.95, 0.0])
     low[0], low[-1] = -top[0], -top[-1]
-    upper_lid = centre + np.stack([x, -top - tilt], axis=1)
-    lower_lid = centre + np.stack([x, low - tilt], axis=1)
+    upper_lid = center + np.stack([x, -top - tilt], axis=1)
+    lower_lid = center + np.stack([x, low - tilt], axis=1)
     lift = np.array([0.004, 0.016, 0.019, 0.018, 0.012]) * (
         1.0 - 0.35 * float(np.clip(act["AU5"][side], 0, 1))
     )
     crease = upper_lid - np.stack([np.zeros(5), lift], axis=1)
-    return Eye(centre, smooth(upper_lid), smooth(lower_lid), smooth(crease, 14), 0.036 * person.eye_scale)
+    return Eye(center, smooth(upper_lid), smooth(lower_lid), smooth(crease, 14), 0.036 * person.eye_scale)
 
 
 def _corners(person: Person, act: Activations) -> Points:

@@ -26,12 +26,12 @@ _FRAMES: dict[str, tuple[float, float, float]] = {
 _REFLECTION = np.array([(-0.06, -0.05), (-0.03, -0.05), (-0.06, 0.04), (-0.08, 0.04)])
 
 
-def _lens(shape: str, centre: Points, side: float, grow: float) -> Points:
+def _lens(shape: str, center: Points, side: float, grow: float) -> Points:
     width, height, power = _FRAMES[shape]
-    lens = ellipse(centre, width + grow, height + grow, power=power, samples=36)
+    lens = ellipse(center, width + grow, height + grow, power=power, samples=36)
     if shape == "aviator":
         # A teardrop: the lower outer part hangs away from the nose.
-        low = np.clip((lens[:, 1] - centre[1]) / height, -1.0, 1.0)
+        low = np.clip((lens[:, 1] - center[1]) / height, -1.0, 1.0)
         lens[:, 0] += side * 0.018 * low
     return lens
 
@@ -41,25 +41,25 @@ def glasses_layers(person: Person, scene: Scene) -> list[Layer]:
     if not scene.glasses:
         return []
     rng = np.random.default_rng([scene.prop_seed, 3])
-    frame = palette.any_colour(rng) * np.float32(rng.choice([0.25, 0.9], p=[0.7, 0.3]))
+    frame = palette.any_color(rng) * np.float32(rng.choice([0.25, 0.9], p=[0.7, 0.3]))
     rim = rng.uniform(0.008, 0.018)
     width = _FRAMES[scene.glasses][0]
     gap = person.eye_spacing - width
     bridge = smooth(np.array([(0.5 - gap, 0.402), (0.5, 0.388), (0.5 + gap, 0.402)]), 8)
     layers = [Layer(ribbon(bridge, rim), frame)]
     for side in SIDES:
-        centre = np.array([0.5 + side * (person.eye_spacing + 0.004), 0.418])
-        inner, outer = (_lens(scene.glasses, centre, side, grow) for grow in (0.0, rim))
+        center = np.array([0.5 + side * (person.eye_spacing + 0.004), 0.418])
+        inner, outer = (_lens(scene.glasses, center, side, grow) for grow in (0.0, rim))
         hinge = np.array(
-            [(centre[0] + side * width, 0.395), (0.5 + side * (person.face_width + 0.01), 0.387)]
+            [(center[0] + side * width, 0.395), (0.5 + side * (person.face_width + 0.01), 0.387)]
         )
         layers += [
             Layer(inner, _DARK, scene.tint),
             Layer(ring(outer, inner), frame, 0.95),
-            Layer(_REFLECTION + centre, _WHITE, 0.18 * scene.tint + 0.04, soft=0.008),
+            Layer(_REFLECTION + center, _WHITE, 0.18 * scene.tint + 0.04, soft=0.008),
             Layer(ribbon(hinge, rim), frame),
         ]
         if scene.glasses == "browline":
-            top = outer[outer[:, 1] < centre[1] - 0.03]
+            top = outer[outer[:, 1] < center[1] - 0.03]
             layers.append(Layer(ribbon(top[np.argsort(top[:, 0])], 0.026), frame))
     return layers

@@ -7,7 +7,7 @@ import numpy as np
 from lnlattennet.data.synthetic._curves import Points, moved, ribbon, smooth
 from lnlattennet.data.synthetic._geometry import Face
 from lnlattennet.data.synthetic._identity import Hair, Person
-from lnlattennet.data.synthetic._paint import Layer, Plane, enlarge, enlarge_picture
+from lnlattennet.data.synthetic._paint import Layer, Plane, enlarge, enlarge_image
 
 
 def _mirror(half: Points) -> Points:
@@ -60,16 +60,16 @@ def hairstyle(person: Person) -> tuple[Points, Points]:
 
 
 def strand_texture(hair: Hair, light_x: float, side: int, rng: np.random.Generator) -> Plane:
-    """Hair colour [3, side, side] with strands that run down and a side turned to the light."""
+    """Hair color [3, side, side] with strands that run down and a side turned to the light."""
     columns = rng.normal(0.0, 0.13, (1, 64)) + rng.normal(0.0, 0.07, (8, 64))
     turned = 0.3 * light_x * np.linspace(-1.0, 1.0, 64)
     level = (1.0 + columns + turned).astype(np.float32)
-    return enlarge_picture(hair.colour[:, None, None] * level, side)
+    return enlarge_image(hair.color[:, None, None] * level, side)
 
 
 def back_hair(person: Person, outer: Points) -> Layer:
     """The hair behind the head, darker than in front."""
-    return Layer(outer, person.hair.colour * np.float32(0.6))
+    return Layer(outer, person.hair.color * np.float32(0.6))
 
 
 def front_hair(person: Person, outer: Points, inner: Points, texture: Plane) -> list[Layer]:
@@ -90,14 +90,14 @@ def beard_layers(face: Face, person: Person, side: int) -> list[Layer]:
     rng = np.random.default_rng([person.texture_seed, 4])
     rough = enlarge(rng.normal(0.85, 0.2, (96, 96)).astype(np.float32), side)
     grain = np.clip(rough, 0.3, 1.0)
-    patches = [_moustache(face)]
+    patches = [_mustache(face)]
     if person.beard in ("stubble", "full"):
         patches.insert(0, _jaw_patch(face, person))
     if person.beard == "goatee":
         patches.insert(0, _goatee(face))
     opacity = 0.3 if person.beard == "stubble" else 0.85
-    colour = person.brow * np.float32(0.9)
-    return [Layer(patch, colour, opacity, soft=0.012, grain=grain) for patch in patches]
+    color = person.brow * np.float32(0.9)
+    return [Layer(patch, color, opacity, soft=0.012, grain=grain) for patch in patches]
 
 
 def _goatee(face: Face) -> Points:
@@ -124,7 +124,7 @@ def _jaw_patch(face: Face, person: Person) -> Points:
     return np.concatenate([top, around])
 
 
-def _moustache(face: Face) -> Points:
+def _mustache(face: Face) -> Points:
     upper = face.mouth.outer_upper
     wing = float(face.wing.mean()) + 0.028
     reach = upper[[1, 4, -5, -2]]

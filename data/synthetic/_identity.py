@@ -1,4 +1,4 @@
-"""Who is in the picture: every drawn trait of a person that no expression changes."""
+"""Who is in the image: every drawn trait of a person that no expression changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from lnlattennet.data.synthetic import _palette as palette
 from lnlattennet.data.synthetic._nuisance import Nuisance
-from lnlattennet.data.synthetic._palette import Colour
+from lnlattennet.data.synthetic._palette import Color
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Hair:
     """Hair on the head; lengths in face units."""
 
     style: str
-    colour: Colour
+    color: Color
     line: float  # y of the hairline at the middle of the forehead
     temple: float  # how much higher the hairline is at the temples than in the middle
     side: float  # y where the hair at the sides ends
@@ -29,10 +29,10 @@ class Hair:
 class Person:
     """Traits; lengths in face units, ``*_scale`` are factors on the average face."""
 
-    skin: Colour
-    lips: Colour
-    iris: Colour
-    brow: Colour
+    skin: Color
+    lips: Color
+    iris: Color
+    brow: Color
     hair: Hair
     beard: str
     age: float
@@ -76,13 +76,13 @@ _STYLES: dict[str, tuple[tuple[float, float], ...]] = {
 
 def _hair(rng: np.random.Generator, nuisance: Nuisance, melanin: float) -> Hair:
     style = str(rng.choice(nuisance.hair_styles))
-    name = str(rng.choice(nuisance.hair_colours))
+    name = str(rng.choice(nuisance.hair_colors))
     # Dark skin with light hair is rare; half of such draws become black where black is allowed.
-    if melanin > 0.55 and "black" in nuisance.hair_colours and rng.random() < 0.6:
+    if melanin > 0.55 and "black" in nuisance.hair_colors and rng.random() < 0.6:
         name = "black"
     line, temple, side, volume, curl = (rng.uniform(low, high) for low, high in _STYLES[style])
-    colour = palette.hair_colour(name, rng.uniform(0.75, 1.3))
-    return Hair(style, colour, line, temple, side, volume, rng.uniform(0.38, 0.62), curl)
+    color = palette.hair_color(name, rng.uniform(0.75, 1.3))
+    return Hair(style, color, line, temple, side, volume, rng.uniform(0.38, 0.62), curl)
 
 
 def _forehead_lines(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
@@ -96,13 +96,13 @@ def draw_person(rng: np.random.Generator, nuisance: Nuisance) -> Person:
     melanin = rng.uniform(*nuisance.melanin)
     skin = palette.skin_tone(melanin, rng.uniform(-1.0, 1.0))
     hair = _hair(rng, nuisance, melanin)
-    brow_base = hair.colour if hair.style != "bald" else palette.hair_colour("brown", 0.8)
+    brow_base = hair.color if hair.style != "bald" else palette.hair_color("brown", 0.8)
     # Brows are darker than fair hair, and dyed hair does not dye them.
     brow = np.minimum(brow_base * np.float32(0.75), skin * np.float32(0.55))
     return Person(
         skin=skin,
-        lips=palette.lip_colour(skin, float(rng.choice([0.0, 0.15, 0.3, 0.8], p=[0.4, 0.3, 0.2, 0.1]))),
-        iris=palette.iris_colour(rng),
+        lips=palette.lip_color(skin, float(rng.choice([0.0, 0.15, 0.3, 0.8], p=[0.4, 0.3, 0.2, 0.1]))),
+        iris=palette.iris_color(rng),
         brow=brow,
         hair=hair,
         beard=str(rng.choice(nuisance.beards)),

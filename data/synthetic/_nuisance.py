@@ -1,4 +1,4 @@
-"""Ranges of everything in a picture that is not the expression.
+"""Ranges of everything in an image that is not the expression.
 
 ``TRAIN`` and ``HELD_OUT`` share poses and skin tones, and differ in light, hair, glasses, occluders,
 backgrounds and camera, so that a test on ``HELD_OUT`` measures what a network learned of expressions
@@ -16,7 +16,7 @@ from lnlattennet.errors import ConfigError
 Range = tuple[float, float]
 
 HAIR_STYLES = ("bald", "short", "swept", "fringe", "long", "receding", "curly", "parted")
-BEARDS = ("none", "stubble", "moustache", "full", "goatee")
+BEARDS = ("none", "stubble", "mustache", "full", "goatee")
 GLASSES = ("round", "rectangle", "aviator", "browline")
 OCCLUDERS = ("bar", "blob", "hand", "scarf", "phone")
 BACKGROUNDS = ("flat", "gradient", "blobs", "noise", "stripes", "bokeh")
@@ -24,7 +24,7 @@ BACKGROUNDS = ("flat", "gradient", "blobs", "noise", "stripes", "bokeh")
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "hair_styles": HAIR_STYLES,
-    "hair_colours": tuple(palette.HAIR),
+    "hair_colors": tuple(palette.HAIR),
     "beards": BEARDS,
     "glasses_shapes": GLASSES,
     "backgrounds": BACKGROUNDS,
@@ -33,7 +33,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
 
 _CHANCES = ("glasses", "occlusion", "grayscale", "low_resolution", "jpeg")
 
-# What a range may reach: beyond these, the picture breaks or nobody could tell the expression.
+# What a range may reach: beyond these, the image breaks or nobody could tell the expression.
 _BOUNDS: dict[str, Range] = {
     "melanin": (0.0, 1.0),
     "age": (0.0, 1.0),
@@ -60,9 +60,9 @@ _BOUNDS: dict[str, Range] = {
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Ranges (low, high), chances and kinds that pictures are drawn from; the defaults are ``TRAIN``'s.
+    """Ranges (low, high), chances and kinds that images are drawn from; the defaults are ``TRAIN``'s.
 
-    Angles are degrees, pixels are those of a 112-pixel picture, shift is a share of the picture.
+    Angles are degrees, pixels are those of a 112-pixel image, shift is a share of the image.
 
     Raises:
         ConfigError: a range is not low <= high within its bounds, a chance is outside 0..1, or a kind
@@ -71,8 +71,8 @@ class Nuisance:
 
     melanin: Range = (0.0, 1.0)
     hair_styles: tuple[str, ...] = ("bald", "short", "swept", "fringe", "long")
-    hair_colours: tuple[str, ...] = ("black", "brown", "chestnut", "blond", "grey")
-    beards: tuple[str, ...] = ("none", "none", "none", "stubble", "moustache", "full")
+    hair_colors: tuple[str, ...] = ("black", "brown", "chestnut", "blond", "gray")
+    beards: tuple[str, ...] = ("none", "none", "none", "stubble", "mustache", "full")
     age: Range = (0.0, 1.0)
     glasses: float = 0.25
     glasses_shapes: tuple[str, ...] = ("round", "rectangle")
@@ -145,7 +145,7 @@ TRAIN = Nuisance()
 
 HELD_OUT = Nuisance(
     hair_styles=("receding", "curly", "parted"),
-    hair_colours=("auburn", "platinum", "dyed", "black"),
+    hair_colors=("auburn", "platinum", "dyed", "black"),
     beards=("none", "none", "none", "goatee"),
     glasses=0.25,
     glasses_shapes=("aviator", "browline"),

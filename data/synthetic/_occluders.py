@@ -7,29 +7,29 @@ import numpy as np
 from lnlattennet.data.synthetic import _palette as palette
 from lnlattennet.data.synthetic._curves import Points, ellipse, ribbon, smooth
 from lnlattennet.data.synthetic._geometry import SIDES
-from lnlattennet.data.synthetic._paint import Layer, Plane, enlarge_picture
+from lnlattennet.data.synthetic._paint import Layer, Plane, enlarge_image
 from lnlattennet.data.synthetic._scene import Scene
 
 _DARK = np.array([0.06, 0.06, 0.07], dtype=np.float32)
 
 
-def _turned(outline: Points, angle: float, centre: Points) -> Points:
+def _turned(outline: Points, angle: float, center: Points) -> Points:
     c, s = np.cos(angle), np.sin(angle)
-    return np.asarray(outline @ np.array([[c, s], [-s, c]]) + centre)
+    return np.asarray(outline @ np.array([[c, s], [-s, c]]) + center)
 
 
 def _cloth(side: int, rng: np.random.Generator) -> Plane:
-    """A picture [3, side, side] of wrinkled cloth."""
+    """An image [3, side, side] of wrinkled cloth."""
     folds = rng.normal(1.0, 0.14, (9, 9)).astype(np.float32)
-    return enlarge_picture(palette.any_colour(rng)[:, None, None] * folds, side)
+    return enlarge_image(palette.any_color(rng)[:, None, None] * folds, side)
 
 
 def _bar(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
     length = rng.uniform(0.5, 1.1)
     half = np.array([length, area / length]) / 2.0
     corners = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * half
-    centre = rng.uniform(0.15, 0.85, 2)
-    return [Layer(_turned(corners, rng.uniform(0.0, np.pi), centre), palette.any_colour(rng))]
+    center = rng.uniform(0.15, 0.85, 2)
+    return [Layer(_turned(corners, rng.uniform(0.0, np.pi), center), palette.any_color(rng))]
 
 
 def _blob(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
@@ -41,7 +41,7 @@ def _blob(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
 
 
 def _hand(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
-    """Four fingers that reach in from one side of the picture, with the shade between them."""
+    """Four fingers that reach in from one side of the image, with the shade between them."""
     skin = palette.skin_tone(rng.uniform(0.0, 1.0), rng.uniform(-1.0, 1.0))
     wide = np.sqrt(area / 8.0) * 0.62
     where = float(rng.choice(SIDES))
@@ -74,14 +74,14 @@ def _scarf(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
 def _phone(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
     half = np.sqrt(area / 1.9) / 2.0
     where = float(rng.choice(SIDES))
-    centre = np.array([0.5 + where * rng.uniform(0.28, 0.44), rng.uniform(0.4, 0.85)])
+    center = np.array([0.5 + where * rng.uniform(0.28, 0.44), rng.uniform(0.4, 0.85)])
     angle = where * rng.uniform(0.0, 0.5)
     body = ellipse((0.0, 0.0), half, 1.9 * half, power=7.0, samples=40)
     lens = ellipse((-0.5 * half, -1.4 * half), 0.2 * half, 0.2 * half)
     return [
-        Layer(_turned(body, angle, centre), _DARK),
-        Layer(_turned(body * 0.88, angle, centre), palette.any_colour(rng) * np.float32(0.5)),
-        Layer(_turned(lens, angle, centre), _DARK),
+        Layer(_turned(body, angle, center), _DARK),
+        Layer(_turned(body * 0.88, angle, center), palette.any_color(rng) * np.float32(0.5)),
+        Layer(_turned(lens, angle, center), _DARK),
     ]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.data.synthetic._curves import Points
-from lnlattennet.data.synthetic._palette import Colour
+from lnlattennet.data.synthetic._palette import Color
 from lnlattennet.data.synthetic._projection import Projection
 
 Plane = NDArray[np.float32]
@@ -25,8 +25,8 @@ def enlarge(small: Plane, side: int) -> Plane:
     return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
-def enlarge_picture(small: Plane, side: int) -> Plane:
-    """A small picture [3, h, w] spread smoothly over [3, side, side]."""
+def enlarge_image(small: Plane, side: int) -> Plane:
+    """A small image [3, h, w] spread smoothly over [3, side, side]."""
     large = np.empty((3, side, side), np.float32)
     for plane, target in zip(small, large, strict=True):
         cv2.resize(plane, (side, side), dst=target, interpolation=cv2.INTER_CUBIC)
@@ -39,7 +39,7 @@ class Layer:
 
     Attributes:
         outline: Closed polygon [n, 2] (even-odd), or pairs of points where ``hair`` is set.
-        paint: A colour [3], or a picture [3, side, side] of the canvas's size.
+        paint: A color [3], or an image [3, side, side] of the canvas's size.
         opacity: 0..1.
         soft: Blur of its edge in face units.
         clip: Closed polygon [n, 2] that the paint stays within.
@@ -48,7 +48,7 @@ class Layer:
     """
 
     outline: Points
-    paint: Colour | Plane
+    paint: Color | Plane
     opacity: float = 1.0
     soft: float = 0.0
     clip: Points | None = None
@@ -116,7 +116,7 @@ class Canvas:
             weight *= layer.grain[rows, columns]
         self._blend(rows, columns, layer.paint, weight)
 
-    def _blend(self, rows: slice, columns: slice, paint: Colour | Plane, weight: Plane) -> None:
+    def _blend(self, rows: slice, columns: slice, paint: Color | Plane, weight: Plane) -> None:
         under = self.pixels[:, rows, columns]
         over = paint[:, None, None] if paint.ndim == 1 else paint[:, rows, columns]
         mix = over - under

@@ -1,11 +1,11 @@
-"""Colours of people and things, RGB in 0..1."""
+"""Colors of people and things, RGB in 0..1."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-Colour = NDArray[np.float32]
+Color = NDArray[np.float32]
 
 # From very light to very dark; hues measured by eye between the Monk skin tone swatches.
 _SKIN = (
@@ -29,7 +29,7 @@ HAIR: dict[str, tuple[int, int, int]] = {
     "brown": (62, 42, 30),
     "chestnut": (98, 62, 38),
     "blond": (190, 152, 100),
-    "grey": (140, 138, 136),
+    "gray": (140, 138, 136),
     "auburn": (132, 58, 32),
     "platinum": (226, 216, 196),
     "dyed": (70, 90, 150),
@@ -38,32 +38,32 @@ HAIR: dict[str, tuple[int, int, int]] = {
 _IRIS = ((58, 36, 22), (84, 54, 30), (46, 30, 22), (96, 110, 70), (92, 128, 160), (120, 130, 136))
 
 
-def skin_tone(melanin: float, undertone: float) -> Colour:
+def skin_tone(melanin: float, undertone: float) -> Color:
     """Skin for melanin 0 (very light) to 1 (very dark) and undertone -1 (yellow) to 1 (red)."""
     stops = np.linspace(0.0, 1.0, len(_SKIN))
-    colour = np.array([np.interp(melanin, stops, _SKIN[:, c]) for c in range(3)], dtype=np.float32)
-    return colour * np.array([1.0 + 0.02 * undertone, 1.0 - 0.035 * undertone, 1.0], dtype=np.float32)
+    color = np.array([np.interp(melanin, stops, _SKIN[:, c]) for c in range(3)], dtype=np.float32)
+    return color * np.array([1.0 + 0.02 * undertone, 1.0 - 0.035 * undertone, 1.0], dtype=np.float32)
 
 
-def hair_colour(name: str, brightness: float) -> Colour:
-    """A named hair colour, made lighter or darker by the factor ``brightness``."""
+def hair_color(name: str, brightness: float) -> Color:
+    """A named hair color, made lighter or darker by the factor ``brightness``."""
     return (np.array(HAIR[name], dtype=np.float32) / 255.0 * brightness).clip(0.0, 1.0)
 
 
-def iris_colour(rng: np.random.Generator) -> Colour:
-    """Draw an iris: brown more often than green, blue or grey."""
+def iris_color(rng: np.random.Generator) -> Color:
+    """Draw an iris: brown more often than green, blue or gray."""
     chosen = np.array(_IRIS[int(rng.integers(len(_IRIS)))], dtype=np.float32)
     return chosen / 255.0 * np.float32(rng.uniform(0.75, 1.2))
 
 
-def any_colour(rng: np.random.Generator) -> Colour:
-    """Draw a colour for cloth, walls and things: mostly muted."""
-    grey = rng.uniform(0.08, 0.92)
+def any_color(rng: np.random.Generator) -> Color:
+    """Draw a color for cloth, walls and things: mostly muted."""
+    gray = rng.uniform(0.08, 0.92)
     hue = rng.uniform(-1.0, 1.0, 3) * rng.uniform(0.0, 0.35)
-    return np.asarray((grey + hue).clip(0.02, 0.98), dtype=np.float32)
+    return np.asarray((gray + hue).clip(0.02, 0.98), dtype=np.float32)
 
 
-def lip_colour(skin: Colour, redness: float) -> Colour:
+def lip_color(skin: Color, redness: float) -> Color:
     """Lips of a person with this skin: 0 nearly skin, 1 lipstick."""
     natural = skin * np.array([0.86, 0.62, 0.62], dtype=np.float32)
     stick = np.array([0.66, 0.12, 0.18], dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Compose one clean picture: background, hair, neck, head in its light, glasses and occluder."""
+"""Compose one clean image: background, hair, neck, head in its light, glasses and occluder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lnlattennet.data.synthetic._glasses import glasses_layers
 from lnlattennet.data.synthetic._identity import Person
 from lnlattennet.data.synthetic._mouth import mouth_layers
 from lnlattennet.data.synthetic._occluders import occluder_layers
-from lnlattennet.data.synthetic._paint import Canvas, Layer, Plane, enlarge, enlarge_picture
+from lnlattennet.data.synthetic._paint import Canvas, Layer, Plane, enlarge, enlarge_image
 from lnlattennet.data.synthetic._projection import Projection
 from lnlattennet.data.synthetic._relief import bumps
 from lnlattennet.data.synthetic._scene import Scene
@@ -38,7 +38,7 @@ def _skin(person: Person, side: int) -> Plane:
     rng = np.random.default_rng([person.texture_seed, 1])
     blotches = enlarge(rng.normal(0.0, 0.025, (10, 10)).astype(np.float32), 56)
     pores = rng.normal(1.0, 0.018, (56, 56)).astype(np.float32)
-    return enlarge_picture(person.skin[:, None, None] * (blotches + pores), side)
+    return enlarge_image(person.skin[:, None, None] * (blotches + pores), side)
 
 
 def _neck_and_ears(person: Person) -> list[Layer]:
@@ -87,7 +87,7 @@ def _hair_layers(person: Person, scene: Scene, side: int) -> tuple[list[Layer], 
 
 
 def compose(person: Person, act: Activations, scene: Scene, size: int) -> Plane:
-    """The clean picture [size, size, 3], 0..1, of ``person`` showing ``act`` in ``scene``."""
+    """The clean image [size, size, 3], 0..1, of ``person`` showing ``act`` in ``scene``."""
     side = max(2 * round(_SUPERSAMPLING * size / 2.0), _SMALLEST_CANVAS)
     projection = Projection(scene.pose, side)
     face = build_face(person, act)

@@ -22,15 +22,15 @@ class Projection:
     """From face units to the pixels of a square canvas.
 
     Yaw and pitch shift each point by its depth (a parallax, good to about 20 degrees); roll, zoom and
-    shift are one affine map, ``matrix`` [2, 3], whose pixel centres are at halves.
+    shift are one affine map, ``matrix`` [2, 3], whose pixel centers are at halves.
     """
 
     def __init__(self, pose: Pose, side: int) -> None:
         self._tilt = np.array([np.sin(pose.yaw), np.sin(pose.pitch)])
         c, s = np.cos(pose.roll) * pose.zoom, np.sin(pose.roll) * pose.zoom
         linear = np.array([[c, -s], [s, c]])
-        centre = np.array([0.5, 0.5])
-        offset = centre + np.array(pose.shift) - linear @ centre
+        center = np.array([0.5, 0.5])
+        offset = center + np.array(pose.shift) - linear @ center
         self.side = side
         self.matrix = np.concatenate([linear, offset[:, None]], axis=1) * side
         self.scale = side * pose.zoom  # pixels per face unit
@@ -40,5 +40,5 @@ class Projection:
         return np.asarray(points + depth(points)[:, None] * self._tilt)
 
     def pixels(self, points: Points) -> Points:
-        """Points [n, 2] in canvas pixels, where the centre of the first pixel is 0."""
+        """Points [n, 2] in canvas pixels, where the center of the first pixel is 0."""
         return np.asarray(self.turn(points) @ self.matrix[:, :2].T + (self.matrix[:, 2] - 0.5))

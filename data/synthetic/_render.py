@@ -1,4 +1,4 @@
-"""One seeded picture of a face with a known expression."""
+"""One seeded image of a face with a known expression."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PERSON, _SCENE, _REST, _GRAIN, _EXPRESSION = range(5)
 
 @dataclass(frozen=True)
 class RenderedFace:
-    """A picture and what is known about it.
+    """An image and what is known about it.
 
     Attributes:
         image: RGB [size, size, 3].
         label: Index into ``EXPRESSIONS``.
         intensity: Strength of the expression, 0..1; 0 for neutral.
-        regions: Share of the visible change against the same face at rest in each cell of the picture,
+        regions: Share of the visible change against the same face at rest in each cell of the image,
             [grid, grid], row-major, summing to 1; all zeros where nothing changes (neutral, intensity 0)
             or where regions were not asked for.
     """
@@ -66,7 +66,7 @@ def _stream(seed: int, *purpose: int) -> np.random.Generator:
 
 
 def _share_of_change(face: Plane, rest: Plane, grid: int) -> NDArray[np.float32]:
-    """Mean absolute difference of two pictures in each cell, as shares [grid, grid]."""
+    """Mean absolute difference of two images in each cell, as shares [grid, grid]."""
     change = np.abs(face - rest).mean(axis=2)
     cells = np.asarray(cv2.resize(change, (grid, grid), interpolation=cv2.INTER_AREA), dtype=np.float32)
     total = cells.sum()
@@ -85,13 +85,13 @@ def render_face(
 ) -> RenderedFace:
     """Render one face; the same arguments give the same bytes.
 
-    A seed fixes the person, the light, the pose, the things in the picture and the camera; the same seed
+    A seed fixes the person, the light, the pose, the things in the image and the camera; the same seed
     with another expression is the same photograph of another expression.
 
     Args:
         seed: 0 or more.
         expression: One of ``EXPRESSIONS``, made of the EMFACS action units.
-        size: Side of the picture in pixels, 16 or more.
+        size: Side of the image in pixels, 16 or more.
         grid: Cells per side of ``regions``.
         intensity: 0 (at rest) to 1 (extreme), or None to draw it from ``action_units.INTENSITY``.
         nuisance: What everything else is drawn from.

@@ -1,4 +1,4 @@
-"""What surrounds the person in one picture: light, pose, glasses, occluder, background and camera."""
+"""What surrounds the person in one image: light, pose, glasses, occluder, background and camera."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Light:
     """A distant light and the even light around it.
 
     Attributes:
-        direction: Unit vector towards the light: x right, y down, z to the camera.
+        direction: Unit vector toward the light: x right, y down, z to the camera.
         strength: Its share of all light, 0..1.
-        colour: Red, green and blue, near 1.
+        color: Red, green and blue, near 1.
     """
 
     direction: NDArray[np.float64]
     strength: float
-    colour: NDArray[np.float32]
+    color: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Head pose in radians, crop zoom, and crop shift as a share of the picture."""
+    """Head pose in radians, crop zoom, and crop shift as a share of the image."""
 
     roll: float
     yaw: float
@@ -38,7 +38,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Camera:
-    """What the camera does to the picture; pixels are those of a 112-pixel picture, 0 or 1 for none."""
+    """What the camera does to the image; pixels are those of a 112-pixel image, 0 or 1 for none."""
 
     gray: bool
     gamma: float
@@ -74,8 +74,8 @@ def _light(rng: np.random.Generator, nuisance: Nuisance) -> Light:
         [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)]
     )
     warmth = rng.uniform(*nuisance.light_warmth)
-    colour = np.array([1.0 + warmth, 1.0, 1.0 - 1.4 * warmth], dtype=np.float32)
-    return Light(direction, rng.uniform(*nuisance.light_strength), colour)
+    color = np.array([1.0 + warmth, 1.0, 1.0 - 1.4 * warmth], dtype=np.float32)
+    return Light(direction, rng.uniform(*nuisance.light_strength), color)
 
 
 def _pose(rng: np.random.Generator, nuisance: Nuisance) -> Pose:
@@ -105,7 +105,7 @@ def _camera(rng: np.random.Generator, nuisance: Nuisance) -> Camera:
 
 
 def draw_scene(rng: np.random.Generator, nuisance: Nuisance) -> Scene:
-    """Draw one picture's surroundings from the ranges of ``nuisance``."""
+    """Draw one image's surroundings from the ranges of ``nuisance``."""
     wears = rng.random() < nuisance.glasses
     shape = str(rng.choice(nuisance.glasses_shapes))
     hides = rng.random() < nuisance.occlusion

@@ -31,10 +31,10 @@ _SKULL = _skull()
 
 def height_field(bumps: Bumps, projection: Projection) -> Plane:
     """Height of the face in face units on the shading grid, for bumps [n, 5] turned to the head's pose."""
-    centres = projection.turn(bumps[:, :2]).astype(np.float32)
+    centers = projection.turn(bumps[:, :2]).astype(np.float32)
     sizes = bumps[:, 2:4].astype(np.float32)
     across, down = (
-        np.exp(-0.5 * ((_AXIS[None, :] - centres[:, axis, None]) / sizes[:, axis, None]) ** 2)
+        np.exp(-0.5 * ((_AXIS[None, :] - centers[:, axis, None]) / sizes[:, axis, None]) ** 2)
         for axis in (0, 1)
     )
     weighted = across * bumps[:, 4, None].astype(np.float32)
@@ -72,14 +72,14 @@ def shade(bumps: Bumps, light: Light, projection: Projection) -> tuple[list[Plan
     # The first-order term of level ** power, which is all that powers near 1 need.
     bend = level * np.log(level)
     planes = [
-        (level + (power - 1.0) * bend) * tint for power, tint in zip(_SCATTER, light.colour, strict=True)
+        (level + (power - 1.0) * bend) * tint for power, tint in zip(_SCATTER, light.color, strict=True)
     ]
     spread = _to_canvas(np.stack([*planes, gloss * strength], axis=2), projection)
     return spread[:3], spread[3]
 
 
 def _to_canvas(grid: Plane, projection: Projection) -> list[Plane]:
-    """Warp a picture [cells, cells, c] on the shading grid to c canvas planes [side, side].
+    """Warp an image [cells, cells, c] on the shading grid to c canvas planes [side, side].
 
     Light on skin has no sharp edges, so half the canvas's resolution is enough and costs a third.
     """

@@ -116,5 +116,5 @@ def test_faces_that_lack_their_annotation_are_not_counted(tmp_path: Path) -> Non
     (tmp_path / "train_set" / "images" / "1.jpg").unlink()
     (tmp_path / "train_set" / "annotations" / "2_exp.npy").unlink()
     text = message(tmp_path)
-    assert "2 pictures or _exp.npy files are without the other: train_set/images/2.jpg, " in text
+    assert "2 images or _exp.npy files are without the other: train_set/images/2.jpg, " in text
     assert "train: neutral 2, happiness 1, sadness 1, surprise 2," in text

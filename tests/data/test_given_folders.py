@@ -39,7 +39,7 @@ def test_the_faces_are_the_same_when_the_best_known_folder_is_given(
     for path in (tmp_path / folder, Path()):
         data = open_data(path)
         assert (data.format, data.faces) == (format, whole.faces)
-        assert np.array_equal(data.picture(0), whole.picture(0))
+        assert np.array_equal(data.read(data.faces[0]), whole.read(whole.faces[0]))
 
 
 def test_the_images_of_ckplus_may_be_read_with_neutral_faces(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_of_two_roots_of_oulu_casia_the_given_one_is_read(tmp_path: Path) -> Non
         assert {face.name.partition("/")[0] for face in open_data(tmp_path / root).faces} == {root}
 
 
-def test_the_root_of_oulu_casia_is_known_without_its_pictures(tmp_path: Path) -> None:
+def test_the_root_of_oulu_casia_is_known_without_its_images(tmp_path: Path) -> None:
     trees.build_oulu_casia(tmp_path)
     shutil.rmtree(tmp_path / "OriginalImg" / "VL" / "Strong")
     for path in (tmp_path, tmp_path / "OriginalImg"):

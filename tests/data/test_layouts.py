@@ -44,16 +44,16 @@ def test_every_format_has_a_tree_that_tests_it() -> None:
     assert {format for _, format in BUILDERS.values()} == set(FORMATS)
 
 
-def test_pictures_are_rgb_and_every_class_is_in_every_split(opened: FaceData) -> None:
+def test_images_are_rgb_and_every_class_is_in_every_split(opened: FaceData) -> None:
     for counts in opened.counts().values():
         assert set(counts) == set(range(len(opened.class_names)))
         assert min(counts.values()) >= trees.PER_CLASS
     for index in range(len(opened)):
-        picture = opened.picture(index)
-        assert picture.dtype == np.uint8
-        assert picture.ndim == 3
-        assert picture.shape[2] == 3
-        assert min(picture.shape[:2]) >= 32
+        image = opened.read(opened.faces[index])
+        assert image.dtype == np.uint8
+        assert image.ndim == 3
+        assert image.shape[2] == 3
+        assert min(image.shape[:2]) >= 32
     assert len({face.name for face in opened.faces}) == len(opened)
 
 
@@ -129,9 +129,9 @@ def test_fer2013_reads_every_row(build: Callable[[Path], None], tmp_path: Path) 
             assert face.name == f"{file.name}:{line}"
             assert class_of(data, face) == order[int(row["emotion"])]
             assert face.split == (splits[row["Usage"]] if "Usage" in row else None)
-            grey = np.array(row["pixels"].split(), int).reshape(48, 48)
+            gray = np.array(row["pixels"].split(), int).reshape(48, 48)
             for channel in range(3):
-                np.testing.assert_array_equal(data.read(face)[..., channel], grey)
+                np.testing.assert_array_equal(data.read(face)[..., channel], gray)
 
 
 @pytest.mark.parametrize("header", ["emotion, Usage, pixels", "Usage,pixels,emotion", "Pixels,EMOTION,usage"])
@@ -148,7 +148,7 @@ def test_fer2013_columns_may_be_in_another_order_and_case(header: str, tmp_path:
     assert [face.label for face in data.faces] == [emotion for emotion, _, _ in rows]
     assert {face.split for face in data.faces} == {"train", "val", "test"}
     last = np.array(rows[-1][1].split(), np.uint8).reshape(48, 48)
-    np.testing.assert_array_equal(data.picture(len(rows) - 1)[..., 0], last)
+    np.testing.assert_array_equal(data.read(data.faces[len(rows) - 1])[..., 0], last)
 
 
 def test_fer2013_folders_are_ordered_like_the_csv_file_not_like_the_alphabet(tmp_path: Path) -> None:
@@ -167,8 +167,8 @@ def test_ferplus_in_both_forms_has_the_same_labels(tmp_path: Path) -> None:
         BUILDERS[name][0](tmp_path / name)
         data = open_data(tmp_path / name)
         labels.append([(face.split, class_of(data, face)) for face in data.faces])
-        assert any("6 pictures of unknown expression" in note for note in data.notes)
-        assert any("3 pictures that the majority calls no face" in note for note in data.notes)
+        assert any("6 images of unknown expression" in note for note in data.notes)
+        assert any("3 images that the majority calls no face" in note for note in data.notes)
     assert labels[0] == labels[1] == labels[2]
     header = (tmp_path / "ferplus" / "fer2013new.csv").read_text().splitlines()[0].split(",")
     assert [name for split, name in labels[0] if split == "val"] == header[2:10] * 2
@@ -212,7 +212,7 @@ def test_ck48_knows_its_subjects(tmp_path: Path) -> None:
 
 def test_jaffe_is_told_by_the_names(tmp_path: Path) -> None:
     trees.build_jaffe(tmp_path)
-    trees.write_picture(tmp_path / "montage.tiff")
+    trees.write_image(tmp_path / "montage.tiff")
     data = open_data(tmp_path)
     codes = dict(zip(("AN", "DI", "FE", "HA", "NE", "SA", "SU"), EXPRESSIONS, strict=True))
     assert len(data) == 42

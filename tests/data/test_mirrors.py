@@ -26,7 +26,7 @@ def test_a_third_split_of_digits_is_read_like_the_others(first: int, tmp_path: P
 
 def test_a_third_split_with_other_digits_is_refused_with_its_counts(tmp_path: Path) -> None:
     trees.build_rafdb_digits(tmp_path)
-    trees.write_picture(tmp_path / "valid" / "9" / "0.jpg")
+    trees.write_image(tmp_path / "valid" / "9" / "0.jpg")
     text = message(tmp_path, "rafdb-digits")
     assert "val must have the folders 1 to 7, has 9" in text
     assert "expected:\n  train/1/*" in text
@@ -35,7 +35,7 @@ def test_a_third_split_with_other_digits_is_refused_with_its_counts(tmp_path: Pa
     shutil.copytree(tmp_path / "test", tmp_path / "valid", dirs_exist_ok=True)
     for file in (tmp_path / "valid" / "3").iterdir():
         file.unlink()
-    assert "no picture of disgust in val" in message(tmp_path, "rafdb-digits")
+    assert "no image of disgust in val" in message(tmp_path, "rafdb-digits")
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -43,7 +43,7 @@ def test_a_third_split_with_other_digits_is_refused_with_its_counts(tmp_path: Pa
 def test_digits_beside_another_folder_stay_ambiguous(split: str, first: int, tmp_path: Path) -> None:
     splits = ("train", "test") if split else ()
     trees.build_folder(tmp_path, splits, [str(first + index) for index in range(7)])
-    trees.write_picture(tmp_path / f"{split}extra" / "0.png")
+    trees.write_image(tmp_path / f"{split}extra" / "0.png")
     text = message(tmp_path)
     assert "beside others (extra), which are in neither order: move them away" in text
     assert "--format rafdb-digits: 1 surprise, 2 fear, 3 disgust" in text
@@ -100,4 +100,4 @@ def test_a_fer2013_mirror_whose_test_folder_is_empty_is_half_unpacked(tmp_path: 
     trees.build_fer2013_folders(tmp_path)
     shutil.rmtree(tmp_path / "test")
     (tmp_path / "test").mkdir()
-    assert "no picture of anger, disgust" in message(tmp_path)
+    assert "no image of anger, disgust" in message(tmp_path)

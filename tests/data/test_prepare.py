@@ -32,15 +32,15 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> FaceData:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_faces_are_the_recipes_centre_squares_in_order(many: FaceData, workers: int) -> None:
+def test_faces_are_the_recipes_center_squares_in_order(many: FaceData, workers: int) -> None:
     chunks = list(prepared_faces(many, RECIPE, workers))
     assert [len(labels) for _, labels in chunks] == [64, 64, 22]
     faces = np.concatenate([faces for faces, _ in chunks])
     labels = np.concatenate([labels for _, labels in chunks])
     assert (str(faces.dtype), str(labels.dtype)) == ("uint8", "int64")
     for index, face in enumerate(many.faces):
-        with Image.open(many.root / face.name) as picture:
-            square = picture.convert("RGB").resize((24, 24), Image.Resampling.BILINEAR, box=(4, 0, 44, 40))
+        with Image.open(many.root / face.name) as image:
+            square = image.convert("RGB").resize((24, 24), Image.Resampling.BILINEAR, box=(4, 0, 44, 40))
         np.testing.assert_array_equal(faces[index], np.asarray(square))
         assert labels[index] == face.label
     loaded = load_prepared(many, RECIPE, workers)
@@ -56,7 +56,7 @@ def test_no_faces_make_no_chunks(many: FaceData) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_damaged_picture_is_named(tmp_path: Path, workers: int) -> None:
+def test_a_damaged_image_is_named(tmp_path: Path, workers: int) -> None:
     trees.build_folder(tmp_path)
     (tmp_path / "val" / "grin" / "1.png").write_bytes(b"damaged")
     with pytest.raises(ImageError, match=r"val/grin/1\.png"):

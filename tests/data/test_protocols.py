@@ -16,14 +16,14 @@ from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError, UsageError
 
 
-def no_picture(face: Face) -> NDArray[np.uint8]:
-    raise AssertionError(f"sharing out needs no picture, and read {face.name}")
+def no_image(face: Face) -> NDArray[np.uint8]:
+    raise AssertionError(f"sharing out needs no image, and read {face.name}")
 
 
 def data_of(faces: list[tuple[int, str | None, str | None]], classes: int = 3) -> FaceData:
     """Make a data set of (label, split, subject)."""
     records = tuple(Face(str(index), *face) for index, face in enumerate(faces))
-    return FaceData("folder", Path("faces"), tuple("abcdefgh"[:classes]), records, no_picture)
+    return FaceData("folder", Path("faces"), tuple("abcdefgh"[:classes]), records, no_image)
 
 
 def people(count: int, faces_each: int = 6, split: str | None = None) -> FaceData:

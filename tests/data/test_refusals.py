@@ -55,7 +55,7 @@ def test_a_folder_with_two_data_sets_is_refused_with_both_names(tmp_path: Path) 
     assert open_data(tmp_path, "jaffe").format == "jaffe"
 
 
-def test_the_picture_folder_of_rafdb_is_no_data_of_ones_own(
+def test_the_image_folder_of_rafdb_is_no_data_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trees.build_rafdb(tmp_path)
@@ -75,12 +75,12 @@ def test_bare_digits_are_refused_with_both_orders(first: int, tmp_path: Path) ->
     assert "train must have the folders" in message(tmp_path, other)
 
 
-def test_missing_pictures_are_counted_and_named(tmp_path: Path) -> None:
+def test_missing_images_are_counted_and_named(tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
     for number in (3, 5, 7, 8):
         (tmp_path / "Image" / "aligned" / f"test_{number:05d}_aligned.jpg").unlink()
     text = message(tmp_path)
-    assert "the list names 28 pictures, 4 of them missing" in text
+    assert "the list names 28 images, 4 of them missing" in text
     assert "first: Image/aligned/test_00003_aligned.jpg" in text
     assert "train: surprise 2, fear 2," in text
     assert "test: surprise 1, fear 2, disgust 1," in text
@@ -104,7 +104,7 @@ def test_a_mirror_without_a_class_or_split_is_refused(tmp_path: Path) -> None:
     trees.build_fer2013_folders(tmp_path / "names")
     shutil.rmtree(tmp_path / "names" / "test" / "sad")
     text = message(tmp_path / "names")
-    assert "no picture of sadness in test" in text
+    assert "no image of sadness in test" in text
     assert "sadness 0" in text
 
 
@@ -118,7 +118,7 @@ def test_a_cut_off_fer2013_is_refused(tmp_path: Path) -> None:
     assert "download it again" in message(tmp_path)
     lines = whole.decode().splitlines()
     file.write_text("\n".join(lines[:30]) + "\n")
-    assert "no picture of disgust, fear" in message(tmp_path)
+    assert "no image of disgust, fear" in message(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "PK\x03\x04", "emotion;pixels\n"])
@@ -162,9 +162,9 @@ def test_pixels_of_fer2013_are_checked_when_they_are_read(value: str, tmp_path: 
 
     edit(tmp_path / "fer2013.csv", spoil)
     data = open_data(tmp_path)
-    data.picture(7)
+    data.read(data.faces[7])
     with pytest.raises(ImageError, match=r"fer2013\.csv:10: the pixels must be 2304 numbers from 0 to 255"):
-        data.picture(8)
+        data.read(data.faces[8])
 
 
 def test_ferplus_needs_both_files_in_the_same_order(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_broken_votes_are_refused_by_line(row: str, tmp_path: Path) -> None:
 def test_half_unpacked_ferplus_folders_are_refused(tmp_path: Path) -> None:
     trees.build_ferplus_folders(tmp_path)
     (tmp_path / "FER2013Train" / "fer0000002.png").unlink()
-    assert "label.csv names 48 pictures, 1 of them missing" in message(tmp_path)
+    assert "label.csv names 48 images, 1 of them missing" in message(tmp_path)
     shutil.rmtree(tmp_path / "FER2013Test")
     assert "FER2013Test/label.csv is missing" in message(tmp_path)
 
@@ -199,7 +199,7 @@ def test_half_unpacked_ferplus_folders_are_refused(tmp_path: Path) -> None:
 def test_half_unpacked_ckplus_is_refused(tmp_path: Path) -> None:
     trees.build_ckplus(tmp_path)
     sequence = tmp_path / "cohn-kanade-images" / "S010" / "002"
-    # The labelled last frame is what makes a sequence whole, even if enough others are there.
+    # The labeled last frame is what makes a sequence whole, even if enough others are there.
     (sequence / "S010_002_00000005.png").unlink()
     assert "21 sequences have a label file, 1 of them lack frames" in message(tmp_path)
     assert "cohn-kanade-images/S010/002" in message(tmp_path)
@@ -223,12 +223,12 @@ def test_ckplus_without_images_or_labels_is_refused(tmp_path: Path) -> None:
 def test_ck48_with_missing_or_other_folders_is_refused(tmp_path: Path) -> None:
     trees.build_ck48(tmp_path)
     shutil.rmtree(tmp_path / "contempt")
-    assert "no picture of contempt" in message(tmp_path)
-    trees.write_picture(tmp_path / "neutral" / "S010_001_00000001.png")
+    assert "no image of contempt" in message(tmp_path)
+    trees.write_image(tmp_path / "neutral" / "S010_001_00000001.png")
     assert "unknown folders: neutral" in message(tmp_path, "ck48")
     shutil.rmtree(tmp_path / "neutral")
-    trees.write_picture(tmp_path / "fear" / "frame1.png")
-    assert "1 pictures have no subject in their name, first: frame1.png" in message(tmp_path, "ck48")
+    trees.write_image(tmp_path / "fear" / "frame1.png")
+    assert "1 images have no subject in their name, first: frame1.png" in message(tmp_path, "ck48")
 
 
 def test_names_of_ck48_that_are_no_text_are_told_in_text(tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_jaffe_without_an_expression_is_refused(tmp_path: Path) -> None:
     trees.build_jaffe(tmp_path)
     for file in tmp_path.glob("*.SA*"):
         file.unlink()
-    assert "no picture of sadness" in message(tmp_path)
+    assert "no image of sadness" in message(tmp_path)
 
 
 def test_half_unpacked_oulu_casia_is_refused(tmp_path: Path) -> None:

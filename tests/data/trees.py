@@ -1,7 +1,7 @@
 """Tiny trees in the layout of every data set: random faces-to-be of 32 x 32 pixels, the same every time.
 
 Every builder takes a folder, which may be missing, and fills it. Where a layout names people there are
-three of them, and every class has at least two pictures in every split.
+three of them, and every class has at least two images in every split.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FERPLUS_FOLDERS = ("FER2013Train", "FER2013Valid", "FER2013Test")
 
 
 def pixels(name: str, size: tuple[int, int] = (SIDE, SIDE), channels: int = 3) -> NDArray[np.uint8]:
-    """A smooth random picture [height, width, channels] that only its name decides."""
+    """A smooth random image [height, width, channels] that only its name decides."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
     coarse = generator.integers(0, 256, (4, 4, channels), dtype=np.uint8)
     width, height = size
@@ -34,11 +34,11 @@ def pixels(name: str, size: tuple[int, int] = (SIDE, SIDE), channels: int = 3) -
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
-def write_picture(path: Path, size: tuple[int, int] = (SIDE, SIDE), *, grey: bool = False) -> None:
-    """Write a picture whose pixels its name decides, in the kind of its suffix."""
+def write_image(path: Path, size: tuple[int, int] = (SIDE, SIDE), *, gray: bool = False) -> None:
+    """Write an image whose pixels its name decides, in the kind of its suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    values = pixels("/".join(path.parts[-3:]), size, 1 if grey else 3)
-    Image.fromarray(values[..., 0] if grey else values).save(path)
+    values = pixels("/".join(path.parts[-3:]), size, 1 if gray else 3)
+    Image.fromarray(values[..., 0] if gray else values).save(path)
 
 
 def build_rafdb(folder: Path, kinds: Sequence[str] = ("aligned", "original")) -> None:
@@ -49,9 +49,9 @@ def build_rafdb(folder: Path, kinds: Sequence[str] = ("aligned", "original")) ->
             stem = f"{split}_{number + 1:05d}"
             lines.append(f"{stem}.jpg {number % 7 + 1}")
             if "aligned" in kinds:
-                write_picture(folder / "Image" / "aligned" / f"{stem}_aligned.jpg")
+                write_image(folder / "Image" / "aligned" / f"{stem}_aligned.jpg")
             if "original" in kinds:
-                write_picture(folder / "Image" / "original" / f"{stem}.jpg", (48, 40))
+                write_image(folder / "Image" / "original" / f"{stem}.jpg", (48, 40))
     _write(folder / "EmoLabel" / "list_patition_label.txt", "\n".join(lines) + "\n")
 
 
@@ -130,7 +130,7 @@ def build_ferplus_folders(folder: Path, box: bool = False) -> None:
         lines = []
         for index, number in enumerate([*range(8), *range(8), 8, 9, 10]):
             name = f"fer{index:07d}.png"
-            write_picture(folder / split / name, (48, 48), grey=True)
+            write_image(folder / split / name, (48, 48), gray=True)
             middle = ['"(0, 0, 48, 48)"'] if box else []
             lines.append(",".join([name, *middle, *map(str, ferplus_votes(number))]))
         _write(folder / split / "label.csv", "\n".join(lines) + "\n")
@@ -149,7 +149,7 @@ def build_ckplus(folder: Path, labels: str = "Emotion") -> None:
             name = f"{subject}_{code:03d}"
             for frame in range(1, 6):
                 file = f"{name}_{frame:08d}.png"
-                write_picture(folder / "cohn-kanade-images" / subject / f"{code:03d}" / file, grey=person > 0)
+                write_image(folder / "cohn-kanade-images" / subject / f"{code:03d}" / file, gray=person > 0)
             label = folder / labels / subject / f"{code:03d}"
             label.mkdir(parents=True, exist_ok=True)
             if code < 8:
@@ -168,17 +168,17 @@ def build_ck48(folder: Path) -> None:
         for person in range(SUBJECTS):
             for frame in (15, 16, 17):
                 file = f"S{person + 10:03d}_{label + 1:03d}_{frame:08d}.png"
-                write_picture(folder / name / file, (48, 48), grey=True)
+                write_image(folder / name / file, (48, 48), gray=True)
 
 
 def build_jaffe(folder: Path) -> None:
-    """JAFFE: grey TIFF files, two takes per person and class."""
+    """JAFFE: gray TIFF files, two takes per person and class."""
     serial = 0
     for subject in ("KA", "KL", "YM")[:SUBJECTS]:
         for code in JAFFE_CODES:
             for take in range(1, PER_CLASS + 1):
                 serial += 1
-                write_picture(folder / f"{subject}.{code}{take}.{serial}.tiff", grey=True)
+                write_image(folder / f"{subject}.{code}{take}.{serial}.tiff", gray=True)
     _write(folder / "README", "who, what\n")
 
 
@@ -188,9 +188,9 @@ def build_oulu_casia(folder: Path, root: str = "OriginalImg") -> None:
         for name in OULU_NAMES:
             for frame in range(4):
                 file = Path(f"P{person:03d}") / name / f"{frame:03d}.jpeg"
-                write_picture(folder / root / "VL" / "Strong" / file, (40, 32))
-        write_picture(folder / root / "VL" / "Weak" / f"P{person:03d}" / "Anger" / "000.jpeg")
-        write_picture(folder / root / "NI" / "Strong" / f"P{person:03d}" / "Anger" / "000.jpeg")
+                write_image(folder / root / "VL" / "Strong" / file, (40, 32))
+        write_image(folder / root / "VL" / "Weak" / f"P{person:03d}" / "Anger" / "000.jpeg")
+        write_image(folder / root / "NI" / "Strong" / f"P{person:03d}" / "Anger" / "000.jpeg")
 
 
 def build_affectnet(folder: Path) -> None:
@@ -201,7 +201,7 @@ def build_affectnet(folder: Path) -> None:
         lines = list(first)
         for number in range(11 * PER_CLASS):
             name = f"{number % 3 + 1}/{split}{number}.jpg"
-            write_picture(folder / "Manually_Annotated_Images" / name, (48, 40))
+            write_image(folder / "Manually_Annotated_Images" / name, (48, 40))
             lines.append(f"{name},8,4,{SIDE},{SIDE},1.5;2.5;3.5,{number % 11},0.1,-0.2")
         _write(folder / "Manually_Annotated_file_lists" / f"{split}.csv", "\n".join(lines) + "\n")
 
@@ -210,7 +210,7 @@ def build_affectnet_npy(folder: Path, codes: int = 8) -> None:
     """AffectNet's npy release: codes are saved as text, as they are published; ids repeat in both splits."""
     for split in ("train_set", "val_set"):
         for number in range(codes * PER_CLASS):
-            write_picture(folder / split / "images" / f"{number}.jpg")
+            write_image(folder / split / "images" / f"{number}.jpg")
             annotations = folder / split / "annotations"
             annotations.mkdir(exist_ok=True)
             np.save(annotations / f"{number}_exp.npy", np.array(str(number % codes)))
@@ -227,7 +227,7 @@ def build_folder(
     for split in splits or ("",):
         for name in classes:
             for number in range(PER_CLASS):
-                write_picture(folder / split / name / f"{number}{suffix}")
+                write_image(folder / split / name / f"{number}{suffix}")
 
 
 def build_plain_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Short real runs on a folder of pictures: what is learned from, judged, saved and refused."""
+"""Short real runs on a folder of images: what is learned from, judged, saved and refused."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path
     for (first, labels), (second, _) in zip(memory.in_order("test"), disk.in_order("test"), strict=True):
         assert torch.equal(first, second)
         assert len(labels) == 6
-    picture = np.asarray(Image.open(tree / "test" / "happiness" / "003.png").convert("RGB"))
-    expected = recipe.crop(picture, center_square(20, 24))
+    image = np.asarray(Image.open(tree / "test" / "happiness" / "003.png").convert("RGB"))
+    expected = recipe.crop(image, center_square(20, 24))
     assert np.array_equal(prepared(source, "test")[6 + 3], expected)
     disk.remove_files()
     assert not list(chosen.run_folder.iterdir())
@@ -219,7 +219,7 @@ def test_one_subject_is_left_out(tmp_path: Path) -> None:
 
 
 class TestRefused:
-    def test_a_damaged_picture_is_named_before_training(self, tmp_path: Path) -> None:
+    def test_a_damaged_image_is_named_before_training(self, tmp_path: Path) -> None:
         faces = write_tree(tmp_path / "faces", train=8, test=2)
         path = faces / "train" / "happiness" / "004.png"
         path.write_bytes(path.read_bytes()[:200])

@@ -55,8 +55,8 @@ def test_class_weights_are_the_inverse_of_how_often_a_class_comes() -> None:
     assert weights[LABELS].mean() == pytest.approx(1)
 
 
-def test_light_augmentation_leaves_every_picture_sharp_and_uncovered() -> None:
-    """It only moves and relights: a picture of one colour stays smooth, which noise or a box would end."""
+def test_light_augmentation_leaves_every_image_sharp_and_uncovered() -> None:
+    """It only moves and relights: an image of one color stays smooth, which noise or a box would end."""
     assert set(AUGMENTATIONS) == {"none", "light", "full"}
     plain = np.full((48, 48, 3), 128, np.uint8)
     for seed in range(60):

@@ -1,4 +1,4 @@
-"""The command on a folder of pictures: resuming, several processes, folds, and what it prints."""
+"""The command on a folder of images: resuming, several processes, folds, and what it prints."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_two_processes_share_the_faces_and_agree_on_the_figures(folder: Path) ->
 @pytest.mark.slow
 def test_of_two_processes_one_says_what_is_wrong_with_the_data(folder: Path) -> None:
     damaged = next((folder / "faces" / "train").rglob("*.png"))
-    damaged.write_bytes(b"no picture")
+    damaged.write_bytes(b"no image")
     done = run_train(folder, "a.safetensors", "--epochs", "1", "--devices", "2")
     assert done.returncode == 1
     assert done.stderr.count(f"{damaged.name} is damaged, or no picture") == 1

@@ -100,7 +100,7 @@ def test_augmentation_is_repeated_for_the_same_epoch_and_differs_in_the_next() -
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([16, 48, 112]))
 @settings(max_examples=60, deadline=None)
 def test_an_augmented_face_is_still_that_face(seed: int, size: int) -> None:
-    """Shape and type stay, the input is not changed, and the picture stays more like itself than noise."""
+    """Shape and type stay, the input is not changed, and the image stays more like itself than noise."""
     face = render_face(seed % 50, "happiness", size=size, with_regions=False).image
     before = face.copy()
     changed = augment(face, np.random.default_rng(seed))
@@ -108,9 +108,7 @@ def test_an_augmented_face_is_still_that_face(seed: int, size: int) -> None:
     assert changed.shape == face.shape
     assert changed.dtype == np.uint8
     shown = changed.astype(float).ravel()
-    likeness = max(
-        np.corrcoef(shown, picture.astype(float).ravel())[0, 1] for picture in (face, face[:, ::-1])
-    )
+    likeness = max(np.corrcoef(shown, image.astype(float).ravel())[0, 1] for image in (face, face[:, ::-1]))
     assert shown.std() > 2
     assert likeness > 0.1
 

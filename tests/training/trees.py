@@ -1,4 +1,4 @@
-"""Tiny trees of pictures, made by the tests, and options for runs of seconds on them."""
+"""Tiny trees of images, made by the tests, and options for runs of seconds on them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TINY = NetworkConfig(
 
 
 def write_faces(folder: Path, label: str, count: int, first_seed: int = 0) -> None:
-    """Write `folder/label/NNN.png`, pictures of 24 x 20 pixels."""
+    """Write `folder/label/NNN.png`, images of 24 x 20 pixels."""
     (folder / label).mkdir(parents=True, exist_ok=True)
     for index in range(count):
         face = render_face(first_seed + index, label, size=24, with_regions=False).image

@@ -20,7 +20,7 @@ def test_affectnet_crops_the_listed_box(tmp_path: Path) -> None:
     trees.build_affectnet(tmp_path)
     data = open_data(tmp_path)
     whole = trees.pixels("Manually_Annotated_Images/1/training0.jpg", (48, 40)).astype(int)
-    difference = data.picture(0) - whole[4 : 4 + 32, 8 : 8 + 32]
+    difference = data.read(data.faces[0]) - whole[4 : 4 + 32, 8 : 8 + 32]
     assert np.abs(difference).mean() < 6
 
 
@@ -48,25 +48,25 @@ def test_affectnet_leaves_out_rows_without_a_box_and_says_so(tmp_path: Path) -> 
     file.write_text("\n".join([*lines, lines[0], lines[1].replace(",8,4,32,32,", ",NULL,4,0,32,")]) + "\n")
     data = open_data(tmp_path)
     assert len(data) == 32
-    assert "left out 1 pictures without a usable box of the face" in data.notes
-    assert "left out 1 pictures listed more than once (the first time counts)" in data.notes
+    assert "left out 1 images without a usable box of the face" in data.notes
+    assert "left out 1 images listed more than once (the first time counts)" in data.notes
 
 
-def test_a_box_is_cut_at_the_pictures_edge_and_refused_outside(tmp_path: Path) -> None:
+def test_a_box_is_cut_at_the_image_edge_and_refused_outside(tmp_path: Path) -> None:
     trees.build_affectnet(tmp_path)
     file = tmp_path / "Manually_Annotated_file_lists" / "validation.csv"
     edit(file, lambda lines: lines.__setitem__(0, lines[0].replace(",8,4,32,32,", ",-6.0,30,20.0,40,")))
     edit(file, lambda lines: lines.__setitem__(1, lines[1].replace(",8,4,32,32,", ",48,4,20,20,")))
     data = open_data(tmp_path).split("val")
-    assert data.picture(0).shape == (10, 14, 3)
+    assert data.read(data.faces[0]).shape == (10, 14, 3)
     with pytest.raises(ImageError, match=r"2/validation1\.jpg: the face's box \(48, 4, 68, 24\) lies"):
-        data.picture(1)
+        data.read(data.faces[1])
 
 
 def test_half_unpacked_affectnet_is_refused(tmp_path: Path) -> None:
     trees.build_affectnet(tmp_path)
     (tmp_path / "Manually_Annotated_Images" / "1" / "training0.jpg").unlink()
-    assert "the list names 32 pictures, 1 of them missing" in message(tmp_path)
+    assert "the list names 32 images, 1 of them missing" in message(tmp_path)
     (tmp_path / "Manually_Annotated_file_lists" / "validation.csv").unlink()
     assert "validation.csv is missing" in message(tmp_path)
 
@@ -96,12 +96,12 @@ def test_half_unpacked_npy_release_is_refused(tmp_path: Path) -> None:
     (annotations / "0_exp.npy").unlink()
     (tmp_path / "train_set" / "images" / "3.jpg").unlink()
     text = message(tmp_path)
-    assert "2 pictures or _exp.npy files are without the other" in text
+    assert "2 images or _exp.npy files are without the other" in text
     assert "train_set/annotations/3_exp.npy, val_set/images/0.jpg" in text
     shutil.rmtree(tmp_path / "train_set")
 
 
 def test_an_npy_release_with_seven_classes_is_not_taken_for_eight(tmp_path: Path) -> None:
     trees.build_affectnet_npy(tmp_path, 7)
-    assert "no picture of contempt in train" in message(tmp_path)
+    assert "no image of contempt in train" in message(tmp_path)
     assert len(open_data(tmp_path, "affectnet-7")) == 28

@@ -12,8 +12,8 @@ from tests.data.checks import message
 
 def test_a_folder_of_ones_own_keeps_its_names_and_passes_over_the_rest(tmp_path: Path) -> None:
     trees.build_folder(tmp_path, ("Train", "VALID", "test"))
-    (tmp_path / "Train" / "calm" / ".hidden.png").write_bytes(b"no picture")
-    (tmp_path / "Train" / "calm" / "list.txt").write_text("no picture")
+    (tmp_path / "Train" / "calm" / ".hidden.png").write_bytes(b"no image")
+    (tmp_path / "Train" / "calm" / "list.txt").write_text("no image")
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "test" / "grin" / "0.png").unlink()
     (tmp_path / "test" / "grin" / "1.png").unlink()
@@ -25,7 +25,7 @@ def test_a_folder_of_ones_own_keeps_its_names_and_passes_over_the_rest(tmp_path:
         "test": 4,
     }
     assert any(note.startswith("ignored 3 ") and "list.txt" in note for note in data.notes)
-    assert "test has no picture of grin" in data.notes
+    assert "test has no image of grin" in data.notes
 
 
 def test_folders_inside_those_of_classes_are_told_of(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_folders_inside_those_of_classes_are_told_of(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "train" / "calm", tmp_path / "train" / "calm" / "S1")
     data = open_data(tmp_path)
     assert len(data) == count
-    note = "ignored 1 folders inside folders of pictures; no picture in them is read: train/calm/S1/"
+    note = "ignored 1 folders inside folders of images; no image in them is read: train/calm/S1/"
     assert note in data.notes
 
 
@@ -49,7 +49,7 @@ def test_folders_of_ones_own_are_checked(tmp_path: Path) -> None:
     trees.build_folder(tmp_path / "empty")
     for file in (tmp_path / "empty").glob("*/grin/*"):
         file.unlink()
-    assert "no picture of grin" in message(tmp_path / "empty")
+    assert "no image of grin" in message(tmp_path / "empty")
     assert "train: calm 2, frown 2, grin 0" in message(tmp_path / "empty")
     trees.build_folder(tmp_path / "case", classes=("Calm", "calm", "grin"))
     assert "differ in case only, or in the Unicode form" in message(tmp_path / "case")

@@ -1,4 +1,4 @@
-"""RAF-DB's list of labels: one label for every picture."""
+"""RAF-DB's list of labels: one label for every image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIST = Path("EmoLabel", "list_patition_label.txt")
 
 
 @pytest.mark.parametrize("format", ["rafdb", "rafdb-original"])
-def test_a_picture_with_two_labels_is_refused_with_both_lines(format: str, tmp_path: Path) -> None:
+def test_an_image_with_two_labels_is_refused_with_both_lines(format: str, tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
     edit(tmp_path / LIST, lambda lines: lines.append("train_00001.jpg 5"))
     kind = "aligned/train_00001_aligned" if format == "rafdb" else "original/train_00001"
@@ -30,4 +30,4 @@ def test_a_line_that_repeats_another_is_left_out_with_a_note(tmp_path: Path) -> 
     edit(tmp_path / LIST, lambda lines: lines.extend(["train_00001.jpg 1", "test_00003.jpg 3"]))
     data = open_data(tmp_path)
     assert data.faces == faces
-    assert "left out 2 lines that list a picture once more, with the same label" in data.notes
+    assert "left out 2 lines that list an image once more, with the same label" in data.notes

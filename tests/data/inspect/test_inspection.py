@@ -1,4 +1,4 @@
-"""`lnlattennet data inspect`: counts, sizes, people, copies and damage, as tables, JSON and a picture."""
+"""`lnlattennet data inspect`: counts, sizes, people, copies and damage, as tables, JSON and an image."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_every_layout_can_be_inspected(name: str, tmp_path: Path) -> None:
 
 def test_counts_and_sizes(tmp_path: Path) -> None:
     trees.build_folder(tmp_path, splits=("train", "test"))
-    trees.write_picture(tmp_path / "test" / "grin" / "wide.png", (100, 50))
+    trees.write_image(tmp_path / "test" / "grin" / "wide.png", (100, 50))
     found = document(tmp_path)
     assert found["splits"] == {
         "train": {"calm": 2, "frown": 2, "grin": 2},
@@ -69,8 +69,8 @@ def test_counts_and_sizes(tmp_path: Path) -> None:
 def test_copies_are_found_by_their_pixels(tmp_path: Path) -> None:
     trees.build_folder(tmp_path, splits=("train", "test"))
     train, test = tmp_path / "train", tmp_path / "test"
-    with Image.open(train / "calm" / "0.png") as picture:
-        picture.save(test / "calm" / "again.bmp")
+    with Image.open(train / "calm" / "0.png") as image:
+        image.save(test / "calm" / "again.bmp")
     shutil.copy(train / "grin" / "1.png", train / "frown" / "same.png")
     copies = document(tmp_path)["copies"]
     assert copies["across_splits"] == [["train/calm/0.png", "test/calm/again.bmp"]]
@@ -85,7 +85,7 @@ def test_the_same_bytes_in_another_shape_are_no_copy(tmp_path: Path) -> None:
     assert document(tmp_path)["copies"]["within_splits"] == []
 
 
-def test_unreadable_pictures_are_named_and_the_others_are_counted(tmp_path: Path) -> None:
+def test_unreadable_images_are_named_and_the_others_are_counted(tmp_path: Path) -> None:
     trees.build_folder(tmp_path)
     (tmp_path / "val" / "calm" / "0.png").write_bytes(b"damaged")
     (tmp_path / "val" / "calm" / "1.png").write_bytes(b"")
@@ -118,7 +118,7 @@ def test_the_tables_say_it_for_people(tmp_path: Path) -> None:
         "calm",
         "train",
         "32 x 32",
-        "2 pictures, groups: 1",
+        "2 images, groups: 1",
         "train/calm/0.png = test/calm/copy.png",
     ):
         assert part in result.stdout
@@ -131,8 +131,8 @@ def test_the_sheet_shows_each_class_in_its_row(tmp_path: Path) -> None:
             (tree / name).mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (40, 32), color).save(tree / name / f"{number}.png")
     run(tree, "--output", tmp_path / "new" / "sheet.png")
-    with Image.open(tmp_path / "new" / "sheet.png") as picture:
-        pixels = np.asarray(picture)
+    with Image.open(tmp_path / "new" / "sheet.png") as image:
+        pixels = np.asarray(image)
     red, blue = (np.argwhere((pixels == color).all(axis=-1)) for color in ((255, 0, 0), (0, 0, 255)))
     assert len(red) == len(blue) == 10 * 96 * 96
     assert red[:, 0].max() < blue[:, 0].min()
@@ -148,8 +148,8 @@ def test_the_sheet_tells_apart_names_in_any_script(
     names = sorted(["é", "ü", "ß", "Ω", "幸", "福", "🤖", "\u0e47", "\u0e48"])
     trees.build_folder(tmp_path / "tree", splits=(), classes=names)
     assert run(tmp_path / "tree", "--output", tmp_path / "sheet.png").exit_code == 0
-    with Image.open(tmp_path / "sheet.png") as picture:
-        ink = np.asarray(picture.convert("L"))[56:, :90] < 255
+    with Image.open(tmp_path / "sheet.png") as image:
+        ink = np.asarray(image.convert("L"))[56:, :90] < 255
     rows = [row[:50] for row in np.split(ink[: 102 * len(names) - 6], range(102, 102 * len(names), 102))]
     assert len({row.tobytes() for row in rows}) == len(names)
     drawn = [
@@ -160,13 +160,13 @@ def test_the_sheet_tells_apart_names_in_any_script(
 
 def test_a_line_end_in_a_name_ends_no_line(tmp_path: Path) -> None:
     trees.build_folder(tmp_path, splits=(), classes=["calm", "gr\nin"])
-    (tmp_path / "calm" / "no\npicture\x1b[2J.png").write_bytes(b"damaged")
+    (tmp_path / "calm" / "no\nimage\x1b[2J.png").write_bytes(b"damaged")
     (tmp_path / "calm" / "ig\nored.txt").touch()
     found = document(tmp_path)
     assert found["class_names"] == ["calm", "gr\nin"], "JSON has its own escapes"
-    assert list(found["unreadable"]) == ["calm/no\npicture\x1b[2J.png"]
+    assert list(found["unreadable"]) == ["calm/no\nimage\x1b[2J.png"]
     told = " ".join(run(tmp_path).stdout.split())
-    for part in (r"│ gr\nin", r"calm/no\npicture\x1b[2J.png is damaged", r"ig\nored.txt"):
+    for part in (r"│ gr\nin", r"calm/no\nimage\x1b[2J.png is damaged", r"ig\nored.txt"):
         assert part in told
 
 
@@ -175,7 +175,7 @@ def test_threads_find_the_same(tmp_path: Path) -> None:
     assert document(tmp_path, "--workers", 1) == document(tmp_path, "--workers", 4)
 
 
-def test_progress_counts_every_picture(tmp_path: Path) -> None:
+def test_progress_counts_every_image(tmp_path: Path) -> None:
     trees.build_ckplus(tmp_path)
     data = open_data(tmp_path, "ckplus-neutral")
     steps: list[int] = []

@@ -30,7 +30,7 @@ CLEAN = replace(
 """Training faces seen by a perfect camera, with nothing before them."""
 
 UPRIGHT = replace(CLEAN, roll=(0.0, 0.0), yaw=(0.0, 0.0), pitch=(0.0, 0.0), zoom=(1.0, 1.0), shift=(0.0, 0.0))
-"""The same faces, upright in the middle of the picture."""
+"""The same faces, upright in the middle of the image."""
 
 MOVING = tuple(name for name in EXPRESSIONS if name != "neutral")
 
@@ -52,7 +52,7 @@ class TestSeed:
         assert first.regions.tobytes() == second.regions.tobytes()
         assert (first.label, first.intensity) == (second.label, second.intensity)
 
-    def test_another_seed_gives_another_picture(self) -> None:
+    def test_another_seed_gives_another_image(self) -> None:
         assert difference(render_face(1, "anger").image, render_face(2, "anger").image).mean() > 8.0
 
     def test_another_expression_is_the_same_photograph(self) -> None:
@@ -66,7 +66,7 @@ class TestSeed:
                 assert change[corners].max() < 2.0
                 assert change.mean() < difference(render_face(seed + 50, "neutral").image, rest).mean()
 
-    def test_regions_do_not_change_the_picture(self) -> None:
+    def test_regions_do_not_change_the_image(self) -> None:
         with_them, without = (render_face(3, "sadness", with_regions=flag) for flag in (True, False))
         assert np.array_equal(with_them.image, without.image)
         assert not without.regions.any()
@@ -92,7 +92,7 @@ class TestSeed:
         assert changes[0] > 0.3
 
 
-class TestPicture:
+class TestImage:
     @pytest.mark.parametrize("expression", EXPRESSIONS)
     def test_shape_type_and_label(self, expression: str) -> None:
         face = render_face(11, expression, size=64, grid=5)
@@ -103,15 +103,15 @@ class TestPicture:
         assert face.regions.shape == (5, 5)
         assert face.regions.dtype == np.float32
 
-    def test_the_full_range_of_values_and_colour_are_used(self) -> None:
+    def test_the_full_range_of_values_and_color_are_used(self) -> None:
         images = np.stack([render_face(s, "happiness", with_regions=False).image for s in range(30)])
         assert images.min() < 10
         assert images.max() > 245
-        coloured = [np.ptp(image.astype(int), axis=2).max() > 20 for image in images]
-        assert 0.5 < np.mean(coloured) < 1.0  # some are gray
+        colored = [np.ptp(image.astype(int), axis=2).max() > 20 for image in images]
+        assert 0.5 < np.mean(colored) < 1.0  # some are gray
 
     @pytest.mark.parametrize("size", [48, 224])
-    def test_a_picture_of_another_size_is_the_same_picture(self, size: int) -> None:
+    def test_an_image_of_another_size_is_the_same_image(self, size: int) -> None:
         for seed in range(4):
             for expression in ("neutral", "surprise"):
                 large, small = (
@@ -124,7 +124,7 @@ class TestPicture:
     @pytest.mark.parametrize("nuisance", [TRAIN, HELD_OUT], ids=["train", "held-out"])
     @given(seed=st.integers(0, 2**40), expression=st.sampled_from(EXPRESSIONS))
     @settings(max_examples=40, deadline=None)
-    def test_no_picture_is_empty(self, nuisance: Nuisance, seed: int, expression: str) -> None:
+    def test_no_image_is_empty(self, nuisance: Nuisance, seed: int, expression: str) -> None:
         face = render_face(seed, expression, size=48, nuisance=nuisance)
         middle = face.image[8:40, 8:40]
         assert face.image.std() > 8.0
@@ -153,7 +153,7 @@ class TestRegions:
         assert not render_face(0, "neutral").regions.any()
 
     @pytest.mark.parametrize("expression", MOVING)
-    def test_they_tell_where_the_picture_changed(self, expression: str) -> None:
+    def test_they_tell_where_the_image_changed(self, expression: str) -> None:
         for seed in range(4):
             shown = render_face(seed, expression, nuisance=CLEAN)
             change = difference(shown.image, render_face(seed, "neutral", nuisance=CLEAN).image)
@@ -229,7 +229,7 @@ class TestTables:
         assert tuple(PROTOTYPES) == EXPRESSIONS
         assert {unit for variants in PROTOTYPES.values() for v in variants for unit in v} <= set(UNITS)
 
-    def test_the_held_out_pictures_share_no_props_with_the_training_ones(self) -> None:
+    def test_the_held_out_images_share_no_props_with_the_training_ones(self) -> None:
         for field in ("hair_styles", "glasses_shapes", "backgrounds", "occluders"):
             assert not set(getattr(TRAIN, field)) & set(getattr(HELD_OUT, field))
         assert HELD_OUT.light_azimuth[0] >= TRAIN.light_azimuth[1]
@@ -252,9 +252,9 @@ def gradients(seeds: range, nuisance: Nuisance) -> tuple[NDArray[np.float64], ND
 @pytest.mark.slow
 def test_a_linear_reader_of_gradients_beats_chance_on_other_people_and_other_light() -> None:
     x, y = gradients(range(490), TRAIN)
-    centred = x - x.mean(axis=0)
+    centered = x - x.mean(axis=0)
     targets = np.eye(len(EXPRESSIONS))[y] - 1.0 / len(EXPRESSIONS)
-    weights = centred.T @ np.linalg.solve(centred @ centred.T + 10.0 * np.eye(len(x)), targets)
+    weights = centered.T @ np.linalg.solve(centered @ centered.T + 10.0 * np.eye(len(x)), targets)
     for nuisance, least in ((TRAIN, 0.42), (HELD_OUT, 0.35)):  # chance is 1 in 7
         test_x, test_y = gradients(range(10_000, 10_105), nuisance)
         assert (np.argmax((test_x - x.mean(axis=0)) @ weights, axis=1) == test_y).mean() > least
