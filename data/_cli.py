@@ -50,12 +50,12 @@ def inspect(
     """
     configure_logging(verbose, quiet)
     _check_output(output)
-    from lnlattennet.data import open_data
+    from lnlattennet.data import load_dataset
     from lnlattennet.data.inspect._contact_sheet import draw_sheet
     from lnlattennet.data.inspect._inspection import inspect_data
     from lnlattennet.data.inspect._report import describe
 
-    opened = open_data(path, format)
+    opened = load_dataset(path, format)
     with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
         task = progress.add_task("reading images", total=len(opened))
         inspection = inspect_data(opened, workers, lambda done: progress.advance(task, done))

@@ -1,9 +1,9 @@
-"""Looking into folders and text files of a data set; every failure is a DataError that names the path."""
+"""Access to folders and text files of a data set; every failure is a DataError that names the path."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ _TOP_NAMES = 12
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies directly in a folder, each by name, in order.
+    """Entries directly in a folder: names in order.
 
     Attributes:
         folders: visible folders.
@@ -101,6 +101,11 @@ def describe_folder(path: Path) -> str:
     return "\n".join(lines) or "an empty folder"
 
 
+def first_few(names: Sequence[str]) -> str:
+    """Return the first three names, and ", ..." if there are more."""
+    return ", ".join(map(printable, names[:3])) + (", ..." if len(names) > 3 else "")
+
+
 def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
     """Return a sentence on what was passed over, none if nothing was."""
     names = sorted(ignored)
@@ -110,11 +115,7 @@ def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
         ("folders inside folders of images; no image in them is read", folders),
         ("hidden files or files that are no images", files),
     )
-    return tuple(f"ignored {len(found):,} {kind}: {_first(found)}" for kind, found in kinds if found)
-
-
-def _first(names: list[str]) -> str:
-    return ", ".join(printable(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return tuple(f"ignored {len(found):,} {kind}: {first_few(found)}" for kind, found in kinds if found)
 
 
 def _names_in(folder: Path) -> frozenset[str]:

@@ -1,9 +1,9 @@
-"""What every data set becomes: labeled faces with split and subject; images are read when asked for."""
+"""Records of a data set: labeled faces with split and subject; images are read when asked for."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,11 +35,11 @@ class FaceData:
     """A data set, or a part of one.
 
     Attributes:
-        format: the name of its layout, one of ``datasets.FORMATS``.
+        format: name of its format, one of ``FORMATS``.
         root: the folder or file that it was read from.
         class_names: expressions in the order of the labels.
         faces: what it holds, in a fixed order.
-        read: gives a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face.
+        read: returns a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face.
         notes: what was left out and why, a sentence each.
     """
 
@@ -67,7 +67,17 @@ class FaceData:
 
     def counts(self) -> dict[str | None, Counter[int]]:
         """Return split -> label -> number of faces."""
-        counts: dict[str | None, Counter[int]] = {}
-        for face in self.faces:
-            counts.setdefault(face.split, Counter())[face.label] += 1
-        return counts
+        return count_faces(self.faces)
+
+
+def count_faces(faces: Iterable[Face]) -> dict[str | None, Counter[int]]:
+    """Return split -> label -> number of faces."""
+    counts: dict[str | None, Counter[int]] = {}
+    for face in faces:
+        counts.setdefault(face.split, Counter())[face.label] += 1
+    return counts
+
+
+def ordered_splits(splits: Iterable[str | None]) -> list[str | None]:
+    """Return splits in their usual order: train, val, test, and faces without one last."""
+    return sorted(splits, key=lambda split: SPLITS.index(split) if split else len(SPLITS))

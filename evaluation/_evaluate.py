@@ -194,9 +194,9 @@ def _load_data(options: EvaluationOptions, predictor: Predictor) -> EvaluationDa
         return rendered_faces(
             options.split, images, options.seed, predictor.preprocessing, predictor.provenance
         )
-    from lnlattennet.data import open_data
+    from lnlattennet.data import load_dataset
 
-    data = open_data(Path(options.data), options.format)
+    data = load_dataset(Path(options.data), options.format)
     return dataset_faces(data, options.split, predictor.preprocessing, predictor.provenance)
 
 

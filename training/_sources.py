@@ -65,7 +65,7 @@ def open_sources(options: TrainingOptions) -> list[Source]:
     """
     if options.data == SYNTHETIC:
         return [_synthetic(options)]
-    data = datasets.open_data(Path(options.data), options.format)
+    data = datasets.load_dataset(Path(options.data), options.format)
     if len(data.class_names) < 2:
         raise DataError(f"{printable(data.root)} has {len(data.class_names)} class; at least 2 are needed")
     found = partitions(data, options.folds, options.seed)

@@ -6,36 +6,62 @@ Computing in the Wild", IEEE Transactions on Affective Computing 10(1), 2019.
 
 from __future__ import annotations
 
+import csv
+import io
+import math
+import re
 from collections import Counter
-from functools import partial
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
-from lnlattennet.data._layout import Layout, first_few, refuse_with_counts, require_classes, require_images
-from lnlattennet.data._pictures import PictureFiles
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet._command import printable
+from lnlattennet.data._files import first_few, listing, readable
+from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._pictures import PictureFiles, read_picture
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data.formats import _affectnet_csv as affectnet_csv
-from lnlattennet.data.formats import _affectnet_npy as affectnet_npy
-from lnlattennet.errors import DataError
+from lnlattennet.data._tree import ExpectedTree
+from lnlattennet.errors import DataError, ImageError
 
 CODES = (
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt",
     "none", "uncertain", "non-face",
 )  # fmt: skip
 """In the order of the codes 0 to 10; the last three are never used."""
+_LAST_CODE = len(CODES) - 1
 
-EXPECTED = f"""\
-{affectnet_csv.SPLITS["train"]}      columns subDirectory_filePath, face_x, face_y, face_width,
-{affectnet_csv.SPLITS["val"]}    face_height, facial_landmarks, expression, valence, arousal
-{affectnet_csv.IMAGES}/689/73...ca.jpg
+_LISTS = "Manually_Annotated_file_lists"
+_IMAGES = "Manually_Annotated_Images"
+_CSV_SPLITS = {"train": f"{_LISTS}/training.csv", "val": f"{_LISTS}/validation.csv"}
+_NPY_SPLITS = {"train": "train_set", "val": "val_set"}
+_ANNOTATION = re.compile(r"(.+)_exp\.npy")
+_COLUMNS = (
+    "subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "facial_landmarks",
+    "expression", "valence", "arousal",
+)  # fmt: skip
+_BOX = _COLUMNS[1:5]
+_NEEDED = (_COLUMNS[0], *_BOX, "expression")
+_Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels; right and bottom are exclusive."""
+
+TREE = ExpectedTree(
+    "AffectNet",
+    f"""\
+{_CSV_SPLITS["train"]}      columns subDirectory_filePath, face_x, face_y, face_width,
+{_CSV_SPLITS["val"]}    face_height, facial_landmarks, expression, valence, arousal
+{_IMAGES}/689/73...ca.jpg
 or the npy release:
-train_set/images/0.jpg, train_set/annotations/0_exp.npy        and the same in val_set"""
+train_set/images/0.jpg, train_set/annotations/0_exp.npy        and the same in val_set""",
+)
 
-_TITLE = "AffectNet"
 
-
-def detects(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Return whether a folder of one of the releases is there."""
-    folders = (affectnet_csv.LISTS, affectnet_csv.IMAGES, *affectnet_npy.SPLITS.values())
+    folders = (_LISTS, _IMAGES, *_NPY_SPLITS.values())
     return any((path / folder).is_dir() for folder in folders)
 
 
@@ -45,46 +71,46 @@ def load(path: Path, classes: int) -> FaceData:
     Raises:
         DataError: lists or images are missing, or a row breaks the rules.
     """
-    npy = any((path / folder).is_dir() for folder in affectnet_npy.SPLITS.values())
+    npy = any((path / folder).is_dir() for folder in _NPY_SPLITS.values())
     data = _from_npy(path, classes) if npy else _from_csv(path, classes)
-    require_classes(path, _TITLE, data, EXPECTED, ("train", "val"))
+    TREE.require_classes(data, ("train", "val"))
     return data
 
 
 def _from_csv(path: Path, classes: int) -> FaceData:
     faces: dict[str, Face] = {}
-    boxes: dict[str, affectnet_csv.Box] = {}
+    boxes: dict[str, _Box] = {}
     dropped: Counter[str] = Counter()
-    with refuse_with_counts(path, _TITLE, EXPECTED, CODES[:classes], faces.values()):
-        for listed in affectnet_csv.read_lists(path):
-            if listed.code >= classes:
-                dropped[f"labeled {CODES[listed.code]}"] += 1
-            elif listed.box is None:
+    with TREE.count_on_error(path, CODES[:classes], faces.values()):
+        for row in _read_lists(path):
+            if row.code >= classes:
+                dropped[f"labeled {CODES[row.code]}"] += 1
+            elif row.box is None:
                 dropped["without a usable box of the face"] += 1
-            elif listed.name in faces:
+            elif row.name in faces:
                 dropped["listed more than once (the first time counts)"] += 1
             else:
-                faces[listed.name] = Face(listed.name, listed.code, listed.split)
-                boxes[listed.name] = listed.box
-    reader = affectnet_csv.BoxedFiles(path, boxes)
+                faces[row.name] = Face(row.name, row.code, row.split)
+                boxes[row.name] = row.box
+    reader = _BoxedImages(path, boxes)
     data = FaceData(_name(classes), path, CODES[:classes], tuple(faces.values()), reader, _notes(dropped))
-    require_images(path, _TITLE, data, EXPECTED, "the list")
+    TREE.require_images(data, "the list")
     return data
 
 
 def _from_npy(path: Path, classes: int) -> FaceData:
     faces: list[Face] = []
     dropped: Counter[str] = Counter()
-    with refuse_with_counts(path, _TITLE, EXPECTED, CODES[:classes], faces):
-        lonely = affectnet_npy.unmatched(path)
-        for name, split, code in affectnet_npy.read_annotations(path, frozenset(lonely)):
+    with TREE.count_on_error(path, CODES[:classes], faces):
+        unmatched = _unmatched(path)
+        for name, split, code in _read_annotations(path, frozenset(unmatched)):
             if code >= classes:
                 dropped[f"labeled {CODES[code]}"] += 1
             else:
                 faces.append(Face(name, code, split))
-        if lonely:
+        if unmatched:
             raise DataError(
-                f"{len(lonely):,} images or _exp.npy files are without the other: {first_few(lonely)}"
+                f"{len(unmatched):,} images or _exp.npy files are without the other: {first_few(unmatched)}"
             )
     return FaceData(_name(classes), path, CODES[:classes], tuple(faces), PictureFiles(path), _notes(dropped))
 
@@ -97,19 +123,150 @@ def _notes(dropped: Counter[str]) -> tuple[str, ...]:
     return tuple(f"left out {count:,} images {why}" for why, count in sorted(dropped.items()))
 
 
-LAYOUTS = (
-    Layout(
+@dataclass(frozen=True, slots=True)
+class _ListedFace:
+    """Row of a list; ``box`` is None where the numbers give none."""
+
+    name: str
+    split: str
+    code: int
+    box: _Box | None
+
+
+@dataclass(frozen=True)
+class _BoxedImages:
+    """Reader of the face in a photograph: the part of its box that lies in the image."""
+
+    root: Path
+    boxes: dict[str, _Box]
+
+    def __call__(self, face: Face) -> NDArray[np.uint8]:
+        """Return RGB uint8 [H, W, 3]; raises ImageError that names the face."""
+        image = read_picture(self.root / face.name)
+        height, width, _ = image.shape
+        left, top, right, bottom = self.boxes[face.name]
+        crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+        if not crop.size:
+            raise ImageError(
+                f"{face.name}: the face's box {self.boxes[face.name]} lies outside the image of "
+                f"{width} x {height} pixels; unpack lists and images of the same release"
+            )
+        return np.ascontiguousarray(crop)
+
+
+def _read_lists(path: Path) -> Iterator[_ListedFace]:
+    """Read both lists; a first row of column names may be missing.
+
+    Raises:
+        DataError: a list is missing, or a row breaks the rules, by its line.
+    """
+    for split, name in _CSV_SPLITS.items():
+        file = path / name
+        if not file.is_file():
+            raise DataError(f"{name} is missing")
+        with readable(file), file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+            columns: tuple[str, ...] = _COLUMNS
+            for line, fields in enumerate(csv.reader(stream), start=1):
+                if line == 1 and fields and fields[0].strip() == _COLUMNS[0]:
+                    columns = tuple(field.strip() for field in fields)
+                elif fields:
+                    yield _listed(f"line {line} of {printable(file)}", split, columns, fields)
+
+
+def _listed(place: str, split: str, columns: tuple[str, ...], fields: list[str]) -> _ListedFace:
+    values = dict(zip(columns, (field.strip() for field in fields), strict=False))
+    absent = [name for name in _NEEDED if name not in values]
+    if absent:
+        raise DataError(f"{place} has no column {absent[0]}; the columns must be {', '.join(_COLUMNS)}")
+    code = values["expression"]
+    if not code.isdecimal() or int(code) > _LAST_CODE:
+        raise DataError(
+            f"{place}: expression must be from 0 to {_LAST_CODE}, got {code!r}; download it again"
+        )
+    name = f"{_IMAGES}/{values['subDirectory_filePath']}"
+    return _ListedFace(name, split, int(code), _box([values[column] for column in _BOX]))
+
+
+def _box(texts: list[str]) -> _Box | None:
+    try:
+        left, top, width, height = (float(text) for text in texts)
+    except ValueError:
+        return None
+    if not all(map(math.isfinite, (left, top, width, height))) or min(width, height) < 1:
+        return None
+    return (round(left), round(top), round(left + width), round(top + height))
+
+
+def _unmatched(path: Path) -> list[str]:
+    """Return images without an expression's file, and such files without an image."""
+    names = []
+    for folder in _NPY_SPLITS.values():
+        images = {Path(name).stem: name for name in _image_names(path / folder)}
+        labeled = _annotated_names(path / folder)
+        names += [f"{folder}/images/{images[key]}" for key in sorted(images.keys() - labeled)]
+        names += [f"{folder}/annotations/{key}_exp.npy" for key in sorted(labeled - images.keys())]
+    return names
+
+
+def _read_annotations(path: Path, excluded: Set[str]) -> Iterator[tuple[str, str, int]]:
+    """Yield name, split and code of every image that is not excluded.
+
+    Each annotation is a file of its own.
+
+    Raises:
+        DataError: a file that holds no code from 0 to 10.
+    """
+    for split, folder in _NPY_SPLITS.items():
+        for file in _image_names(path / folder):
+            name = f"{folder}/images/{file}"
+            if name not in excluded:
+                code = _read_code(path / folder / "annotations" / f"{Path(file).stem}_exp.npy")
+                yield name, split, code
+
+
+def _image_names(folder: Path) -> tuple[str, ...]:
+    return listing(folder / "images").images if (folder / "images").is_dir() else ()
+
+
+def _annotated_names(folder: Path) -> set[str]:
+    names = listing(folder / "annotations").ignored if (folder / "annotations").is_dir() else ()
+    return {match.group(1) for name in names if (match := _ANNOTATION.fullmatch(name))}
+
+
+def _read_code(file: Path) -> int:
+    with readable(file):
+        content = file.read_bytes()
+    try:
+        code = _decode(content)
+    except (ValueError, EOFError) as error:
+        problem = f"{printable(file)} holds no number of an expression: {error}"
+        raise DataError(f"{problem}; unpack it again") from error
+    if not 0 <= code <= _LAST_CODE:
+        raise DataError(
+            f"{printable(file)} must hold a code from 0 to {_LAST_CODE}, got {code}; unpack it again"
+        )
+    return code
+
+
+# The 290,000 files have about ten different contents, and decoding takes longer than reading.
+@lru_cache(maxsize=64)
+def _decode(content: bytes) -> int:
+    return int(np.load(io.BytesIO(content), allow_pickle=False).item())
+
+
+FORMATS = (
+    DatasetFormat(
         name="affectnet-8",
         summary="AffectNet, 8 classes",
-        tree=EXPECTED,
+        tree=TREE,
         load=partial(load, classes=8),
-        detects=detects,
+        detect=detect,
         published={"val": 4_000},
     ),
-    Layout(
+    DatasetFormat(
         name="affectnet-7",
         summary="AffectNet, 7 classes (without contempt)",
-        tree=EXPECTED,
+        tree=TREE,
         load=partial(load, classes=7),
         published={"train": 283_901, "val": 3_500},
     ),

@@ -7,24 +7,27 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
-from lnlattennet.data._layout import Layout, refusal, require_classes
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 
 CLASS_NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
-EXPECTED = """\
+TREE = ExpectedTree(
+    "CK+48",
+    """\
 anger/S010_004_00000017.png        the same in contempt, disgust, fear, happy (or happiness), sadness,
-                                   surprise; all of it may lie in a folder CK+48"""
+                                   surprise; all of it may lie in a folder CK+48""",
+)
 
-_TITLE = "CK+48"
 _ROOT = "CK+48"
 _FOLDERS = {name: label for label, name in enumerate(CLASS_NAMES)} | {"happy": 4}
 _NAME = re.compile(r"(S\d{3})_\d{3}_\d{8}\.png", re.IGNORECASE)
 
 
-def detects(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Return whether it is called CK+48, or its folders like the classes, and names have a subject."""
     if (path / _ROOT).is_dir():
         return True
@@ -44,18 +47,18 @@ def load(path: Path) -> FaceData:
     tree = class_tree(root)
     if not tree.names() <= set(_FOLDERS) or tree.splits() not in ([], [None]):
         unknown = ", ".join(map(printable, sorted(tree.names() - set(_FOLDERS)))) or "splits"
-        raise refusal(root, _TITLE, f"unknown folders: {unknown}", EXPECTED)
+        raise TREE.error(root, f"unknown folders: {unknown}")
     nameless = [name for name in _images(tree) if _subject(name) is None]
     if nameless:
         first = printable(nameless[0])
         problem = f"{len(nameless):,} images have no subject in their name, first: {first}"
-        raise refusal(root, _TITLE, problem, EXPECTED)
+        raise TREE.error(root, problem)
     faces = tuple(
         Face(face.name, face.label, subject=_subject(face.name.rpartition("/")[2]))
         for face in tree.faces(_FOLDERS)
     )
     data = FaceData("ck48", root, CLASS_NAMES, faces, PictureFiles(root), ignored_notes(tree.ignored))
-    require_classes(root, _TITLE, data, EXPECTED, (None,))
+    TREE.require_classes(data, (None,))
     return data
 
 
@@ -68,13 +71,13 @@ def _subject(name: str) -> str | None:
     return match.group(1).upper() if match else None
 
 
-LAYOUTS = (
-    Layout(
+FORMATS = (
+    DatasetFormat(
         name="ck48",
         summary="CK+48, 48x48 images of CK+ in class folders",
-        tree=EXPECTED,
+        tree=TREE,
         load=load,
-        detects=detects,
+        detect=detect,
         published={None: 981},
     ),
 )

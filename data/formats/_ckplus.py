@@ -11,29 +11,32 @@ from functools import partial
 from pathlib import Path
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import listing, read_lines
-from lnlattennet.data._layout import Layout, first_few, refuse_with_counts, require_classes
+from lnlattennet.data._files import first_few, listing, read_lines
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frame_number, frames_in
 from lnlattennet.errors import DataError
 
 CODES = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 """In the order of the codes 0 to 7; no published label is 0."""
 
-EXPECTED = """\
+TREE = ExpectedTree(
+    "CK+",
+    """\
 cohn-kanade-images/S005/001/S005_001_00000011.png
 Emotion/S005/001/S005_001_00000011_emotion.txt      such as 3.0000000e+00, from 1 to 7; or the same below
-Emotion_labels/Emotion/ or Emotion_labels/          (sequences without a label file are not used)"""
+Emotion_labels/Emotion/ or Emotion_labels/          (sequences without a label file are not used)""",
+)
 
-_TITLE = "CK+"
 _IMAGES = "cohn-kanade-images"
 _LABEL_FOLDERS = ("Emotion", "Emotion_labels/Emotion", "Emotion_labels")
 _LABEL_END = "_emotion.txt"
 _SUBJECT = re.compile(r"S\d{3}")
 
 
-def detects(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Return whether there is the folder of images or one of labels, or ``path`` is that of images."""
     return _is_images(path) or any((path / folder).is_dir() for folder in (_IMAGES, *_LABEL_FOLDERS))
 
@@ -47,7 +50,7 @@ def load(path: Path, neutral: bool) -> FaceData:
     root = _root(path)
     name, class_names = ("ckplus-neutral", CODES) if neutral else ("ckplus", CODES[1:])
     faces: list[Face] = []
-    with refuse_with_counts(root, _TITLE, EXPECTED, class_names, faces):
+    with TREE.count_on_error(root, class_names, faces):
         folder = _label_folder(root)
         files = list(_label_files(root / folder))
         frames = {file: _frames(root, file, neutral) for file in files}
@@ -61,7 +64,7 @@ def load(path: Path, neutral: bool) -> FaceData:
                 f"labeled last one or those before: {first_few(cut_off)}"
             )
     data = FaceData(name, root, class_names, tuple(faces), PictureFiles(root))
-    require_classes(root, _TITLE, data, EXPECTED, (None,))
+    TREE.require_classes(data, (None,))
     return data
 
 
@@ -123,19 +126,19 @@ def _code(file: Path) -> int:
     return int(code)
 
 
-LAYOUTS = (
-    Layout(
+FORMATS = (
+    DatasetFormat(
         name="ckplus",
         summary="CK+, last three frames, 7 classes",
-        tree=EXPECTED,
+        tree=TREE,
         load=partial(load, neutral=False),
-        detects=detects,
+        detect=detect,
         published={None: 981},
     ),
-    Layout(
+    DatasetFormat(
         name="ckplus-neutral",
         summary="CK+, last three frames and the first as neutral, 8 classes",
-        tree=EXPECTED,
+        tree=TREE,
         load=partial(load, neutral=True),
         published={None: 981 + 327},
     ),

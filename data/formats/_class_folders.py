@@ -1,4 +1,4 @@
-"""Reading `<split>/<class>/*` and `<class>/*`: mirrors of data sets, and people's own data."""
+"""Trees `<split>/<class>/*` and `<class>/*`: mirrors of data sets, and users' own data."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import Listing, listing
-from lnlattennet.data._layout import ordered_splits
-from lnlattennet.data._records import SPLITS, Face
+from lnlattennet.data._records import SPLITS, Face, ordered_splits
 from lnlattennet.errors import DataError
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -18,7 +17,7 @@ SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(frozen=True)
 class ClassFolder:
-    """The images of one class of one split; ``path`` is relative to the data set, ending in a slash."""
+    """Images of one class in one split; ``path`` is relative to the data set and ends in a slash."""
 
     split: str | None
     name: str
@@ -28,7 +27,7 @@ class ClassFolder:
 
 @dataclass(frozen=True)
 class ClassTree:
-    """All class folders of a tree, and what lies in it that is no image."""
+    """All class folders of a tree, and the entries that are no images."""
 
     folders: tuple[ClassFolder, ...]
     ignored: tuple[str, ...]

@@ -1,37 +1,155 @@
-"""FER2013: one csv file that holds the pixels.
+"""FER2013: one csv file that holds the pixels, and mirrors with a folder per class.
 
 Source: Goodfellow et al., "Challenges in Representation Learning", ICML workshop 2013.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lnlattennet._command import printable
-from lnlattennet.data._files import ignored_notes, listing
-from lnlattennet.data._layout import Layout, ordered_splits, refusal, refuse_with_counts, require_classes
+from lnlattennet.data._files import ignored_notes, listing, readable
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
-from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._records import Face, FaceData, ordered_splits
+from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
-from lnlattennet.data.formats._fer2013_csv import SIDE, PixelRows, Row, is_pixel_csv, read_rows
-from lnlattennet.errors import DataError
+from lnlattennet.errors import DataError, ImageError
+
+SIDE = 48
+"""Pixels per side of every image."""
 
 CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 """In the order of the labels 0 to 6."""
 
 USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
-EXPECTED = f"""\
+TREE = ExpectedTree(
+    "FER2013",
+    f"""\
 fer2013.csv      (or train.csv, or the file itself) columns emotion (0 to 6), pixels ({SIDE} x {SIDE}), Usage;
-                 without Usage there is no split"""
-EXPECTED_FOLDERS = """\
-train/angry/*, disgust/*, fear/*, happy/*, neutral/*, sad/*, surprise/*    and the same in test/"""
+                 without Usage there is no split""",
+)
+FOLDER_TREE = ExpectedTree(
+    "FER2013",
+    "train/angry/*, disgust/*, fear/*, happy/*, neutral/*, sad/*, surprise/*    and the same in test/",
+)
 
 _FOLDERS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5, "neutral": 6}
 _FEWEST_FOLDERS = 5
 """So many of the seven names are taken for a half-unpacked mirror, not for somebody's own classes."""
 
-_TITLE = "FER2013"
+_MOST_HEADER = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image: its line (the header is line 1), what the columns say, where its pixels are."""
+
+    line: int
+    emotion: str
+    usage: str | None
+    start: int
+    length: int
+
+    def name(self, file: Path) -> str:
+        """Return the name of the image, such as `fer2013.csv:17`."""
+        return f"{printable(file.name)}:{self.line}"
+
+
+@dataclass(frozen=True)
+class PixelRows:
+    """Reader of a face's pixels from its row, where they lie: the file has 300 MB.
+
+    Attributes:
+        file: the csv file.
+        places: face name -> offset of the first byte, and number of bytes.
+    """
+
+    file: Path
+    places: dict[str, tuple[int, int]]
+
+    @classmethod
+    def of(cls, file: Path, rows: Sequence[Row]) -> PixelRows:
+        """Remember where the pixels of ``rows`` are."""
+        return cls(file, {row.name(file): (row.start, row.length) for row in rows})
+
+    def __call__(self, face: Face) -> NDArray[np.uint8]:
+        """Return RGB uint8 [48, 48, 3] with three equal channels; raises ImageError that names the row."""
+        start, length = self.places[face.name]
+        try:
+            with self.file.open("rb") as stream:
+                stream.seek(start)
+                text = stream.read(length)
+            gray = _numbers(text).reshape(SIDE, SIDE, 1)
+        except (OSError, ValueError) as error:
+            raise ImageError(
+                f"{face.name}: the pixels must be {SIDE * SIDE} numbers from 0 to 255: {error}; "
+                "download the file again"
+            ) from error
+        return np.repeat(gray, 3, axis=2)
+
+
+def is_pixel_csv(file: Path) -> bool:
+    """Return whether the first line names the columns emotion and pixels."""
+    with readable(file), file.open("rb") as stream:
+        return {"emotion", "pixels"} <= set(_columns(stream.readline(_MOST_HEADER)))
+
+
+def read_rows(file: Path) -> Iterator[Row]:
+    """Read every row's labels and where its pixels are.
+
+    Raises:
+        DataError: a row with another number of columns or pixels (a download that was cut off).
+    """
+    with readable(file), file.open("rb") as stream:
+        header = stream.readline()
+        columns = _columns(header)
+        start = len(header)
+        for number, line in enumerate(stream, start=2):
+            if line.strip():
+                yield _row(file, columns, number, line, start)
+            start += len(line)
+
+
+def _numbers(text: bytes) -> NDArray[np.uint8]:
+    others = text.translate(None, b"0123456789 ")
+    if others:
+        raise ValueError(f"got {others[:20]!r} among them")
+    values = np.fromstring(text, np.int64, sep=" ")
+    if values.size != SIDE * SIDE or values.max() > 255:
+        raise ValueError(f"got {values.size} numbers up to {values.max(initial=0)}")
+    return values.astype(np.uint8)
+
+
+def _columns(header: bytes) -> list[str]:
+    text = header.decode("utf-8-sig", errors="replace")
+    return [name.strip(' "\r\n').lower() for name in text.split(",")]
+
+
+def _row(file: Path, columns: list[str], number: int, line: bytes, start: int) -> Row:
+    fields = line.rstrip(b"\r\n").split(b",")
+    index = columns.index("pixels")
+    place = f"line {number} of {printable(file)}"
+    if len(fields) != len(columns):
+        raise DataError(f"{place} must have {len(columns)} columns, has {len(fields)}; download it again")
+    pixels = fields[index].strip(b' "')
+    # Counting spaces is fast; only where that fails are there other separators or too few pixels.
+    count = pixels.count(b" ") + 1
+    if count != SIDE * SIDE and (count := len(pixels.split())) != SIDE * SIDE:
+        raise DataError(f"{place} must have {SIDE * SIDE} pixels, has {count}; download the file again")
+    values = {
+        name: value.strip(b' "').decode(errors="replace")
+        for name, value in zip(columns, fields, strict=True)
+        if name != "pixels"
+    }
+    before = sum(len(field) + 1 for field in fields[:index]) + fields[index].index(pixels)
+    return Row(number, values["emotion"], values.get("usage"), start + before, len(pixels))
 
 
 def csv_in(path: Path) -> Path | None:
@@ -40,14 +158,14 @@ def csv_in(path: Path) -> Path | None:
     return next((file for file in candidates if file.is_file() and is_pixel_csv(file)), None)
 
 
-def detects(path: Path) -> bool:
-    """Return whether there is `fer2013.csv`, whole or not, or a csv file with pixels, and not FERPlus."""
+def detect(path: Path) -> bool:
+    """Return whether there is `fer2013.csv`, complete or not, or a csv file with pixels, and not FERPlus."""
     named = path if path.is_file() else path / "fer2013.csv"
     is_named = named.name == "fer2013.csv" and named.is_file()
     return (is_named or csv_in(path) is not None) and not (path / "fer2013new.csv").exists()
 
 
-def detects_folders(path: Path) -> bool:
+def detect_folders(path: Path) -> bool:
     """Return whether ``path`` has train and test, and in them most of FER2013's folders and no other."""
     tree = class_tree_or_none(path)
     # A split without any class folder is in no tree, but it is a sign of a mirror that is half unpacked.
@@ -65,16 +183,16 @@ def load(path: Path) -> FaceData:
     """
     file = csv_in(path)
     if file is None:
-        raise refusal(path, _TITLE, "no csv file with the columns emotion and pixels", EXPECTED)
+        raise TREE.error(path, "no csv file with the columns emotion and pixels")
     rows: list[Row] = []
     faces: list[Face] = []
-    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces):
+    with TREE.count_on_error(path, CLASS_NAMES, faces):
         for row in read_rows(file):
             rows.append(row)
             faces.append(Face(row.name(file), _label(row, file), _split(row, file)))
     data = FaceData("fer2013", path, CLASS_NAMES, tuple(faces), PixelRows.of(file, rows))
     has_splits = any(face.split for face in faces)
-    require_classes(path, _TITLE, data, EXPECTED, tuple(USAGES.values()) if has_splits else (None,))
+    TREE.require_classes(data, tuple(USAGES.values()) if has_splits else (None,))
     return data
 
 
@@ -87,11 +205,11 @@ def load_folders(path: Path) -> FaceData:
     tree = class_tree(path)
     problem = _wrong_folders(tree)
     if problem:
-        raise refusal(path, _TITLE, problem, EXPECTED_FOLDERS, tree.counts())
+        raise FOLDER_TREE.error(path, problem, tree.counts())
     labels = {name: _FOLDERS[name.lower()] for name in tree.names()}
     notes = ignored_notes(tree.ignored)
     data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), PictureFiles(path), notes)
-    require_classes(path, _TITLE, data, EXPECTED_FOLDERS, ordered_splits({"train", "test", *tree.splits()}))
+    FOLDER_TREE.require_classes(data, ordered_splits({"train", "test", *tree.splits()}))
     return data
 
 
@@ -124,21 +242,22 @@ def _split(row: Row, file: Path) -> str | None:
     return USAGES[row.usage]
 
 
-LAYOUTS = (
-    Layout(
+FORMATS = (
+    DatasetFormat(
         name="fer2013",
         summary="FER2013, the csv file",
-        tree=EXPECTED,
+        tree=TREE,
         load=load,
-        detects=detects,
+        detect=detect,
         published={"train": 28_709, "val": 3_589, "test": 3_589},
+        is_file=True,
     ),
-    Layout(
+    DatasetFormat(
         name="fer2013-folders",
         summary="mirror of FER2013 with a folder per class",
-        tree=EXPECTED_FOLDERS,
+        tree=FOLDER_TREE,
         load=load_folders,
-        detects=detects_folders,
+        detect=detect_folders,
         # The mirror's test folder holds both test parts.
         published={"train": 28_709, "test": 7_178},
     ),

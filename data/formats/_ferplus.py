@@ -1,4 +1,4 @@
-"""FERPlus: FER2013's images with the votes of ten people each.
+"""FERPlus: FER2013's images with the votes of ten people each, of which the majority decides.
 
 Source: Barsoum, Zhang, Canton Ferrer, Zhang, "Training Deep Networks for Facial Expression Recognition
 with Crowd-Sourced Label Distribution", ICMI 2016.
@@ -6,33 +6,144 @@ with Crowd-Sourced Label Distribution", ICMI 2016.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_images
+import numpy as np
+
+from lnlattennet._command import printable
+from lnlattennet.data._files import readable
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data.formats._fer2013 import USAGES, csv_in
-from lnlattennet.data.formats._fer2013_csv import PixelRows, Row, read_rows
-from lnlattennet.data.formats._ferplus_votes import CLASS_NAMES, VotedRow, majority, read_labels, read_votes
+from lnlattennet.data._tree import ExpectedTree
+from lnlattennet.data.formats._fer2013 import USAGES, PixelRows, Row, csv_in, read_rows
 from lnlattennet.errors import DataError
 
-EXPECTED = """\
+CLASS_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+"""In the order of the columns; `unknown` and `NF` (no face) follow them."""
+
+TREE = ExpectedTree(
+    "FERPlus",
+    """\
 fer2013new.csv                     Usage, Image name, and the votes for neutral, ... contempt, unknown, NF
 fer2013.csv                        the pixels, in the same order of rows
 or, as the FERPlus scripts unpack it:
 FER2013Train/label.csv             rows without header: name, the ten votes (an older copy has a box between)
-FER2013Train/fer0000000.png        and the same in FER2013Valid/ and FER2013Test/"""
+FER2013Train/fer0000000.png        and the same in FER2013Valid/ and FER2013Test/""",
+)
 
-FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
-_TITLE = "FERPlus"
+_FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
 _LABELS = "fer2013new.csv"
 
+UNKNOWN = len(CLASS_NAMES)
+_CHOICES = UNKNOWN + 2
+_COLUMNS = ("Usage", "Image name", *CLASS_NAMES, "unknown", "NF")
+_KEYS = tuple(name.casefold() for name in _COLUMNS)
+Votes = tuple[int, ...]
 
-def detects(path: Path) -> bool:
+
+class _VotedRow(NamedTuple):
+    """A row of fer2013new.csv; an empty name means that the image is not used."""
+
+    usage: str
+    name: str
+    votes: Votes
+
+
+def majority(votes: Votes) -> int:
+    """Return what the votes [10] decide: a class, ``UNKNOWN``, or the number after it for no face.
+
+    Single votes do not count; the winner needs more than half of the others.
+    """
+    counted = np.where(np.array(votes) > 1, votes, 0)
+    winner = int(counted.argmax())
+    return winner if 2 * counted[winner] > counted.sum() else UNKNOWN
+
+
+def _read_votes(file: Path) -> Iterator[_VotedRow]:
+    """Read fer2013new.csv, whose first row names the columns, in any order; without it, the published order.
+
+    Raises:
+        DataError: a header or a row that breaks the rules, by its line.
+    """
+    order: Sequence[int] = range(len(_COLUMNS))
+    for line, fields in _rows(file):
+        if line == 1 and not set(_KEYS).isdisjoint(map(_key, fields)):
+            order = _order(file, fields)
+            continue
+        values = [fields[place].strip() for place in order] if len(fields) == len(order) else [""]
+        if values[0] not in USAGES:
+            rule = f"a Usage ({', '.join(USAGES)}), a name and {_CHOICES} votes"
+            raise _broken(file, line, rule, fields)
+        yield _VotedRow(values[0], values[1], _votes(file, line, fields, values[2:]))
+
+
+def _read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
+    """Read a folder's label.csv without header; older copies have the face's box after the name.
+
+    Raises:
+        DataError: a row that breaks the rules, by its line.
+    """
+    for line, fields in _rows(file):
+        if len(fields) < 1 + _CHOICES or not fields[0].strip():
+            raise _broken(file, line, f"a name and {_CHOICES} votes", fields)
+        yield fields[0].strip(), _votes(file, line, fields, fields[-_CHOICES:])
+
+
+def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
+    with readable(file), file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        for line, fields in enumerate(csv.reader(stream), start=1):
+            if any(fields):
+                yield line, fields
+
+
+def _key(field: str) -> str:
+    return field.strip().casefold()
+
+
+def _order(file: Path, header: list[str]) -> list[int]:
+    """Return where each of ``_COLUMNS`` stands in ``header``."""
+    keys = [_key(field) for field in header]
+    if sorted(keys) != sorted(_KEYS):
+        raise DataError(
+            f"line 1 of {printable(file)} must name each of these columns once, in any order: "
+            f"{', '.join(_COLUMNS)}; {_difference(keys)}; correct the names, or download it again"
+        )
+    return [keys.index(key) for key in _KEYS]
+
+
+def _difference(keys: list[str]) -> str:
+    kinds = {
+        "missing": [name for name in _COLUMNS if name.casefold() not in keys],
+        "unknown": [repr(key) for key in keys if key not in _KEYS],
+        "repeated": [name for name in _COLUMNS if keys.count(name.casefold()) > 1],
+    }
+    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
+
+
+def _votes(file: Path, line: int, fields: list[str], texts: list[str]) -> Votes:
+    try:
+        votes = tuple(map(int, texts))
+    except ValueError:
+        votes = (-1,)
+    if min(votes) < 0:
+        raise _broken(file, line, f"{_CHOICES} votes, whole numbers from 0", fields)
+    return votes
+
+
+def _broken(file: Path, line: int, rule: str, fields: list[str]) -> DataError:
+    return DataError(
+        f"line {line} of {printable(file)} must have {rule}, got {','.join(fields)!r}; download it again"
+    )
+
+
+def detect(path: Path) -> bool:
     """Return whether there is the csv file of votes, or a folder of a split."""
-    return (path / _LABELS).is_file() or any((path / folder).is_dir() for folder in FOLDERS)
+    return (path / _LABELS).is_file() or any((path / folder).is_dir() for folder in _FOLDERS)
 
 
 def load(path: Path) -> FaceData:
@@ -41,34 +152,34 @@ def load(path: Path) -> FaceData:
     Raises:
         DataError: a file or folder is missing, or the votes and the images do not belong together.
     """
-    in_folders = any((path / folder).is_dir() for folder in FOLDERS)
+    in_folders = any((path / folder).is_dir() for folder in _FOLDERS)
     data = _from_folders(path) if in_folders else _from_csv(path)
-    require_classes(path, _TITLE, data, EXPECTED, tuple(FOLDERS.values()))
+    TREE.require_classes(data, tuple(_FOLDERS.values()))
     return data
 
 
 def _from_folders(path: Path) -> FaceData:
     faces: list[Face] = []
-    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces):
-        for folder, split in FOLDERS.items():
+    with TREE.count_on_error(path, CLASS_NAMES, faces):
+        for folder, split in _FOLDERS.items():
             if not (path / folder / "label.csv").is_file():
                 raise DataError(f"{folder}/label.csv is missing")
-            for name, votes in read_labels(path / folder / "label.csv"):
+            for name, votes in _read_labels(path / folder / "label.csv"):
                 faces.append(Face(f"{folder}/{name}", majority(votes), split))
     kept, notes = _kept(faces)
     data = FaceData("ferplus", path, CLASS_NAMES, kept, PictureFiles(path), notes)
-    require_images(path, _TITLE, data, EXPECTED, "label.csv")
+    TREE.require_images(data, "label.csv")
     return data
 
 
 def _from_csv(path: Path) -> FaceData:
-    voted: list[VotedRow] = []
-    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, map(_face, voted)):
+    voted: list[_VotedRow] = []
+    with TREE.count_on_error(path, CLASS_NAMES, map(_face, voted)):
         file = csv_in(path) if path.is_dir() else None
         if file is None or not (path / _LABELS).is_file():
             raise DataError(f"it needs {_LABELS} and fer2013.csv")
         # One by one, so that those before a broken row are there to be counted.
-        for label in read_votes(path / _LABELS):
+        for label in _read_votes(path / _LABELS):
             voted.append(label)
         rows = list(read_rows(file))
         _check_same_rows(file, rows, voted)
@@ -84,11 +195,11 @@ def _from_csv(path: Path) -> FaceData:
     return FaceData("ferplus", path, CLASS_NAMES, kept, PixelRows.of(file, rows), notes)
 
 
-def _face(label: VotedRow) -> Face:
+def _face(label: _VotedRow) -> Face:
     return Face(label.name, majority(label.votes), USAGES[label.usage])
 
 
-def _check_same_rows(file: Path, rows: Sequence[Row], voted: Sequence[VotedRow]) -> None:
+def _check_same_rows(file: Path, rows: Sequence[Row], voted: Sequence[_VotedRow]) -> None:
     if len(rows) != len(voted):
         raise DataError(
             f"{_LABELS} has {len(voted):,} rows and {file.name} has {len(rows):,}; both must have the same"
@@ -116,12 +227,12 @@ def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:
     return kept, tuple(notes)
 
 
-LAYOUTS = (
-    Layout(
+FORMATS = (
+    DatasetFormat(
         name="ferplus",
         summary="FERPlus, majority of the votes, 8 classes",
-        tree=EXPECTED,
+        tree=TREE,
         load=load,
-        detects=detects,
+        detect=detect,
     ),
 )

@@ -1,4 +1,4 @@
-"""People's own data: a folder per class, with or without folders of splits above."""
+"""Users' own data: a folder per class, with or without folders of splits above."""
 
 from __future__ import annotations
 
@@ -8,23 +8,35 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
-from lnlattennet.data._layout import Layout, refusal
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import FaceData
+from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
+from lnlattennet.data.formats._rafdb_digits import require_named_order
 from lnlattennet.errors import DataError
 
-EXPECTED = """\
+TREE = ExpectedTree(
+    "folder",
+    """\
 train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits (validation and valid mean val), any class names
-CLASS/*                                     or without splits"""
+CLASS/*                                     or without splits""",
+)
 
-_TITLE = "folder"
 _PUBLISHED_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "surprised": "surprise"}
 
 
-def detects(path: Path) -> bool:
-    """Return whether there is a folder of a class with images in it."""
-    return any(folder.images for folder in class_tree(path).folders)
+def detect(path: Path) -> bool:
+    """Return whether there is a folder of a class with images in it.
+
+    Raises:
+        DataError: splits are beside other folders, or the classes are bare digits.
+    """
+    tree = class_tree(path)
+    if not any(folder.images for folder in tree.folders):
+        return False
+    require_named_order(tree, path)
+    return True
 
 
 def load(path: Path) -> FaceData:
@@ -44,11 +56,11 @@ def load(path: Path) -> FaceData:
 def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
     if len(names) < 2:
         problem = f"it needs at least two folders of classes, has {len(names)}"
-        raise refusal(path, _TITLE, problem, EXPECTED)
+        raise TREE.error(path, problem)
     filled = {folder.name for folder in tree.folders if folder.images}
     empty = [printable(name) for name in names if name not in filled]
     if empty:
-        raise refusal(path, _TITLE, f"no image of {', '.join(empty)}", EXPECTED, tree.counts())
+        raise TREE.error(path, f"no image of {', '.join(empty)}", tree.counts())
     spelled = Counter(map(_spelling, names))
     alike = [printable(name) for name in names if spelled[_spelling(name)] > 1]
     if alike:
@@ -76,13 +88,15 @@ def _other_names(names: list[str]) -> tuple[str, ...]:
     others = {name: _PUBLISHED_NAMES[name.lower()] for name in names if name.lower() in _PUBLISHED_NAMES}
     if not others:
         return ()
-    told = ", ".join(f"{name} ({published})" for name, published in others.items())
+    renamed = ", ".join(f"{name} ({published})" for name, published in others.items())
     return (
-        f"these classes have another name in the published data sets: {told}; rename the folders if models "
-        "are to be judged on both",
+        f"these classes have another name in the published data sets: {renamed}; rename the folders if "
+        "models are to be evaluated on both",
     )
 
 
-LAYOUTS = (
-    Layout(name="folder", summary="a folder per class, any names", tree=EXPECTED, load=load, detects=detects),
+FORMATS = (
+    DatasetFormat(
+        name="folder", summary="a folder per class, any names", tree=TREE, load=load, detect=detect
+    ),
 )

@@ -9,22 +9,25 @@ import re
 from pathlib import Path
 
 from lnlattennet.data._files import ignored_notes, listing
-from lnlattennet.data._layout import Layout, refusal, require_classes
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._tree import ExpectedTree
 
 CODES = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
 CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
 """In the order of ``CODES``."""
 
-EXPECTED = """\
-KA.AN1.39.tiff        subject KA, expression AN (of AN, DI, FE, HA, NE, SA, SU), take 1, serial number 39"""
+TREE = ExpectedTree(
+    "JAFFE",
+    """\
+KA.AN1.39.tiff        subject KA, expression AN (of AN, DI, FE, HA, NE, SA, SU), take 1, serial number 39""",
+)
 
-_TITLE = "JAFFE"
 _NAME = re.compile(rf"([A-Z]{{2}})\.({'|'.join(CODES)})\d+\.\d+\.[A-Z]+", re.IGNORECASE)
 
 
-def detects(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Return whether there is an image with a name of JAFFE's kind."""
     return any(map(_NAME.fullmatch, listing(path).images))
 
@@ -46,12 +49,12 @@ def load(path: Path) -> FaceData:
     if others:
         notes = (*notes, f"left out {len(others):,} images with other names, first: {others[0]}")
     if not faces:
-        raise refusal(path, _TITLE, "no image has a name of its kind", EXPECTED)
+        raise TREE.error(path, "no image has a name of its kind")
     data = FaceData("jaffe", path, CLASS_NAMES, faces, PictureFiles(path), notes)
-    require_classes(path, _TITLE, data, EXPECTED, (None,))
+    TREE.require_classes(data, (None,))
     return data
 
 
-LAYOUTS = (
-    Layout(name="jaffe", summary="JAFFE", tree=EXPECTED, load=load, detects=detects, published={None: 213}),
+FORMATS = (
+    DatasetFormat(name="jaffe", summary="JAFFE", tree=TREE, load=load, detect=detect, published={None: 213}),
 )

@@ -9,27 +9,30 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lnlattennet.data._files import listing
-from lnlattennet.data._layout import Layout, first_few, refuse_with_counts
+from lnlattennet.data._files import first_few, listing
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frames_in
 from lnlattennet.errors import DataError
 
 CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise")
 
-EXPECTED = """\
+TREE = ExpectedTree(
+    "Oulu-CASIA",
+    """\
 OriginalImg/VL/Strong/P001/Anger/000.jpeg     or in B_OriginalImg/ or Oulu_CASIA_NIR_VIS/; every subject
                                               has Anger, Disgust, Fear, Happiness, Sadness, Surprise;
-                                              the folder that has VL/ may also be given itself"""
+                                              the folder that has VL/ may also be given itself""",
+)
 
-_TITLE = "Oulu-CASIA"
 _ROOTS = ("OriginalImg", "B_OriginalImg", "Oulu_CASIA_NIR_VIS")
 _STRONG = "VL/Strong"
 _SUBJECT = re.compile(r"P\d{3}")
 
 
-def detects(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Return whether one of the set's root folders is in ``path``, or is ``path``."""
     is_root = (path / _STRONG).is_dir() or (path.absolute().name in _ROOTS and (path / "VL").is_dir())
     return is_root or any((path / root).is_dir() for root in _ROOTS)
@@ -43,7 +46,7 @@ def load(path: Path) -> FaceData:
     """
     faces: list[Face] = []
     root, strong = _places(path)
-    with refuse_with_counts(root, _TITLE, EXPECTED, CLASS_NAMES, faces):
+    with TREE.count_on_error(root, CLASS_NAMES, faces):
         if not (root / strong).is_dir():
             raise DataError(f"{strong} is missing")
         subjects = [name for name in listing(root / strong).folders if _SUBJECT.fullmatch(name)]
@@ -82,13 +85,13 @@ def _read_subject(path: Path, strong: str, subject: str, faces: list[Face]) -> l
     return cut_off
 
 
-LAYOUTS = (
-    Layout(
+FORMATS = (
+    DatasetFormat(
         name="oulu-casia",
         summary="Oulu-CASIA, VL/Strong, last three frames, 6 classes",
-        tree=EXPECTED,
+        tree=TREE,
         load=load,
-        detects=detects,
+        detect=detect,
         published={None: 1_440},
     ),
 )

@@ -13,27 +13,30 @@ from typing import Literal
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import read_lines
-from lnlattennet.data._layout import Layout, refuse_with_counts, require_classes, require_images
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._pictures import PictureFiles
 from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError
 
 CLASS_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 """In the order of the labels 1 to 7."""
 
-EXPECTED = """\
+TREE = ExpectedTree(
+    "RAF-DB",
+    """\
 EmoLabel/list_patition_label.txt        lines such as `train_00001.jpg 5`, labels 1 to 7
 Image/aligned/train_00001_aligned.jpg   or, where aligned is missing or with --format rafdb-original:
-Image/original/train_00001.jpg"""
+Image/original/train_00001.jpg""",
+)
 
-_TITLE = "RAF-DB"
 # The archive spells it so.
 _LIST = "EmoLabel/list_patition_label.txt"
 _NAME_END = {"aligned": "_aligned.jpg", "original": ".jpg"}
 ImageKind = Literal["aligned", "original"]
 
 
-def detects(path: Path) -> bool:
+def detect(path: Path) -> bool:
     """Return whether ``path`` has the list of labels or a folder of images, or is the folder ``Image``.
 
     That folder alone would otherwise be somebody's own data with the classes aligned and original.
@@ -65,8 +68,8 @@ def load(path: Path, kind: ImageKind) -> FaceData:
         read=PictureFiles(path),
         notes=notes,
     )
-    require_images(path, _TITLE, data, EXPECTED, "the list")
-    require_classes(path, _TITLE, data, EXPECTED, ("train", "test"))
+    TREE.require_images(data, "the list")
+    TREE.require_classes(data, ("train", "test"))
     return data
 
 
@@ -75,7 +78,7 @@ def _read_list(path: Path, kind: ImageKind) -> tuple[tuple[Face, ...], int]:
     faces: dict[str, Face] = {}
     lines: dict[str, int] = {}
     repeats = 0
-    with refuse_with_counts(path, _TITLE, EXPECTED, CLASS_NAMES, faces.values()):
+    with TREE.count_on_error(path, CLASS_NAMES, faces.values()):
         for line, face in _listed(path, kind):
             if face.name not in faces:
                 faces[face.name], lines[face.name] = face, line
@@ -111,19 +114,19 @@ def _listed(path: Path, kind: ImageKind) -> Iterator[tuple[int, Face]]:
 
 
 _PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}
-LAYOUTS = (
-    Layout(
+FORMATS = (
+    DatasetFormat(
         name="rafdb",
         summary="RAF-DB basic, aligned faces",
-        tree=EXPECTED,
+        tree=TREE,
         load=partial(load, kind="aligned"),
-        detects=detects,
+        detect=detect,
         published=_PUBLISHED,
     ),
-    Layout(
+    DatasetFormat(
         name="rafdb-original",
         summary="RAF-DB basic, original photographs",
-        tree=EXPECTED,
+        tree=TREE,
         load=partial(load, kind="original"),
         published=_PUBLISHED,
     ),

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._command import on_one_line, printable
-from lnlattennet.data._layout import ordered_splits
-from lnlattennet.data._records import Face
+from lnlattennet.data._records import Face, ordered_splits
 from lnlattennet.data.inspect._inspection import Inspection, shared_subjects
 
 NO_SPLIT = "no split"

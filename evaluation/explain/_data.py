@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data import open_data, prepared_faces
+from lnlattennet.data import load_dataset, prepared_faces
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import (
@@ -122,7 +122,7 @@ def explain_data(
     Raises:
         DataError, UsageError, ImageError: the data set or an image in it cannot be used.
     """
-    data, name, notes = choose_faces(open_data(path, layout), split, info.provenance)
+    data, name, notes = choose_faces(load_dataset(path, layout), split, info.provenance)
     if count is not None and count < len(data):
         data = data.select(np.linspace(0, len(data) - 1, count).round().astype(int).tolist())
     means = ClassMeans(tuple(printable(name) for name in data.class_names))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import SPLITS, FaceData
-from lnlattennet.data._registry import open_data
+from lnlattennet.data._registry import load_dataset
 from lnlattennet.data._splits import choose_split
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import render_split
@@ -100,7 +100,7 @@ def check_labelled(data: str, split: str | None, class_names: Sequence[str]) -> 
 def _chosen(
     data: str, split: str | None, class_names: Sequence[str]
 ) -> tuple[FaceData, str, NDArray[np.int64]]:
-    whole = open_data(Path(data))
+    whole = load_dataset(Path(data))
     order = _order(class_names, whole.class_names, printable(whole.root))
     chosen, name, _ = choose_split(whole, split)
     return chosen, name, order

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from lnlattennet.errors import DataError
 
 
 def message(path: Path, format: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
-        open_data(path, format)
+        load_dataset(path, format)
     return str(caught.value)
 
 

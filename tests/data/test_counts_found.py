@@ -106,7 +106,7 @@ def test_a_refusal_counts_what_was_read(case: str, tmp_path: Path) -> None:
     build(tmp_path)
     break_it(tmp_path)
     text = message(tmp_path, format)
-    assert text.startswith(f"{tmp_path} is no whole ")
+    assert text.startswith(f"{tmp_path} is not a complete ")
     assert text.count("expected:\n") == text.count("found:\n") == 1
     assert counts in text.partition("found:\n")[2]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnlattennet.data import FORMATS, Face, FaceData, open_data
+from lnlattennet.data import FORMATS, Face, FaceData, load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS
 from tests.data import trees
 from tests.data.trees import BUILDERS, MUST_BE_NAMED
@@ -26,7 +26,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> FaceData:
     """Each tree in turn, opened by its format."""
     build, format = BUILDERS[request.param]
     build(tmp_path)
-    return open_data(tmp_path, format)
+    return load_dataset(tmp_path, format)
 
 
 def class_of(data: FaceData, face: Face) -> str:
@@ -37,7 +37,7 @@ def class_of(data: FaceData, face: Face) -> str:
 def test_the_folder_tells_its_layout(name: str, tmp_path: Path) -> None:
     build, format = BUILDERS[name]
     build(tmp_path)
-    assert open_data(tmp_path).format == format
+    assert load_dataset(tmp_path).format == format
 
 
 def test_every_format_has_a_tree_that_tests_it() -> None:
@@ -64,13 +64,13 @@ def test_classes_are_called_alike_in_all_published_sets(opened: FaceData) -> Non
 
 
 def test_reading_again_gives_the_same_faces_in_the_same_order(opened: FaceData, tmp_path: Path) -> None:
-    assert open_data(tmp_path, opened.format).faces == opened.faces
+    assert load_dataset(tmp_path, opened.format).faces == opened.faces
 
 
 @pytest.mark.parametrize("format", ["rafdb", "rafdb-original"])
 def test_rafdb_follows_its_list(format: str, tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
-    data = open_data(tmp_path, format)
+    data = load_dataset(tmp_path, format)
     lines = (tmp_path / "EmoLabel" / "list_patition_label.txt").read_text().split("\n")[:-1]
     assert len(lines) == len(data) == 28
     for line, face in zip(lines, data.faces, strict=True):
@@ -84,7 +84,7 @@ def test_rafdb_follows_its_list(format: str, tmp_path: Path) -> None:
 
 def test_rafdb_without_aligned_faces_says_that_it_takes_the_photographs(tmp_path: Path) -> None:
     trees.build_rafdb_original(tmp_path)
-    data = open_data(tmp_path, "rafdb")
+    data = load_dataset(tmp_path, "rafdb")
     assert data.format == "rafdb-original"
     assert any("Image/aligned is missing" in note for note in data.notes)
 
@@ -107,7 +107,7 @@ def test_rafdb_without_aligned_faces_says_that_it_takes_the_photographs(tmp_path
 )
 def test_digits_mean_what_the_named_order_says(format: str, meaning: dict[str, str], tmp_path: Path) -> None:
     BUILDERS[format][0](tmp_path)
-    data = open_data(tmp_path, format)
+    data = load_dataset(tmp_path, format)
     for face in data.faces:
         split, digit, _ = face.name.split("/")
         assert (face.split, class_of(data, face)) == (split, meaning[digit])
@@ -119,7 +119,7 @@ def test_fer2013_reads_every_row(build: Callable[[Path], None], tmp_path: Path) 
     (file,) = tmp_path.iterdir()
     order = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
     splits = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
-    for data in (open_data(tmp_path), open_data(file)):
+    for data in (load_dataset(tmp_path), load_dataset(file)):
         with file.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
         assert len(rows) == len(data) == 42
@@ -144,7 +144,7 @@ def test_fer2013_columns_may_be_in_another_order_and_case(header: str, tmp_path:
     ]
     file = tmp_path / "icml_face_data.csv"
     file.write_text("\r\n".join([header, *lines]) + "\r\n")
-    data = open_data(file)
+    data = load_dataset(file)
     assert [face.label for face in data.faces] == [emotion for emotion, _, _ in rows]
     assert {face.split for face in data.faces} == {"train", "val", "test"}
     last = np.array(rows[-1][1].split(), np.uint8).reshape(48, 48)
@@ -154,7 +154,7 @@ def test_fer2013_columns_may_be_in_another_order_and_case(header: str, tmp_path:
 def test_fer2013_folders_are_ordered_like_the_csv_file_not_like_the_alphabet(tmp_path: Path) -> None:
     trees.build_fer2013_folders(tmp_path)
     (tmp_path / "train" / "sad").rename(tmp_path / "train" / "Sad")
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert data.class_names[4:] == ("sadness", "surprise", "neutral")
     for face in data.faces:
         split, name, _ = face.name.split("/")
@@ -165,7 +165,7 @@ def test_ferplus_in_both_forms_has_the_same_labels(tmp_path: Path) -> None:
     labels = []
     for name in ("ferplus", "ferplus-folders", "ferplus-boxes"):
         BUILDERS[name][0](tmp_path / name)
-        data = open_data(tmp_path / name)
+        data = load_dataset(tmp_path / name)
         labels.append([(face.split, class_of(data, face)) for face in data.faces])
         assert any("6 images of unknown expression" in note for note in data.notes)
         assert any("3 images that the majority calls no face" in note for note in data.notes)
@@ -176,7 +176,7 @@ def test_ferplus_in_both_forms_has_the_same_labels(tmp_path: Path) -> None:
 
 def test_ferplus_takes_the_pixels_of_the_same_row(tmp_path: Path) -> None:
     trees.build_ferplus(tmp_path)
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     rows = (tmp_path / "fer2013.csv").read_text().splitlines()
     face = data.faces[-1]
     text = rows[int(face.name.partition(":")[2]) - 1].split(",")[1]
@@ -187,7 +187,7 @@ def test_ckplus_takes_the_last_three_frames_of_labelled_sequences(tmp_path: Path
     trees.build_ckplus(tmp_path)
     order = ("neutral", "anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
     for format, frames in (("ckplus", (3, 4, 5)), ("ckplus-neutral", (1, 3, 4, 5))):
-        data = open_data(tmp_path, format)
+        data = load_dataset(tmp_path, format)
         found = set()
         for face in data.faces:
             _, subject, sequence, file = face.name.split("/")
@@ -202,7 +202,7 @@ def test_ckplus_takes_the_last_three_frames_of_labelled_sequences(tmp_path: Path
 def test_ck48_knows_its_subjects(tmp_path: Path) -> None:
     trees.build_ck48(tmp_path / "CK+48")
     for path in (tmp_path, tmp_path / "CK+48"):
-        data = open_data(path)
+        data = load_dataset(path)
         for face in data.faces:
             folder, file = face.name.split("/")
             assert face.subject == file[:4]
@@ -213,7 +213,7 @@ def test_ck48_knows_its_subjects(tmp_path: Path) -> None:
 def test_jaffe_is_told_by_the_names(tmp_path: Path) -> None:
     trees.build_jaffe(tmp_path)
     trees.write_image(tmp_path / "montage.tiff")
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     codes = dict(zip(("AN", "DI", "FE", "HA", "NE", "SA", "SU"), EXPRESSIONS, strict=True))
     assert len(data) == 42
     for face in data.faces:
@@ -225,7 +225,7 @@ def test_jaffe_is_told_by_the_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("root", ["OriginalImg", "B_OriginalImg", "Oulu_CASIA_NIR_VIS"])
 def test_oulu_casia_takes_the_last_three_frames_in_strong_light(root: str, tmp_path: Path) -> None:
     trees.build_oulu_casia(tmp_path, root)
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     pattern = re.compile(rf"{re.escape(root)}/VL/Strong/(P\d{{3}})/(\w+)/00[123]\.jpeg")
     for face in data.faces:
         match = pattern.fullmatch(face.name)
@@ -236,12 +236,12 @@ def test_oulu_casia_takes_the_last_three_frames_in_strong_light(root: str, tmp_p
 
 def test_part_of_a_published_set_is_noted_and_its_full_size_is_not(tmp_path: Path) -> None:
     trees.build_oulu_casia(tmp_path)
-    assert "the data set has 54 faces; as published it has 1,440" in open_data(tmp_path).notes
+    assert "the data set has 54 faces; as published it has 1,440" in load_dataset(tmp_path).notes
     strong = tmp_path / "OriginalImg" / "VL" / "Strong"
     for person in range(4, 81):
         shutil.copytree(
             strong / "P001", strong / f"P{person:03d}", copy_function=lambda a, b: Path(b).touch()
         )
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert len(data) == 1440
     assert not data.notes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from tests.data import trees
 from tests.data.checks import message
 
@@ -18,7 +18,7 @@ def test_a_third_split_of_digits_is_read_like_the_others(first: int, tmp_path: P
     name = "rafdb-digits0" if first == 0 else "rafdb-digits"
     trees.build_rafdb_digits(tmp_path, first)
     shutil.copytree(tmp_path / "test", tmp_path / "valid")
-    data = open_data(tmp_path, name)
+    data = load_dataset(tmp_path, name)
     assert Counter(face.split for face in data.faces) == {"train": 14, "val": 14, "test": 14}
     labels = {split: [face.label for face in data.split(split).faces] for split in ("train", "val", "test")}
     assert labels["train"] == labels["val"] == labels["test"]
@@ -48,12 +48,12 @@ def test_digits_beside_another_folder_stay_ambiguous(split: str, first: int, tmp
     assert "beside others (extra), which are in neither order: move them away" in text
     assert "--format rafdb-digits: 1 surprise, 2 fear, 3 disgust" in text
     assert "--format rafdb-digits0: 0 neutral, 1 happiness, 2 sadness" in text
-    assert open_data(tmp_path, "folder").class_names == (*map(str, range(first, first + 7)), "extra")
+    assert load_dataset(tmp_path, "folder").class_names == (*map(str, range(first, first + 7)), "extra")
 
 
 def test_a_few_digits_among_names_are_classes_of_ones_own(tmp_path: Path) -> None:
     trees.build_folder(tmp_path, classes=("1", "2", "3", "other"))
-    assert open_data(tmp_path).class_names == ("1", "2", "3", "other")
+    assert load_dataset(tmp_path).class_names == ("1", "2", "3", "other")
 
 
 @pytest.mark.parametrize("absent", [("disgust",), ("disgust", "neutral")])
@@ -65,12 +65,14 @@ def test_a_fer2013_mirror_without_a_class_is_no_data_of_ones_own(
         shutil.rmtree(tmp_path / "train" / name)
         shutil.rmtree(tmp_path / "test" / name)
     text = message(tmp_path)
-    assert f"is no whole FER2013 tree: no folder {', '.join(absent)}; if these are other data" in text
+    assert (
+        f"is not a complete FER2013 data set: no folder {', '.join(absent)}; if these are other data" in text
+    )
     assert "  train: angry 2, " in text
     assert "  test: angry 2, " in text
     assert "Unpack the whole data set again" in text
     assert "read them with --format folder" in text
-    assert len(open_data(tmp_path, "folder").class_names) == 7 - len(absent)
+    assert len(load_dataset(tmp_path, "folder").class_names) == 7 - len(absent)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +85,13 @@ def test_a_fer2013_mirror_without_a_class_is_no_data_of_ones_own(
 )
 def test_few_of_fer2013s_names_or_another_one_are_ones_own(classes: tuple[str, ...], tmp_path: Path) -> None:
     trees.build_folder(tmp_path, ("train", "test"), classes)
-    assert open_data(tmp_path).format == "folder"
+    assert load_dataset(tmp_path).format == "folder"
 
 
 @pytest.mark.parametrize("splits", [("train", "val"), ("train", "validation"), ("train",), ()])
 def test_fer2013s_names_without_its_splits_are_ones_own(splits: tuple[str, ...], tmp_path: Path) -> None:
     trees.build_folder(tmp_path, splits, trees.FER2013_NAMES)
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert data.format == "folder"
     assert data.class_names == tuple(sorted(trees.FER2013_NAMES))
     [note] = data.notes

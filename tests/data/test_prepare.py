@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lnlattennet.data import FaceData, load_prepared, open_data, prepared_faces
+from lnlattennet.data import FaceData, load_dataset, load_prepared, prepared_faces
 from lnlattennet.data._streaming import bounded_map
 from lnlattennet.errors import ImageError
 from lnlattennet.model._preprocessing import Preprocessing
@@ -27,7 +27,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> FaceData:
     """150 faces: two whole chunks and a part."""
     folder = tmp_path_factory.mktemp("many")
     trees.build_rafdb(folder)
-    data = open_data(folder, "rafdb-original")
+    data = load_dataset(folder, "rafdb-original")
     return data.select([index % len(data) for index in range(150)])
 
 
@@ -60,7 +60,7 @@ def test_a_damaged_image_is_named(tmp_path: Path, workers: int) -> None:
     trees.build_folder(tmp_path)
     (tmp_path / "val" / "grin" / "1.png").write_bytes(b"damaged")
     with pytest.raises(ImageError, match=r"val/grin/1\.png"):
-        load_prepared(open_data(tmp_path), RECIPE, workers)
+        load_prepared(load_dataset(tmp_path), RECIPE, workers)
 
 
 def test_one_square_for_every_size(many: FaceData) -> None:

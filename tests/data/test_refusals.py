@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from lnlattennet.errors import ImageError, UsageError
 from tests.data import trees
 from tests.data.checks import edit, message
@@ -17,7 +17,7 @@ from tests.data.trees import BUILDERS
 
 def test_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"rafdb, .*folder, got 'imagenet'"):
-        open_data(tmp_path, "imagenet")
+        load_dataset(tmp_path, "imagenet")
 
 
 def test_a_missing_path_is_refused(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_nothing_known_is_refused_with_the_layouts_and_what_was_found(tmp_path: 
     (tmp_path / "videos" / "a").mkdir(parents=True)
     (tmp_path / "notes.txt").write_text("nothing")
     text = message(tmp_path)
-    assert "no layout matches" in text
+    assert "no format matches" in text
     assert "videos/  (1 entries)" in text
     assert "notes.txt" in text
     for part in ("--format", "rafdb:", "affectnet-7:", "list_patition_label.txt", "KA.AN1.39.tiff"):
@@ -51,8 +51,8 @@ def test_nothing_known_is_refused_with_the_layouts_and_what_was_found(tmp_path: 
 def test_a_folder_with_two_data_sets_is_refused_with_both_names(tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
     trees.build_jaffe(tmp_path)
-    assert "several layouts match (rafdb, jaffe)" in message(tmp_path)
-    assert open_data(tmp_path, "jaffe").format == "jaffe"
+    assert "several formats match (rafdb, jaffe)" in message(tmp_path)
+    assert load_dataset(tmp_path, "jaffe").format == "jaffe"
 
 
 def test_the_image_folder_of_rafdb_is_no_data_of_ones_own(
@@ -62,7 +62,7 @@ def test_the_image_folder_of_rafdb_is_no_data_of_ones_own(
     assert "EmoLabel/list_patition_label.txt is missing" in message(tmp_path / "Image")
     monkeypatch.chdir(tmp_path / "Image")
     assert "give the folder that holds this tree" in message(Path())
-    assert open_data(tmp_path / "Image", "folder").class_names == ("aligned", "original")
+    assert load_dataset(tmp_path / "Image", "folder").class_names == ("aligned", "original")
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -125,7 +125,9 @@ def test_a_cut_off_fer2013_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", ["", "fer2013.csv"])
 def test_an_empty_or_foreign_fer2013_is_known_by_its_name(given: str, content: str, tmp_path: Path) -> None:
     (tmp_path / "fer2013.csv").write_text(content)
-    assert "is no whole FER2013 tree: no csv file with the columns emotion" in message(tmp_path / given)
+    assert "is not a complete FER2013 data set: no csv file with the columns emotion" in message(
+        tmp_path / given
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_pixels_of_fer2013_are_checked_when_they_are_read(value: str, tmp_path: 
         lines[9] = ",".join([emotion, " ".join(numbers), usage])
 
     edit(tmp_path / "fer2013.csv", spoil)
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     data.read(data.faces[7])
     with pytest.raises(ImageError, match=r"fer2013\.csv:10: the pixels must be 2304 numbers from 0 to 255"):
         data.read(data.faces[8])

@@ -79,7 +79,7 @@ def test_a_split_that_is_not_there_names_those_that_are() -> None:
         choose_split(face_data(None), "val")
     with pytest.raises(UsageError, match="--split must be one of train, val, test or all, got 'dev'"):
         choose_split(face_data("train"), "dev")
-    with pytest.raises(DataError, match="holds no labelled face"):
+    with pytest.raises(DataError, match="holds no labeled face"):
         choose_split(face_data("train", count=0), None)
 
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from lnlattennet.data._protocols import Folds, partitions
 from lnlattennet.evaluation._cli import evaluate
 from lnlattennet.evaluation._leakage import HELD_OUT, choose_faces, rendered_leakage_notes
@@ -22,7 +22,7 @@ from lnlattennet.evaluation.predictors._checkpoint import checkpoint_predictor
 from lnlattennet.model._checkpoint import CheckpointInfo, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
-from tests.data.trees import BUILDERS, build_folder, build_jaffe, write_picture
+from tests.data.trees import BUILDERS, build_folder, build_jaffe, write_image
 from tests.evaluation.provenances import SEED, provenance_of
 from tests.training.trees import TINY
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("own_logging")
 def held_out_names(
     tree: Path, folds: Folds, fold: int, layout: str | None = None, part: str = "test"
 ) -> list[str]:
-    data = open_data(tree, layout)
+    data = load_dataset(tree, layout)
     indices = partitions(data, folds, SEED)[fold].splits[part]
     return [data.faces[index].name for index in indices]
 
@@ -102,7 +102,7 @@ def test_every_layout_without_official_splits_finds_its_folds_again(
 ) -> None:
     build, layout = BUILDERS[name]
     build(tmp_path / name)
-    data = open_data(tmp_path / name, layout)
+    data = load_dataset(tmp_path / name, layout)
     chosen = [
         choose_faces(data, None, provenance_of(tmp_path / name, folds, fold, layout)) for fold in (0, 1)
     ]
@@ -116,7 +116,7 @@ def test_only_a_split_with_faces_of_the_training_has_a_note(tmp_path: Path) -> N
     """Here the official test split is the person whom the fold left out."""
     build_jaffe(tmp_path / "jaffe")
     provenance = provenance_of(tmp_path / "jaffe", "loso", 0)
-    data = open_data(tmp_path / "jaffe")
+    data = load_dataset(tmp_path / "jaffe")
     faces = tuple(replace(face, split="test" if face.subject == "KA" else "train") for face in data.faces)
     data = replace(data, faces=faces)
     assert choose_faces(data, "test", provenance)[2] == ()
@@ -130,9 +130,9 @@ def test_only_a_split_with_faces_of_the_training_has_a_note(tmp_path: Path) -> N
 
 def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> None:
     provenance = provenance_of(tree, 3, 1)
-    write_picture(tree / "train" / "grin" / "new.png")
+    write_image(tree / "train" / "grin" / "new.png")
     for split, expected in ((None, "test"), ("train", "train")):
-        _, name, notes = choose_faces(open_data(tree), split, provenance)
+        _, name, notes = choose_faces(load_dataset(tree), split, provenance)
         assert name == expected
         assert [note for note in notes if "cannot be identified" in note and "fold 1 of 3" in note]
 
@@ -140,7 +140,7 @@ def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> No
 def test_the_same_faces_are_found_again_where_the_folder_was_moved_to(tree: Path, tmp_path: Path) -> None:
     provenance, expected = provenance_of(tree, 3, 1), held_out_names(tree, 3, 1)
     moved = Path(shutil.move(tree, tmp_path / "moved"))
-    part, name, _ = choose_faces(open_data(moved), None, provenance)
+    part, name, _ = choose_faces(load_dataset(moved), None, provenance)
     assert (name, [face.name for face in part.faces]) == (HELD_OUT, expected)
 
 
@@ -148,7 +148,7 @@ def test_as_many_faces_of_other_names_may_be_others(tree: Path) -> None:
     """Their order, and so the fold's faces, would be other ones."""
     provenance = provenance_of(tree, 3, 1)
     (tree / "test" / "calm" / "0.png").rename(tree / "test" / "calm" / "9.png")
-    _, name, notes = choose_faces(open_data(tree), None, provenance)
+    _, name, notes = choose_faces(load_dataset(tree), None, provenance)
     assert name == "test"
     assert "cannot be identified" in notes[0]
 
@@ -161,17 +161,17 @@ def test_faces_of_a_published_set_that_changed_are_doubted_whatever_their_folder
     provenance = provenance_of(tmp_path / "jaffe", "loso", 0)
     elsewhere = Path(shutil.copytree(tmp_path / "jaffe", tmp_path / "elsewhere"))
     next(elsewhere.glob("*.tiff")).unlink()
-    assert "cannot be identified" in choose_faces(open_data(elsewhere), None, provenance)[2][-1]
+    assert "cannot be identified" in choose_faces(load_dataset(elsewhere), None, provenance)[2][-1]
 
 
 def test_other_data_is_judged_as_ever(tree: Path, tmp_path: Path) -> None:
     build_folder(tmp_path / "other", splits=("train", "test"))
     for path, provenance in ((tree, {}), (tmp_path / "other", provenance_of(tree, 3, 1))):
-        assert choose_faces(open_data(path), None, provenance)[1:] == ("test", ())
+        assert choose_faces(load_dataset(path), None, provenance)[1:] == ("test", ())
 
 
 def test_a_training_on_the_official_split_is_judged_on_its_test_faces(tree: Path) -> None:
-    provenance, data = provenance_of(tree, None, None), open_data(tree)
+    provenance, data = provenance_of(tree, None, None), load_dataset(tree)
     assert choose_faces(data, None, provenance)[1:] == ("test", ())
     learned = "learned 6 of these {} faces (official)"
     chosen_by = "its temperature by 6 of these {} faces (official)"
@@ -191,7 +191,7 @@ def test_validation_faces_that_are_the_default_are_said_to_have_chosen_epoch_and
 ) -> None:
     build_folder(tmp_path / "tree", splits=("train", "val"))
     part, name, notes = choose_faces(
-        open_data(tmp_path / "tree"), None, provenance_of(tmp_path / "tree", None, None)
+        load_dataset(tmp_path / "tree"), None, provenance_of(tmp_path / "tree", None, None)
     )
     assert (name, len(part)) == ("val", 6)
     assert "There is no test split" in notes[0]
@@ -201,7 +201,7 @@ def test_validation_faces_that_are_the_default_are_said_to_have_chosen_epoch_and
 def test_without_official_test_and_validation_faces_those_of_the_training_are_judged(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     build_folder(tree, splits=("train",))
-    part, name, notes = choose_faces(open_data(tree), None, provenance_of(tree, None, None))
+    part, name, notes = choose_faces(load_dataset(tree), None, provenance_of(tree, None, None))
     assert name == HELD_OUT
     assert [face.name for face in part.faces] == held_out_names(tree, None, 0, part="val")
     assert "training held out (official)" in notes[0]
@@ -213,7 +213,7 @@ def test_a_split_that_was_drawn_again_since_an_official_training_is_doubted(
     tree: Path, split: str | None
 ) -> None:
     provenance = provenance_of(tree, None, None)
-    data = open_data(tree)
+    data = load_dataset(tree)
     drawn = {"train": "test", "test": "train", "val": "val"}
     data = replace(data, faces=tuple(replace(face, split=drawn[str(face.split)]) for face in data.faces))
     [note] = choose_faces(data, split, provenance)[2]
@@ -257,14 +257,14 @@ def test_rendered_faces_of_the_training_are_counted(
 )
 def test_a_provenance_that_does_not_tell_the_fold_is_no_error(tree: Path, settings: object) -> None:
     provenance = provenance_of(tree, 3, 1) | {"settings": settings}
-    assert choose_faces(open_data(tree), None, provenance)[1:] == ("test", ())
+    assert choose_faces(load_dataset(tree), None, provenance)[1:] == ("test", ())
 
 
 @pytest.mark.parametrize("settings", [{"folds": 10**9}, {"fold": 7}, {"folds": "loso"}, {"folds": 1}])
 def test_a_fold_that_this_data_cannot_have_is_doubted(tree: Path, settings: dict[str, object]) -> None:
     provenance = provenance_of(tree, 3, 1)
     provenance["settings"] |= settings
-    _, name, notes = choose_faces(open_data(tree), None, provenance)
+    _, name, notes = choose_faces(load_dataset(tree), None, provenance)
     assert name == "test"
     assert "cannot be identified" in notes[0]
 

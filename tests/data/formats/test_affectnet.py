@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from lnlattennet.errors import ImageError
 from tests.data import trees
 from tests.data.checks import edit, message
@@ -18,7 +18,7 @@ from tests.data.checks import edit, message
 
 def test_affectnet_crops_the_listed_box(tmp_path: Path) -> None:
     trees.build_affectnet(tmp_path)
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     whole = trees.pixels("Manually_Annotated_Images/1/training0.jpg", (48, 40)).astype(int)
     difference = data.read(data.faces[0]) - whole[4 : 4 + 32, 8 : 8 + 32]
     assert np.abs(difference).mean() < 6
@@ -30,7 +30,7 @@ def test_affectnet_keeps_what_the_variant_names(
     build: Callable[[Path], None], classes: int, tmp_path: Path
 ) -> None:
     build(tmp_path)
-    data = open_data(tmp_path, f"affectnet-{classes}")
+    data = load_dataset(tmp_path, f"affectnet-{classes}")
     order = ("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt")
     assert data.class_names == order[:classes]
     modulus = 11 if build is trees.build_affectnet else 8
@@ -46,7 +46,7 @@ def test_affectnet_leaves_out_rows_without_a_box_and_says_so(tmp_path: Path) -> 
     file = tmp_path / "Manually_Annotated_file_lists" / "validation.csv"
     lines = file.read_text().splitlines()
     file.write_text("\n".join([*lines, lines[0], lines[1].replace(",8,4,32,32,", ",NULL,4,0,32,")]) + "\n")
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert len(data) == 32
     assert "left out 1 images without a usable box of the face" in data.notes
     assert "left out 1 images listed more than once (the first time counts)" in data.notes
@@ -57,7 +57,7 @@ def test_a_box_is_cut_at_the_image_edge_and_refused_outside(tmp_path: Path) -> N
     file = tmp_path / "Manually_Annotated_file_lists" / "validation.csv"
     edit(file, lambda lines: lines.__setitem__(0, lines[0].replace(",8,4,32,32,", ",-6.0,30,20.0,40,")))
     edit(file, lambda lines: lines.__setitem__(1, lines[1].replace(",8,4,32,32,", ",48,4,20,20,")))
-    data = open_data(tmp_path).split("val")
+    data = load_dataset(tmp_path).split("val")
     assert data.read(data.faces[0]).shape == (10, 14, 3)
     with pytest.raises(ImageError, match=r"2/validation1\.jpg: the face's box \(48, 4, 68, 24\) lies"):
         data.read(data.faces[1])
@@ -104,4 +104,4 @@ def test_half_unpacked_npy_release_is_refused(tmp_path: Path) -> None:
 def test_an_npy_release_with_seven_classes_is_not_taken_for_eight(tmp_path: Path) -> None:
     trees.build_affectnet_npy(tmp_path, 7)
     assert "no image of contempt in train" in message(tmp_path)
-    assert len(open_data(tmp_path, "affectnet-7")) == 28
+    assert len(load_dataset(tmp_path, "affectnet-7")) == 28

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from tests.data import trees
 from tests.data.checks import message
 
@@ -17,7 +17,7 @@ def test_a_folder_of_ones_own_keeps_its_names_and_passes_over_the_rest(tmp_path:
     (tmp_path / "__MACOSX").mkdir()
     (tmp_path / "test" / "grin" / "0.png").unlink()
     (tmp_path / "test" / "grin" / "1.png").unlink()
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert data.class_names == ("calm", "frown", "grin")
     assert {split: sum(counts.values()) for split, counts in data.counts().items()} == {
         "train": 6,
@@ -30,9 +30,9 @@ def test_a_folder_of_ones_own_keeps_its_names_and_passes_over_the_rest(tmp_path:
 
 def test_folders_inside_those_of_classes_are_told_of(tmp_path: Path) -> None:
     trees.build_folder(tmp_path)
-    count = len(open_data(tmp_path))
+    count = len(load_dataset(tmp_path))
     shutil.copytree(tmp_path / "train" / "calm", tmp_path / "train" / "calm" / "S1")
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert len(data) == count
     note = "ignored 1 folders inside folders of images; no image in them is read: train/calm/S1/"
     assert note in data.notes
@@ -40,7 +40,7 @@ def test_folders_inside_those_of_classes_are_told_of(tmp_path: Path) -> None:
 
 def test_digits_may_be_names_of_ones_own_classes(tmp_path: Path) -> None:
     trees.build_rafdb_digits(tmp_path)
-    assert open_data(tmp_path, "folder").class_names == tuple("1234567")
+    assert load_dataset(tmp_path, "folder").class_names == tuple("1234567")
 
 
 def test_folders_of_ones_own_are_checked(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from tests.data import trees
 from tests.data.checks import edit, message
 
@@ -26,8 +26,8 @@ def test_an_image_with_two_labels_is_refused_with_both_lines(format: str, tmp_pa
 
 def test_a_line_that_repeats_another_is_left_out_with_a_note(tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
-    faces = open_data(tmp_path).faces
+    faces = load_dataset(tmp_path).faces
     edit(tmp_path / LIST, lambda lines: lines.extend(["train_00001.jpg 1", "test_00003.jpg 3"]))
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert data.faces == faces
     assert "left out 2 lines that list an image once more, with the same label" in data.notes

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from lnlattennet.data import open_data
+from lnlattennet.data import load_dataset
 from lnlattennet.data._cli import app
 from lnlattennet.data.inspect._inspection import inspect_data, shared_subjects
 from lnlattennet.errors import DataError, UsageError
@@ -39,7 +39,7 @@ def test_every_layout_can_be_inspected(name: str, tmp_path: Path) -> None:
     build, format = BUILDERS[name]
     build(tmp_path / "tree")
     found = document(tmp_path / "tree", "--format", format, "--output", tmp_path / "sheet.png")
-    data = open_data(tmp_path / "tree", format)
+    data = load_dataset(tmp_path / "tree", format)
     assert found["faces"] == len(data) == sum(sum(counts.values()) for counts in found["splits"].values())
     assert found["class_names"] == list(data.class_names)
     assert found["unreadable"] == {}
@@ -100,7 +100,7 @@ def test_unreadable_images_are_named_and_the_others_are_counted(tmp_path: Path) 
 
 def test_people_in_several_splits_are_a_leak(tmp_path: Path) -> None:
     trees.build_jaffe(tmp_path)
-    data = open_data(tmp_path)
+    data = load_dataset(tmp_path)
     assert shared_subjects(data) == []
     faces = tuple(
         replace(face, split="train" if face.label < 4 or face.subject == "KA" else "test")
@@ -177,7 +177,7 @@ def test_threads_find_the_same(tmp_path: Path) -> None:
 
 def test_progress_counts_every_image(tmp_path: Path) -> None:
     trees.build_ckplus(tmp_path)
-    data = open_data(tmp_path, "ckplus-neutral")
+    data = load_dataset(tmp_path, "ckplus-neutral")
     steps: list[int] = []
     inspect_data(data, 2, steps.append)
     assert sum(steps) == len(data) == 84

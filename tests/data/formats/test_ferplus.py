@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnlattennet.data import open_data
-from lnlattennet.data.formats._ferplus_votes import UNKNOWN, majority
+from lnlattennet.data import load_dataset
+from lnlattennet.data.formats._ferplus import UNKNOWN, majority
 from tests.data import trees
 from tests.data.checks import edit, message
 
@@ -70,16 +70,16 @@ def test_columns_are_taken_by_their_names(
     seed: int, change_name: Callable[[str], str], tmp_path: Path
 ) -> None:
     trees.build_ferplus(tmp_path)
-    faces = open_data(tmp_path).faces
+    faces = load_dataset(tmp_path).faces
     reorder(tmp_path / "fer2013new.csv", np.random.default_rng(seed).permutation(12).tolist(), change_name)
-    assert open_data(tmp_path).faces == faces
+    assert load_dataset(tmp_path).faces == faces
 
 
 def test_votes_without_a_header_are_in_the_published_order(tmp_path: Path) -> None:
     trees.build_ferplus(tmp_path)
-    faces = open_data(tmp_path).faces
+    faces = load_dataset(tmp_path).faces
     edit(tmp_path / "fer2013new.csv", lambda lines: lines.pop(0))
-    assert open_data(tmp_path).faces == faces
+    assert load_dataset(tmp_path).faces == faces
 
 
 @pytest.mark.parametrize(
