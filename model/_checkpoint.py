@@ -1,7 +1,7 @@
 """Checkpoint files: one `.safetensors` file that carries everything needed to use the weights.
 
 The file's string metadata holds schema version, network config, class names in order, preprocessing,
-provenance and the licence note of the training data. Pickles are refused unless the caller allows them.
+provenance and the license note of the training data. Pickles are refused unless the caller allows them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class CheckpointInfo:
         class_names: expressions in the order of the logits.
         preprocessing: the recipe that inputs must follow.
         provenance: how the weights came to be: command, versions, seeds, figures.
-        licence: note on the licence of the training data, which weights inherit.
+        license: note on the license of the training data, which weights inherit.
 
     Raises:
         ConfigError: class names and config, or preprocessing and config, contradict each other.
@@ -50,7 +50,7 @@ class CheckpointInfo:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     provenance: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""
+    license: str = ""
 
     def __post_init__(self) -> None:
         names = self.class_names
@@ -75,7 +75,7 @@ class CheckpointInfo:
             "class_names": list(self.class_names),
             "preprocessing": self.preprocessing.to_dict(),
             "provenance": self.provenance,
-            "licence": self.licence,
+            "licence": self.license,  # the spelling of schema version 1
         }
         return json.dumps(fields, sort_keys=True)
 
@@ -94,7 +94,7 @@ class CheckpointInfo:
                 class_names=tuple(_list(fields["class_names"])),
                 preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
                 provenance=fields["provenance"],
-                licence=fields["licence"],
+                license=fields["licence"],
             )
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(f"the checkpoint's metadata is damaged: {error!r}") from error
@@ -102,23 +102,31 @@ class CheckpointInfo:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights and what they mean."""
+    """Weights of a network and the information to use them.
+
+    Attributes:
+        info: everything in the file except the weights.
+        weights: name in the network's state dict -> tensor, in float32 or, in an engine file, less.
+
+    Raises:
+        CheckpointError: the tensors do not fit the config; names the first that does not.
+    """
 
     info: CheckpointInfo
     weights: dict[str, Tensor]
 
-    def network(self) -> LNLAttenNet:
-        """Return the network with these weights, in evaluation mode.
+    def __post_init__(self) -> None:
+        # Shapes only: a config may declare far more memory than the file's tensors fill.
+        _check_tensors(_network_without_weights(self.info.config).state_dict(), self.weights)
 
-        Raises:
-            CheckpointError: the tensors do not fit the config; names the first that does not.
-        """
-        with torch.device("meta"):
-            # Shapes only: a config may declare far more memory than the file's tensors fill.
-            expected = LNLAttenNet(self.info.config).state_dict()
-        _check_tensors(expected, self.weights)
-        network = LNLAttenNet(self.info.config)
-        network.load_state_dict(self.weights)
+    def network(self) -> LNLAttenNet:
+        """Return a float32 network with a copy of these weights, in evaluation mode."""
+        network = _network_without_weights(self.info.config)
+        weights = {
+            name: self.weights[name].to(tensor.dtype, copy=True)
+            for name, tensor in network.state_dict().items()
+        }
+        network.load_state_dict(weights, assign=True)
         return network.eval()
 
 
@@ -139,7 +147,7 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
         allow_pickle: accept a pickle; it is loaded with ``weights_only=True``, which runs no code.
 
     Raises:
-        CheckpointError: missing, truncated, foreign, pickled without leave, or inconsistent.
+        CheckpointError: missing, truncated, foreign, a pickle without ``allow_pickle``, or inconsistent.
         ConfigError: a field of its configuration breaks a rule.
     """
     if not path.is_file():
@@ -155,11 +163,9 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
             "--allow-pickle to load it with torch's weights_only unpickler"
         )
     try:
-        checkpoint = _load_pickle(path) if pickled else _load_safetensors(path)
-        checkpoint.network()
+        return _load_pickle(path) if pickled else _load_safetensors(path)
     except (CheckpointError, ConfigError) as error:
         raise type(error)(f"{path}: {error}") from error
-    return checkpoint
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -209,6 +215,11 @@ def _load_pickle(path: Path) -> Checkpoint:
         raise CheckpointError("its state_dict is not a table of tensors")
     weights = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return Checkpoint(CheckpointInfo.from_json(content[METADATA_KEY]), weights)
+
+
+def _network_without_weights(config: NetworkConfig) -> LNLAttenNet:
+    with torch.device("meta"):
+        return LNLAttenNet(config)
 
 
 def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -1,6 +1,6 @@
-"""The attention of the head: each region's own, and the non-local one that gives each region a global weight.
+"""Attention of the head: each region's local attention, and the non-local one that weighs the regions.
 
-Sources: Shi et al. 2024 (see ``local_networks``); Wang et al., "Non-local Neural Networks", CVPR 2018.
+Sources: Shi et al. 2024 (see ``_local_networks``); Wang et al., "Non-local Neural Networks", CVPR 2018.
 """
 
 from __future__ import annotations
@@ -12,15 +12,14 @@ from torch import Tensor, nn
 
 from lnlattennet.kernels import local_nonlocal_attention
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.model._local_networks import LocalNetworks
 
 
 class NonlocalOutputs(NamedTuple):
-    """What the whole face says about its regions.
+    """Weights of the regions, derived from the whole face.
 
     Attributes:
         weights: w [B, K]; non-negative, sums to 1 over the regions.
-        affinity: A [B, K, K]; row k is how much region k looks at every region, each row sums to 1.
+        affinity: A [B, K, K]; row k is how much region k attends to every region, each row sums to 1.
         context: sum_k w_k c_k [B, d].
     """
 
@@ -46,17 +45,16 @@ class LocalNonlocalAttention(nn.Module):
         self.value = nn.Linear(channels, width)
         self.score = nn.Linear(width, 1, bias=False)
 
-    def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
-        """Pool every region by the query of its local network, and weigh the regions by their means."""
-        # The module, not its query: torch's FlopCounterMode refuses a parameter as a module's input.
-        pooled, _, *whole_face = self.attend(features, local_networks)
+    def forward(self, features: Tensor, local_query: Tensor) -> tuple[Tensor, NonlocalOutputs]:
+        """Pool every region by its ``local_query`` [K, heads, C], and weigh the regions by their means."""
+        pooled, _, *whole_face = self.attend(features, local_query)
         return pooled, NonlocalOutputs(*whole_face)
 
-    def attend(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, ...]:
+    def attend(self, features: Tensor, local_query: Tensor) -> tuple[Tensor, ...]:
         """Return pooled [B, K, heads, C], mean [B, K, C], and the tensors of NonlocalOutputs."""
         return local_nonlocal_attention(
             features,
-            local_networks.query,
+            local_query,
             self.grid,
             self.position,
             self.query.weight,

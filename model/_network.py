@@ -68,7 +68,7 @@ class LNLAttenNet(nn.Module):
         return JointOutputs(outputs, self.local_heads(local), self.nonlocal_head(context))
 
     def _parts(self, image: Tensor) -> tuple[Outputs, Tensor, Tensor]:
-        pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks)
+        pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks.query)
         weights, affinity, context = whole_face
         local = self.local_networks(pooled)  # (B, K, D)
         logits = self.fusion(torch.cat([self.feedback(weights, local).flatten(1), context], dim=1))

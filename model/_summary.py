@@ -1,4 +1,4 @@
-"""What a network costs: parameters and floating-point operations, part by part."""
+"""Parameters and floating-point operations of a network, part by part."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def describe(checkpoint: Path | None, *, allow_pickle: bool = False) -> dict[str
         "class_names": list(loaded.info.class_names),
         "preprocessing": loaded.info.preprocessing.to_dict(),
         "provenance": loaded.info.provenance,
-        "licence": loaded.info.licence,
+        "licence": loaded.info.license,
     } | costs(loaded.network())
 
 
@@ -33,9 +33,10 @@ def costs(network: LNLAttenNet) -> dict[str, Any]:
     """Count parameters, and operations (a multiply-add is 2) of inference on one image, per part."""
     size = network.config.image_size
     counter = FlopCounterMode(display=False)
-    # On the meta device nothing is computed, so no kernel is built for it either.
+    # On the meta device nothing is computed, so no kernel is built for it either. In inference mode
+    # FlopCounterMode refuses a trainable parameter as a module's input (the local query): freeze it.
     with torch.device("meta"), torch.inference_mode(), counter:
-        LNLAttenNet(network.config).eval()(torch.zeros(1, 3, size, size))
+        LNLAttenNet(network.config).eval().requires_grad_(False)(torch.zeros(1, 3, size, size))
     per_module = {name: sum(operations.values()) for name, operations in counter.get_flop_counts().items()}
     parts = [
         {

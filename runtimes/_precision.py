@@ -1,11 +1,10 @@
-"""A precision plan: which named block of the network runs in which precision. A small file, to be given back.
+"""Precision plan: the precision of every named block of the network, and its file.
 
-{"schema_version": 1, "blocks": {"unet.stem": "int8", ..., "nonlocal": "fp32", "fusion": "int8"}}
+{"schema_version": 1, "blocks": {"unet.stem": "int8", ..., "attention": "fp32", "fusion": "fp32"}}
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,8 +21,11 @@ PRECISIONS = ("fp32", "bf16", "fp16", "fp8", "int8")
 QUANTIZED = ("int8", "fp8")
 """Precisions that need calibration: Q/DQ pairs in the graph."""
 
-_NEVER_QUANTIZED = ("nonlocal", "local_networks", "fusion")
-"""Blocks without a convolution, which is what int8 and fp8 quantise: 0.3% of the network's work."""
+_NEVER_QUANTIZED = ("attention", "local_networks", "fusion")
+"""Blocks without a convolution, which is what int8 and fp8 quantize: 0.3% of the network's work."""
+
+_FORMER_NAMES = {"nonlocal": "attention"}
+"""Block names in plan files of earlier versions -> present names."""
 
 _SCHEMA_VERSION = 1
 _MAX_BYTES = 2**20
@@ -44,12 +46,12 @@ class PrecisionPlan:
 
     @property
     def precision(self) -> str:
-        """The fastest precision in it: what an engine of this plan is called after."""
+        """Return the fastest precision in it: an engine of this plan has it in its name."""
         return max(self.blocks.values(), key=PRECISIONS.index)
 
     @property
     def precisions(self) -> frozenset[str]:
-        """Every precision in it."""
+        """Return every precision in it."""
         return frozenset(self.blocks.values())
 
     def count(self, precision: str) -> int:
@@ -60,10 +62,6 @@ class PrecisionPlan:
         """Return this plan with the precision of some blocks replaced."""
         return PrecisionPlan({name: blocks.get(name, value) for name, value in self.blocks.items()})
 
-    def digest(self) -> str:
-        """Return six hexadecimal digits that differ between plans."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()[:6]
-
     def to_json(self) -> str:
         """Return the text of a plan file."""
         return json.dumps({"schema_version": _SCHEMA_VERSION, "blocks": dict(self.blocks)}, indent=2) + "\n"
@@ -72,7 +70,7 @@ class PrecisionPlan:
 def block_names(config: NetworkConfig) -> tuple[str, ...]:
     """Return the network's named blocks in order; level 1 of the U-Net is the finest.
 
-    ``nonlocal`` is the head's fused attention: the regions' own, and the one over the whole face.
+    ``attention`` is the head's fused attention, local and non-local.
     """
     levels = range(1, len(config.widths))
     return (
@@ -80,7 +78,7 @@ def block_names(config: NetworkConfig) -> tuple[str, ...]:
         *(f"unet.down{level}" for level in levels),
         *(f"unet.up{level}" for level in reversed(levels)),
         "unet.project",
-        "nonlocal",
+        "attention",
         "local_networks",
         "fusion",
     )
@@ -91,8 +89,8 @@ def uniform_plan(precision: str, config: NetworkConfig, rest: str = "fp32") -> P
 
     Args:
         precision: one of ``PRECISIONS``.
-        config: the network's.
-        rest: precision of the blocks that int8 and fp8 are not for; without meaning for other precisions.
+        config: configuration of the network.
+        rest: precision of the blocks that cannot run in int8 and fp8; ignored for other precisions.
     """
     quantized = precision in QUANTIZED
     return PrecisionPlan(
@@ -108,6 +106,9 @@ def read_plan(path: Path, config: NetworkConfig) -> PrecisionPlan:
     """
     known = block_names(config)
     blocks = _blocks(path)
+    for former, name in _FORMER_NAMES.items():
+        if former in blocks:
+            blocks[name] = blocks.pop(former)
     for name, precision in blocks.items():
         if name not in known:
             raise UsageError(f"--precision-plan {path}: unknown block {name!r}; blocks: {', '.join(known)}")

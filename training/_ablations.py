@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.model._local_networks import LocalNetworks
 from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention, NonlocalOutputs
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
 from lnlattennet.model._unet import UNet
@@ -22,8 +21,8 @@ from lnlattennet.model._unet import UNet
 class _UniformWeights(LocalNonlocalAttention):
     """Every region weighs 1/K; the context is that of equally weighed regions."""
 
-    def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
-        pooled, mean, weights, affinity, _ = self.attend(features, local_networks)
+    def forward(self, features: Tensor, local_query: Tensor) -> tuple[Tensor, NonlocalOutputs]:
+        pooled, mean, weights, affinity, _ = self.attend(features, local_query)
         contexts = affinity @ self.value(mean + self.position)
         uniform = torch.full_like(weights, 1 / weights.shape[1])
         return pooled, NonlocalOutputs(uniform, affinity, contexts.mean(dim=1))
@@ -32,8 +31,8 @@ class _UniformWeights(LocalNonlocalAttention):
 class _MeanPooling(LocalNonlocalAttention):
     """A region is the mean of its positions, whatever its query."""
 
-    def forward(self, features: Tensor, local_networks: LocalNetworks) -> tuple[Tensor, NonlocalOutputs]:
-        pooled, mean, *whole_face = self.attend(features, local_networks)
+    def forward(self, features: Tensor, local_query: Tensor) -> tuple[Tensor, NonlocalOutputs]:
+        pooled, mean, *whole_face = self.attend(features, local_query)
         return mean.unsqueeze(2).expand_as(pooled), NonlocalOutputs(*whole_face)
 
 

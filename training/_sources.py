@@ -37,7 +37,7 @@ class Source:
         class_names: expressions in the order of the labels.
         labels: train, val and usually test -> int64 [N].
         fill: writes a split's faces, uint8 [N, S, S, 3], by a recipe.
-        licence: note for the checkpoint.
+        license: note for the checkpoint.
         facts: for the checkpoint's provenance.
         fingerprint: another one if any face is in another split, has another label or is no longer there.
     """
@@ -46,7 +46,7 @@ class Source:
     class_names: tuple[str, ...]
     labels: dict[str, NDArray[np.int64]]
     fill: Fill
-    licence: str
+    license: str
     facts: dict[str, Any]
     fingerprint: str
 
@@ -91,9 +91,9 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
         _prepare(parts[split], recipe, out, workers)
 
     digest = fingerprint(data, partition)
-    licence = (
+    license_note = (
         f"Trained on the data set {name!r} (format {data.format}). The weights inherit "
-        "the licence of that data set: read it before you use or pass them on."
+        "the license of that data set: read it before you use or pass them on."
     )
     facts = {
         "data": name,
@@ -104,7 +104,7 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
-    return Source(partition.name, data.class_names, labels, fill, licence, facts, digest)
+    return Source(partition.name, data.class_names, labels, fill, license_note, facts, digest)
 
 
 def _prepare(data: FaceData, recipe: Preprocessing, out: NDArray[np.uint8], workers: int) -> None:

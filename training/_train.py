@@ -74,7 +74,7 @@ def train_one(options: TrainingOptions, source: Source) -> dict[str, Any]:
         config=options.network,
         class_names=source.class_names,
         preprocessing=recipe,
-        licence=source.licence,
+        license=source.license,
     )
     weights = None
     if options.balance == "loss":

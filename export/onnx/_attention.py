@@ -17,7 +17,7 @@ DOMAIN = "lnlattennet"
 OPERATOR = "local_nonlocal_attention"
 """The torch op of the same name takes the same arguments in the same order, and gives the same outputs."""
 
-_BLOCK = "nonlocal"
+_BLOCK = "attention"
 
 
 def attention_node(

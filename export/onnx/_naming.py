@@ -68,7 +68,7 @@ def _block(modules: list[str]) -> str:
             single, direction, level = part.groups()
             return f"unet.{single or direction + str(int(level) + 1)}"
     if "nonlocal_attention" in modules:
-        return "nonlocal"
+        return "attention"
     if "local_networks" in modules:
         return "local_networks"
     return "" if "unet" in modules else "fusion"

@@ -36,7 +36,7 @@ def engine(name: str = "openvino-int8", **changes: Any) -> EngineRecord:
         "name": name,
         "backend": backend,
         "precision": precision,
-        "plan": {"unet.stem": precision, "unet.project": precision, "nonlocal": "fp32"},
+        "plan": {"unet.stem": precision, "unet.project": precision, "attention": "fp32"},
         "file": f"engines/{name}.xml",
         "batch": (1, 4, 8),
         "versions": {"openvino": "2026.4.1"},

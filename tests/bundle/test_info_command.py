@@ -44,7 +44,7 @@ def test_people_see_engines_needs_and_what_was_left_out(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     for part in (
         "openvino-int8 (selected)",
-        "int8; fp32: nonlocal",
+        "int8; fp32: attention",
         "top-1 agreement 99.60%",
         "batch 8: 3.000 ms [2.970, 3.030]",
         "threads: 2",

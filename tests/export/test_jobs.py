@@ -81,7 +81,7 @@ def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
     monkeypatch.setattr(openvino, "unsupported_reason", unsupported_reason)
     jobs, _ = planned_jobs(asked(backends=("openvino",), precisions=(precision,)), CONFIG)
     blocks = next(job.plan.blocks for job in jobs if job.name == "openvino-int8")
-    assert {blocks[name] for name in ("nonlocal", "local_networks", "fusion")} == {rest}
+    assert {blocks[name] for name in ("attention", "local_networks", "fusion")} == {rest}
     assert {value for name, value in blocks.items() if name.startswith("unet.")} == {"int8"}
 
 
@@ -116,7 +116,10 @@ def test_a_plan_is_built_as_it_stands_and_named_after_its_fastest_precision(tmp_
             '{"schema_version": 1, "blocks": {"fusion": "int4"}}',
             "fusion has precision 'int4'; precisions: fp32",
         ),
-        ('{"schema_version": 1, "blocks": {"nonlocal": "int8"}}', "nonlocal cannot run in int8; choose fp32"),
+        (
+            '{"schema_version": 1, "blocks": {"attention": "int8"}}',
+            "attention cannot run in int8; choose fp32",
+        ),
         ('{"schema_version": 9, "blocks": {}}', 'must hold {"schema_version": 1'),
         ('{"schema_version": 1, "blocks": {"fusion": "fp16", "fusion": "fp32"}}', "'fusion' is in it twice"),
         ("[" * 100_000, "is not JSON"),

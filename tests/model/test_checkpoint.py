@@ -108,7 +108,7 @@ def test_a_header_length_that_looks_like_a_pickle_is_none(checkpoint_path: Path,
         if (length := path.read_bytes()[0]) == 0x80:
             break
     assert length == 0x80
-    assert load_checkpoint(path).info.licence.startswith("x") or not load_checkpoint(path).info.licence
+    assert load_checkpoint(path).info.license.startswith("x") or not load_checkpoint(path).info.license
 
 
 def test_a_training_checkpoint_is_accepted_on_request(checkpoint_path: Path, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_local_networks_equal_plain_loops(config: NetworkConfig) -> None:
 def test_the_attention_of_both_networks_equals_plain_loops(config: NetworkConfig) -> None:
     part, local = LocalNonlocalAttention(config), LocalNetworks(config)
     features = torch.randn(3, config.channels, config.feature_size, config.feature_size)
-    pooled, whole_face = part(features, local)
+    pooled, whole_face = part(features, local.query)
     expected_pooled, mean = looped_attention(values(features), values(local.query), config.grid)
     np.testing.assert_allclose(values(pooled), expected_pooled, atol=1e-5)
     for found, expected in zip(whole_face, looped_nonlocal(part, mean), strict=True):
@@ -102,7 +102,7 @@ def test_fusion_and_feedback_equal_plain_loops(config: NetworkConfig) -> None:
     image = torch.randn(2, 3, config.image_size, config.image_size)
     joint = network.joint(image)
     features = network.unet(image)
-    pooled, _ = network.nonlocal_attention(features, network.local_networks)
+    pooled, _ = network.nonlocal_attention(features, network.local_networks.query)
     local = network.local_networks(pooled)
     _, mean = looped_attention(values(features), values(network.local_networks.query), config.grid)
     weights, _, context = looped_nonlocal(network.nonlocal_attention, mean)

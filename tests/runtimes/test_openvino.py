@@ -64,7 +64,7 @@ def test_where_every_block_is_in_int8_or_bf16_so_is_every_layer(
     build_engine: BuildEngine, reference: Arrays, small_standard: onnx.ModelProto, tmp_path: Path
 ) -> None:
     """The file says so itself: under another name it computes the same."""
-    rest = plan("int8", dict.fromkeys(("nonlocal", "local_networks", "fusion"), "bf16"))
+    rest = plan("int8", dict.fromkeys(("attention", "local_networks", "fusion"), "bf16"))
     engine = build_engine("openvino", rest)
     assert set(engine.layers) == {"int8", "bf16"}
     assert engine.layers["int8"] >= planned_layers(small_standard, rest)["int8"] > 0

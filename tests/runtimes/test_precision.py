@@ -19,7 +19,7 @@ NAMES = block_names(CONFIG)
 
 def test_the_blocks_are_those_of_the_network() -> None:
     assert NAMES == (
-        "unet.stem", "unet.down1", "unet.up1", "unet.project", "nonlocal", "local_networks", "fusion",
+        "unet.stem", "unet.down1", "unet.up1", "unet.project", "attention", "local_networks", "fusion",
     )  # fmt: skip
     assert {"unet.down3", "unet.up3"} <= set(block_names(NetworkConfig()))
 
@@ -61,7 +61,10 @@ def test_quantised_plans_leave_the_head_exact() -> None:
             '{"schema_version": 1, "blocks": {"fusion": "int4"}}',
             "precision 'int4'; precisions: fp32",
         ),
-        ('{"schema_version": 1, "blocks": {"nonlocal": "int8"}}', "nonlocal cannot run in int8; choose fp32"),
+        (
+            '{"schema_version": 1, "blocks": {"attention": "int8"}}',
+            "attention cannot run in int8; choose fp32",
+        ),
         ('{"schema_version": 2, "blocks": {}}', '"schema_version": 1'),
         ("[]", '"schema_version": 1'),
         ("{", "is not JSON"),
@@ -81,3 +84,9 @@ def test_a_missing_or_huge_plan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "huge.json").write_bytes(b" " * (2**20 + 1))
     with pytest.raises(UsageError, match="not a precision plan"):
         read_plan(tmp_path / "huge.json", CONFIG)
+
+
+def test_a_plan_of_an_earlier_version_names_the_attention_as_it_did(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"schema_version": 1, "blocks": {"nonlocal": "bf16"}}')
+    assert read_plan(path, CONFIG).blocks["attention"] == "bf16"

@@ -57,8 +57,8 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
     info = load_checkpoint(tmp_path / "a.safetensors").info
     assert info.class_names == CLASSES
     assert info.config.classes == 3
-    assert "'photographs' (format folder)" in info.licence
-    assert "inherit" in info.licence
+    assert "'photographs' (format folder)" in info.license
+    assert "inherit" in info.license
     provenance = info.provenance
     assert provenance["format"] == "folder"
     assert provenance["protocol"] == "official"

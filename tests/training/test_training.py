@@ -124,7 +124,7 @@ def test_a_run_writes_a_checkpoint_that_says_how_it_came_to_be(tmp_path: Path) -
     assert info.provenance["settings"]["seed"] == 5
     assert info.provenance["test_accuracy"] == figures["test_accuracy"]
     assert info.provenance["command"].startswith("lnlattennet train --data synthetic")
-    assert "no photograph" in info.licence
+    assert "no photograph" in info.license
     again = run_train(tmp_path, "-o", "a.safetensors", "--epochs", 2)
     assert again.returncode == 2
     assert "holds a run already; pass --resume" in again.stderr

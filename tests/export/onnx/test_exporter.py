@@ -84,14 +84,14 @@ def test_the_metadata_says_what_inputs_and_outputs_mean(
 
 def test_the_fused_attention_is_one_node_with_a_body_in_standard_operators(model: onnx.ModelProto) -> None:
     (node,) = [node for node in model.graph.node if node.domain]
-    assert (node.domain, node.op_type, node.name) == ("lnlattennet", FUSED, f"nonlocal/{FUSED}_0")
+    assert (node.domain, node.op_type, node.name) == ("lnlattennet", FUSED, f"attention/{FUSED}_0")
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     assert attributes == {"grid": 4, "plugin_namespace": b"lnlattennet"}
     assert node.input[1:] == [
         "local_networks.query",
         *(f"nonlocal_attention.{name}" for name in ("position", "query.weight", "key.weight")),
         *(f"nonlocal_attention.{name}" for name in ("value.weight", "value.bias")),
-        f"nonlocal/{FUSED}_0.7",
+        f"attention/{FUSED}_0.7",
     ]
     (function,) = model.functions
     assert (function.domain, function.name) == ("lnlattennet", FUSED)

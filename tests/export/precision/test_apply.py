@@ -22,7 +22,7 @@ from tests.export.precision.graphs import values
 Faces = NDArray[np.float32]
 FP32 = uniform_plan("fp32", SMALL)
 INT8 = uniform_plan("int8", SMALL)
-MIXED = INT8.raised({"unet.up1": "fp16", "nonlocal": "bf16", "local_networks": "fp16", "fusion": "fp16"})
+MIXED = INT8.raised({"unet.up1": "fp16", "attention": "bf16", "local_networks": "fp16", "fusion": "fp16"})
 
 
 def operators(model: onnx.ModelProto) -> Counter[str]:
