@@ -1,8 +1,8 @@
-"""`make demo`: the main job, end to end, with the commands that a user would type.
+"""`make demo`: from a checkpoint to a served answer, with the commands that a user would type.
 
 Exports the demo checkpoint, serves it with a real tritonserver on free ports of 127.0.0.1, asks it about a
 real photograph (scikit-image's public-domain portrait of Eileen Collins) and about rendered faces, compares
-the answer with the same bundle run here, measures 200 requests, and stops the server.
+the answers with those of the same bundle without a server, measures 200 requests, and stops the server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lnlattennet.errors import LnlAttenNetError, ServingError, require
 
 CHECKPOINT = Path("checkpoints/demo.safetensors")
 FOLDER = Path("build/demo")
-PHOTOS = Path("build/photos")
+IMAGES = Path("build/images")
 OVERLAY = Path("build/astronaut-overlay.png")
 RECORD = Path("build/demo-latency.json")
 REQUESTS = 200
@@ -35,16 +35,16 @@ TOLERANCE = 1e-4
 
 
 def demo() -> None:
-    """Run the whole walk; raises LnlAttenNetError if a step fails or an answer differs."""
+    """Run all steps; raises LnlAttenNetError if a step fails or an answer differs."""
     configure_logging(0, quiet=False)
     started = time.perf_counter()
-    photos = write_photos()
+    images = write_images()
     run("export-engine", "--checkpoint", CHECKPOINT, "--output", FOLDER, "--force")
     with served() as addresses:
-        run("lnlattennet", "predict", *photos, "--url", addresses["grpc"])
-        run("lnlattennet", "predict", photos[0], "--url", addresses["grpc"], "--overlay", OVERLAY, "--quiet")
-        compare(photos, addresses)
-        record = measure([addresses["grpc"]], MODELS, photos[0], REQUESTS)
+        run("lnlattennet", "predict", *images, "--url", addresses["grpc"])
+        run("lnlattennet", "predict", images[0], "--url", addresses["grpc"], "--overlay", OVERLAY, "--quiet")
+        compare(images, addresses)
+        record = measure([addresses["grpc"]], MODELS, images[0], REQUESTS)
     record.write(RECORD)
     console = stdout()
     console.print(latency_table(record), highlight=False)
@@ -52,15 +52,15 @@ def demo() -> None:
     console.print(f"done in {time.perf_counter() - started:.0f} s; the server is stopped")
 
 
-def write_photos() -> list[Path]:
+def write_images() -> list[Path]:
     """Write the portrait and one rendered face per expression as encoded files."""
-    PHOTOS.mkdir(parents=True, exist_ok=True)
-    portrait = PHOTOS / "astronaut.jpg"
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    portrait = IMAGES / "astronaut.jpg"
     Image.fromarray(require("skimage.data", "dev").astronaut()).save(portrait, quality=95)
     paths = [portrait]
     for index, expression in enumerate(EXPRESSIONS):
         face = render_face(2**41 + index, expression, size=224, intensity=0.9, nuisance=HELD_OUT)
-        paths.append(PHOTOS / f"rendered-{expression}.png")
+        paths.append(IMAGES / f"rendered-{expression}.png")
         Image.fromarray(face.image).save(paths[-1])
     return paths
 
@@ -108,12 +108,12 @@ def read_document(stream: Iterable[str]) -> str:
     return "".join(lines)
 
 
-def compare(photos: list[Path], addresses: dict[str, str]) -> None:
-    """Check that server (both protocols) and bundle give the same logits for every photo."""
+def compare(images: list[Path], addresses: dict[str, str]) -> None:
+    """Check that server (both protocols) and bundle give the same logits for every image."""
     sources = [("--bundle", str(FOLDER)), ("--url", addresses["grpc"]), ("--url", addresses["http"])]
     logits = []
     for flag, value in sources:
-        document = json.loads(run("lnlattennet", "predict", *photos, flag, value, "--json"))
+        document = json.loads(run("lnlattennet", "predict", *images, flag, value, "--json"))
         logits.append(np.array([prediction["logits"] for prediction in document["predictions"]]))
     difference = max(float(np.abs(other - logits[0]).max()) for other in logits[1:])
     stdout().print(f"served (gRPC, HTTP) and bundle agree: largest difference of a logit {difference:.1e}")
