@@ -36,7 +36,8 @@ class ExpectedTree:
         return DataError(
             f"{printable(path)} is not a complete {self.title} data set: {problem}\n"
             f"expected:\n{indented(self.text)}\nfound:\n{indented(found or describe_folder(path))}\n"
-            "Unpack the data set again, give the folder that holds this tree, or choose another --format."
+            "Unpack the whole data set again, give the folder that holds this tree, or choose another "
+            "--format."
         )
 
     @contextmanager
