@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from lnlattennet.bundle._engine import Engine, Picture, Predictions, prepared_faces, probabilities
+from numpy.typing import NDArray
+
+from lnlattennet.bundle._engine import Engine, Picture, prepared_faces
 from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
+from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
 from lnlattennet.errors import BundleError, UnavailableError
+from lnlattennet.model._preprocessing import center_square
 from lnlattennet.runtimes._base import Runner, Unavailable
 from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._registry import backend_named
@@ -76,13 +81,19 @@ class Bundle:
             key = (record.name, threads)
             if key not in self._engines:
                 smallest, _, largest = record.batch
-                self._engines[key] = Engine(self.runner(record.name, threads), smallest, largest)
+                self._engines[key] = Engine(
+                    self.runner(record.name, threads), smallest, largest, self.check_outputs
+                )
             return self._engines[key]
+
+    def check_outputs(self, outputs: Mapping[str, NDArray[Any]], batch: int) -> None:
+        """Raise EngineOutputError if an engine's outputs for ``batch`` faces break a rule."""
+        check_outputs(outputs, batch, len(self.manifest.class_names), self.manifest.grid**2)
 
     def predict(
         self, pictures: Sequence[Picture] | Picture, engine: str | None = None, threads: int = 0
-    ) -> Predictions:
-        """Name the expression on faces; safe to call from several threads.
+    ) -> list[Prediction]:
+        """Predict the expression on cropped faces; safe to call from several threads.
 
         Args:
             pictures: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3], each a cropped face; if it has
@@ -92,18 +103,13 @@ class Bundle:
 
         Raises:
             BundleError: no engine of that name.
+            EngineOutputError: an output of the engine breaks a rule of ``check_outputs``.
             ImageError: a picture has another type or shape.
             UnavailableError: the engine's runtime cannot run it here.
         """
         outputs = self.engine(engine, threads)(prepared_faces(pictures, self.manifest.preprocessing))
-        names = self.manifest.class_names
-        return Predictions(
-            labels=tuple(names[index] for index in outputs["logits"].argmax(axis=1)),
-            probabilities=probabilities(outputs["logits"]),
-            logits=outputs["logits"],
-            region_weights=outputs["region_weights"],
-            region_affinity=outputs["region_affinity"],
-        )
+        boxes = [center_square(picture.shape[1], picture.shape[0]) for picture in pictures]
+        return predictions_from_outputs(outputs, self.manifest.class_names, boxes, [False] * len(boxes))
 
 
 def hash_file(path: Path) -> FileRecord:

@@ -1,9 +1,8 @@
-"""A loaded engine: any number of faces in, numpy arrays or predictions out."""
+"""A loaded engine that takes any number of faces and gives checked numpy arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,25 +15,6 @@ from lnlattennet.runtimes._base import Arrays, Runner
 Picture = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What an engine says of n faces.
-
-    Attributes:
-        labels: name of the most probable class of each face.
-        probabilities: float32 [n, classes], in the order of the bundle's class names.
-        logits: float32 [n, classes].
-        region_weights: float32 [n, K], row-major over the face; each row sums to 1.
-        region_affinity: float32 [n, K, K]; row k says where region k looks.
-    """
-
-    labels: tuple[str, ...]
-    probabilities: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    region_weights: NDArray[np.float32]
-    region_affinity: NDArray[np.float32]
-
-
 class Engine:
     """Runs an engine on any number of faces, in batches that it accepts; may be called from several threads.
 
@@ -42,15 +22,23 @@ class Engine:
         runner: the loaded engine.
         smallest: its smallest batch.
         largest: its largest batch.
+        check: raises if the outputs of a batch of the given size break a rule.
     """
 
-    def __init__(self, runner: Runner, smallest: int, largest: int) -> None:
+    def __init__(
+        self, runner: Runner, smallest: int, largest: int, check: Callable[[Arrays, int], None]
+    ) -> None:
         self._runner = runner
         self._smallest = smallest
         self._largest = largest
+        self._check = check
 
     def __call__(self, faces: NDArray[np.float32]) -> Arrays:
-        """Return logits, region_weights and region_affinity for normalised faces float32 [n, 3, S, S]."""
+        """Return logits, region_weights and region_affinity for normalized faces float32 [n, 3, S, S].
+
+        Raises:
+            EngineOutputError: an output breaks a rule of ``check_outputs``.
+        """
         starts = range(0, max(len(faces), 1), self._largest)
         parts = [self._run(faces[start : start + self._largest]) for start in starts]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -59,15 +47,8 @@ class Engine:
         # Some engines have a smallest batch; answers do not depend on the neighbours that fill it up.
         missing = max(0, max(self._smallest, 1) - len(faces))
         outputs = self._runner({INPUT_NAME: np.pad(faces, ((0, missing), (0, 0), (0, 0), (0, 0)))})
+        self._check(outputs, len(faces) + missing)
         return {name: array[: len(faces)] for name, array in outputs.items()}
-
-
-def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis of ``logits`` float32 [B, classes], computed in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    exponentials = np.exp(shifted)
-    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    return shares.astype(np.float32)
 
 
 def prepared_faces(pictures: Sequence[Picture] | Picture, recipe: Preprocessing) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ConfigError, ServingError
 from lnlattennet.evaluation.predictors._base import (
     Faces,
@@ -29,7 +30,6 @@ from lnlattennet.evaluation.predictors._base import (
 from lnlattennet.model._preprocessing import Box, Preprocessing
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.client._transport import connect
-from lnlattennet.serving.inference._predictor import Prediction
 from lnlattennet.serving.triton._model_config import ENGINE_MODEL, ENSEMBLE
 
 # Odd, so that the gray on both sides is a whole number of pixels.

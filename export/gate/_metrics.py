@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.bundle._outputs import LARGEST_SUM_ERROR
+from lnlattennet.bundle._prediction import LARGEST_SUM_ERROR
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 
 Output = NDArray[np.float32]

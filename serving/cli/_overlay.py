@@ -15,8 +15,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.images._decode import MAX_PIXELS
-from lnlattennet.serving.inference._predictor import Prediction
 
 _Rgb = tuple[int, int, int]
 _Corners = tuple[int, int, int, int]

@@ -18,12 +18,13 @@ from rich.text import Text
 from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ImageError, ServingError, UsageError
 from lnlattennet.images._decode import decode_image
 from lnlattennet.serving.cli._overlay import draw_overlay, weight_table
 from lnlattennet.serving.cli._overlay_paths import overlay_paths
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.inference._predictor import LocalPredictor, Prediction
+from lnlattennet.serving.inference._predictor import LocalPredictor
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
 

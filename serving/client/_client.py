@@ -10,11 +10,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
 from lnlattennet.errors import ServingError
+from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.serving.client._transport import connect
-from lnlattennet.serving.inference._predictor import Prediction, predictions_from_outputs
 
-_OUTPUTS = ("probabilities", "logits", "region_weights", "region_affinity", "face_box", "face_found")
+_OUTPUTS = (*OUTPUT_NAMES, "face_box", "face_found")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Client:
 
         Raises:
             ImageError: the server refused a picture; nothing is predicted then.
-            ServingError: the server cannot be reached, is too slow, failed, or gave a broken answer.
+            EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
+            ServingError: the server cannot be reached, is too slow or failed.
         """
         about = self.description
         predictions: list[Prediction] = []
@@ -72,7 +74,10 @@ class Client:
             batch = np.empty((len(images[start : start + about.max_batch_size]), 1), dtype=np.object_)
             batch[:, 0] = images[start : start + about.max_batch_size]
             outputs = self._connection.infer(self._model, batch, _OUTPUTS)
-            predictions += predictions_from_outputs(outputs, about.class_names, about.grid)
+            check_outputs(outputs, len(batch), len(about.class_names), about.grid**2)
+            predictions += predictions_from_outputs(
+                outputs, about.class_names, outputs["face_box"], outputs["face_found"][:, 0]
+            )
         return predictions
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ImageError, ServingError, UsageError, require
+from lnlattennet.errors import EngineOutputError, ImageError, ServingError, UsageError, require
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -87,13 +87,12 @@ class _Grpc:
             yield
         except self._triton.InferenceServerException as error:
             status, message = str(error.status()).removeprefix("StatusCode."), error.message()
-            if status == "INVALID_ARGUMENT" and sends_images:
-                raise _image_error(message) from error
             if status == "DEADLINE_EXCEEDED":
                 raise _too_slow(self._url, self._timeout) from error
             if status == "UNAVAILABLE":  # nobody listens, or a full queue, or a server that is stopping
                 raise _no_answer(self._url, message) from error
-            raise _refused(self._url, message) from error
+            about_image = status == "INVALID_ARGUMENT" and sends_images
+            raise _refused(self._url, message, about_image) from error
 
 
 class _Http:
@@ -136,9 +135,8 @@ class _Http:
         try:
             yield
         except self._triton.InferenceServerException as error:
-            if error.status() == "400" and sends_images:
-                raise _image_error(error.message()) from error
-            raise _refused(self._url, error.message()) from error
+            about_image = error.status() == "400" and sends_images
+            raise _refused(self._url, error.message(), about_image) from error
         except TimeoutError as error:
             raise _too_slow(self._url, self._timeout) from error
         # ValueError: the reply is HTTP but not JSON, so another program listens there.
@@ -150,11 +148,6 @@ def _input(triton: Any, images: NDArray[np.object_]) -> Any:
     tensor = triton.InferInput("image", list(images.shape), "BYTES")
     tensor.set_data_from_numpy(images)
     return tensor
-
-
-def _image_error(message: str) -> ImageError:
-    # Where in the ensemble a picture was refused does not help the person who sent it.
-    return ImageError(re.sub(r"^in ensemble '[^']*', ", "", message))
 
 
 def _no_answer(url: str, reason: str) -> ServingError:
@@ -171,7 +164,13 @@ def _too_slow(url: str, timeout: float) -> ServingError:
     )
 
 
-def _refused(url: str, message: str) -> ServingError:
+def _refused(url: str, message: str, about_image: bool) -> ServingError | ImageError:
+    # Which model of the ensemble refused does not help the person who sent the image.
+    reason = re.sub(r"^in ensemble '[^']*', ", "", message)
+    if reason.startswith("engine output "):
+        return EngineOutputError(reason)
+    if about_image:
+        return ImageError(reason)
     return ServingError(
         f"the server at {url} refused: {message}; `lnlattennet serve BUNDLE` serves the models 'expression' "
         "and 'expression_fused', and its log says more"

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ImageError
+from lnlattennet.errors import EngineOutputError, ImageError
 from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
 
 
@@ -67,6 +67,8 @@ class PythonModel(abc.ABC):
             return self._triton.TritonError(str(error), self._triton.TritonError.INVALID_ARG)
         # A client must not learn paths or code; the person who runs the server needs both.
         self._triton.Logger.log_error(f"{self._name}: " + "".join(traceback.format_exception(error)))
+        if isinstance(error, EngineOutputError):
+            return self._triton.TritonError(str(error))
         return self._triton.TritonError(f"internal error in {self._name}; the server's log has the details")
 
     def _cancelled(self) -> Any:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.bundle._engine import probabilities
 from lnlattennet.bundle._manifest import Manifest
-from lnlattennet.bundle._outputs import check_outputs
+from lnlattennet.bundle._prediction import check_outputs, softmax
 from lnlattennet.errors import ImageError
 from lnlattennet.runtimes._base import Runner
 from lnlattennet.serving.inference._preprocess import PreparedFace, Preprocessor
@@ -115,11 +114,10 @@ class AnswerStep:
         """Add object [B, 1] and float32 [B, classes]; everything else passes through.
 
         Raises:
-            ServingError: an output breaks a rule of ``check_outputs``.
+            EngineOutputError: an output breaks a rule of ``check_outputs``.
         """
         logits = arrays["logits"]
-        check_outputs(
-            logits, arrays["region_weights"], arrays["region_affinity"], len(self._names), self._regions
-        )
-        shares = probabilities(logits)
-        return {**arrays, "label": self._names[shares.argmax(axis=1)][:, None], "probabilities": shares}
+        check_outputs(arrays, len(logits), len(self._names), self._regions)
+        probabilities = softmax(logits)
+        labels = self._names[probabilities.argmax(axis=1)][:, None]
+        return {**arrays, "label": labels, "probabilities": probabilities}

@@ -10,6 +10,7 @@
     ├── ExportError             1  an engine could not be built
     │   └── GateError           3  no engine passed the accuracy gate
     ├── ServingError            1  a server refused, failed or could not be reached
+    │   └── EngineOutputError   1  an engine gave an output that breaks a rule, in a server or in this process
     ├── RegressionError         5  what was measured is worse than allowed, or cannot be compared
     └── UnavailableError        4  a needed package, device or server is missing
 
@@ -71,6 +72,10 @@ class GateError(ExportError):
 
 class ServingError(LnlAttenNetError):
     """A server refused a request, failed, or could not be reached."""
+
+
+class EngineOutputError(ServingError):
+    """An engine gave an output that is not finite, has another shape or type, or does not sum to 1."""
 
 
 class RegressionError(LnlAttenNetError):

@@ -36,13 +36,16 @@ class Echo:
         self.sizes.append(len(faces))
         return {"logits": faces.sum(axis=(1, 2, 3))[:, None]}
 
+    def check(self, outputs: Arrays, batch: int) -> None:
+        assert len(outputs["logits"]) == batch == self.sizes[-1]
+
 
 @given(st.integers(0, 40), st.integers(1, 6), st.integers(0, 6))
 @settings(deadline=None)
 def test_batches_stay_in_range_and_answers_in_order(count: int, smallest: int, more: int) -> None:
     echo = Echo()
     faces = np.random.default_rng(count).standard_normal((count, 3, 2, 2)).astype(np.float32)
-    found = Engine(echo, smallest, smallest + more)(faces)["logits"]
+    found = Engine(echo, smallest, smallest + more, echo.check)(faces)["logits"]
     np.testing.assert_array_equal(found[:, 0], faces.sum(axis=(1, 2, 3)))
     assert all(smallest <= size <= smallest + more for size in echo.sizes)
 
@@ -56,12 +59,17 @@ def test_a_bundle_predicts_what_the_checkpoint_does(bundle_path: Path, checkpoin
         expected = checkpoint.network()(torch.from_numpy(checkpoint.info.preprocessing.normalize(faces)))
     for engine in (None, "onnxruntime-fp32", "openvino-fp32"):
         found = bundle.predict(faces, engine)
-        np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
-        np.testing.assert_allclose(found.probabilities, expected.logits.softmax(1), atol=1e-4)
-        np.testing.assert_allclose(found.region_weights, expected.region_weights, atol=1e-5)
-        np.testing.assert_allclose(found.region_affinity, expected.region_affinity, atol=1e-5)
         names = checkpoint.info.class_names
-        assert found.labels == tuple(names[index] for index in expected.logits.argmax(1))
+        for index, prediction in enumerate(found):
+            probabilities = list(prediction.probabilities.values())
+            weights = np.ravel(prediction.region_weights)
+            np.testing.assert_allclose(prediction.logits, expected.logits[index], atol=1e-4)
+            np.testing.assert_allclose(probabilities, expected.logits[index].softmax(0), atol=1e-4)
+            np.testing.assert_allclose(weights, expected.region_weights[index], atol=1e-5)
+            np.testing.assert_allclose(prediction.region_affinity, expected.region_affinity[index], atol=1e-5)
+            assert prediction.label == names[expected.logits[index].argmax()]
+            assert tuple(prediction.probabilities) == names
+        assert len(found) == len(faces)
 
 
 def test_pictures_of_other_sizes_are_cut_and_resized_by_the_recipe(bundle_path: Path) -> None:
@@ -71,25 +79,31 @@ def test_pictures_of_other_sizes_are_cut_and_resized_by_the_recipe(bundle_path: 
     prepared = np.stack(
         [recipe.crop(face, center_square(face.shape[1], face.shape[0])) for face in (wide, tall)]
     )
-    np.testing.assert_array_equal(bundle.predict([wide, tall]).logits, bundle.predict(prepared).logits)
+    predictions = bundle.predict([wide, tall])
+    assert [prediction.logits for prediction in predictions] == [
+        prediction.logits for prediction in bundle.predict(prepared)
+    ]
+    assert [prediction.face_box for prediction in predictions] == [(15, 0, 75, 60), (0, 30, 70, 100)]
 
 
 def test_no_pictures_give_no_predictions(bundle_path: Path) -> None:
-    found = Bundle.load(bundle_path).predict([])
-    assert found.labels == ()
-    assert found.logits.shape == (0, 7)
+    assert Bundle.load(bundle_path).predict([]) == []
+
+
+def logits_of(bundle: Bundle, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.array([prediction.logits for prediction in bundle.predict(faces)])
 
 
 def test_threads_share_one_engine_and_get_their_own_answers(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
     batches = [pictures(count) for count in range(1, 13)]
-    expected = [bundle.predict(batch).logits for batch in batches]
+    expected = [logits_of(bundle, batch) for batch in batches]
     barrier = threading.Barrier(4)
 
-    def ask(index: int) -> NDArray[np.float32]:
+    def ask(index: int) -> NDArray[np.float64]:
         if index < 4:
             barrier.wait(20)
-        return bundle.predict(batches[index]).logits
+        return logits_of(bundle, batches[index])
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(ask, range(12)))

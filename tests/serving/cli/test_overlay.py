@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
+from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.serving.cli._overlay import draw_overlay, weight_table
-from lnlattennet.serving.inference._predictor import Prediction
 
 PUBLISHED = [
     [0.0289, 0.0645, 0.0591, 0.0305],

@@ -17,9 +17,9 @@ from PIL import Image
 from skimage import data
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._engine import probabilities
-from lnlattennet.errors import BundleError, ImageError, ServingError
-from lnlattennet.serving.inference._predictor import LocalPredictor, Prediction, predictions_from_outputs
+from lnlattennet.bundle._prediction import Prediction, predictions_from_outputs, softmax
+from lnlattennet.errors import BundleError, ImageError
+from lnlattennet.serving.inference._predictor import LocalPredictor
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
 
@@ -32,12 +32,13 @@ def outputs(batch: int = 2, grid: int = 2) -> dict[str, NDArray[np.generic]]:
     regions = grid * grid
     return {
         "logits": logits,
-        "probabilities": probabilities(logits),
-        "region_weights": probabilities(generator.normal(size=(batch, regions)).astype(np.float32)),
-        "region_affinity": probabilities(generator.normal(size=(batch, regions, regions)).astype(np.float32)),
-        "face_box": np.tile(np.array([1, 2, 33, 34], dtype=np.float32), (batch, 1)),
-        "face_found": np.array([[True], [False]] * batch)[:batch],
+        "region_weights": softmax(generator.normal(size=(batch, regions)).astype(np.float32)),
+        "region_affinity": softmax(generator.normal(size=(batch, regions, regions)).astype(np.float32)),
     }
+
+
+BOXES = [(1.0, 2.0, 33.0, 34.0)] * 2
+FOUND = [True, False]
 
 
 def encoded(count: int) -> list[bytes]:
@@ -59,7 +60,7 @@ def assert_close(answers: list[Prediction], expected: list[Prediction]) -> None:
 
 def test_each_sample_becomes_a_prediction() -> None:
     arrays = outputs()
-    first, second = predictions_from_outputs(arrays, NAMES, grid=2)
+    first, second = predictions_from_outputs(arrays, NAMES, BOXES, FOUND)
     assert first.label == NAMES[int(arrays["logits"][0].argmax())]
     assert list(first.probabilities) == NAMES
     assert first.probabilities[first.label] == max(first.probabilities.values())
@@ -75,16 +76,11 @@ def test_each_sample_becomes_a_prediction() -> None:
 
 
 def test_the_dictionary_is_plain_json() -> None:
-    (prediction,) = predictions_from_outputs(outputs(1), NAMES, grid=2)
+    (prediction,) = predictions_from_outputs(outputs(1), NAMES, BOXES[:1], FOUND[:1])
     document = json.loads(json.dumps(prediction.to_dict()))
     assert document == prediction.to_dict()
     assert set(document) == set(Prediction.__dataclass_fields__)
     assert document["face_box"] == [1, 2, 33, 34]
-
-
-def test_outputs_of_another_network_are_refused() -> None:
-    with pytest.raises(ServingError, match=r"logits must be float32 \[2, 2\]"):
-        predictions_from_outputs(outputs(), NAMES[:2], grid=2)
 
 
 def test_batches_larger_than_the_engines_are_split(bundle_path: Path) -> None:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from lnlattennet.bundle._engine import probabilities
-from lnlattennet.bundle._outputs import check_outputs
-from lnlattennet.errors import ServingError
+from lnlattennet.bundle._prediction import check_outputs, softmax
+from lnlattennet.errors import EngineOutputError
 
 Floats = NDArray[np.float32]
 
@@ -26,8 +25,8 @@ Floats = NDArray[np.float32]
     )
 )
 @settings(deadline=None)
-def test_probabilities_are_the_softmax(logits: Floats) -> None:
-    shares = probabilities(logits)
+def test_softmax(logits: Floats) -> None:
+    shares = softmax(logits)
     assert shares.dtype == np.float32
     # One difference at a time, with Python's own exponential.
     for row, answer in zip(logits.tolist(), shares, strict=True):
@@ -46,14 +45,14 @@ def outputs(batch: int = 2, classes: int = 3, regions: int = 4) -> dict[str, Flo
 
 @pytest.mark.parametrize("batch", [0, 1, 2])
 def test_sound_outputs_pass(batch: int) -> None:
-    check_outputs(**outputs(batch), classes=3, regions=4)
+    check_outputs(outputs(batch), batch, classes=3, regions=4)
 
 
 @pytest.mark.parametrize("name", ["region_weights", "region_affinity"])
 def test_rounding_of_the_sum_is_tolerated(name: str) -> None:
     sound = outputs()
     sound[name] *= np.float32(1.0045)
-    check_outputs(**sound, classes=3, regions=4)
+    check_outputs(sound, 2, classes=3, regions=4)
 
 
 @pytest.mark.parametrize(
@@ -70,16 +69,16 @@ def test_rounding_of_the_sum_is_tolerated(name: str) -> None:
 )
 def test_wrong_shapes_are_named(name: str, shape: tuple[int, ...]) -> None:
     broken = outputs() | {name: np.full(shape, 0.25, dtype=np.float32)}
-    with pytest.raises(ServingError, match=r"must be float32 \[.*\], got float32 \[.*\]; export"):
-        check_outputs(**broken, classes=3, regions=4)
+    with pytest.raises(EngineOutputError, match=r"must be float32 \[.*\], got float32 \[.*\]; export"):
+        check_outputs(broken, 2, classes=3, regions=4)
 
 
 @pytest.mark.parametrize("name", ["logits", "region_weights", "region_affinity"])
 def test_wrong_types_are_named(name: str) -> None:
     broken = outputs()
     wide = broken | {name: broken[name].astype(np.float64)}
-    with pytest.raises(ServingError, match=f"{name} must be float32 .* got float64"):
-        check_outputs(**wide, classes=3, regions=4)
+    with pytest.raises(EngineOutputError, match=f"{name} must be float32 .* got float64"):
+        check_outputs(wide, 2, classes=3, regions=4)
 
 
 @pytest.mark.parametrize("name", ["logits", "region_weights", "region_affinity"])
@@ -87,8 +86,8 @@ def test_wrong_types_are_named(name: str) -> None:
 def test_values_that_are_not_finite_are_located(name: str, value: float) -> None:
     broken = outputs()
     broken[name][1, 2] = value
-    with pytest.raises(ServingError, match=rf"{name} must be finite, got -?(nan|inf) at \[1, 2"):
-        check_outputs(**broken, classes=3, regions=4)
+    with pytest.raises(EngineOutputError, match=rf"{name} must be finite, got -?(nan|inf) at \[1, 2"):
+        check_outputs(broken, 2, classes=3, regions=4)
 
 
 @pytest.mark.parametrize("name", ["region_weights", "region_affinity"])
@@ -96,13 +95,27 @@ def test_negative_weights_are_refused(name: str) -> None:
     broken = outputs()
     broken[name][1, ..., 0] = -0.25
     broken[name][1, ..., 1] = 0.75
-    with pytest.raises(ServingError, match=f"{name} must not be negative, got -0.25"):
-        check_outputs(**broken, classes=3, regions=4)
+    with pytest.raises(EngineOutputError, match=f"{name} must not be negative, got -0.25"):
+        check_outputs(broken, 2, classes=3, regions=4)
 
 
 @pytest.mark.parametrize("name", ["region_weights", "region_affinity"])
 def test_weights_that_do_not_sum_to_one_are_refused(name: str) -> None:
     broken = outputs()
     broken[name][1, ..., 0] = 0.5
-    with pytest.raises(ServingError, match=rf"{name} must sum to 1 within 0.005, got 1.25"):
-        check_outputs(**broken, classes=3, regions=4)
+    with pytest.raises(EngineOutputError, match=rf"{name} must sum to 1 within 0.005, got 1.25"):
+        check_outputs(broken, 2, classes=3, regions=4)
+
+
+@pytest.mark.parametrize("name", ["logits", "region_weights", "region_affinity"])
+def test_missing_outputs_are_named(name: str) -> None:
+    broken = outputs()
+    del broken[name]
+    with pytest.raises(EngineOutputError, match=f"engine output {name} is missing; export"):
+        check_outputs(broken, 2, classes=3, regions=4)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_another_number_of_faces_is_refused(batch: int) -> None:
+    with pytest.raises(EngineOutputError, match=rf"float32 \[{batch}, 3\], got float32 \[2, 3\]"):
+        check_outputs(outputs(2), batch, classes=3, regions=4)

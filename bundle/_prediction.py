@@ -1,0 +1,135 @@
+"""Checked outputs of an engine, and the prediction for one face that is made from them.
+
+Every way to a prediction checks with ``check_outputs``: ``Bundle.engine`` (and so ``Bundle.predict``,
+``lnlattennet.load`` and the evaluation of a bundle), the Triton models, and the client. Whoever needs arrays
+calls ``Bundle.engine()``, whose outputs are checked already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.errors import EngineOutputError
+from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.model._preprocessing import Box
+
+LARGEST_SUM_ERROR = 5e-3
+"""What a softmax in bf16 needs: its sum was up to 3e-3 from 1. Outputs further off are refused."""
+
+_ADVICE = "export the bundle again, without this engine if it is at fault (--backend)"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The expression on one face.
+
+    Attributes:
+        label: name of the most probable class.
+        probabilities: class name -> probability, in the network's class order.
+        logits: the network's raw scores, in class order.
+        region_weights: weight of each face region, g rows of g; all sum to 1.
+        region_affinity: row k holds the weights with which region k (row-major) attends to all regions;
+            K rows of K, each sums to 1.
+        face_box: left, top, right, bottom of the crop in pixels of the upright image.
+        face_found: whether a face was found there; otherwise the box is the center square.
+    """
+
+    label: str
+    probabilities: dict[str, float]
+    logits: list[float]
+    region_weights: list[list[float]]
+    region_affinity: list[list[float]]
+    face_box: Box
+    face_found: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return {**vars(self), "face_box": list(self.face_box)}
+
+
+def predictions_from_outputs(
+    outputs: Mapping[str, NDArray[Any]],
+    class_names: Sequence[str],
+    boxes: Sequence[Box] | NDArray[np.float32],
+    found: Sequence[bool] | NDArray[np.bool_],
+) -> list[Prediction]:
+    """Turn checked outputs into one prediction per face.
+
+    Args:
+        outputs: ``logits`` [B, classes], ``region_weights`` [B, K] and ``region_affinity`` [B, K, K].
+        class_names: in the order of the logits.
+        boxes: the crop of each face.
+        found: whether a face was found in each crop.
+    """
+    probabilities = softmax(outputs["logits"])
+    grid = round(outputs["region_weights"].shape[1] ** 0.5)
+    # Servers answer in float32, so a box has these digits whoever predicts.
+    corners = np.asarray(boxes, np.float32).reshape(-1, 4).tolist()
+    return [
+        Prediction(
+            label=class_names[int(row.argmax())],
+            probabilities=dict(zip(class_names, row.tolist(), strict=True)),
+            logits=outputs["logits"][index].tolist(),
+            region_weights=outputs["region_weights"][index].reshape(grid, grid).tolist(),
+            region_affinity=outputs["region_affinity"][index].tolist(),
+            face_box=(left, top, right, bottom),
+            face_found=bool(found[index]),
+        )
+        for index, (row, (left, top, right, bottom)) in enumerate(zip(probabilities, corners, strict=True))
+    ]
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Softmax over the last axis of ``logits`` float32 [B, classes], computed in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    exponentials = np.exp(shifted)
+    shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    return shares.astype(np.float32)
+
+
+def check_outputs(outputs: Mapping[str, NDArray[Any]], batch: int, classes: int, regions: int) -> None:
+    """Check an engine's outputs: logits [B, classes], weights [B, K] and affinity [B, K, K], all float32.
+
+    Raises:
+        EngineOutputError: an output is missing, a shape or type is wrong, a value is not finite, or weights
+            or a row of the affinity are negative or do not sum to 1.
+    """
+    shapes = ((batch, classes), (batch, regions), (batch, regions, regions))
+    for name, shape in zip(OUTPUT_NAMES, shapes, strict=True):
+        if name not in outputs:
+            raise EngineOutputError(f"engine output {name} is missing; {_ADVICE}")
+        _check_array(name, outputs[name], shape)
+    for name in OUTPUT_NAMES[1:]:
+        _check_weights(name, outputs[name])
+
+
+def _check_array(name: str, array: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if array.dtype != np.float32 or array.shape != shape:
+        raise EngineOutputError(
+            f"engine output {name} must be float32 {list(shape)}, got {array.dtype} {list(array.shape)}; "
+            "export the bundle again"
+        )
+    if not np.isfinite(array).all():
+        position = [int(axis[0]) for axis in np.nonzero(~np.isfinite(array))]
+        raise EngineOutputError(
+            f"engine output {name} must be finite, got {array[tuple(position)]} at {position} of the batch; "
+            f"{_ADVICE}"
+        )
+
+
+def _check_weights(name: str, weights: NDArray[np.float32]) -> None:
+    if weights.size and weights.min() < 0:
+        raise EngineOutputError(
+            f"engine output {name} must not be negative, got {weights.min():.6g}; {_ADVICE}"
+        )
+    sums = weights.sum(axis=-1, dtype=np.float64)
+    if sums.size and np.abs(sums - 1).max() > LARGEST_SUM_ERROR:
+        worst = float(sums.flat[np.abs(sums - 1).argmax()])
+        raise EngineOutputError(
+            f"engine output {name} must sum to 1 within {LARGEST_SUM_ERROR}, got {worst:.6g}; {_ADVICE}"
+        )
