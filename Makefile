@@ -1,63 +1,77 @@
-# Two commands do everything on a fresh machine with Python 3.11+, gcc and make:
-#   make demo   export the demo checkpoint, serve it with a real tritonserver, ask it about a photograph
-#   make test   install, lint, type-check and run every test
+# `make help` lists the targets. Needed: Python 3.11 or 3.12, gcc and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: demo test check install kernels checkpoint results figures kernels-report gpu-suite clean
+.PHONY: help demo test check install kernels checkpoint results figures kernels-report gpu-suite docs diagrams clean
+.DEFAULT_GOAL := install
 .DELETE_ON_ERROR:
 
-install: $(STAMP)
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{ printf "  %-15s %s\n", $$1, $$2 }'
 
-# The constraint makes pip take a CPU build of torch where one is offered; see README, "Installing".
+install: $(STAMP) ## Install everything into .venv
+
+# The constraint makes pip take a CPU build of torch where one is offered; see docs/quickstart.md.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[train,export,openvino,rtx,server,dev]'
 	touch $@
 
-demo: $(STAMP)
+demo: $(STAMP) ## Export the demo checkpoint, serve it with a real tritonserver, ask it about an image
 	$(BIN)/python examples/demo.py
 
 # Two files at a time: most tests keep one core busy.
-test: $(STAMP) check kernels
+test: $(STAMP) check kernels ## Run lint, type checks and every test
 	$(BIN)/pytest -n 2 --dist loadfile
 
-check: $(STAMP)
+check: $(STAMP) ## Run lint, format, type checks and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 # Their first use would build them too; here a failure is said once, not by every test.
-kernels: $(STAMP)
+kernels: $(STAMP) ## Build the CPU kernels
 	$(BIN)/lnlattennet kernels build --device cpu
 
 # Trains the demo checkpoint again (35 minutes on 2 cores); checkpoints/README.md has its figures.
-checkpoint: $(STAMP)
+checkpoint: $(STAMP) ## Train the demo checkpoint again
 	$(BIN)/lnlattennet train --data synthetic --precision bf16-mixed --train-images 24000 --seed 2 \
 		--output checkpoints/demo.safetensors
 
 # Trains the network and its ablations on rendered faces and writes docs/records/ablations.md; goes on where it was stopped.
-results: $(STAMP)
+results: $(STAMP) ## Train the ablations and write docs/records/ablations.md
 	$(BIN)/python -m lnlattennet.evaluation.ablation_study --record benchmarks/results/ablations.json \
 		--page docs/records/ablations.md --picture docs/images/occlusion.png
 
 # Builds, tests and measures the fused op, and the network in every runtime that is there, on a bare machine with a GPU:
 # torch, nvcc, numpy and pytest, no .venv.
 RESULTS ?= benchmarks/results
-gpu-suite:
+gpu-suite: ## Build, test and measure everything on a machine with a GPU
 	PYTHONPATH=src $(PYTHON) -m lnlattennet.benchmarks.gpu_suite --results $(RESULTS) $(SUITE)
 
-# Writes the tables of the documentation from the records in benchmarks/results/.
-figures: $(STAMP)
+figures: $(STAMP) ## Write the tables of the documentation from the records in benchmarks/results/
 	$(BIN)/python -m lnlattennet.benchmarks.figures README.md docs
 
 # Compiles the CUDA kernels for every architecture (needs nvcc, no GPU) and writes docs/records/kernel-resources.md.
-kernels-report: $(STAMP)
+kernels-report: $(STAMP) ## Compile the CUDA kernels and write docs/records/kernel-resources.md
 	$(BIN)/python -m lnlattennet.kernels._resources
 
-clean:
+$(DOCS_STAMP): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# NO_MKDOCS_2_WARNING: Material prints an advertisement-like notice otherwise, which is no problem of this site.
+docs: $(DOCS_STAMP) ## Build the documentation into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+diagrams: ## Draw docs/diagrams/*.dot as SVG (needs graphviz)
+	for file in docs/diagrams/*.dot; do \
+		dot -Tsvg "$$file" -o "docs/images/diagrams/$$(basename "$$file" .dot).svg" || exit 1; done
+
+clean: ## Remove .venv and everything that was built
 	rm -rf $(VENV) build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,179 @@
+"""Links, commands, flags and names in the documentation exist."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from lnlattennet._cli import SUBCOMMANDS, load_command
+from lnlattennet.export._cli import app as export_app
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    path
+    for pattern in ("*.md", "docs/**/*.md", "checkpoints/*.md", "examples/*.md", ".github/*.md")
+    for path in ROOT.glob(pattern)
+)
+FOREIGN_FLAGS = {"--device", "--quick", "--host-only", "--logdir", "--help", "--version", "--fp16", "--int8"}
+"""Options of programs that are not this project's, or of its benchmarks."""
+
+
+def _text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def _prose(page: Path) -> str:
+    return re.sub(r"^ *```.*?^ *```", "", _text(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def _anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as MkDocs makes them."""
+    titles = re.findall(r"^#+ (.+)$", _prose(page), flags=re.MULTILINE)
+    plain = (re.sub(r"[^\w\s-]", "", title).strip().lower() for title in titles)
+    return {re.sub(r"[-\s]+", "-", title) for title in plain}
+
+
+def _commands() -> Iterator[tuple[Path, str]]:
+    """Every call of this project's commands in shell blocks and in inline code."""
+    for page in PAGES:
+        blocks = re.findall(r"^ *```sh\n(.*?)^ *```", _text(page), flags=re.MULTILINE | re.DOTALL)
+        lines = [line.strip() for block in blocks for line in block.splitlines()]
+        lines += [code.replace("\n", " ") for code in re.findall(r"`([^`]+)`", _prose(page))]
+        yield from ((page, line) for line in lines if re.match(r"(lnlattennet|export-engine) ", line))
+
+
+@cache
+def _command(name: str) -> Any:
+    return get_command(export_app) if name == "export-engine" else load_command(name)
+
+
+def _flags(command: Any) -> set[str]:
+    return {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", _prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in _anchors(linked), target
+
+
+def test_commands_have_the_options_that_the_documents_use() -> None:
+    calls = list(_commands())
+    assert len(calls) > 50
+    for page, line in calls:
+        words = shlex.split(line, comments=True)
+        words = words[: words.index("|")] if "|" in words else words
+        command = _command(words[0]) if words[0] == "export-engine" else None
+        if command is None and words[1].startswith("-"):
+            assert words[1] in ("--help", "--version"), f"{page.name}: {line}"
+            continue
+        if command is None:
+            assert words[1] in SUBCOMMANDS, f"{page.name}: {line}"
+            command = _command(words[1])
+            if hasattr(command, "commands") and len(words) > 2:
+                assert words[2] in command.commands, f"{page.name}: {line}"
+                command = command.commands[words[2]]
+        for word in words[1:]:
+            flag = word.partition("=")[0]
+            if re.fullmatch(r"--?[a-z][\w-]*", flag) and flag != "--help":
+                assert flag in _flags(command), f"{page.name}: {line}"
+
+
+def test_flags_in_how_to_and_reference_exist() -> None:
+    commands = [_command("export-engine"), *map(_command, SUBCOMMANDS)]
+    commands += [inner for command in commands for inner in getattr(command, "commands", {}).values()]
+    known = set().union(*map(_flags, commands)) | FOREIGN_FLAGS
+    for page in PAGES:
+        if page.parent.name not in ("howto", "reference") or page.name == "triton.md":
+            continue
+        for code in re.findall(r"`([^`]+)`", _prose(page)):
+            if not re.match(r"(python|pip|make|tritonserver|tensorboard) ", code):
+                flags = re.findall(r"(?<![\w-])--[a-z][\w-]*", code)
+                assert set(flags) <= known, f"{page.name}: {code}"
+
+
+def test_dotted_names_exist() -> None:
+    pattern = r"(?<![\w./:-])lnlattennet(?:\.[A-Za-z_]\w*)+"
+    names = {name for page in PAGES for name in re.findall(pattern, _text(page))} - {
+        "lnlattennet.benchmarks.X"
+    }
+    names -= {"lnlattennet.NAME", "lnlattennet.ROOM"}
+    missing = sorted(name for name in names if not _resolves(name))
+    assert not missing
+
+
+def test_imported_names_exist() -> None:
+    pattern = r"^from (lnlattennet[\w.]*) import ([\w, ]+)$"
+    imports = {pair for page in PAGES for pair in re.findall(pattern, _text(page), flags=re.MULTILINE)}
+    missing = [
+        f"{module}.{name}"
+        for module, names in imports
+        for name in names.split(", ")
+        if not _resolves(f"{module}.{name}")
+    ]
+    assert not missing
+
+
+def _resolves(name: str) -> bool:
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        try:
+            for attribute in parts[count:]:
+                found = getattr(found, attribute)
+        except AttributeError:
+            return False
+        return True
+    return False
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", _text(ROOT / "Makefile"), flags=re.MULTILINE))
+    used = {
+        name
+        for page in PAGES
+        for name in re.findall(r"(?:^|`)make ([a-z-]+)", _text(page), flags=re.MULTILINE)
+    }
+    assert used <= targets, used - targets
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    folders = "benchmarks|bundle|data|docs|evaluation|export|images|kernels|model|runtimes|serving|training|tests|triton_repo"
+    pattern = rf"(?:`|\b)((?:{folders})/[\w./-]+\.(?:py|md|json|cuh|cu|h|cpp|pbtxt))\b"
+    for page in PAGES:
+        for name in re.findall(pattern, _prose(page)):
+            if page.name == "ablations.md" or "*" in name:
+                continue
+            assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def test_every_environment_variable_is_documented() -> None:
+    sources = [
+        path for folder in ("kernels", "runtimes", "serving", "src") for path in _sources(ROOT / folder)
+    ]
+    pattern = r"(?:environ|getenv)\W{1,4}(?:get\W{1,3}|setdefault\W{1,3})?\"([A-Z][A-Z_]+)\""
+    read = {name for path in sources for name in re.findall(pattern, path.read_text(encoding="utf-8"))}
+    assert "LNLATTENNET_CPU_TARGET" in read
+    page = _text(ROOT / "docs" / "reference" / "environment.md")
+    assert not {name for name in read if f"`{name}`" not in page}
+
+
+def _sources(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.suffix in (".py", ".cpp", ".h", ".cu")]
