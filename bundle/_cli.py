@@ -42,7 +42,7 @@ def info(
     """Describe a network or a bundle.
 
     Of a network: its configuration, parameters and FLOPs per part, classes and provenance. Of a bundle: its
-    engines with their precision, checks, latency and needs, and what was left out.
+    engines with their precision, checks, latency and needs, and what was skipped.
     """
     if path is not None and path.is_dir():
         _describe_bundle(path, json_output)

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._describe import engine_bytes
 from lnlattennet.bundle._manifest import Check, EngineRecord, Latency, Manifest
 from lnlattennet.errors import RegressionError
 
@@ -116,7 +115,7 @@ def _engine(first: Manifest, second: Manifest, name: str) -> dict[str, Any]:
     a, b = first.engine(name), second.engine(name)
     return {
         "name": name,
-        "bytes": {"a": engine_bytes(first, a), "b": engine_bytes(second, b)},
+        "bytes": {"a": first.engine_bytes(a), "b": second.engine_bytes(b)},
         "same_file": first.files[a.file].sha256 == second.files[b.file].sha256,
         "plan_changes": _plan_changes(a, b),
         "latency": [change.to_json() for change in latency_changes(a, b)],

@@ -13,7 +13,6 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._describe import (
     checks_text,
     describe_bundle,
-    engine_bytes,
     plan_text,
     requirements_text,
 )
@@ -21,15 +20,15 @@ from lnlattennet.bundle._manifest import EngineRecord, Manifest
 
 
 def print_bundle(bundle: Bundle) -> None:
-    """Print what a bundle holds and what was left out."""
+    """Print what a bundle holds and what was skipped."""
     manifest, console = bundle.manifest, stdout()
     console.print(_engine_table(manifest, f"{printable(bundle.path)}: engines"))
     console.print(_requirements_table(manifest))
-    if manifest.left_out:
-        left_out = Table("left out", "why")
-        for item in manifest.left_out:
-            left_out.add_row(f"{item.backend} {item.precision}".strip(), printable(item.reason))
-        console.print(left_out)
+    if manifest.skipped:
+        skipped = Table("skipped", "why")
+        for engine in manifest.skipped:
+            skipped.add_row(engine.name, printable(engine.reason))
+        console.print(skipped)
     _print_facts(console, bundle)
 
 
@@ -133,7 +132,7 @@ def _requirements_table(manifest: Manifest) -> Table:
     table = Table("engine", "needs", "built with", "size")
     for engine in manifest.engines:
         built_with = ", ".join(f"{name} {version}" for name, version in engine.versions.items())
-        size = f"{engine_bytes(manifest, engine) / 2**20:.2f} MiB"
+        size = f"{manifest.engine_bytes(engine) / 2**20:.2f} MiB"
         table.add_row(engine.name, printable(requirements_text(engine)), printable(built_with), size)
     return table
 

@@ -1,31 +1,22 @@
-"""What a bundle says of itself, for `lnlattennet info BUNDLE`."""
+"""Description of a bundle, for `lnlattennet info BUNDLE`."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._manifest import Check, EngineRecord, Manifest
+from lnlattennet.bundle._manifest import Check, EngineRecord
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
     """Return the manifest without its hashes, with the sizes of the bundle and of every engine in bytes."""
-    document = bundle.manifest.model_dump(mode="json", exclude={"files"})
+    document = bundle.manifest.report()
     for engine, record in zip(document["engines"], bundle.manifest.engines, strict=True):
-        engine["bytes"] = engine_bytes(bundle.manifest, record)
+        engine["bytes"] = bundle.manifest.engine_bytes(record)
     sizes = [record.size for record in bundle.manifest.files.values()]
     return {"bundle": str(bundle.path), "files": len(sizes), "bytes": sum(sizes), **document}
-
-
-def engine_bytes(manifest: Manifest, engine: EngineRecord) -> int:
-    """Return the size of an engine's file and of those of the same name beside it, as OpenVINO's weights."""
-    stem = PurePosixPath(engine.file).with_suffix("")
-    return sum(
-        record.size for name, record in manifest.files.items() if PurePosixPath(name).with_suffix("") == stem
-    )
 
 
 def plan_text(plan: Mapping[str, str]) -> str:

@@ -1,26 +1,27 @@
-"""`manifest.json`: what a bundle holds, for whom it was built, and what was measured."""
+"""Schema of `manifest.json`: the files of a bundle, its engines, their requirements and measurements."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lnlattennet.errors import BundleError
+from lnlattennet.bundle._export_options import ExportOptions
+from lnlattennet.errors import BundleError, LnlAttenNetError
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._requirements import Requirements
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 MANIFEST_NAME = "manifest.json"
 RENDERED = "rendered"
-"""Source of faces that this project drew itself, for verification or calibration."""
+"""Source of the faces that this project renders, for verification or calibration."""
 _MAX_BYTES = 4 * 2**20
 
 
 class _Strict(BaseModel):
-    # An engine that was left out may have answered NaN, which JSON has no number for.
+    # A skipped engine may have answered NaN, which JSON has no number for.
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
@@ -37,9 +38,9 @@ class Check(_Strict):
     Attributes:
         metric: what is compared: "max_abs" (largest difference of an element), "cosine" (smallest over the
             samples), "kl" (mean over the samples, nats), "top1_agreement", "top3_overlap" (shares), "sum"
-            (largest distance of a sum from 1), "permutation" (largest change of a sample's answer when its
-            neighbours change), "accuracy_drop" (share of labelled faces); and, only where an output does not
-            have the form that it must have, "missing", "dtype", "shape", "finite" (how many answers).
+            (largest distance of a sum from 1), "permutation" (largest change of a sample's output when its
+            batch neighbors change), "accuracy_drop" (share of labeled faces); and, only where an output has
+            the wrong form, "missing", "dtype", "shape", "finite" (how many samples).
         output: name of the engine's output.
         value: what was found at its worst.
         limit: what it may be: at least for "cosine", "top1_agreement" and "top3_overlap", else at most;
@@ -98,13 +99,69 @@ class EngineRecord(_Strict):
     build_seconds: float = 0.0
 
 
-class LeftOut(_Strict):
-    """What was asked for and is not in the bundle, and why; ``precision`` is "" for a whole backend."""
+class SkippedEngine(_Strict):
+    """An engine that was asked for and is not in the bundle; ``precision`` is "" for a whole backend."""
 
     backend: str
     precision: str = ""
     reason: str
     checks: list[Check] = []
+
+    @property
+    def name(self) -> str:
+        """BACKEND-PRECISION, or the backend alone."""
+        return f"{self.backend}-{self.precision}" if self.precision else self.backend
+
+
+Interval = tuple[float, float, float]
+"""An estimate with the ends of its 95% bootstrap interval: value, low, high."""
+
+
+class LabeledRecord(_Strict):
+    """Accuracies on labeled faces: the checkpoint's and, by name, every engine's."""
+
+    name: str
+    faces: int
+    checkpoint_accuracy: Interval
+    engines: dict[str, Interval]
+
+
+class CalibrationRecord(_Strict):
+    """Faces that the ranges for int8 and fp8 were measured on; ``source`` is a folder or ``RENDERED``."""
+
+    faces: int
+    source: str
+    method: str
+
+
+class VerificationRecord(_Strict):
+    """Conditions of the verification and the selection; what is not known has its default.
+
+    Attributes:
+        faces: how many faces the engines were compared on.
+        faces_source: ``RENDERED``.
+        threads: of every engine.
+        labeled: accuracy, if labeled faces were given.
+        calibration: for int8 and fp8.
+        planned_layers: engine -> precision -> layers that its plan puts in it.
+        plans_tried: engine -> plans that a search tried until it found the engine's.
+        strategy: how the engine that serves was chosen.
+        latency_budget_ms: milliseconds per call that the strategy allowed.
+        seconds: duration of the whole export.
+        peak_memory_mb: megabytes, of the exporting process.
+    """
+
+    faces: int = 0
+    faces_source: str = ""
+    threads: int = 0
+    labeled: LabeledRecord | None = None
+    calibration: CalibrationRecord | None = None
+    planned_layers: dict[str, dict[str, int]] = {}
+    plans_tried: dict[str, int] = {}
+    strategy: str = ""
+    latency_budget_ms: float | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
 
 
 class Manifest(_Strict):
@@ -114,15 +171,15 @@ class Manifest(_Strict):
         files: path inside the bundle -> record, for every file except the manifest itself.
         checkpoint_sha256: of the checkpoint that everything was compared with.
         network: the network's configuration (``NetworkConfig.to_dict``).
-        left_out: what is not in the bundle, with reasons.
-        verification: how engines were judged: faces, calibration, accuracy, strategy, time and memory.
+        options: what was asked for; ``options.command()`` is the command line.
+        skipped: engines that are not in the bundle, with reasons.
         selected: name of the engine that serves.
         selected_because: the sentence that justifies the choice.
     """
 
-    schema_version: Literal[2]
+    schema_version: Literal[3]
     created: str
-    command: list[str]
+    options: ExportOptions
     toolkit_version: str
     checkpoint_sha256: str
     provenance: dict[str, Any]
@@ -130,8 +187,8 @@ class Manifest(_Strict):
     preprocessing: Preprocessing
     network: dict[str, Any]
     engines: list[EngineRecord]
-    left_out: list[LeftOut]
-    verification: dict[str, Any]
+    skipped: list[SkippedEngine]
+    verification: VerificationRecord
     selected: str
     selected_because: str
     files: dict[str, FileRecord]
@@ -140,6 +197,20 @@ class Manifest(_Strict):
     def grid(self) -> int:
         """Face regions per side."""
         return NetworkConfig.from_dict(self.network).grid
+
+    def engine_bytes(self, engine: EngineRecord) -> int:
+        """Return the size of an engine's file and of those of the same name, such as OpenVINO's weights."""
+        stem = PurePosixPath(engine.file).with_suffix("")
+        return sum(f.size for name, f in self.files.items() if PurePosixPath(name).with_suffix("") == stem)
+
+    def report(self) -> dict[str, Any]:
+        """Return the manifest without hashes and with the export's command, as plain JSON values."""
+        document = self.model_dump(mode="json", exclude={"files"})
+        skipped = [
+            entry | {"name": engine.name}
+            for entry, engine in zip(document["skipped"], self.skipped, strict=True)
+        ]
+        return document | {"command": self.options.command(), "skipped": skipped}
 
     def engine(self, name: str) -> EngineRecord:
         """Return the engine called ``name``; raise BundleError with the known names otherwise."""
@@ -166,4 +237,8 @@ def read_manifest(bundle: Path) -> Manifest:
         raise BundleError(
             f"{path} breaks the manifest's schema version {SCHEMA_VERSION} at {where}: {first['msg']}; "
             "export the bundle again with this version of export-engine"
+        ) from error
+    except LnlAttenNetError as error:
+        raise BundleError(
+            f"{path} holds what this version refuses: {error}; export the bundle again"
         ) from error

@@ -1,74 +1,120 @@
-"""Writes what a bundle says of itself: manifest, reports and the precision plans that were found."""
+"""Output of an export: where it may be written, and the manifest, reports and precision plans in it."""
 
 from __future__ import annotations
 
 import datetime
-import resource
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lnlattennet import __version__
 from lnlattennet.bundle._bundle import hash_file
-from lnlattennet.bundle._manifest import MANIFEST_NAME, SCHEMA_VERSION, FileRecord, LeftOut, Manifest
-from lnlattennet.export._engine_builder import Candidate
-from lnlattennet.export._options import ExportOptions
-from lnlattennet.export.report import report_document, write_reports
+from lnlattennet.bundle._manifest import (
+    MANIFEST_NAME,
+    SCHEMA_VERSION,
+    FileRecord,
+    Manifest,
+    SkippedEngine,
+    VerificationRecord,
+)
+from lnlattennet.errors import BundleError
+from lnlattennet.export._candidate import Candidate
+from lnlattennet.export.report._document import report_document
+from lnlattennet.export.report._html import write_reports
 from lnlattennet.export.selection._strategy import Selection
-from lnlattennet.model._checkpoint import Checkpoint
 from lnlattennet.runtimes._precision import PrecisionPlan
+
+if TYPE_CHECKING:
+    from lnlattennet.export._plan import ExportPlan
 
 PLAN_NAME = "precision-plan.json"
 
 
-def publish(
-    checkpoint: Checkpoint,
-    checkpoint_sha256: str,
-    options: ExportOptions,
-    kept: list[Candidate],
-    left_out: list[LeftOut],
+def check_output(output: Path, *, force: bool) -> None:
+    """Refuse an output that would overwrite something, before any work is done.
+
+    Raises:
+        BundleError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
+            where nothing can be written.
+    """
+    try:
+        absolute = output.resolve()
+        absolute.exists()
+    except (OSError, RuntimeError) as error:
+        raise BundleError(f"-o {output} cannot be a folder: {error}; choose another") from error
+    if Path.cwd().is_relative_to(absolute):
+        raise BundleError(f"-o {output} is the current folder or holds it; choose a folder of its own")
+    parent = next(folder for folder in absolute.parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise BundleError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
+    empty = absolute.is_dir() and os.access(absolute, os.R_OK) and not any(absolute.iterdir())
+    if absolute.exists() and not empty:
+        if not (absolute / MANIFEST_NAME).is_file():
+            raise BundleError(f"-o {output} exists and is not a bundle; choose another folder")
+        if not force:
+            raise BundleError(f"-o {output} is a bundle already; pass --force to replace it")
+
+
+@contextmanager
+def write_errors(output: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write into an error that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise BundleError(
+                f"-o {output}: the disk is full ({error.strerror}); nothing was written, free space or "
+                "choose another folder"
+            ) from error
+        reason = f"cannot be written ({error.strerror or error}); choose another folder"
+        raise BundleError(f"-o {output} {reason}") from error
+
+
+def write_bundle(
+    plan: ExportPlan,
+    candidates: list[Candidate],
+    skipped: list[SkippedEngine],
     selection: Selection,
-    verification: dict[str, Any],
+    verification: VerificationRecord,
     folder: Path,
 ) -> dict[str, Any]:
     """Write everything but the engines into ``folder``; return the report (what `report.json` holds)."""
-    _write_plans(kept, folder)
+    info = plan.checkpoint.info
+    _write_plans(candidates, folder)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        command=list(options.command),
+        options=plan.options,
         toolkit_version=__version__,
-        checkpoint_sha256=checkpoint_sha256,
-        provenance=checkpoint.info.provenance,
-        class_names=list(checkpoint.info.class_names),
-        preprocessing=checkpoint.info.preprocessing,
-        network=checkpoint.info.config.to_dict(),
-        engines=[candidate.record for candidate in kept],
-        left_out=left_out,
-        verification=verification | {"peak_memory_mb": _peak_memory()},
+        checkpoint_sha256=plan.checkpoint_sha256,
+        provenance=info.provenance,
+        class_names=list(info.class_names),
+        preprocessing=info.preprocessing,
+        network=info.config.to_dict(),
+        engines=[candidate.record for candidate in candidates],
+        skipped=skipped,
+        verification=verification,
         selected=selection.name,
         selected_because=selection.because,
-        files=_hashes(folder),
+        files=_hashes(folder, sorted(path for path in folder.rglob("*") if path.is_file())),
     )
-    document = report_document(manifest, {candidate.record.name: candidate.samples for candidate in kept})
-    write_reports(folder, document)
-    text = manifest.model_copy(update={"files": _hashes(folder)}).model_dump_json(indent=2)
-    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
-    return document
+    report = report_document(manifest, {candidate.name: candidate.samples for candidate in candidates})
+    # The reports give the sizes of the other files, and are themselves files of the bundle.
+    manifest.files.update(_hashes(folder, write_reports(folder, report)))
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return report
 
 
-def _hashes(folder: Path) -> dict[str, FileRecord]:
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+def _hashes(folder: Path, files: Iterable[Path]) -> dict[str, FileRecord]:
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
 
 
-def _write_plans(kept: list[Candidate], folder: Path) -> None:
+def _write_plans(candidates: list[Candidate], folder: Path) -> None:
     """Leave the plan of every engine that is not fp32 beside it, to be given back as --precision-plan."""
-    for candidate in kept:
+    for candidate in candidates:
         plan = PrecisionPlan(candidate.record.plan)
         if plan.precision != "fp32":
-            (folder / "engines" / candidate.record.name / PLAN_NAME).write_text(plan.to_json())
-
-
-def _peak_memory() -> float:
-    """Return megabytes; only of this process: what Linux keeps of children includes their parent's peak."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+            (folder / "engines" / candidate.name / PLAN_NAME).write_text(plan.to_json())

@@ -1,62 +1,61 @@
-"""What `export-engine` prints for people."""
+"""Tables that `export-engine` prints for people."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from rich.table import Table
 
 from lnlattennet._console import stdout
+from lnlattennet.bundle._manifest import EngineRecord, Manifest
+from lnlattennet.export._plan import ExportPlan
+from lnlattennet.export.gate._check import batch_sizes
 
 
-def print_plan(plan: dict[str, Any]) -> None:
+def print_plan(plan: ExportPlan) -> None:
     """Print what an export would build (`--dry-run`)."""
-    table = Table("engine", "what happens", title=f"{plan['checkpoint']} -> {plan['output']}")
-    for build in plan["build"]:
-        versions = ", ".join(f"{name} {version}" for name, version in build["versions"].items())
-        search = "; blocks that fail the gate stay in fp32" if build["search"] else ""
-        cannot_run = f"; built, not run: {build['cannot_run']}" if build["cannot_run"] else ""
-        table.add_row(build["engine"], f"build ({versions}){search}{cannot_run}")
-    for item in plan["left_out"]:
-        table.add_row(_name(item), f"leave out: {item['reason']}")
+    options = plan.options
+    table = Table("engine", "what happens", title=f"{options.checkpoint} -> {options.output}")
+    for job in plan.jobs:
+        versions = ", ".join(f"{name} {version}" for name, version in job.available.versions.items())
+        search = "; blocks that fail the gate stay in fp32" if job.search else ""
+        blocker = job.available.run_blocker
+        table.add_row(
+            job.name, f"build ({versions}){search}" + (f"; built, not run: {blocker}" if blocker else "")
+        )
+    for engine in plan.skipped:
+        table.add_row(engine.name, f"skip: {engine.reason}")
     console = stdout()
     console.print(table)
-    console.print(f"batch {plan['batch']}, verified at {plan['verified_batches']}; nothing was built")
+    console.print(f"batch {options.batch}, verified at {batch_sizes(options.batch)}; nothing was built")
 
 
-def print_report(report: dict[str, Any]) -> None:
-    """Print what an export built, how it was judged and what serves."""
+def print_manifest(manifest: Manifest) -> None:
+    """Print what an export built, how it was verified and what serves."""
     table = Table(
         "engine", "outcome", "same answer", "mean KL", "max |Δ logits|", "median ms by batch", title="engines"
     )
-    tries = report["verification"]["plans_tried"]
-    for engine in report["engines"]:
-        latency = ", ".join(f"{item['batch']}: {item['median_ms']:.2f}" for item in engine["latency"])
-        outcome = engine["status"] + (f": {engine['reason']}" if engine["reason"] else "")
-        if engine["name"] in tries:
-            blocks = [name for name, precision in engine["plan"].items() if precision == engine["precision"]]
-            outcome += f", {engine['precision']} in {', '.join(blocks)} only"
+    for engine in manifest.engines:
+        latency = ", ".join(f"{item.batch}: {item.median_ms:.2f}" for item in engine.latency)
+        outcome = engine.status + (f": {engine.reason}" if engine.reason else "")
+        if engine.name in manifest.verification.plans_tried:
+            blocks = [name for name, precision in engine.plan.items() if precision == engine.precision]
+            outcome += f", {engine.precision} in {', '.join(blocks)} only"
         table.add_row(
-            engine["name"],
+            engine.name,
             outcome,
             _value(engine, "top1_agreement", "{:.1%}"),
             _value(engine, "kl", "{:.1e}"),
             _value(engine, "max_abs", "{:.1e}"),
             latency or "-",
         )
-    for item in report["left_out"]:
-        table.add_row(_name(item), f"left out: {item['reason']}", "-", "-", "-", "-")
+    for skipped in manifest.skipped:
+        table.add_row(skipped.name, f"skipped: {skipped.reason}", "-", "-", "-", "-")
     console = stdout()
     console.print(table)
-    console.print(f"selected: {report['selected']}: {report['selected_because']}")
+    console.print(f"selected: {manifest.selected}: {manifest.selected_because}")
 
 
-def _name(left_out: dict[str, Any]) -> str:
-    return "-".join(filter(None, (left_out["backend"], left_out["precision"])))
-
-
-def _value(engine: dict[str, Any], metric: str, form: str) -> str:
-    for check in engine["checks"]:
-        if check["metric"] == metric and check["output"] == "logits":
-            return form.format(check["value"])
+def _value(engine: EngineRecord, metric: str, form: str) -> str:
+    for check in engine.checks:
+        if check.metric == metric and check.output == "logits":
+            return form.format(check.value)
     return "-"

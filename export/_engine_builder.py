@@ -1,31 +1,42 @@
-"""Makes one engine: its variant of the graph, its build, what it really runs in, its way through the gate."""
+"""Build of one engine: its variant of the graph, its file, its precisions as read back, its verification."""
 
 from __future__ import annotations
 
 import logging
+import resource
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 
+from lnlattennet._command import printable
 from lnlattennet._console import stderr
-from lnlattennet.bundle._manifest import Check, EngineRecord
+from lnlattennet.bundle._manifest import (
+    RENDERED,
+    CalibrationRecord,
+    Check,
+    EngineRecord,
+    VerificationRecord,
+)
 from lnlattennet.errors import ExportError
+from lnlattennet.export._candidate import Candidate
+from lnlattennet.export._plan import ExportPlan, Job
+from lnlattennet.export.gate._face_images import calibration_faces
 from lnlattennet.export.gate._limits import failure_text, parse_limits
-from lnlattennet.export.gate._verification import Verification
+from lnlattennet.export.gate._verification import Verifier, create_verifier
+from lnlattennet.export.onnx._exporter import export_onnx
+from lnlattennet.export.onnx._inline import inlined
 from lnlattennet.export.precision._apply import apply_plan, planned_layers
-from lnlattennet.export.precision._calibration import Ranges
+from lnlattennet.export.precision._calibration import Ranges, activation_ranges
 from lnlattennet.export.selection._timing import usable_threads
-from lnlattennet.model._config import NetworkConfig
-from lnlattennet.runtimes._base import Available, BatchRange, BuildSpec, EngineFile
+from lnlattennet.model._checkpoint import save_checkpoint
+from lnlattennet.runtimes._base import BuildSpec, EngineFile
 from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._registry import backend_named
-from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 STANDARD_ONNX = "model-standard.onnx"
 """The network in standard operators only; `model.onnx` holds the fused attention as one named function."""
@@ -41,68 +52,43 @@ class RejectedError(ExportError):
         self.checks = list(checks)
 
 
-@dataclass
-class Candidate:
-    """An engine that was built.
-
-    Attributes:
-        record: what the manifest will say, without latency.
-        path: the file that its backend loads.
-        planned: precision -> layers that the plan puts in it.
-        tries: how many plans a search tried until it found this one; 1 without a search.
-        samples: batch size -> every timed call in milliseconds.
-    """
-
-    record: EngineRecord
-    path: Path
-    planned: dict[str, int]
-    tries: int = 1
-    samples: dict[int, list[float]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
-class Workshop:
-    """Everything that engines are built from and judged by.
+class EngineBuilder:
+    """Everything that engines are built from and verified with.
 
     Attributes:
         folder: the bundle's draft.
-        standard: the network in fp32, standard operators only.
-        ranges: tensor -> (lowest, highest) activation, empty if nothing is to be quantised.
-        calibration: what the manifest says of how they were found, or None.
+        plan: the export's plan.
         checkpoint: the `.safetensors` file.
-        config: the network's.
-        batch: batch sizes that every engine accepts.
-        builder_config: options of TensorRT's builder.
-        limits: what the user changed of the gate's limits.
+        standard: the network in fp32, standard operators only.
+        calibration: faces, their source and the method; None if nothing is quantized.
+        ranges: tensor -> (lowest, highest) activation, empty if nothing is quantized.
     """
 
     folder: Path
-    standard: onnx.ModelProto
-    ranges: Ranges
-    calibration: dict[str, Any] | None
+    plan: ExportPlan
     checkpoint: Path
-    config: NetworkConfig
-    batch: BatchRange
-    builder_config: TensorRTBuilderConfig
-    verification: Verification
-    limits: Mapping[str, Sequence[str] | float]
+    standard: onnx.ModelProto
+    calibration: CalibrationRecord | None
+    ranges: Ranges
+    verifier: Verifier
 
-    def make(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
-        """Build an engine, read back its precisions, load it and put it through the gate.
+    def build(self, job: Job, plan: PrecisionPlan) -> Candidate:
+        """Build the job's engine in a plan, read back its precisions, load it and put it through the gate.
 
-        What was made under this name before is gone.
+        What was built under its name before is gone.
 
         Raises:
             ExportError: the runtime refused.
             RejectedError: it computes in another precision than was asked for, or an output is too far from
                 the checkpoint's.
         """
-        self.discard(name)
+        self.discard(job.name)
         try:
-            candidate = self._built(name, backend, available, plan)
-            self._judge(candidate)
+            candidate = self._build(job, plan)
+            self._verify(candidate)
         except BaseException:
-            self.discard(name)
+            self.discard(job.name)
             raise
         return candidate
 
@@ -110,32 +96,48 @@ class Workshop:
         """Remove an engine's files."""
         shutil.rmtree(self._engine_folder(name), ignore_errors=True)
 
-    def _built(self, name: str, backend: str, available: Available, plan: PrecisionPlan) -> Candidate:
-        planned = planned_layers(self.standard, plan)
-        directory = self._engine_folder(name)
-        directory.mkdir(parents=True)
-        spec = BuildSpec(
-            directory, self.batch, self.config.image_size, plan, self.checkpoint, self.builder_config
+    def verification_record(self, candidates: list[Candidate], seconds: float) -> VerificationRecord:
+        """Return how the engines were verified and selected, for the manifest."""
+        return VerificationRecord(
+            faces=len(self.verifier.faces),
+            faces_source=RENDERED,
+            threads=usable_threads(),
+            labeled=self.verifier.labeled_record(),
+            calibration=self.calibration,
+            planned_layers={candidate.name: candidate.planned for candidate in candidates},
+            plans_tried={c.name: c.plans_tried for c in candidates if c.plans_tried > 1},
+            strategy=self.plan.options.selection.strategy,
+            latency_budget_ms=self.plan.options.selection.budget_ms,
+            seconds=round(seconds, 1),
+            peak_memory_mb=_peak_memory(),
         )
+
+    def _build(self, job: Job, plan: PrecisionPlan) -> Candidate:
+        options = self.plan.options
+        planned = planned_layers(self.standard, plan)
+        directory = self._engine_folder(job.name)
+        directory.mkdir(parents=True)
+        size = self.plan.checkpoint.info.config.image_size
+        spec = BuildSpec(directory, options.batch, size, plan, self.checkpoint, options.builder)
         start = time.perf_counter()
-        with stderr.status(f"building {name}"), translate_runtime_errors(name, "build", ExportError):
-            graph = self._graph(backend, plan, directory)
-            engine = backend_named(backend).build(graph, spec)
+        with stderr.status(f"building {job.name}"), translate_runtime_errors(job.name, "build", ExportError):
+            graph = self._graph(job.backend, plan, directory)
+            engine = backend_named(job.backend).build(graph, spec)
         seconds = time.perf_counter() - start
         _remove_leftovers(graph, directory, engine.path)
         require_precision(plan, planned, engine)
-        _log.info("built %s in %.1f s", name, seconds)
+        _log.info("built %s in %.1f s", job.name, seconds)
         record = EngineRecord(
-            name=name,
-            backend=backend,
+            name=job.name,
+            backend=job.backend,
             precision=plan.precision,
             plan=dict(plan.blocks),
             file=engine.path.relative_to(self.folder).as_posix(),
-            batch=(self.batch.minimum, self.batch.optimum, self.batch.maximum),
-            versions=available.versions,
+            batch=(options.batch.minimum, options.batch.optimum, options.batch.maximum),
+            versions=job.available.versions,
             requires=engine.requires,
             status="built, not run",
-            reason=available.run_blocker or "",
+            reason=job.available.run_blocker or "",
             layers=dict(engine.layers),
             build_seconds=round(seconds, 3),
         )
@@ -146,16 +148,11 @@ class Workshop:
         if plan.precisions == {"fp32"}:
             return self.folder / STANDARD_ONNX
         path = directory / "model.onnx"
-        # Some runtimes know symmetric quantization only.
-        onnx.save_model(
-            apply_plan(
-                self.standard, plan, self.ranges, symmetric=backend_named(backend).INFO.symmetric_int8
-            ),
-            str(path),
-        )
+        symmetric = backend_named(backend).INFO.symmetric_int8
+        onnx.save_model(apply_plan(self.standard, plan, self.ranges, symmetric=symmetric), str(path))
         return path
 
-    def _judge(self, candidate: Candidate) -> None:
+    def _verify(self, candidate: Candidate) -> None:
         record = candidate.record
         if record.reason:
             _log.warning("%s: built, not run: %s", record.name, record.reason)
@@ -166,8 +163,8 @@ class Workshop:
             stderr.status(f"verifying {record.name}"),
             translate_runtime_errors(record.name, "run", ExportError),
         ):
-            limits = parse_limits(record.precision, self.limits)
-            checks = self.verification.judge(record.name, runner, limits)
+            limits = parse_limits(record.precision, self.plan.options.verification.limits)
+            checks = self.verifier.check(record.name, runner, limits)
         if not all(check.passed for check in checks):
             raise RejectedError(failure_text(checks), checks)
         candidate.record = record.model_copy(update={"checks": checks, "status": "passed"})
@@ -175,6 +172,53 @@ class Workshop:
 
     def _engine_folder(self, name: str) -> Path:
         return self.folder / "engines" / name
+
+
+def prepare_build(plan: ExportPlan, folder: Path, scratch: Path) -> EngineBuilder:
+    """Export the ONNX graphs, calibrate if a job needs it, and create the verifier.
+
+    Args:
+        plan: what to export.
+        folder: the bundle's draft; both forms of the ONNX file are written into it.
+        scratch: a folder for what must not be in the bundle.
+    """
+    options, checkpoint = plan.options, plan.checkpoint
+    verifier = create_verifier(checkpoint, options.verification.faces, options.batch, plan.labeled)
+    with stderr.status("exporting ONNX"):
+        export_onnx(checkpoint, folder / "model.onnx", options.batch)
+        standard = inlined(onnx.load_model(str(folder / "model.onnx")))
+        onnx.save_model(standard, str(folder / STANDARD_ONNX))
+    calibration, ranges = _calibrate(plan, standard)
+    return EngineBuilder(
+        folder, plan, _as_safetensors(plan, scratch), standard, calibration, ranges, verifier
+    )
+
+
+def _calibrate(plan: ExportPlan, standard: onnx.ModelProto) -> tuple[CalibrationRecord | None, Ranges]:
+    if not any(job.quantized for job in plan.jobs):
+        return None, {}
+    options, faces = plan.options.calibration, plan.calibration_faces
+    if faces is None:
+        _log.warning("no --calibration images: int8 and fp8 are calibrated on rendered faces")
+        faces = calibration_faces(options.faces, plan.checkpoint.info.preprocessing)
+    source = printable(options.images) if options.images else RENDERED
+    with stderr.status("calibrating"):
+        ranges = activation_ranges(standard, faces, options.method)
+    return CalibrationRecord(faces=len(faces), source=source, method=options.method), ranges
+
+
+def _as_safetensors(plan: ExportPlan, scratch: Path) -> Path:
+    """Torch's engines are built from a file that holds no code; a pickle is written as one first."""
+    if not plan.options.allow_pickle:
+        return plan.options.checkpoint
+    path = scratch / "checkpoint.safetensors"
+    save_checkpoint(path, plan.checkpoint.network(), plan.checkpoint.info)
+    return path
+
+
+def _peak_memory() -> float:
+    """Return megabytes; only of this process: what Linux keeps of children includes their parent's peak."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
 
 
 def _remove_leftovers(graph: Path, directory: Path, engine: Path) -> None:

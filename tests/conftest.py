@@ -75,7 +75,7 @@ def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of that network for the runtimes that build in seconds, batches 1 to 8."""
-    from lnlattennet.export._options import Criteria, ExportOptions
+    from lnlattennet.bundle._export_options import ExportOptions, SelectionOptions, VerificationOptions
     from lnlattennet.export._pipeline import export_engine
 
     path = tmp_path_factory.mktemp("bundle") / "small"
@@ -84,7 +84,8 @@ def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory)
         output=path,
         batch=BatchRange(1, 4, 8),
         backends=("onnxruntime", "openvino", "tensorrt"),
-        criteria=Criteria(faces=32, rounds=10),
+        verification=VerificationOptions(faces=32),
+        selection=SelectionOptions(rounds=10),
     )
     export_engine(options)
     return path

@@ -43,8 +43,8 @@ from lnlattennet.benchmarks.harness._record import (
 from lnlattennet.benchmarks.harness._requirements import Requirement
 from lnlattennet.benchmarks.harness._tables import comparison_table, requirement_table
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.errors import UsageError
-from lnlattennet.export._options import ExportOptions
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export.selection._timing import time_in_turns, usable_threads
 
@@ -98,7 +98,7 @@ def measure(
         "starts": STARTS,
         "engine": manifest.engine(manifest.selected).model_dump(mode="json"),
         "selected_because": manifest.selected_because,
-        "export": {key: manifest.verification[key] for key in ("seconds", "peak_memory_mb")},
+        "export": manifest.verification.model_dump(include={"seconds", "peak_memory_mb"}),
         "answers": {"faces": face_count, "of": "rendered, held out"}
         | {name: dataclasses.asdict(accuracy) for name, accuracy in answers.items()},
     }

@@ -1,120 +1,109 @@
-"""What every engine is judged with: faces, the checkpoint's answers for them, and labelled faces."""
+"""Verification of engines: faces, the checkpoint's outputs for them in PyTorch, and labeled faces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._console import stderr
-from lnlattennet.bundle._manifest import RENDERED, Check
+from lnlattennet._statistics import Estimate
+from lnlattennet.bundle._manifest import Check, LabeledRecord
+from lnlattennet.data._labeled import LabeledFaces, LabeledSource
 from lnlattennet.errors import CheckpointError
-from lnlattennet.export._options import Criteria
 from lnlattennet.export.gate._accuracy import AccuracyComparison, compare_accuracy
 from lnlattennet.export.gate._check import Faces, check_engine
 from lnlattennet.export.gate._face_images import verification_faces
-from lnlattennet.export.gate._labelled_data import LabelledFaces, labelled_faces
 from lnlattennet.export.gate._metrics import Limits
-from lnlattennet.export.selection._timing import usable_threads
-from lnlattennet.model._checkpoint import Checkpoint
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
 
 if TYPE_CHECKING:
+    from lnlattennet.model._checkpoint import Checkpoint
     from lnlattennet.model._network import LNLAttenNet
 
 Floats = NDArray[np.float32]
 Reference = Callable[[Faces], Arrays]
 
 
-@dataclass
-class Labelled:
-    """Labelled faces, the checkpoint's logits for them, and every engine's accuracy so far."""
-
-    data: LabelledFaces
-    logits: Floats
-    engines: dict[str, AccuracyComparison] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
-class Verification:
-    """Faces [n, 3, S, S], normalised, the checkpoint's outputs for them, and labelled faces if there are any.
+class Verifier:
+    """Verifier of an export's engines.
 
     Attributes:
+        faces: normalized, [n, 3, S, S].
+        reference: the checkpoint's outputs for ``faces``.
         batch: every engine's range.
+        labeled: faces to measure the accuracy on, or None.
+        labeled_logits: the checkpoint's logits for them.
+        accuracies: every engine's accuracy so far.
     """
 
     faces: Floats
     reference: Arrays
     batch: BatchRange
-    labelled: Labelled | None
+    labeled: LabeledFaces | None = None
+    labeled_logits: Floats | None = None
+    accuracies: dict[str, AccuracyComparison] = field(default_factory=dict)
 
-    def judge(self, name: str, runner: Runner, limits: Limits) -> list[Check]:
-        """Put an engine through the gate."""
+    def check(self, name: str, runner: Runner, limits: Limits) -> list[Check]:
+        """Put an engine through the gate; return its checks."""
         checks = check_engine(runner, self.reference, self.faces, self.batch, limits)
-        if self.labelled is None:
-            return checks
-        data = self.labelled.data
-        logits = _logits(lambda faces: runner({INPUT_NAME: faces})["logits"], data, self.batch)
-        accuracy = compare_accuracy(logits, self.labelled.logits, data.labels)
-        self.labelled.engines[name] = accuracy
-        return [*checks, accuracy.check(limits["max_accuracy_drop"]["logits"], self.batch.optimum)]
+        if self.labeled is not None and self.labeled_logits is not None:
+            logits = _logits(runner, self.labeled, self.batch)
+            accuracy = compare_accuracy(logits, self.labeled_logits, self.labeled.labels)
+            self.accuracies[name] = accuracy
+            checks.append(accuracy.check(limits["max_accuracy_drop"]["logits"], self.batch.optimum))
+        return checks
 
-    def facts(self) -> dict[str, Any]:
-        """Return what the manifest says of it."""
-        return {
-            "faces": len(self.faces),
-            "faces_source": RENDERED,
-            "threads": usable_threads(),
-            "labelled": _labelled_facts(self.labelled) if self.labelled else None,
-        }
+    def labeled_record(self) -> LabeledRecord | None:
+        """Return the accuracies, for the manifest."""
+        if self.labeled is None or self.labeled_logits is None:
+            return None
+        checkpoint = compare_accuracy(self.labeled_logits, self.labeled_logits, self.labeled.labels)
+        return LabeledRecord(
+            name=self.labeled.name,
+            faces=len(self.labeled.labels),
+            checkpoint_accuracy=_interval(checkpoint.engine),
+            engines={name: _interval(accuracy.engine) for name, accuracy in self.accuracies.items()},
+        )
 
 
-def open_verification(checkpoint: Checkpoint, criteria: Criteria, batch: BatchRange) -> Verification:
-    """Render the faces, read the labelled ones, and let the checkpoint answer in torch.
+def create_verifier(
+    checkpoint: Checkpoint, faces: int, batch: BatchRange, labeled: LabeledSource | None
+) -> Verifier:
+    """Render the faces, read the labeled ones, and run the checkpoint on them in PyTorch.
 
     Raises:
-        DataError, ImageError, UsageError: the labelled data cannot be used.
-        CheckpointError: the checkpoint's own answers are not finite.
+        DataError, ImageError: the labeled faces cannot be read.
+        CheckpointError: the checkpoint's own outputs are not finite.
     """
     info, run = checkpoint.info, torch_reference(checkpoint.network())
-    labelled = None
-    if criteria.data is not None:
-        with stderr.status(f"reading {criteria.data}"):
-            data = labelled_faces(
-                criteria.data, criteria.split, info.preprocessing, criteria.labelled_faces, info.class_names
-            )
-            labelled = Labelled(data, run(data.faces)["logits"])
+    labeled_faces = labeled_logits = None
+    if labeled is not None:
+        with stderr.status(f"reading {labeled.name}"):
+            labeled_faces = labeled.load(info.preprocessing)
+            labeled_logits = run(labeled_faces.faces)["logits"]
     with stderr.status("computing the reference in torch"):
-        faces = verification_faces(max(criteria.faces, batch.maximum + 8), info.preprocessing)
-        return Verification(faces, run(faces), batch, labelled)
+        rendered = verification_faces(max(faces, batch.maximum + 8), info.preprocessing)
+        return Verifier(rendered, run(rendered), batch, labeled_faces, labeled_logits)
 
 
-def _logits(run: Callable[[Floats], Floats], data: LabelledFaces, batch: BatchRange) -> Floats:
-    """Answer all labelled faces in batches of the optimum; the last one is filled up to the smallest."""
+def _logits(runner: Runner, labeled: LabeledFaces, batch: BatchRange) -> Floats:
+    """Run all labeled faces in batches of the optimum; the last one is filled up to the smallest."""
     parts = []
-    for start in range(0, len(data.labels), batch.optimum):
-        indices = np.arange(start, min(start + batch.optimum, len(data.labels)))
+    for start in range(0, len(labeled.labels), batch.optimum):
+        indices = np.arange(start, min(start + batch.optimum, len(labeled.labels)))
         filled = np.resize(indices, max(len(indices), batch.minimum))
-        parts.append(run(data.faces[filled])[: len(indices)])
+        parts.append(runner({INPUT_NAME: labeled.faces[filled]})["logits"][: len(indices)])
     return np.concatenate(parts)
 
 
-def _labelled_facts(labelled: Labelled) -> dict[str, Any]:
-    """Return accuracies as [value, low, high]; the bounds are 95% bootstrap intervals."""
-    checkpoint = compare_accuracy(labelled.logits, labelled.logits, labelled.data.labels).engine
-    return {
-        "name": labelled.data.name,
-        "faces": len(labelled.data.labels),
-        "checkpoint_accuracy": [checkpoint.value, checkpoint.low, checkpoint.high],
-        "engines": {
-            name: [found.engine.value, found.engine.low, found.engine.high]
-            for name, found in labelled.engines.items()
-        },
-    }
+def _interval(estimate: Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.low, estimate.high
 
 
 def torch_reference(network: LNLAttenNet) -> Reference:

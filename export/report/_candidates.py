@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnlattennet.export.report._checks import left_out_name
 from lnlattennet.export.report._latency import latency_at, timed_batches
 
 _SHORT = {"local_networks": "local nets"}
@@ -22,11 +21,6 @@ def candidate_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
         }
         for engine in engines
     ]
-
-
-def left_out_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what was left out, each entry with its name."""
-    return [{"name": left_out_name(entry), **entry} for entry in document["left_out"]]
 
 
 def headline(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checks as pictures: how much of its limit each one used."""
+"""Charts of the checks: how much of its limit each one used."""
 
 from __future__ import annotations
 
@@ -35,19 +35,14 @@ def used_share(check: dict[str, Any]) -> float | None:
     return value / limit if limit > 0 else math.inf
 
 
-def left_out_name(entry: dict[str, Any]) -> str:
-    """Return what an entry of ``left_out`` is called: BACKEND-PRECISION, or the backend alone."""
-    return f"{entry['backend']}-{entry['precision']}" if entry["precision"] else str(entry["backend"])
-
-
 def check_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return every check of every engine, those left out last, with its texts."""
-    judged = [(engine["name"], False, engine["checks"]) for engine in document["engines"]]
-    judged += [(left_out_name(entry), True, entry["checks"]) for entry in document["left_out"]]
+    """Return every check of every engine, those skipped last, with its texts."""
+    checked = [(engine["name"], False, engine["checks"]) for engine in document["engines"]]
+    checked += [(entry["name"], True, entry["checks"]) for entry in document["skipped"]]
     grid = int(document["network"]["grid"])
     return [
-        {"engine": name, "left_out": left_out, **check, **_texts(check, grid)}
-        for name, left_out, checks in judged
+        {"engine": name, "skipped": skipped, **check, **_texts(check, grid)}
+        for name, skipped, checks in checked
         for check in checks
     ]
 
@@ -84,7 +79,7 @@ def _place(row: dict[str, Any], axis: LogAxis) -> dict[str, Any]:
 
 
 def _ticks(axis: LogAxis) -> list[dict[str, Any]]:
-    """The limit has a mark of its own, and its label must stay clear of its neighbours'."""
+    """The limit has a mark of its own, and its label must stay clear of its neighbors'."""
     limit = axis.at(1)
     far = [value for value in axis.ticks() if abs(axis.at(value) - limit) >= 14]
     return [{"at": axis.at(value), "text": f"{numbers.power(value)}"} for value in far]

@@ -1,10 +1,9 @@
-"""The report as plain JSON values: everything the manifest says, plus every timed sample."""
+"""Document of the report, as plain JSON values: the manifest and every timed sample."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from lnlattennet.bundle._manifest import Manifest
@@ -22,23 +21,14 @@ def report_document(manifest: Manifest, samples: Mapping[str, Mapping[int, list[
         milliseconds, and "file_bytes", None if not known. A number that is not finite, which JSON lacks, is
         the text "Infinity", "-Infinity" or "NaN".
     """
-    document = manifest.model_dump(mode="json", exclude={"files"})
-    for engine in document["engines"]:
-        engine["file_bytes"] = _file_bytes(manifest, engine["file"])
+    document = manifest.report()
+    for engine, record in zip(document["engines"], manifest.engines, strict=True):
+        engine["file_bytes"] = manifest.engine_bytes(record) or None
         engine["samples_ms"] = {
             str(batch): [round(value, 4) for value in values]
             for batch, values in samples.get(engine["name"], {}).items()
         }
     return {key: _json_value(value) for key, value in document.items()}
-
-
-def _file_bytes(manifest: Manifest, file: str) -> int | None:
-    """Sum what belongs together, such as OpenVINO's .xml and .bin: all files of the same name."""
-    stem = PurePosixPath(file).with_suffix("")
-    sizes = [
-        record.size for name, record in manifest.files.items() if PurePosixPath(name).with_suffix("") == stem
-    ]
-    return sum(sizes) if sizes else None
 
 
 def _json_value(value: Any) -> Any:

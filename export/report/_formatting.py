@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from rich import filesize
+
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -53,10 +55,8 @@ def power(value: float) -> str:
 
 
 def size(value: int | None) -> str:
-    """Return bytes as kB or MB, powers of 1000; a dash if not known."""
-    if value is None:
-        return "-"
-    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.1f} kB"
+    """Return bytes in decimal units; a dash if not known."""
+    return "-" if value is None else filesize.decimal(value)
 
 
 def duration(seconds: float) -> str:

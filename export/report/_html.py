@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lnlattennet.export.report import _formatting as numbers
-from lnlattennet.export.report._candidates import candidate_rows, headline, left_out_rows, plan_rows
+from lnlattennet.export.report._candidates import candidate_rows, headline, plan_rows
 from lnlattennet.export.report._checks import check_rows, tolerance_panels
 from lnlattennet.export.report._latency import latency_charts
 from lnlattennet.export.report._pareto import HEIGHT, front_plots, front_rows
@@ -26,16 +26,18 @@ _FILTERS = {
 }
 
 
-def write_reports(folder: Path, document: dict[str, Any]) -> None:
-    """Write `report.json` and the self-contained `report.html` into ``folder``.
+def write_reports(folder: Path, document: dict[str, Any]) -> list[Path]:
+    """Write `report.json` and the self-contained `report.html` into ``folder``; return their paths.
 
     Args:
         folder: exists; files of these names are replaced.
         document: from ``report_document``.
     """
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(render_html(document), encoding="utf-8")
+    contents = {folder / "report.json": text + "\n", folder / "report.html": render_html(document)}
+    for path, content in contents.items():
+        path.write_text(content, encoding="utf-8")
+    return list(contents)
 
 
 def render_html(document: dict[str, Any]) -> str:
@@ -54,7 +56,7 @@ def render_html(document: dict[str, Any]) -> str:
         command=shlex.join(document["command"]),
         headline=headline(document),
         candidates=candidate_rows(document),
-        left_out=left_out_rows(document),
+        skipped=document["skipped"],
         plans=plan_rows(document),
         latency=latency_charts(document),
         front={"rows": front_rows(document), "plots": front_plots(document), "height": HEIGHT},

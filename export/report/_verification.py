@@ -32,16 +32,16 @@ def calibrated_on_rendered(document: dict[str, Any]) -> bool:
 
 def accuracy_rows(document: dict[str, Any]) -> dict[str, Any] | None:
     """Return the accuracies with their 95% intervals on one linear scale, the checkpoint's first."""
-    labelled = document["verification"].get("labelled")
-    if not labelled:
+    labeled = document["verification"].get("labeled")
+    if not labeled:
         return None
-    found = {"checkpoint in torch": labelled["checkpoint_accuracy"], **labelled["engines"]}
+    found = {"checkpoint in torch": labeled["checkpoint_accuracy"], **labeled["engines"]}
     low = min(interval[1] for interval in found.values())
     high = max(interval[2] for interval in found.values())
     axis = LinearAxis(low, max(high, low + 1e-6))
     return {
-        "name": labelled["name"],
-        "faces": labelled["faces"],
+        "name": labeled["name"],
+        "faces": labeled["faces"],
         "ends": [f"{axis.low:.1%}", f"{axis.high:.1%}"],
         "rows": [
             {

@@ -31,13 +31,13 @@ from lnlattennet.errors import ExportError
 _WORKER = "lnlattennet.export.selection._worker"
 
 
-class RivalError(ExportError):
-    """A rival that could not be loaded or failed in the process that times it; ``name`` says which."""
+class TimingError(ExportError):
+    """A candidate that could not be loaded or failed in the process that times it; ``name`` says which."""
 
     def __init__(self, name: str, exit_code: int, message: str) -> None:
         how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
         super().__init__(
-            f"{name}: the process that times it ended with {how}: {message or 'it said nothing'}"
+            f"{name}: the process that times it ended with {how}: {message or 'it printed nothing'}"
         )
         self.name = name
 
@@ -76,7 +76,7 @@ class TimedProcess:
         self._messages.close()
 
     def wait_until_ready(self) -> None:
-        """Return when it has loaded what it times; raises RivalError if it could not."""
+        """Return when it has loaded what it times; raises TimingError if it could not."""
         self._answer()
 
     def seconds(self, batch: int) -> float:
@@ -91,7 +91,7 @@ class TimedProcess:
     def _answer(self) -> str:
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise RivalError(self._name, self._process.wait(), self._last_message())
+            raise TimingError(self._name, self._process.wait(), self._last_message())
         return line.strip()
 
     def _last_message(self) -> str:
@@ -100,31 +100,31 @@ class TimedProcess:
 
 
 def time_in_turns(
-    rivals: Mapping[str, tuple[str, Sequence[Any]]],
+    candidates: Mapping[str, tuple[str, Sequence[Any]]],
     faces: NDArray[np.float32],
     batches: Sequence[int],
     rounds: int,
     scratch: Path,
 ) -> dict[str, dict[int, list[float]]]:
-    """Time rivals on the first faces at each batch size, in turn; return milliseconds of every counted call.
+    """Time candidates on the first faces, in turn; return milliseconds of every call by name and batch size.
 
     Args:
-        rivals: name -> "module:function" and its arguments (``TimedProcess``).
+        candidates: name -> "module:function" and its arguments (``TimedProcess``).
         faces: float32 [n, 3, S, S], n at least the largest batch.
         batches: sizes.
-        rounds: counted calls of each rival at each size.
+        rounds: counted calls of each candidate at each size.
         scratch: a folder for the faces.
 
     Raises:
-        RivalError: a rival could not be loaded, or failed.
+        TimingError: a candidate could not be loaded, or failed.
     """
     file = scratch / "faces.npy"
     _save(file, faces[: max(batches)])
-    samples: dict[str, dict[int, list[float]]] = {name: {} for name in rivals}
+    samples: dict[str, dict[int, list[float]]] = {name: {} for name in candidates}
     with ExitStack() as stack:
         processes = {
             name: stack.enter_context(TimedProcess(name, function, arguments, file))
-            for name, (function, arguments) in rivals.items()
+            for name, (function, arguments) in candidates.items()
         }
         for process in processes.values():
             process.wait_until_ready()
@@ -136,7 +136,7 @@ def time_in_turns(
 
 
 def engine_arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
-    """Return an engine file as a rival of ``time_in_turns``, on all usable threads."""
+    """Return an engine file as a candidate of ``time_in_turns``, on all usable threads."""
     return f"{_WORKER}:load_engine", [backend, str(path), usable_threads()]
 
 

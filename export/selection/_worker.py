@@ -1,4 +1,4 @@
-"""A process that times one engine (or rival) when it is told to; see ``timing.TimedProcess``.
+"""A process that times one engine (or another candidate) on request; see ``timing.TimedProcess``.
 
     python -m lnlattennet.export.selection._worker MODULE:FUNCTION ARGUMENTS FACES
 

@@ -14,7 +14,7 @@ from lnlattennet._version import __version__
 
 if TYPE_CHECKING:
     from lnlattennet.bundle._bundle import Bundle
-    from lnlattennet.export._options import ExportOptions
+    from lnlattennet.bundle._export_options import ExportOptions
     from lnlattennet.export._pipeline import export_engine
 
 
@@ -22,7 +22,7 @@ __all__ = ["Bundle", "ExportOptions", "__version__", "export_engine"]
 
 _HOMES = {
     "Bundle": "lnlattennet.bundle._bundle",
-    "ExportOptions": "lnlattennet.export._options",
+    "ExportOptions": "lnlattennet.bundle._export_options",
     "export_engine": "lnlattennet.export._pipeline",
 }
 

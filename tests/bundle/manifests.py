@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet.bundle._bundle import hash_file
-from lnlattennet.bundle._manifest import Check, EngineRecord, FileRecord, Latency, LeftOut, Manifest
+from lnlattennet.bundle._export_options import ExportOptions
+from lnlattennet.bundle._manifest import (
+    Check,
+    EngineRecord,
+    FileRecord,
+    Latency,
+    Manifest,
+    SkippedEngine,
+    VerificationRecord,
+)
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._requirements import Requirements
 
-COMMAND = ["export-engine", "-c", "face net.safetensors", "--backend", "auto", "--precision=auto"]
+OPTIONS = ExportOptions(checkpoint=Path("face net.safetensors"), output=Path("build/x"), precisions=("auto",))
 
 
 def latency(batch: int, median: float, spread: float = 0.01, threads: int = 2) -> Latency:
@@ -53,9 +62,9 @@ def manifest(*engines: EngineRecord, **changes: Any) -> Manifest:
     engines = engines or (engine(),)
     files = {one.file: FileRecord(sha256=f"{index:064x}", size=2**20) for index, one in enumerate(engines)}
     fields: dict[str, Any] = {
-        "schema_version": 2,
+        "schema_version": 3,
         "created": "2026-11-24T10:00:00+00:00",
-        "command": COMMAND,
+        "options": OPTIONS,
         "toolkit_version": "0.1.0",
         "checkpoint_sha256": "a" * 64,
         "provenance": {"data": "none"},
@@ -63,8 +72,8 @@ def manifest(*engines: EngineRecord, **changes: Any) -> Manifest:
         "preprocessing": Preprocessing(size=48),
         "network": NetworkConfig().to_dict(),
         "engines": list(engines),
-        "left_out": [LeftOut(backend="tensorrt", reason="TensorRT is not installed")],
-        "verification": {"faces": 256},
+        "skipped": [SkippedEngine(backend="tensorrt", reason="TensorRT is not installed")],
+        "verification": VerificationRecord(faces=256),
         "selected": engines[0].name,
         "selected_because": "it is the fastest",
         "files": files,

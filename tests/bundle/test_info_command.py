@@ -37,7 +37,7 @@ def test_a_plan_is_told_by_its_exceptions(plan: dict[str, str], text: str) -> No
     assert plan_text(plan) == text
 
 
-def test_people_see_engines_needs_and_what_was_left_out(tmp_path: Path) -> None:
+def test_people_see_engines_needs_and_what_was_skipped(tmp_path: Path) -> None:
     unrun = engine("tensorrt-fp16", status="built, not run", reason="no GPU", checks=[], latency=[])
     bundle = write_bundle(tmp_path, manifest(engine(), unrun))
     result = run(bundle)
@@ -50,7 +50,7 @@ def test_people_see_engines_needs_and_what_was_left_out(tmp_path: Path) -> None:
         "threads: 2",
         "openvino >=2026.0",
         "TensorRT is not installed",
-        "--precision=auto",
+        "--precision auto",
     ):
         assert part in " ".join(result.stdout.split()), part
 
@@ -61,7 +61,7 @@ def test_machines_get_one_document_with_sizes(tmp_path: Path) -> None:
     assert document["bytes"] == len(b"openvino-int8") + len(b"weights") + 1
     assert document["engines"][0]["bytes"] == len(b"openvino-int8") + len(b"weights")
     assert document["selected"] == "openvino-int8"
-    assert document["left_out"][0]["backend"] == "tensorrt"
+    assert document["skipped"][0]["backend"] == "tensorrt"
     assert "sha256" not in json.dumps(document["engines"])
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from lnlattennet.bundle._export_options import ExportOptions, SelectionOptions, VerificationOptions
 from lnlattennet.export._cli import main
-from lnlattennet.export._options import Criteria, ExportOptions
 from lnlattennet.runtimes._base import BatchRange
 from tests.commands import call
 
@@ -25,7 +25,8 @@ def quick_options(checkpoint: Path, output: Path, **fields: Any) -> ExportOption
     settings: dict[str, Any] = {
         "batch": BatchRange(1, 2, 3),
         "backends": ("onnxruntime",),
-        "criteria": Criteria(faces=32, rounds=5),
+        "verification": VerificationOptions(faces=32),
+        "selection": SelectionOptions(rounds=5),
     }
     return ExportOptions(checkpoint=checkpoint, output=output, **settings | fields)
 

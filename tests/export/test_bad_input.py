@@ -16,10 +16,11 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._export_options import CalibrationOptions, VerificationOptions
 from lnlattennet.bundle._manifest import MANIFEST_NAME
 from lnlattennet.errors import BundleError, DataError, GateError, ImageError, LnlAttenNetError, UsageError
-from lnlattennet.export._options import Calibration, Criteria
-from lnlattennet.export._pipeline import export_engine, plan_export
+from lnlattennet.export._pipeline import export_engine
+from lnlattennet.export._plan import plan_export
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
 from tests.export.exports import quick_options, write_pictures
 
@@ -56,7 +57,7 @@ def test_calibration_pictures_are_refused_before_anything_is_built(
         checkpoint_path,
         pictures / "out",
         precisions=("int8",),
-        calibration=Calibration(pictures=pictures / folder),
+        calibration=CalibrationOptions(images=pictures / folder),
     )
     for attempt in (plan_export, export_engine):
         with pytest.raises(kind, match=message):
@@ -65,9 +66,9 @@ def test_calibration_pictures_are_refused_before_anything_is_built(
 
 
 def test_an_impossible_gate_names_output_batch_face_and_region(checkpoint_path: Path, tmp_path: Path) -> None:
-    impossible = Criteria(faces=32, limits={"atol": ("region_weights:0",), "min_cosine": ("1",)})
+    impossible = VerificationOptions(faces=32, limits={"atol": ("region_weights:0",), "min_cosine": ("1",)})
     with pytest.raises(GateError) as caught:
-        export_engine(quick_options(checkpoint_path, tmp_path / "out", criteria=impossible))
+        export_engine(quick_options(checkpoint_path, tmp_path / "out", verification=impossible))
     assert "onnxruntime fp32: failed the gate: region_weights is" in str(caught.value)
     assert "0 allowed (worst at batch " in str(caught.value)
     assert ", sample " in str(caught.value)
@@ -82,15 +83,17 @@ def test_labelled_faces_of_other_classes_are_refused_by_name(checkpoint_path: Pa
     names = ("calm", *checkpoint.info.class_names[1:])
     other = tmp_path / "other.safetensors"
     save_checkpoint(other, checkpoint.network(), replace(checkpoint.info, class_names=names))
-    options = quick_options(other, tmp_path / "out", criteria=Criteria(faces=32, data="synthetic"))
+    options = quick_options(
+        other, tmp_path / "out", verification=VerificationOptions(faces=32, data="synthetic")
+    )
     for attempt in (plan_export, export_engine):
         with pytest.raises(
             UsageError, match="only the checkpoint has calm and only rendered faces has anger"
         ):
             attempt(options)
-    missing = Criteria(faces=32, data=str(tmp_path / "nowhere"))
+    missing = VerificationOptions(faces=32, data=str(tmp_path / "nowhere"))
     with pytest.raises(DataError, match="nowhere"):
-        plan_export(quick_options(checkpoint_path, tmp_path / "out", criteria=missing))
+        plan_export(quick_options(checkpoint_path, tmp_path / "out", verification=missing))
     assert list(tmp_path.iterdir()) == [other]
 
 

@@ -56,8 +56,8 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
         (["--calibration-faces", "3"], 2, "--calibration-faces must be from 32"),
         (["--calibration-method", "guess"], 2, "--calibration-method must be one of minmax"),
         (["--data", "nowhere", *FAST], 1, "nowhere"),
-        (["--split", "val"], 2, "--split val is about labelled faces; name them: --data"),
-        (["--max-accuracy-drop", "0"], 2, "--max-accuracy-drop 0.0 is about labelled faces"),
+        (["--split", "val"], 2, "--split val is about labeled faces; name them: --data"),
+        (["--max-accuracy-drop", "0"], 2, "--max-accuracy-drop 0.0 is about labeled faces"),
         (["--calibration", ".", *FAST], 2, "is for int8 and fp8, which no engine of this export has"),
         (["--builder-optimization-level", "9"], 2, "must be from 0 to 5, got 9"),
         (["--hardware-compatibility-level", "all"], 2, "must be one of none, ampere+"),
@@ -92,6 +92,6 @@ def test_a_backend_that_is_not_installed_names_its_extra(checkpoint_path: Path, 
     assert done.returncode == 4
     assert "pip install 'lnlattennet[openvino]'" in done.stderr
     done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--json", env=environment)
-    assert [item["backend"] for item in json.loads(done.stdout)["left_out"]] == ["openvino"]
+    assert [item["backend"] for item in json.loads(done.stdout)["skipped"]] == ["openvino"]
     done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", env=environment)
     assert "pip install 'lnlattennet[openvino]'" in done.stdout

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._export_options import VerificationOptions
 from lnlattennet.errors import BundleError, CheckpointError, GateError
-from lnlattennet.export._options import Criteria
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export.selection._timing import engine_arguments
 from lnlattennet.runtimes._base import BatchRange
@@ -50,13 +50,16 @@ def test_a_place_that_cannot_be_written_is_refused(checkpoint_path: Path) -> Non
 
 
 def test_if_no_engine_passes_nothing_is_written(checkpoint_path: Path, tmp_path: Path) -> None:
-    impossible = Criteria(faces=32, limits={"atol": ("0",)})
+    impossible = VerificationOptions(faces=32, limits={"atol": ("0",)})
     with pytest.raises(
         GateError, match=r"no engine ran and passed.*logits is .* from the checkpoint.*batch \d+, sample \d+"
     ):
         export_engine(
             quick_options(
-                checkpoint_path, tmp_path / "out", criteria=impossible, backends=("onnxruntime", "openvino")
+                checkpoint_path,
+                tmp_path / "out",
+                verification=impossible,
+                backends=("onnxruntime", "openvino"),
             )
         )
     assert list(tmp_path.iterdir()) == []
@@ -88,7 +91,7 @@ def test_an_engine_that_fails_to_run_does_not_end_the_others(
         quick_options(checkpoint_path, tmp_path / "out", backends=("onnxruntime", "openvino"))
     )
     assert [engine["backend"] for engine in report["engines"]] == ["onnxruntime"]
-    assert "ValueError: this CPU lacks an instruction" in report["left_out"][0]["reason"]
+    assert "ValueError: this CPU lacks an instruction" in report["skipped"][0]["reason"]
     assert not list((tmp_path / "out").rglob("*openvino*"))
     Bundle.load(tmp_path / "out")
 
@@ -129,7 +132,7 @@ def test_an_engine_that_fails_while_it_is_timed_does_not_end_the_others(
     assert [engine["name"] for engine in report["engines"]] == ["onnxruntime-fp32"]
     assert re.search(
         r"openvino-fp32: the process that times it ended with exit code 1: .*gone\.xml",
-        report["left_out"][0]["reason"],
+        report["skipped"][0]["reason"],
     )
     assert not list((tmp_path / "out").rglob("*openvino*"))
     assert Bundle.load(tmp_path / "out").manifest.selected == "onnxruntime-fp32"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._export_options import CalibrationOptions, VerificationOptions
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import GateError
 from lnlattennet.export._engine_builder import RejectedError, require_precision
-from lnlattennet.export._options import Calibration, Criteria
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._base import BuildSpec, EngineFile
@@ -23,20 +23,20 @@ from tests.export.exports import quick_options, write_pictures
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
 
 
-def criteria(**limits: tuple[str, ...] | float) -> Criteria:
-    return Criteria(faces=32, rounds=5, limits=limits)
+def limited(**limits: tuple[str, ...] | float) -> VerificationOptions:
+    return VerificationOptions(faces=32, limits=limits)
 
 
 def test_a_search_finds_a_mixed_plan_which_can_be_given_back(checkpoint_path: Path, tmp_path: Path) -> None:
     """With all blocks in int8 the small network's logits have cosines of 0.9999."""
-    tight = criteria(min_cosine=("logits:0.99999",), max_kl=1.0)
+    tight = limited(min_cosine=("logits:0.99999",), max_kl=1.0)
     report = export_engine(
         quick_options(
             checkpoint_path,
             tmp_path / "found",
             precisions=("auto",),
-            criteria=tight,
-            calibration=Calibration(faces=64),
+            verification=tight,
+            calibration=CalibrationOptions(faces=64),
         )
     )
     engines = {engine["name"]: engine for engine in report["engines"]}
@@ -60,7 +60,7 @@ def test_a_search_finds_a_mixed_plan_which_can_be_given_back(checkpoint_path: Pa
             checkpoint_path,
             tmp_path / "again",
             plan_file=tmp_path / "found" / PLAN,
-            calibration=Calibration(pictures=pictures),
+            calibration=CalibrationOptions(images=pictures),
         )
     )
     assert [(engine["name"], engine["plan"]) for engine in again["engines"]] == [("onnxruntime-int8", plan)]
@@ -76,16 +76,16 @@ def test_if_no_int8_passes_the_exact_engines_are_published(checkpoint_path: Path
         checkpoint_path,
         tmp_path / "out",
         precisions=("auto",),
-        criteria=criteria(max_kl=1e-12),
-        calibration=Calibration(faces=32),
+        verification=limited(max_kl=1e-12),
+        calibration=CalibrationOptions(faces=32),
     )
     report = export_engine(options)
     assert [engine["name"] for engine in report["engines"]] == ["onnxruntime-fp32"]
-    left_out = {item["precision"]: item for item in report["left_out"]}
-    reason = left_out["int8"]["reason"]
+    skipped = {item["precision"]: item for item in report["skipped"]}
+    reason = skipped["int8"]["reason"]
     assert "logits has a mean KL divergence of" in reason
     assert "nor did fewer blocks in int8 pass (7 plans tried)" in reason
-    assert any(not check["passed"] for check in left_out["int8"]["checks"])
+    assert any(not check["passed"] for check in skipped["int8"]["checks"])
     assert not list((tmp_path / "out").rglob("*int8*"))
     assert Bundle.load(tmp_path / "out").manifest.selected == "onnxruntime-fp32"
 
@@ -97,7 +97,7 @@ def test_an_engine_that_would_not_compute_in_its_precision_is_refused(
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps({"schema_version": 1, "blocks": {"unet.project": "int8"}}))
     options = quick_options(
-        checkpoint_path, tmp_path / "out", plan_file=plan, calibration=Calibration(faces=32)
+        checkpoint_path, tmp_path / "out", plan_file=plan, calibration=CalibrationOptions(faces=32)
     )
     with pytest.raises(GateError, match="of 0 layers that any runtime can run in int8, this one runs"):
         export_engine(options)
@@ -133,9 +133,13 @@ def test_a_search_never_ends_without_the_precision_it_is_for(
 
     monkeypatch.setattr(openvino, "build", build)
     options = quick_options(
-        checkpoint_path, tmp_path / "out", precisions=("auto",), criteria=criteria(), backends=("openvino",)
+        checkpoint_path,
+        tmp_path / "out",
+        precisions=("auto",),
+        verification=limited(),
+        backends=("openvino",),
     )
     report = export_engine(options)
     assert "openvino-int8" not in {engine["name"] for engine in report["engines"]}
-    reasons = {item["precision"]: item["reason"] for item in report["left_out"]}
+    reasons = {item["precision"]: item["reason"] for item in report["skipped"]}
     assert "nor did fewer blocks in int8 pass" in reasons["int8"]

@@ -9,19 +9,21 @@ from types import ModuleType
 
 import pytest
 
+from lnlattennet.bundle._export_options import ExportOptions, SelectionOptions
 from lnlattennet.bundle.doctor._local import check_local
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import triton_release
-from lnlattennet.export._jobs import planned_jobs
-from lnlattennet.export._options import ExportOptions
-from lnlattennet.export.selection._strategy import Contender, select
+from lnlattennet.export._candidate import Candidate
+from lnlattennet.export._plan import plan_jobs
+from lnlattennet.export.selection._strategy import select
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._base import Available, BackendInfo
 from lnlattennet.runtimes._machine import this_machine
 from lnlattennet.runtimes._registry import BACKENDS, backend_infos
 from lnlattennet.runtimes._requirements import Requirements
-from tests.bundle.manifests import engine, manifest
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
+from tests.bundle.manifests import OPTIONS, engine, manifest
 
 RUNTIMES = ("torch", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
 
@@ -73,14 +75,17 @@ def test_the_command_offers_a_new_backend() -> None:
 
 
 def test_an_export_plans_a_new_backend(pretend: BackendInfo) -> None:
-    jobs, _ = planned_jobs(ExportOptions(checkpoint=Path("c"), output=Path("o")), NetworkConfig())
+    jobs, _ = plan_jobs(ExportOptions(checkpoint=Path("c"), output=Path("o")), NetworkConfig())
     assert "pretend-fp32" in [job.name for job in jobs]
 
 
 def test_the_selection_ranks_a_new_backend(pretend: BackendInfo) -> None:
     samples = {1: [1.0, 1.1, 1.2, 1.0, 1.1]}
-    same_speed = [Contender(f"{name}-fp32", name, "fp32", samples) for name in ("onnxruntime", "pretend")]
-    assert select(same_speed, "min-latency").name == "pretend-fp32"
+    same_speed = [
+        Candidate(engine(f"{name}-fp32"), Path(name), {}, samples=samples)
+        for name in ("onnxruntime", "pretend")
+    ]
+    assert select(same_speed, SelectionOptions()).name == "pretend-fp32"
 
 
 def test_the_doctor_knows_a_new_backend(pretend: BackendInfo) -> None:
@@ -90,11 +95,15 @@ def test_the_doctor_knows_a_new_backend(pretend: BackendInfo) -> None:
         "pretend-fp32",
         requires=Requirements(device="cpu", packages={"pretend": ""}, cpu_features=["no_such_instruction"]),
     )
-    bundle = manifest(compiled, engine(), command=["export-engine", "--pretend-level", "3"])
+    bundle = manifest(
+        compiled,
+        engine(),
+        options=OPTIONS.model_copy(update={"builder": TensorRTBuilderConfig(optimization_level=3)}),
+    )
     local, _ = check_local(bundle, machine)
     assert local.verdict == "cannot"
     assert "its code has instructions" in local.reasons[0]
     in_triton, _ = check_triton(bundle, triton_release("26.04"))
     assert in_triton.where == "python"
-    assert "--pretend-level 3" in rebuild_command(bundle, bundle.engines[0])
-    assert "--pretend-level" not in rebuild_command(bundle, bundle.engines[1])
+    assert "--builder-optimization-level 3" in rebuild_command(bundle, bundle.engines[0])
+    assert "--builder-optimization-level" not in rebuild_command(bundle, bundle.engines[1])

@@ -42,6 +42,6 @@ def test_a_checkpoint_that_gives_no_numbers_is_refused() -> None:
 
 
 def test_the_gate_is_imported_without_torch() -> None:
-    modules = "lnlattennet.export.gate, lnlattennet.export.gate._labelled_data"
+    modules = "lnlattennet.export.gate._verification, lnlattennet.data._labeled"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.bundle._manifest import (
     SCHEMA_VERSION,
     Check,
     EngineRecord,
     FileRecord,
     Latency,
-    LeftOut,
     Manifest,
+    SkippedEngine,
 )
-from lnlattennet.export.report import report_document
+from lnlattennet.export.report._document import report_document
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._precision import uniform_plan
@@ -143,18 +145,18 @@ def timed(base: float, seed: int) -> tuple[list[Latency], dict[int, list[float]]
     return records, samples
 
 
-def left_out() -> list[LeftOut]:
+def skipped() -> list[SkippedEngine]:
     return [
-        LeftOut(
+        SkippedEngine(
             backend="openvino",
             precision="int8",
             reason="it did not pass the gate: top1_agreement of logits is 0.9648, below 0.99",
             checks=checks("int8", 0.031, 0.9648, worse=9.0),
         ),
-        LeftOut(
+        SkippedEngine(
             backend="onnxruntime", precision="fp8", reason="ONNX Runtime has no fp8 convolution on the CPU"
         ),
-        LeftOut(
+        SkippedEngine(
             backend="tensorrt-rtx", reason="package 'tensorrt_rtx' is not installed: pip install 'x[rtx]'"
         ),
     ]
@@ -163,7 +165,7 @@ def left_out() -> list[LeftOut]:
 VERIFICATION: dict[str, Any] = {
     "faces": 512,
     "faces_source": "rendered",
-    "labelled": {
+    "labeled": {
         "name": "rendered test split",
         "faces": 2400,
         "checkpoint_accuracy": [0.9312, 0.9205, 0.941],
@@ -214,15 +216,9 @@ def make_manifest() -> Callable[..., Manifest]:
         whole: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "created": "2026-11-24T10:00:00+00:00",
-            "command": [
-                "export-engine",
-                "--checkpoint",
-                "demo.safetensors",
-                "--precision",
-                "auto",
-                "-o",
-                "build/auto",
-            ],
+            "options": ExportOptions(
+                checkpoint=Path("demo.safetensors"), output=Path("build/auto"), precisions=("auto",)
+            ),
             "toolkit_version": "0.1.0",
             "checkpoint_sha256": hashlib.sha256(b"checkpoint").hexdigest(),
             "provenance": {"data": "rendered faces", "epochs": 24},
@@ -230,7 +226,7 @@ def make_manifest() -> Callable[..., Manifest]:
             "preprocessing": Preprocessing(),
             "network": CONFIG.to_dict(),
             "engines": engines,
-            "left_out": left_out(),
+            "skipped": skipped(),
             "verification": VERIFICATION,
             "selected": "openvino-auto",
             "selected_because": "the lowest median latency at batch 1: 3.54 ms, 1.49 times as fast",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from lnlattennet.bundle._manifest import Check, FileRecord, LeftOut, Manifest
-from lnlattennet.export.report import report_document
+from lnlattennet.bundle._manifest import Check, FileRecord, Manifest, SkippedEngine
+from lnlattennet.export.report._document import report_document
 
 Samples = dict[str, dict[int, list[float]]]
 
@@ -28,6 +28,9 @@ def test_it_holds_what_the_manifest_says_but_no_hashes(make_manifest: Callable[.
     for engine in document["engines"]:
         assert engine.pop("samples_ms") == {}
         engine.pop("file_bytes")
+    assert document.pop("command") == manifest.options.command()
+    for entry in document["skipped"]:
+        entry.pop("name")
     document["files"] = manifest.model_dump(mode="json")["files"]
     assert Manifest.model_validate(document) == manifest
 
@@ -52,8 +55,8 @@ def test_numbers_that_json_lacks_become_text(make_manifest: Callable[..., Manife
         Check(metric="max_abs", output="logits", value=value, limit=1.0, passed=False)
         for value in (float("inf"), float("-inf"), float("nan"))
     ]
-    manifest = make_manifest(left_out=[LeftOut(backend="openvino", reason="broken", checks=broken)])
+    manifest = make_manifest(skipped=[SkippedEngine(backend="openvino", reason="broken", checks=broken)])
     document = report_document(manifest, {})
     text = json.dumps(document, allow_nan=False)
-    values = [check["value"] for check in json.loads(text)["left_out"][0]["checks"]]
+    values = [check["value"] for check in json.loads(text)["skipped"][0]["checks"]]
     assert values == ["Infinity", "-Infinity", "NaN"]

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.bundle._manifest import LeftOut, Manifest
-from lnlattennet.export.report import report_document, write_reports
-from lnlattennet.export.report._html import render_html
+from lnlattennet.bundle._manifest import Manifest, SkippedEngine
+from lnlattennet.export.report._document import report_document
+from lnlattennet.export.report._html import render_html, write_reports
 
 Samples = dict[str, dict[int, list[float]]]
 VOID = {"meta", "br", "circle", "line", "path", "rect"}
@@ -56,7 +56,7 @@ def minimal(make_manifest: Callable[..., Manifest]) -> dict[str, Any]:
     engine = next(e for e in make_manifest().engines if e.name == "tensorrt-fp16")
     manifest = make_manifest(
         engines=[engine.model_copy(update={"layers": {}})],
-        left_out=[],
+        skipped=[],
         verification={},
         provenance={},
         selected=engine.name,
@@ -101,7 +101,7 @@ def test_every_candidate_is_there_with_its_outcome(document: dict[str, Any]) -> 
         outcome = "★ serves" if engine["name"] == document["selected"] else engine["status"]
         assert re.search(rf"{engine['name']} *[^ ]? ?{outcome}", rows)
         assert engine["file"] in rows
-    for entry in document["left_out"]:
+    for entry in document["skipped"]:
         assert f"{entry['backend']}-{entry['precision']}".rstrip("-") in rows
         assert (entry["reason"][0].upper() + entry["reason"][1:]) in text
     assert "int8 24 of 26 planned" in rows
@@ -111,7 +111,7 @@ def test_every_candidate_is_there_with_its_outcome(document: dict[str, Any]) -> 
 def test_the_values_of_all_checks_are_the_documents(document: dict[str, Any]) -> None:
     page = Page(render_html(document))
     shown = [float(attributes["value"] or "nan") for tag, attributes in page.tags if tag == "data"]
-    entries = [*document["engines"], *document["left_out"]]
+    entries = [*document["engines"], *document["skipped"]]
     assert shown == [check["value"] for entry in entries for check in entry["checks"]]
 
 
@@ -120,7 +120,7 @@ def test_a_failing_check_is_named_with_value_limit_and_place(document: dict[str,
     where = "(batch 8, face 12, region 10 (row 3, column 3))"
     assert f"Largest difference of region_weights: 0.9, allowed ≤ 0.5 {where}" in page.text
     assert "Same top class of logits: 96.48%, allowed ≥ 99%" in page.text
-    failing = sum(not check["passed"] for check in document["left_out"][0]["checks"])
+    failing = sum(not check["passed"] for check in document["skipped"][0]["checks"])
     assert failing >= 2
     # Told by sign and shape, not by colour alone.
     assert page.text.count("✗ openvino-int8") == failing + 1
@@ -133,11 +133,11 @@ def test_names_of_users_are_text(document: dict[str, Any]) -> None:
     document["selected_because"] = HOSTILE
     document["command"].append(HOSTILE)
     document["provenance"][HOSTILE] = HOSTILE
-    document["left_out"][1]["reason"] = HOSTILE
+    document["skipped"][1]["reason"] = HOSTILE
     document["engines"][0]["file"] = HOSTILE
     document["engines"][-1]["reason"] = HOSTILE
     document["engines"][0]["checks"][0]["output"] = HOSTILE
-    document["verification"]["labelled"]["name"] = HOSTILE
+    document["verification"]["labeled"]["name"] = HOSTILE
     document["verification"]["faces_source"] = HOSTILE
     page = Page(render_html(document))
     assert not {"script", "img"} & {tag for tag, _ in page.tags}
@@ -170,7 +170,7 @@ def test_accuracy_has_its_interval(document: dict[str, Any]) -> None:
     "verification",
     [
         {},
-        {"labelled": None, "calibration": None, "planned_layers": {}, "latency_budget_ms": None},
+        {"labeled": None, "calibration": None, "planned_layers": {}, "latency_budget_ms": None},
         {"strategy": "latency-budget", "latency_budget_ms": 5.0, "planned_layers": None},
     ],
 )
@@ -187,11 +187,9 @@ def test_a_broken_engine_of_not_a_number_is_shown(
     make_manifest: Callable[..., Manifest], samples: Samples
 ) -> None:
     manifest = make_manifest()
-    broken = manifest.left_out[0].checks[0].model_copy(update={"value": float("nan"), "passed": False})
-    left_out = [LeftOut(backend="openvino", precision="int8", reason="it is broken", checks=[broken])]
-    text = Page(
-        render_html(report_document(manifest.model_copy(update={"left_out": left_out}), samples))
-    ).text
+    broken = manifest.skipped[0].checks[0].model_copy(update={"value": float("nan"), "passed": False})
+    skipped = [SkippedEngine(backend="openvino", precision="int8", reason="it is broken", checks=[broken])]
+    text = Page(render_html(report_document(manifest.model_copy(update={"skipped": skipped}), samples))).text
     assert "Largest difference of logits: not a number, allowed ≤ 0.5" in text
 
 

@@ -13,8 +13,8 @@ from lnlattennet.export._cli import export_engine
 from lnlattennet.export.gate._accumulators import WorstCaseAccumulator
 from lnlattennet.export.gate._limits import failure_text
 from lnlattennet.export.gate._metrics import METRICS, Metric, MetricValues, Output, OutputMetric
-from lnlattennet.export.report import report_document
 from lnlattennet.export.report._checks import tolerance_panels
+from lnlattennet.export.report._document import report_document
 
 metrics = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
@@ -53,7 +53,7 @@ def test_a_failed_check_has_a_sentence_and_a_panel_beyond_the_limit(
     check = Check(metric=metric.name, output=metric.outputs[0], value=value, limit=0.5, passed=False)
     assert f"{value:g}" in failure_text([check])
     engine = manifest.engines[0].model_copy(update={"checks": [check]})
-    document = report_document(manifest.model_copy(update={"engines": [engine], "left_out": []}), {})
+    document = report_document(manifest.model_copy(update={"engines": [engine], "skipped": []}), {})
     found = tolerance_panels(document)
     assert [panel["title"] for panel in found["panels"]] == [metric.title]
     assert found["panels"][0]["rows"][0]["at"] > found["limit"]

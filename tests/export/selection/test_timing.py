@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.export.selection._timing import (
-    RivalError,
+    TimingError,
     engine_arguments,
     summary,
     time_in_turns,
@@ -93,7 +93,7 @@ def test_a_rival_that_fails_is_named(tmp_path: Path, function: str) -> None:
     pattern = (
         r"slow: the process that times it ended with exit code 1: ValueError: (this CPU lacks|no batch of 2)"
     )
-    with pytest.raises(RivalError, match=pattern):
+    with pytest.raises(TimingError, match=pattern):
         time_in_turns({"slow": (f"{HERE}:{function}", [])}, FACES, [1, 2], 2, tmp_path)
 
 
@@ -101,5 +101,5 @@ def test_a_rival_that_fails_is_named(tmp_path: Path, function: str) -> None:
 def test_a_rival_that_is_killed_is_named_with_the_signal(tmp_path: Path, moment: str) -> None:
     """The kernel does that to a process that takes too much memory."""
     rival = (f"{HERE}:killed", [moment])
-    with pytest.raises(RivalError, match=r"slow: .* ended with SIGKILL: it said nothing"):
+    with pytest.raises(TimingError, match=r"slow: .* ended with SIGKILL: it printed nothing"):
         time_in_turns({"slow": rival}, FACES, [1, 2], 2, tmp_path)

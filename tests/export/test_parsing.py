@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lnlattennet.bundle._export_options import MAX_BATCH, ExportOptions
 from lnlattennet.errors import UsageError
-from lnlattennet.export._options import MAX_BATCH, ExportOptions, parse_batch, parse_shapes
+from lnlattennet.export._parsing import parse_batch, parse_shapes
 from lnlattennet.runtimes._base import BatchRange
 
 ordered = st.lists(st.integers(1, MAX_BATCH), min_size=3, max_size=3).map(sorted)

@@ -1,20 +1,25 @@
-"""Labelled faces for the gate."""
+"""Labeled faces for the gate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lnlattennet.data._labeled import LabeledFaces, StoredFaces, open_labeled
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import DataError, ImageError, UsageError
-from lnlattennet.export.gate._labelled_data import StoredFaces, labelled_faces
 from lnlattennet.model._preprocessing import Preprocessing
 
 RECIPE = Preprocessing(size=16)
 CLASSES = ("happy", "angry", "sad")
+
+
+def labeled(data: str, split: str | None, limit: int, classes: Sequence[str]) -> LabeledFaces:
+    return open_labeled(data, split, limit, classes).load(RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -32,38 +37,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("classes", [CLASSES, CLASSES[::-1], ("sad", "happy", "angry")])
 def test_labels_are_matched_by_name_whatever_the_order(folder: Path, classes: tuple[str, ...]) -> None:
-    found = labelled_faces(str(folder), None, RECIPE, 100, classes)
+    found = labeled(str(folder), None, 100, classes)
     assert len(found.faces) == len(found.labels) == 18
     assert found.name == f"{folder}, split test"
-    names = [CLASSES[red // 40] for red in found.faces.pictures[:, 8, 8, 0]]
+    names = [CLASSES[red // 40] for red in found.faces.images[:, 8, 8, 0]]
     assert names == [classes[label] for label in found.labels]
-    assert found.class_names == classes
 
 
 def test_a_limit_draws_from_all_classes_and_always_the_same(folder: Path) -> None:
-    first, again = (labelled_faces(str(folder), "train", RECIPE, 12, CLASSES) for _ in range(2))
+    first, again = (labeled(str(folder), "train", 12, CLASSES) for _ in range(2))
     assert len(first.faces) == 12
     assert set(first.labels.tolist()) == {0, 1, 2}
-    assert np.array_equal(first.faces.pictures, again.faces.pictures)
-    assert len(labelled_faces(str(folder), "all", RECIPE, 100, CLASSES).labels) == 45
+    assert np.array_equal(first.faces.images, again.faces.images)
+    assert len(labeled(str(folder), "all", 100, CLASSES).labels) == 45
 
 
 def test_classes_that_differ_are_named(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"only the checkpoint has fear and only .*faces has angry, sad"):
-        labelled_faces(str(folder), None, RECIPE, 100, ("happy", "fear"))
+        labeled(str(folder), None, 100, ("happy", "fear"))
     with pytest.raises(UsageError, match="only rendered faces has"):
-        labelled_faces("synthetic", None, RECIPE, 4, EXPRESSIONS[1:])
+        labeled("synthetic", None, 4, EXPRESSIONS[1:])
 
 
 def test_a_split_that_is_not_there_names_those_that_are(folder: Path) -> None:
     with pytest.raises(DataError, match="has no split 'val'; it has: train, test"):
-        labelled_faces(str(folder), "val", RECIPE, 100, CLASSES)
+        labeled(str(folder), "val", 100, CLASSES)
     with pytest.raises(UsageError, match="--split must be one of train, val, test or all, got 'dev'"):
-        labelled_faces(str(folder), "dev", RECIPE, 100, CLASSES)
+        labeled(str(folder), "dev", 100, CLASSES)
     with pytest.raises(UsageError, match="--split of rendered faces must be one of"):
-        labelled_faces("synthetic", "all", RECIPE, 4, EXPRESSIONS)
+        labeled("synthetic", "all", 4, EXPRESSIONS)
     with pytest.raises(DataError, match="does not exist"):
-        labelled_faces(str(folder / "none"), None, RECIPE, 100, CLASSES)
+        labeled(str(folder / "none"), None, 100, CLASSES)
 
 
 def test_a_damaged_picture_is_named(folder: Path, tmp_path: Path) -> None:
@@ -73,15 +77,15 @@ def test_a_damaged_picture_is_named(folder: Path, tmp_path: Path) -> None:
             source = folder / "test" / name / f"{index}.png"
             (tmp_path / "test" / name / f"{index}.png").write_bytes(source.read_bytes()[:60])
     with pytest.raises(ImageError, match=r"0\.png"):
-        labelled_faces(str(tmp_path), None, RECIPE, 100, CLASSES)
+        labeled(str(tmp_path), None, 100, CLASSES)
 
 
 def test_rendered_faces_have_their_expressions_as_labels() -> None:
     classes = EXPRESSIONS[::-1]
-    found = labelled_faces("synthetic", None, RECIPE, 9, classes)
+    found = labeled("synthetic", None, 9, classes)
     assert [classes[label] for label in found.labels] == [EXPRESSIONS[i % len(EXPRESSIONS)] for i in range(9)]
     assert found.name == "rendered faces, split test"
-    assert found.faces.pictures.shape == (9, 16, 16, 3)
+    assert found.faces.images.shape == (9, 16, 16, 3)
 
 
 def test_stored_faces_are_normalised_when_taken() -> None:

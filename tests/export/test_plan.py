@@ -1,4 +1,4 @@
-"""Which engines are planned: what was named must be there, the rest is left out with its reason."""
+"""Which engines are planned: what was named must be there, the rest is skipped with its reason."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.errors import UnavailableError, UsageError
-from lnlattennet.export._jobs import chosen_backends, planned_jobs
-from lnlattennet.export._options import ExportOptions
+from lnlattennet.export._plan import choose_backends, plan_jobs
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
 from lnlattennet.runtimes._registry import BACKENDS
@@ -21,26 +21,26 @@ def asked(**fields: Any) -> ExportOptions:
     return ExportOptions(checkpoint=Path("c"), output=Path("o"), **fields)
 
 
-def test_without_names_every_backend_is_used_or_left_out_with_its_reason() -> None:
-    usable, left_out = chosen_backends(())
-    assert {*usable, *(item.backend for item in left_out)} == set(BACKENDS)
+def test_without_names_every_backend_is_used_or_skipped_with_its_reason() -> None:
+    usable, skipped = choose_backends(())
+    assert {*usable, *(item.backend for item in skipped)} == set(BACKENDS)
     assert {"onnxruntime", "openvino"} <= set(usable)
-    assert all(item.reason and not item.precision for item in left_out)
+    assert all(item.reason and not item.precision for item in skipped)
 
 
 def test_an_unknown_backend_is_a_wrong_call() -> None:
     with pytest.raises(UsageError, match="unknown backend 'tvm'"):
-        chosen_backends(("onnxruntime", "tvm"))
+        choose_backends(("onnxruntime", "tvm"))
 
 
 def test_every_backend_gets_every_precision_once() -> None:
     options = asked(backends=("openvino", "onnxruntime", "openvino"), precisions=("int8", "fp32", "int8"))
-    jobs, left_out = planned_jobs(options, CONFIG)
+    jobs, skipped = plan_jobs(options, CONFIG)
     names = ["openvino-int8", "openvino-fp32", "onnxruntime-int8", "onnxruntime-fp32"]
     assert [job.name for job in jobs] == names
     assert [job.quantized for job in jobs] == [True, False, True, False]
     assert not any(job.search for job in jobs)
-    assert left_out == []
+    assert skipped == []
 
 
 @pytest.mark.parametrize("precision", ["fp16", "fp8"])
@@ -48,24 +48,24 @@ def test_a_named_backend_must_have_a_named_precision(precision: str) -> None:
     """No CPU has it in OpenVINO."""
     options = asked(backends=("openvino",), precisions=(precision,))
     with pytest.raises(UnavailableError, match=f"--backend openvino cannot give --precision {precision}: "):
-        planned_jobs(options, CONFIG)
+        plan_jobs(options, CONFIG)
 
 
-def test_a_backend_that_was_not_named_is_left_out_where_it_lacks_the_precision() -> None:
-    jobs, left_out = planned_jobs(asked(precisions=("int8",)), CONFIG)
+def test_a_backend_that_was_not_named_is_skipped_where_it_lacks_the_precision() -> None:
+    jobs, skipped = plan_jobs(asked(precisions=("int8",)), CONFIG)
     assert {"onnxruntime-int8", "openvino-int8"} <= {job.name for job in jobs}
-    reasons = {item.backend: item.reason for item in left_out if item.precision}
+    reasons = {item.backend: item.reason for item in skipped if item.precision}
     assert "the plan has fp32 and int8" in reasons["torch"]
     assert "the plan has fp32 and int8" in reasons["aoti"]
-    assert {item.precision for item in left_out} <= {"", "int8"}
+    assert {item.precision for item in skipped} <= {"", "int8"}
 
 
 def test_auto_takes_every_exact_precision_as_it_is_and_searches_in_int8() -> None:
-    jobs, left_out = planned_jobs(asked(backends=("openvino",), precisions=("auto",)), CONFIG)
+    jobs, skipped = plan_jobs(asked(backends=("openvino",), precisions=("auto",)), CONFIG)
     found = {job.name: job.search for job in jobs}
     assert found["openvino-fp32"] is False
     assert found["openvino-int8"] is True
-    assert "openvino-fp16" in {f"{item.backend}-{item.precision}" for item in left_out}
+    assert "openvino-fp16" in {item.name for item in skipped}
 
 
 @pytest.mark.parametrize("precision", ["auto", "int8"])
@@ -79,7 +79,7 @@ def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
         return f"no {lacking}" if lacking in plan.precisions else None
 
     monkeypatch.setattr(openvino, "unsupported_reason", unsupported_reason)
-    jobs, _ = planned_jobs(asked(backends=("openvino",), precisions=(precision,)), CONFIG)
+    jobs, _ = plan_jobs(asked(backends=("openvino",), precisions=(precision,)), CONFIG)
     blocks = next(job.plan.blocks for job in jobs if job.name == "openvino-int8")
     assert {blocks[name] for name in ("attention", "local_networks", "fusion")} == {rest}
     assert {value for name, value in blocks.items() if name.startswith("unet.")} == {"int8"}
@@ -95,13 +95,13 @@ def test_if_nothing_can_be_made_every_reason_is_given(monkeypatch: pytest.Monkey
     with pytest.raises(
         UnavailableError, match=r"no backend here.*onnxruntime fp32: this.*openvino int8: this"
     ):
-        planned_jobs(options, CONFIG)
+        plan_jobs(options, CONFIG)
 
 
 def test_a_plan_is_built_as_it_stands_and_named_after_its_fastest_precision(tmp_path: Path) -> None:
     plan = uniform_plan("int8", CONFIG).raised({"unet.stem": "fp32"})
     (tmp_path / "plan.json").write_text(plan.to_json())
-    jobs, _ = planned_jobs(asked(backends=("openvino",), plan_file=tmp_path / "plan.json"), CONFIG)
+    jobs, _ = plan_jobs(asked(backends=("openvino",), plan_file=tmp_path / "plan.json"), CONFIG)
     assert [(job.name, job.plan, job.search) for job in jobs] == [("openvino-int8", plan, False)]
 
 
@@ -129,6 +129,6 @@ def test_a_plan_is_built_as_it_stands_and_named_after_its_fastest_precision(tmp_
 def test_a_plan_that_breaks_a_rule_is_a_wrong_call(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(UsageError) as caught:
-        planned_jobs(asked(plan_file=tmp_path / "plan.json"), CONFIG)
+        plan_jobs(asked(plan_file=tmp_path / "plan.json"), CONFIG)
     assert message in str(caught.value)
     assert "plan.json" in str(caught.value)

@@ -1,0 +1,57 @@
+"""Options of an export: the command that they render is read back as the same options."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lnlattennet.bundle._export_options import (
+    CalibrationOptions,
+    ExportOptions,
+    SelectionOptions,
+    VerificationOptions,
+)
+from lnlattennet.export import _cli as cli
+from lnlattennet.runtimes._base import BatchRange
+from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
+from tests.commands import call
+
+CHANGED: list[dict[str, Any]] = [
+    {},
+    {"batch": BatchRange(2, 4, 6), "backends": ("tensorrt", "openvino"), "precisions": ("fp16", "int8")},
+    {"plan_file": Path("a plan.json"), "force": True, "allow_pickle": True},
+    {"calibration": CalibrationOptions(images=Path("-faces"), faces=40, method="entropy")},
+    {
+        "verification": VerificationOptions(
+            faces=64,
+            data="synthetic",
+            split="val",
+            limits={"atol": ("logits:1e-3", "2"), "max_kl": 0.5, "max_accuracy_drop": 0.25},
+        )
+    },
+    {"selection": SelectionOptions(strategy="latency-budget", budget_ms=12.5)},
+    {
+        "builder": TensorRTBuilderConfig(
+            timing_cache=Path("t"),
+            optimization_level=0,
+            hardware_compatibility="ampere+",
+            version_compatible=True,
+        )
+    },
+]
+
+
+@pytest.mark.parametrize("fields", CHANGED)
+def test_the_rendered_command_gives_the_same_options(
+    fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ExportOptions(checkpoint=Path("my c.safetensors"), output=Path("build/x"), **fields)
+    parsed: list[ExportOptions] = []
+    monkeypatch.setattr(cli, "_run", lambda options, dry_run, json_output: parsed.append(options))
+    done = call(cli.main, *shlex.split(shlex.join(options.command())))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert parsed == [options]
+    assert ExportOptions.model_validate_json(options.model_dump_json()) == options
