@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.data.synthetic import EXPRESSIONS, RenderedFace, render_face
-from lnlattennet.data.synthetic._splits import SPLITS
+from lnlattennet.data.synthetic._splits import RENDERED_SPLITS
 from lnlattennet.errors import UsageError
 
 SHARE_OF_CHANGE = 0.8
@@ -148,7 +148,7 @@ def render_known_faces(count: int, seed: int, *, size: int, grid: int) -> KnownF
 
 
 def _render(index: int, seed: int, size: int, grid: int) -> RenderedFace:
-    split = SPLITS["test"]
+    split = RENDERED_SPLITS["test"]
     return render_face(
         split.first_face(seed) + index,
         EXPRESSIONS[index % len(EXPRESSIONS)],

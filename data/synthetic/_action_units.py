@@ -1,4 +1,4 @@
-"""Which action units each expression moves, and how strongly one person moves them in one image.
+"""Action units of each expression, and the strengths with which one person shows them.
 
 Units are those of the Facial Action Coding System (Ekman & Friesen 1978); the combinations are the
 EMFACS prototypes of the basic emotions with the variants that photographs show most (a closed and an
@@ -59,7 +59,7 @@ PROTOTYPES: dict[str, tuple[dict[str, float], ...]] = {
 }
 
 INTENSITY = (0.45, 1.0)
-"""What an undrawn intensity is drawn from: below about 0.4 people disagree on the expression."""
+"""Range that an intensity is drawn from: below about 0.4 people disagree on the expression."""
 
 REST = 0.12
 """Largest activation of a face at rest: nobody's neutral face is blank."""

@@ -1,4 +1,4 @@
-"""What a camera and a file do to a clean image [size, size, 3] of 0..1."""
+"""Effects of a camera and of JPEG on a clean image [size, size, 3] of 0..1."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.data.synthetic._paint import Plane
+from lnlattennet.data.synthetic._canvas import Plane
 from lnlattennet.data.synthetic._scene import Camera
 
 # Rec. 601, as in gray JPEG and in FER data sets.
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 
-def photograph(clean: Plane, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The image as stored: resolution, blur, tone, noise and JPEG of ``camera``, uint8 [size, size, 3]."""
+def capture(clean: Plane, camera: Camera, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return uint8 [size, size, 3] with the resolution, blur, tone, noise and JPEG of ``camera``."""
     image = _blurred(_coarse(clean, camera.resolution), camera)
     if camera.gray:
         image = np.repeat((image @ _LUMA)[..., None], 3, axis=2)
@@ -50,7 +50,7 @@ def _blurred(image: Plane, camera: Camera) -> Plane:
 
 
 def _streak(length: float, angle: float) -> Plane:
-    """The kernel of a straight movement by ``length`` pixels."""
+    """Return the kernel of a straight movement by ``length`` pixels."""
     reach = int(np.ceil(length / 2.0))
     kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
     half = np.array([np.cos(angle), np.sin(angle)]) * length / 2.0

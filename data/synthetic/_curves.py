@@ -14,7 +14,7 @@ Points = NDArray[np.float64]
 
 @lru_cache(maxsize=64)
 def _catmull_rom(controls: int, samples: int) -> Points:
-    """Basis [samples, controls] of the uniform Catmull-Rom spline with repeated ends."""
+    """Return the basis [samples, controls] of the uniform Catmull-Rom spline with repeated ends."""
     at = np.linspace(0.0, controls - 1.0, samples)
     start = np.minimum(at.astype(int), controls - 2)
     t = at - start
@@ -31,7 +31,7 @@ def _catmull_rom(controls: int, samples: int) -> Points:
 
 
 def smooth(controls: Points, samples: int = 24) -> Points:
-    """The Catmull-Rom curve through control points [k, d], sampled to [samples, d]."""
+    """Return the Catmull-Rom curve through control points [k, d], sampled to [samples, d]."""
     return _catmull_rom(len(controls), samples) @ controls
 
 
@@ -45,17 +45,17 @@ def _unit_ellipse(power: float, samples: int) -> Points:
 def ellipse(
     center: Sequence[float] | Points, width: float, height: float, *, power: float = 2.0, samples: int = 24
 ) -> Points:
-    """A closed superellipse with these half axes; a power above 2 squares its corners."""
+    """Return a closed superellipse with these half axes; a power above 2 squares its corners."""
     return np.asarray(_unit_ellipse(power, samples) * (width, height) + center)
 
 
 def ring(outer: Points, inner: Points) -> Points:
-    """The closed band between two closed outlines."""
+    """Return the closed band between two closed outlines."""
     return np.concatenate([outer, outer[:1], inner[:1], inner[::-1]])
 
 
 def ribbon(spine: Points, widths: NDArray[np.float64] | float) -> Points:
-    """The closed outline of a stroke along ``spine`` [n, 2] that is ``widths`` [n] wide."""
+    """Return the closed outline of a stroke along ``spine`` [n, 2] that is ``widths`` [n] wide."""
     along = np.empty_like(spine)
     along[1:-1] = spine[2:] - spine[:-2]
     along[0], along[-1] = spine[1] - spine[0], spine[-1] - spine[-2]
@@ -70,15 +70,15 @@ def _taper(samples: int) -> NDArray[np.float64]:
 
 
 def stroke(spine: Points, width: float) -> Points:
-    """The closed outline of a stroke that is ``width`` in its middle and thin at both ends."""
+    """Return the closed outline of a stroke that is ``width`` in its middle and thin at both ends."""
     return ribbon(spine, width * _taper(len(spine)))
 
 
 def moved(points: Points, x: float, y: float) -> Points:
-    """Points [n, 2] shifted by (x, y)."""
+    """Return points [n, 2] shifted by (x, y)."""
     return np.asarray(points + np.array([x, y]))
 
 
 def between(upper: Points, lower: Points) -> Points:
-    """The closed outline between two curves that run the same way."""
+    """Return the closed outline between two curves that run the same way."""
     return np.concatenate([upper, lower[::-1]])

@@ -1,4 +1,4 @@
-"""From a person and their action units to the curves of the face, in face units.
+"""Curves of a face in face units, from a person and the activations of their action units.
 
 Displacements are shares of the image at full activation, set from the appearance changes that FACS
 (Ekman & Friesen 1978) describes for each unit.
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.data.synthetic._action_units import Activations
 from lnlattennet.data.synthetic._curves import Points, moved, smooth
-from lnlattennet.data.synthetic._identity import Person
+from lnlattennet.data.synthetic._person import Person
 
 SIDES = (-1.0, 1.0)
 """Direction of the image's left and right side, in the order of an activation's two values."""
@@ -31,7 +31,7 @@ class Eye:
 
     @property
     def outline(self) -> Points:
-        """The closed opening between the lids."""
+        """Return the closed opening between the lids."""
         return np.concatenate([self.upper, self.lower[::-1]])
 
 
@@ -87,7 +87,7 @@ def _brow(person: Person, act: Activations, side: int) -> Brow:
 
 
 def _lid_heights(person: Person, act: Activations, side: int) -> tuple[float, float]:
-    """How far the upper and lower lid stand from the line between the eye's corners."""
+    """Return how far the upper and lower lid stand from the line between the eye's corners."""
     au = {unit: float(act[unit][side]) for unit in ("AU4", "AU5", "AU6", "AU7", "AU9")}
     narrow = 1.0 - 0.30 * au["AU7"] - 0.22 * au["AU6"] - 0.28 * au["AU9"] - 0.10 * au["AU4"]
     upper = 0.035 * person.eye_open * max(0.35, narrow + 0.62 * au["AU5"])
@@ -117,7 +117,7 @@ def _eye(person: Person, act: Activations, side: int) -> Eye:
 
 
 def _corners(person: Person, act: Activations) -> Points:
-    """The left and right mouth corner [2, 2]."""
+    """Return the left and right mouth corner [2, 2]."""
     out = 0.046 * act["AU12"] + 0.042 * act["AU20"] + 0.004 * act["AU15"]
     out = out - 0.016 * act["AU23"] - 0.040 * act["AU26"] - 0.008 * act["AU17"]
     fall = 0.046 * act["AU15"] - 0.050 * act["AU12"] + 0.014 * act["AU20"] + 0.040 * act["AU26"]
@@ -130,7 +130,7 @@ _ACROSS = np.array([-1.0, -0.62, -0.26, 0.0, 0.26, 0.62, 1.0])
 
 
 def _seam(person: Person, act: Activations) -> Points:
-    """Where the closed lips meet, from corner to corner [7, 2]."""
+    """Return where the closed lips meet, from corner to corner [7, 2]."""
     left, right = _corners(person, act)
     weight = np.abs(_ACROSS) ** 1.7
     ends = np.where(_ACROSS < 0, left[1], right[1])
@@ -164,7 +164,7 @@ def _mouth(person: Person, act: Activations) -> Mouth:
 
 
 def _head(person: Person, chin: float) -> Points:
-    """The closed outline of the head without its ears, clockwise from the top."""
+    """Return the closed outline of the head without its ears, clockwise from the top."""
     w = person.face_width
     right = np.array(
         [
@@ -185,7 +185,7 @@ def _head(person: Person, chin: float) -> Points:
 
 
 def build_face(person: Person, act: Activations) -> Face:
-    """The curves of ``person`` showing ``act``."""
+    """Return the curves of ``person`` showing ``act``."""
     chin = person.chin + 0.062 * float(act["AU26"].mean()) - 0.010 * float(act["AU17"].mean())
     wing = person.nose_length + 0.012 - 0.020 * act["AU9"] - 0.010 * act["AU10"]
     return Face(

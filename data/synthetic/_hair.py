@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from lnlattennet.data.synthetic._canvas import Layer, Plane, enlarge, enlarge_image
 from lnlattennet.data.synthetic._curves import Points, moved, ribbon, smooth
 from lnlattennet.data.synthetic._geometry import Face
-from lnlattennet.data.synthetic._identity import Hair, Person
-from lnlattennet.data.synthetic._paint import Layer, Plane, enlarge, enlarge_image
+from lnlattennet.data.synthetic._person import Hair, Person
 
 
 def _mirror(half: Points) -> Points:
-    """A curve from the bottom left over the top to the bottom right, of its left half."""
+    """Return the curve from the bottom left over the top to the bottom right, given its left half."""
     right = half[::-1] * np.array([-1.0, 1.0]) + np.array([1.0, 0.0])
     return np.concatenate([half, right[1:]])
 
@@ -35,7 +35,7 @@ def _outer(hair: Hair, width: float, rng: np.random.Generator) -> Points:
 
 
 def _inner(hair: Hair, width: float, rng: np.random.Generator) -> Points:
-    """The hairline, from the right side over the forehead to the left side."""
+    """Return the hairline, from the right side over the forehead to the left side."""
     peak = 0.02 if hair.style == "parted" else 0.0
     at_temple = hair.line - hair.temple
     left = [
@@ -53,14 +53,14 @@ def _inner(hair: Hair, width: float, rng: np.random.Generator) -> Points:
 
 
 def hairstyle(person: Person) -> tuple[Points, Points]:
-    """The outer edge of the hair and the hairline [72, 2] each, which together enclose the front hair."""
+    """Return the outer edge of the hair and the hairline [72, 2] each, which enclose the front hair."""
     rng = np.random.default_rng([person.texture_seed, 3])
     hair, width = person.hair, person.face_width
     return _outer(hair, width, rng), _inner(hair, width, rng)
 
 
 def strand_texture(hair: Hair, light_x: float, side: int, rng: np.random.Generator) -> Plane:
-    """Hair color [3, side, side] with strands that run down and a side turned to the light."""
+    """Return hair color [3, side, side] with strands that run down and a side turned to the light."""
     columns = rng.normal(0.0, 0.13, (1, 64)) + rng.normal(0.0, 0.07, (8, 64))
     turned = 0.3 * light_x * np.linspace(-1.0, 1.0, 64)
     level = (1.0 + columns + turned).astype(np.float32)
@@ -68,12 +68,12 @@ def strand_texture(hair: Hair, light_x: float, side: int, rng: np.random.Generat
 
 
 def back_hair(person: Person, outer: Points) -> Layer:
-    """The hair behind the head, darker than in front."""
+    """Return the hair behind the head, darker than in front."""
     return Layer(outer, person.hair.color * np.float32(0.6))
 
 
 def front_hair(person: Person, outer: Points, inner: Points, texture: Plane) -> list[Layer]:
-    """The hair before the head, and the shadow it throws on the forehead."""
+    """Return the hair before the head, and the shadow it throws on the forehead."""
     outline = np.concatenate([outer, inner])
     shadow = person.skin * np.float32(0.35)
     # Only the hairline casts one: a ribbon along it costs a tenth of the whole outline.
@@ -84,7 +84,7 @@ def front_hair(person: Person, outer: Points, inner: Points, texture: Plane) -> 
 
 
 def beard_layers(face: Face, person: Person, side: int) -> list[Layer]:
-    """Hair on the lower face, to be painted on bare skin: it follows the mouth and the chin."""
+    """Return hair on the lower face, to be painted on bare skin: it follows the mouth and the chin."""
     if person.beard == "none":
         return []
     rng = np.random.default_rng([person.texture_seed, 4])

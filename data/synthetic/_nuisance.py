@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeGuard
 
-from lnlattennet.data.synthetic import _palette as palette
+from lnlattennet.data.synthetic._colors import HAIR
 from lnlattennet.errors import ConfigError
 
 Range = tuple[float, float]
@@ -24,7 +24,7 @@ BACKGROUNDS = ("flat", "gradient", "blobs", "noise", "stripes", "bokeh")
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "hair_styles": HAIR_STYLES,
-    "hair_colors": tuple(palette.HAIR),
+    "hair_colors": tuple(HAIR),
     "beards": BEARDS,
     "glasses_shapes": GLASSES,
     "backgrounds": BACKGROUNDS,
@@ -141,7 +141,7 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 
 TRAIN = Nuisance()
-"""What training faces are drawn from."""
+"""Ranges of training faces."""
 
 HELD_OUT = Nuisance(
     hair_styles=("receding", "curly", "parted"),
@@ -167,4 +167,4 @@ HELD_OUT = Nuisance(
     jpeg=0.4,
     jpeg_quality=(20.0, 60.0),
 )
-"""What the held-out test is drawn from: light, hair, things and cameras that training never saw."""
+"""Ranges of the held-out test: light, hair, occluders and cameras that training never saw."""

@@ -1,4 +1,4 @@
-"""The face as a height field of Gaussian bumps: bones and flesh at rest, bulges and wrinkles when it moves.
+"""Height field of a face as Gaussian bumps: bones and flesh at rest, bulges and wrinkles when it moves.
 
 A bump is a row (x, y, width, height, amplitude) in face units; its sizes are standard deviations. A
 wrinkle is a row of narrow negative bumps along a curve.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lnlattennet.data.synthetic._action_units import Activations
 from lnlattennet.data.synthetic._curves import Points, moved, smooth
 from lnlattennet.data.synthetic._geometry import SIDES, Face
-from lnlattennet.data.synthetic._identity import Person
+from lnlattennet.data.synthetic._person import Person
 
 Bumps = NDArray[np.float64]
 """Rows [n, 5]."""
@@ -21,7 +21,7 @@ Bumps = NDArray[np.float64]
 def _beads(
     controls: Points, width: float, height: float, amplitude: NDArray[np.float64] | float, count: int = 9
 ) -> Bumps:
-    """A furrow (negative amplitude) or ridge along a smooth curve."""
+    """Return a furrow (negative amplitude) or ridge along a smooth curve."""
     points = smooth(np.asarray(controls, dtype=np.float64), count)
     rows = np.empty((count, 5))
     rows[:, :2] = points
@@ -86,7 +86,7 @@ def _lips(face: Face, act: Activations) -> Bumps:
 
 
 def _forehead(person: Person, act: Activations) -> Bumps:
-    """The crosswise lines of AU1 in the middle and of AU2 at the sides, deeper with age."""
+    """Return the crosswise lines of AU1 in the middle and of AU2 at the sides, deeper with age."""
     across = np.linspace(-1.0, 1.0, 15)
     fade = 1.0 - across**4
     inner, outer = np.exp(-((across / 0.45) ** 2)), np.minimum(np.abs(across) * 1.3, 1.0)
@@ -109,7 +109,7 @@ def _forehead(person: Person, act: Activations) -> Bumps:
 
 
 def _frown(person: Person, face: Face, act: Activations) -> Bumps:
-    """The vertical lines of AU4 between the brows and the crosswise ones of AU9 on the root of the nose."""
+    """Return the vertical lines of AU4 between the brows and the crosswise ones of AU9 on the nose."""
     parts = []
     for i, s in enumerate(SIDES):
         au4, au9 = float(act["AU4"][i]), float(act["AU9"][i])
@@ -132,7 +132,7 @@ def _frown(person: Person, face: Face, act: Activations) -> Bumps:
 
 
 def _folds(person: Person, face: Face, act: Activations) -> Bumps:
-    """Nasolabial folds (AU9, AU10, AU12, AU6), and lines below the mouth corners (AU15)."""
+    """Return nasolabial folds (AU9, AU10, AU12, AU6), and lines below the mouth corners (AU15)."""
     parts = []
     mouth = face.mouth
     for i, s in enumerate(SIDES):
@@ -159,7 +159,7 @@ def _folds(person: Person, face: Face, act: Activations) -> Bumps:
 
 
 def _eye_lines(person: Person, face: Face, act: Activations) -> Bumps:
-    """Crow's feet (AU6, AU12) and the pouch under the lower lid (AU6, AU7)."""
+    """Return crow's feet (AU6, AU12) and the pouch under the lower lid (AU6, AU7)."""
     parts = []
     for i, s in enumerate(SIDES):
         eye = face.eyes[i]
@@ -177,7 +177,7 @@ def _eye_lines(person: Person, face: Face, act: Activations) -> Bumps:
 
 
 def _chin(face: Face, act: Activations) -> Bumps:
-    """The pebbled skin of a raised chin (AU17)."""
+    """Return the pebbled skin of a raised chin (AU17)."""
     x, y = np.meshgrid(np.linspace(-0.05, 0.05, 4), np.linspace(-0.09, -0.045, 3))
     count = x.size
     rows = np.full((count, 5), 0.008)
@@ -187,7 +187,7 @@ def _chin(face: Face, act: Activations) -> Bumps:
 
 
 def bumps(person: Person, face: Face, act: Activations) -> Bumps:
-    """Every bump of one face, rows [n, 5]."""
+    """Return every bump of one face, rows [n, 5]."""
     rows = np.concatenate(
         [
             _nose(person, face),

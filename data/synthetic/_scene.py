@@ -1,4 +1,4 @@
-"""What surrounds the person in one image: light, pose, glasses, occluder, background and camera."""
+"""Surroundings of the person in one image: light, pose, glasses, occluder, background and camera."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Camera:
-    """What the camera does to the image; pixels are those of a 112-pixel image, 0 or 1 for none."""
+    """Effects of the camera on the image; pixels are those of a 112-pixel image, 0 or 1 for none."""
 
     gray: bool
     gamma: float

@@ -5,8 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from lnlattennet.data.synthetic._paint import Plane
-from lnlattennet.data.synthetic._projection import Projection
+from lnlattennet.data.synthetic._canvas import Plane, Projection
 from lnlattennet.data.synthetic._relief import Bumps
 from lnlattennet.data.synthetic._scene import Light
 
@@ -21,7 +20,7 @@ _SCATTER = (0.88, 1.03, 1.10)
 
 
 def _skull() -> Plane:
-    """Height of the bare head: an ellipsoid, flattened outside the face's outline."""
+    """Return the height of the bare head: an ellipsoid, flattened outside the face's outline."""
     x, y = np.meshgrid((_AXIS - 0.5) / 0.50, (_AXIS - 0.47) / 0.68)
     return np.asarray(0.40 * np.sqrt(np.maximum(0.06, 1.0 - x**2 - y**2)), dtype=np.float32)
 
@@ -30,7 +29,7 @@ _SKULL = _skull()
 
 
 def height_field(bumps: Bumps, projection: Projection) -> Plane:
-    """Height of the face in face units on the shading grid, for bumps [n, 5] turned to the head's pose."""
+    """Return the height [cells, cells] of the face, in face units, for bumps [n, 5] in the head's pose."""
     centers = projection.turn(bumps[:, :2]).astype(np.float32)
     sizes = bumps[:, 2:4].astype(np.float32)
     across, down = (
@@ -42,7 +41,7 @@ def height_field(bumps: Bumps, projection: Projection) -> Plane:
 
 
 def _lit(height: Plane, light: Light) -> tuple[Plane, Plane]:
-    """Diffuse light 0..1 and shine 0..1 on the shading grid."""
+    """Return diffuse light 0..1 and shine 0..1 on the shading grid."""
     scale = 1.0 / (8.0 * _STEP)
     slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=scale)
     slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=scale)
@@ -59,7 +58,7 @@ def _lit(height: Plane, light: Light) -> tuple[Plane, Plane]:
 
 
 def shade(bumps: Bumps, light: Light, projection: Projection) -> tuple[list[Plane], Plane]:
-    """Factors on the skin's red, green and blue [side, side], and the shine [side, side] to add to each."""
+    """Return factors [side, side] on the skin's red, green and blue, and the shine [side, side] to add."""
     height = height_field(bumps, projection)
     diffuse, gloss = _lit(height, light)
     hollow = height - cv2.GaussianBlur(height, (0, 0), 0.022 / _STEP)

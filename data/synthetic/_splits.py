@@ -25,7 +25,7 @@ _SEEDS_PER_RUN = 2**24
 
 
 @dataclass(frozen=True)
-class Split:
+class RenderedSplit:
     """Seeds and appearance of a split's faces: no two splits share a face, whatever the run's seed is."""
 
     name: str
@@ -37,10 +37,10 @@ class Split:
         return self.first_seed + seed * _SEEDS_PER_RUN
 
 
-SPLITS = {
-    "train": Split("train", 0, TRAIN),
-    "val": Split("val", 2**36, TRAIN),
-    "test": Split("test", 2**37, HELD_OUT),
+RENDERED_SPLITS = {
+    "train": RenderedSplit("train", 0, TRAIN),
+    "val": RenderedSplit("val", 2**36, TRAIN),
+    "test": RenderedSplit("test", 2**37, HELD_OUT),
 }
 """`val` has other people than `train`; `test` also has other light, hair, glasses and occluders."""
 
@@ -70,7 +70,7 @@ def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers:
     """Render a split into ``images``, uint8 [count, size, size, 3]; see ``render_split``."""
     count, size = images.shape[:2]
     _check(seed, count)
-    source = SPLITS[split]
+    source = RENDERED_SPLITS[split]
     first = source.first_face(seed)
     starts = range(0, count, _CHUNK)
     ranges = [range(first + start, first + min(start + _CHUNK, count)) for start in starts]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from lnlattennet._cli import main
 from lnlattennet.data.synthetic import EXPRESSIONS, render_face
-from lnlattennet.data.synthetic._splits import SPLITS, render_split
+from lnlattennet.data.synthetic._splits import RENDERED_SPLITS, render_split
 from lnlattennet.errors import UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing
@@ -61,10 +61,11 @@ def test_rendering_does_not_depend_on_the_number_of_workers() -> None:
 
 def test_no_two_splits_share_a_face() -> None:
     seeds = [
-        set(range(split.first_seed, split.first_seed + 4096 * 2**24, 2**24)) for split in SPLITS.values()
+        set(range(split.first_seed, split.first_seed + 4096 * 2**24, 2**24))
+        for split in RENDERED_SPLITS.values()
     ]
     assert len(set().union(*seeds)) == 3 * 4096
-    faces = [render_split(split, 7, 16, workers=1)[0] for split in SPLITS]
+    faces = [render_split(split, 7, 16, workers=1)[0] for split in RENDERED_SPLITS]
     faces.append(render_split("train", 7, 16, seed=1, workers=1)[0])
     assert len({images.tobytes() for images in faces}) == 4
 

@@ -1,4 +1,4 @@
-"""Who is in the image: every drawn trait of a person that no expression changes."""
+"""Person in an image: every drawn trait that no expression changes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lnlattennet.data.synthetic import _palette as palette
+from lnlattennet.data.synthetic._colors import Color, hair_color, iris_color, lip_color, skin_tone
 from lnlattennet.data.synthetic._nuisance import Nuisance
-from lnlattennet.data.synthetic._palette import Color
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,12 @@ def _hair(rng: np.random.Generator, nuisance: Nuisance, melanin: float) -> Hair:
     if melanin > 0.55 and "black" in nuisance.hair_colors and rng.random() < 0.6:
         name = "black"
     line, temple, side, volume, curl = (rng.uniform(low, high) for low, high in _STYLES[style])
-    color = palette.hair_color(name, rng.uniform(0.75, 1.3))
+    color = hair_color(name, rng.uniform(0.75, 1.3))
     return Hair(style, color, line, temple, side, volume, rng.uniform(0.38, 0.62), curl)
 
 
 def _forehead_lines(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
-    """Two to four lines: nobody's are evenly deep."""
+    """Draw two to four lines: nobody's are evenly deep."""
     heights = np.linspace(0.15, 0.26, int(rng.integers(2, 5))) + rng.normal(0.0, 0.006)
     return tuple((float(y), rng.uniform(0.5, 1.15), rng.normal(0.004, 0.006)) for y in heights)
 
@@ -94,15 +93,15 @@ def _forehead_lines(rng: np.random.Generator) -> tuple[tuple[float, float, float
 def draw_person(rng: np.random.Generator, nuisance: Nuisance) -> Person:
     """Draw one person from the ranges of ``nuisance``."""
     melanin = rng.uniform(*nuisance.melanin)
-    skin = palette.skin_tone(melanin, rng.uniform(-1.0, 1.0))
+    skin = skin_tone(melanin, rng.uniform(-1.0, 1.0))
     hair = _hair(rng, nuisance, melanin)
-    brow_base = hair.color if hair.style != "bald" else palette.hair_color("brown", 0.8)
+    brow_base = hair.color if hair.style != "bald" else hair_color("brown", 0.8)
     # Brows are darker than fair hair, and dyed hair does not dye them.
     brow = np.minimum(brow_base * np.float32(0.75), skin * np.float32(0.55))
     return Person(
         skin=skin,
-        lips=palette.lip_color(skin, float(rng.choice([0.0, 0.15, 0.3, 0.8], p=[0.4, 0.3, 0.2, 0.1]))),
-        iris=palette.iris_color(rng),
+        lips=lip_color(skin, float(rng.choice([0.0, 0.15, 0.3, 0.8], p=[0.4, 0.3, 0.2, 0.1]))),
+        iris=iris_color(rng),
         brow=brow,
         hair=hair,
         beard=str(rng.choice(nuisance.beards)),

@@ -1,4 +1,4 @@
-"""Layers of antialiased paint in face units, and the canvas that paints only the pixels they cover."""
+"""Canvas with antialiased layers of paint, and the projection from face units to its pixels."""
 
 from __future__ import annotations
 
@@ -10,9 +10,45 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.data.synthetic._colors import Color
 from lnlattennet.data.synthetic._curves import Points
-from lnlattennet.data.synthetic._palette import Color
-from lnlattennet.data.synthetic._projection import Projection
+from lnlattennet.data.synthetic._scene import Pose
+
+
+def depth(points: Points) -> NDArray[np.float64]:
+    """Return how far points [n, 2] of the face stand in front of its outline, in face units [n]."""
+    x, y = points[:, 0] - 0.5, points[:, 1]
+    x2 = x * x
+    bowl = np.sqrt(np.maximum(0.0, 1.0 - x2 / 0.46**2 - ((y - 0.5) / 0.6) ** 2))
+    nose = np.exp(-x2 / 0.07**2 - ((y - 0.58) / 0.08) ** 2)
+    return np.asarray(0.3 * bowl + 0.07 * nose)
+
+
+class Projection:
+    """Projection of face units to the pixels of a square canvas.
+
+    Yaw and pitch shift each point by its depth (a parallax, good to about 20 degrees); roll, zoom and
+    shift are one affine map, ``matrix`` [2, 3], whose pixel centers are at halves.
+    """
+
+    def __init__(self, pose: Pose, side: int) -> None:
+        self._tilt = np.array([np.sin(pose.yaw), np.sin(pose.pitch)])
+        c, s = np.cos(pose.roll) * pose.zoom, np.sin(pose.roll) * pose.zoom
+        linear = np.array([[c, -s], [s, c]])
+        center = np.array([0.5, 0.5])
+        offset = center + np.array(pose.shift) - linear @ center
+        self.side = side
+        self.matrix = np.concatenate([linear, offset[:, None]], axis=1) * side
+        self.scale = side * pose.zoom  # pixels per face unit
+
+    def turn(self, points: Points) -> Points:
+        """Return points [n, 2] moved by yaw and pitch, still in face units."""
+        return np.asarray(points + depth(points)[:, None] * self._tilt)
+
+    def pixels(self, points: Points) -> Points:
+        """Return points [n, 2] in canvas pixels, where the center of the first pixel is 0."""
+        return np.asarray(self.turn(points) @ self.matrix[:, :2].T + (self.matrix[:, 2] - 0.5))
+
 
 Plane = NDArray[np.float32]
 
@@ -21,12 +57,12 @@ _UNIT = np.float32(1.0 / 255.0)
 
 
 def enlarge(small: Plane, side: int) -> Plane:
-    """A small plane [h, w] spread smoothly over [side, side]."""
+    """Return a small plane [h, w] spread smoothly over [side, side]."""
     return np.asarray(cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
 
 
 def enlarge_image(small: Plane, side: int) -> Plane:
-    """A small image [3, h, w] spread smoothly over [3, side, side]."""
+    """Return a small image [3, h, w] spread smoothly over [3, side, side]."""
     large = np.empty((3, side, side), np.float32)
     for plane, target in zip(small, large, strict=True):
         cv2.resize(plane, (side, side), dst=target, interpolation=cv2.INTER_CUBIC)
@@ -81,7 +117,7 @@ class Canvas:
             self._paint_one(layer, polygon, extent, covers.get(id(layer.clip)))
 
     def _project(self, outlines: list[Points]) -> tuple[list[NDArray[np.int32]], list[list[int]]]:
-        """Polygons in sub-pixels of the canvas, and the pixels they reach: left, top, right, bottom."""
+        """Return polygons in sub-pixels, and the pixels they reach: left, top, right, bottom."""
         ends = np.cumsum([len(outline) for outline in outlines])
         starts = np.concatenate([[0], ends[:-1]])
         pixels = self.projection.pixels(np.concatenate(outlines))
@@ -125,7 +161,7 @@ class Canvas:
 
 
 def _filled(polygon: NDArray[np.int32], box: _Box) -> NDArray[np.uint8]:
-    """Coverage 0..255 of a polygon in sub-pixels within a box of the canvas."""
+    """Return coverage 0..255 of a polygon in sub-pixels within a box of the canvas."""
     cover = np.zeros((box.bottom - box.top, box.right - box.left), np.uint8)
     offset = (-box.left << _SUBPIXEL_BITS, -box.top << _SUBPIXEL_BITS)
     cv2.fillPoly(cover, [polygon + np.array(offset, np.int32)], (255,), cv2.LINE_AA, _SUBPIXEL_BITS)

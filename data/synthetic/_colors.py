@@ -39,14 +39,14 @@ _IRIS = ((58, 36, 22), (84, 54, 30), (46, 30, 22), (96, 110, 70), (92, 128, 160)
 
 
 def skin_tone(melanin: float, undertone: float) -> Color:
-    """Skin for melanin 0 (very light) to 1 (very dark) and undertone -1 (yellow) to 1 (red)."""
+    """Return skin for melanin 0 (very light) to 1 (very dark) and undertone -1 (yellow) to 1 (red)."""
     stops = np.linspace(0.0, 1.0, len(_SKIN))
     color = np.array([np.interp(melanin, stops, _SKIN[:, c]) for c in range(3)], dtype=np.float32)
     return color * np.array([1.0 + 0.02 * undertone, 1.0 - 0.035 * undertone, 1.0], dtype=np.float32)
 
 
 def hair_color(name: str, brightness: float) -> Color:
-    """A named hair color, made lighter or darker by the factor ``brightness``."""
+    """Return a named hair color, made lighter or darker by the factor ``brightness``."""
     return (np.array(HAIR[name], dtype=np.float32) / 255.0 * brightness).clip(0.0, 1.0)
 
 
@@ -64,7 +64,7 @@ def any_color(rng: np.random.Generator) -> Color:
 
 
 def lip_color(skin: Color, redness: float) -> Color:
-    """Lips of a person with this skin: 0 nearly skin, 1 lipstick."""
+    """Return lips of a person with this skin: 0 nearly skin, 1 lipstick."""
     natural = skin * np.array([0.86, 0.62, 0.62], dtype=np.float32)
     stick = np.array([0.66, 0.12, 0.18], dtype=np.float32)
     return natural + np.float32(redness * 0.75) * (stick - natural)
