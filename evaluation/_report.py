@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import io
 import json
 import shlex
-from importlib import resources
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from lnlattennet._atomic import replace_file, try_folder
+from lnlattennet._charts import IntervalMark, LinearAxis, Tick, report_environment
 from lnlattennet.errors import UsageError, require
-from lnlattennet.evaluation._charts import PLOT, confusion_chart, reliability_bars, thumbnail
 from lnlattennet.evaluation._evaluate import Evaluation
 from lnlattennet.evaluation._figures import Figure
+from lnlattennet.evaluation.predictors._base import Faces
 from lnlattennet.training._calibration import log_probabilities
+
+_THUMBNAIL = 160
 
 
 def check_output(folder: Path) -> None:
@@ -54,24 +60,27 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
 
 def render_html(evaluation: Evaluation) -> str:
     """Return the report as one HTML page that loads nothing else."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["percent"] = _percent
-    environment.filters["span"] = _span
-    path = resources.files("lnlattennet.evaluation").joinpath("templates/report.html")
+    filters: dict[str, Callable[..., object]] = {
+        "percent": _percent,
+        "span": _span,
+        "mark": _mark,
+        "extent": "{:.2%}".format,
+    }
     document, figures = evaluation.document, evaluation.document.figures
-    return environment.from_string(path.read_text(encoding="utf-8")).render(
-        report=document,
-        figures=figures,
-        confusion=confusion_chart(figures.class_names, figures.confusion),
-        reliability=[(entry, reliability_bars(entry)) for entry in figures.calibration.values()],
-        plot=PLOT,
-        mistakes=[
-            (mistake, evaluation.data.faces[mistake.index], thumbnail(mistake.face))
-            for mistake in evaluation.predictions.mistakes
-        ],
-        command=shlex.join(document.command),
+    return (
+        report_environment("lnlattennet.evaluation", filters)
+        .get_template("report.html")
+        .render(
+            report=document,
+            figures=figures,
+            x_ticks=[Tick(share, f"{share}%") for share in (0, 50, 100)],
+            y_ticks=[Tick(100 - share, f"{share}%") for share in (0, 50, 100)],
+            mistakes=[
+                (mistake, evaluation.data.faces[mistake.index], _thumbnail(mistake.face))
+                for mistake in evaluation.predictions.mistakes
+            ],
+            command=shlex.join(document.command),
+        )
     )
 
 
@@ -97,3 +106,17 @@ def _percent(value: float | None) -> str:
 def _span(figure: Figure) -> str:
     """Return the interval of a figure, as percentages."""
     return "" if figure.low is None or figure.high is None else f"{figure.low:.1%} to {figure.high:.1%}"
+
+
+def _mark(figure: Figure) -> IntervalMark:
+    """Return a figure, which has an interval, on the scale from 0 to 100%."""
+    return LinearAxis(0, 1).interval(figure.value or 0.0, figure.low or 0.0, figure.high or 0.0)
+
+
+def _thumbnail(face: Faces) -> str:
+    """Return a face uint8 [S, S, 3] as a PNG data URI, at most 160 pixels a side."""
+    image = Image.fromarray(face)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from lnlattennet._charts import LogAxis, Tick
 from lnlattennet.export.gate._metrics import METRICS, Metric
 from lnlattennet.export.report import _formatting as numbers
-from lnlattennet.export.report._scales import LogAxis
 
 _LEAST, _MOST = 1e-6, 1e4
 
@@ -78,11 +78,10 @@ def _place(row: dict[str, Any], axis: LogAxis) -> dict[str, Any]:
     return {"at": None if share is None else axis.at(share), "perfect": share == 0}
 
 
-def _ticks(axis: LogAxis) -> list[dict[str, Any]]:
+def _ticks(axis: LogAxis) -> list[Tick]:
     """The limit has a mark of its own, and its label must stay clear of its neighbors'."""
     limit = axis.at(1)
-    far = [value for value in axis.ticks() if abs(axis.at(value) - limit) >= 14]
-    return [{"at": axis.at(value), "text": f"{numbers.power(value)}"} for value in far]
+    return [tick for tick in axis.labels(numbers.power) if abs(tick.at - limit) >= 14]
 
 
 def _texts(check: dict[str, Any], grid: int) -> dict[str, str]:

@@ -7,13 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from lnlattennet._charts import report_environment
 from lnlattennet.export.report import _formatting as numbers
 from lnlattennet.export.report._candidates import candidate_rows, headline, plan_rows
 from lnlattennet.export.report._checks import check_rows, tolerance_panels
 from lnlattennet.export.report._latency import latency_charts
-from lnlattennet.export.report._pareto import HEIGHT, front_plots, front_rows
+from lnlattennet.export.report._pareto import front_plots, front_rows
 from lnlattennet.export.report._verification import accuracy_rows, calibrated_on_rendered, verification_facts
 
 _FILTERS = {
@@ -42,14 +41,7 @@ def write_reports(folder: Path, document: dict[str, Any]) -> list[Path]:
 
 def render_html(document: dict[str, Any]) -> str:
     """Return the page for a document from ``report_document``."""
-    environment = Environment(
-        loader=PackageLoader("lnlattennet.export.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(_FILTERS)
+    environment = report_environment("lnlattennet.export.report", _FILTERS)
     environment.globals["throughput"] = numbers.throughput
     return environment.get_template("report.html").render(
         report=document,
@@ -59,7 +51,7 @@ def render_html(document: dict[str, Any]) -> str:
         skipped=document["skipped"],
         plans=plan_rows(document),
         latency=latency_charts(document),
-        front={"rows": front_rows(document), "plots": front_plots(document), "height": HEIGHT},
+        front={"rows": front_rows(document), "plots": front_plots(document)},
         tolerances=tolerance_panels(document),
         checks=check_rows(document),
         facts=verification_facts(document),

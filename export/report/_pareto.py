@@ -1,18 +1,17 @@
-"""The Pareto front of latency against agreement with the checkpoint."""
+"""Pareto front of latency against agreement with the checkpoint."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from lnlattennet._charts import PLOT_HEIGHT, LinearAxis, LogAxis, Tick
 from lnlattennet.export.report import _formatting as numbers
 from lnlattennet.export.report._checks import metric_of
 from lnlattennet.export.report._latency import latency_at, timed_batches
-from lnlattennet.export.report._scales import LinearAxis, LogAxis
 
-HEIGHT = 240
-"""Pixels of a plot's height; its width follows the page."""
-
+_METRICS = ("kl", "top1_agreement")
 _PADDING = 30
 _LEAST_KL, _MOST_KL = 1e-9, 1e3
 """A smaller divergence is rounding: it neither makes an engine better than another nor fits the scale."""
@@ -27,31 +26,96 @@ _LABEL_OFFSETS = [
 _LABEL_GAP = 15
 
 
-def front_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the timed engines from the fastest, numbered as in the plots; what was not checked is None."""
+@dataclass(frozen=True)
+class FrontRow:
+    """A timed engine.
+
+    Attributes:
+        number: its number in the plots, from 1.
+        name: its name.
+        selected: whether it serves.
+        latency: batch size to its latency in the manifest, or None if it was not timed at this size.
+        agreement: metric to its value in the manifest; None if it was not checked.
+    """
+
+    number: int
+    name: str
+    selected: bool
+    latency: dict[int, dict[str, Any] | None]
+    agreement: dict[str, float | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """An engine in a plot.
+
+    Attributes:
+        number: its number.
+        name: its name.
+        selected: whether it serves.
+        on_front: whether no other engine is better in both.
+        x: position in percent of the width.
+        y: position in pixels from the top.
+        label: offset of the number from the point, in pixels.
+        latency: median in milliseconds.
+        value: text of the agreement.
+    """
+
+    number: int
+    name: str
+    selected: bool
+    on_front: bool
+    x: float
+    y: float
+    label: tuple[float, float]
+    latency: float
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontPlot:
+    """A plot of one metric against the latency at one batch size.
+
+    Attributes:
+        batch: batch size.
+        metric: name of the metric.
+        title: title of the metric and the batch size.
+        x_ticks: in percent.
+        y_ticks: in pixels from the top.
+        steps: lines of the front, (x1, y1, x2, y2).
+        points: engines.
+    """
+
+    batch: int
+    metric: str
+    title: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    steps: list[tuple[float, float, float, float]]
+    points: list[Point]
+
+
+def front_rows(document: dict[str, Any]) -> list[FrontRow]:
+    """Return the timed engines from the fastest, numbered as in the plots."""
     timed = [engine for engine in document["engines"] if engine["latency"]]
     timed.sort(key=lambda engine: engine["latency"][0]["median_ms"])
     return [
-        {
-            "number": number,
-            "name": engine["name"],
-            "selected": engine["name"] == document["selected"],
-            "latency": {batch: latency_at(engine, batch) for batch in _batches(document)},
-            "kl": _value(engine, "kl"),
-            "top1_agreement": _value(engine, "top1_agreement"),
-        }
+        FrontRow(
+            number,
+            engine["name"],
+            engine["name"] == document["selected"],
+            {batch: latency_at(engine, batch) for batch in _batches(document)},
+            {metric: _value(engine, metric) for metric in _METRICS},
+        )
         for number, engine in enumerate(timed, start=1)
     ]
 
 
-def front_plots(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return one plot per measure that separates the engines, at batch 1 and at the optimum."""
+def front_plots(document: dict[str, Any]) -> list[FrontPlot]:
+    """Return one plot per metric that separates the engines, at batch 1 and at the optimum."""
     rows = front_rows(document)
-    plots = []
-    for metric in ("kl", "top1_agreement"):
-        if len({row[metric] for row in rows} - {None}) > 1:
-            plots += [_plot(metric, batch, rows) for batch in _batches(document)]
-    return plots
+    separating = [metric for metric in _METRICS if len({row.agreement[metric] for row in rows} - {None}) > 1]
+    return [_plot(metric, batch, rows) for metric in separating for batch in _batches(document)]
 
 
 def _batches(document: dict[str, Any]) -> list[int]:
@@ -65,53 +129,57 @@ def _value(engine: dict[str, Any], metric: str) -> float | None:
     return next((float(check["value"]) for check in engine["checks"] if check["metric"] == metric), None)
 
 
-def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    shown = [row for row in rows if row[metric] is not None and row["latency"][batch]]
-    latencies = [row["latency"][batch]["median_ms"] for row in shown]
+def _plot(metric: str, batch: int, rows: list[FrontRow]) -> FrontPlot:
+    shown = [
+        (row, record["median_ms"], value)
+        for row in rows
+        if (record := row.latency[batch]) and (value := row.agreement[metric]) is not None
+    ]
+    latencies = [latency for _, latency, _ in shown]
     x = LogAxis.around(latencies, least_ratio=2)
-    heights, y_ticks = _upright(metric, [row[metric] for row in shown])
+    heights, y_ticks = _upright(metric, [value for _, _, value in shown])
     places = [(x.at(latency), height) for latency, height in zip(latencies, heights, strict=True)]
     front, labels = _front(latencies, heights), _labels(places)
-    return {
-        "batch": batch,
-        "title": f"{metric_of(metric).title}, batch {batch}",
-        "x_ticks": [{"at": x.at(value), "text": f"{value:g}"} for value in x.ticks()],
-        "y_ticks": y_ticks,
-        "steps": _steps([places[index] for index in front]),
-        "points": [
-            {
-                "number": row["number"],
-                "name": row["name"],
-                "selected": row["selected"],
-                "front": index in front,
-                "place": places[index],
-                "offset": labels[index],
-                "latency": latencies[index],
-                "value": numbers.check_value(metric_of(metric).format, row[metric]),
-            }
-            for index, row in enumerate(shown)
+    return FrontPlot(
+        batch=batch,
+        metric=metric,
+        title=f"{metric_of(metric).title}, batch {batch}",
+        x_ticks=x.labels(lambda value: f"{value:g}"),
+        y_ticks=y_ticks,
+        steps=_steps([places[index] for index in front]),
+        points=[
+            Point(
+                number=row.number,
+                name=row.name,
+                selected=row.selected,
+                on_front=index in front,
+                x=places[index][0],
+                y=places[index][1],
+                label=labels[index],
+                latency=latency,
+                value=numbers.check_value(metric_of(metric).format, value),
+            )
+            for index, (row, latency, value) in enumerate(shown)
         ],
-    }
+    )
 
 
-def _upright(metric: str, values: list[float]) -> tuple[list[float], list[dict[str, Any]]]:
+def _upright(metric: str, values: list[float]) -> tuple[list[float], list[Tick]]:
     """Return the heights of values and ticks, in pixels from the top: what is closer is higher."""
     if metric == "kl":
         axis = LogAxis.decades(values, _LEAST_KL, _MOST_KL)
-        ticks = [(value, numbers.power(value)) for value in axis.ticks()]
+        ticks = [Tick(_pixels(axis.at(value)), numbers.power(value)) for value in axis.ticks()]
         if axis.low == _LEAST_KL:
-            ticks = [(_LEAST_KL, f"≤{numbers.power(_LEAST_KL)}"), *ticks[1:]]
-        return [_pixels(axis.at(value)) for value in values], [
-            {"at": _pixels(axis.at(value)), "text": text} for value, text in ticks
-        ]
+            ticks[0] = Tick(ticks[0].at, f"≤{ticks[0].text}")
+        return [_pixels(axis.at(value)) for value in values], ticks
     linear = LinearAxis(min(values), 1.0)
     return [_pixels(100 - linear.at(value)) for value in values], [
-        {"at": _pixels(100 - linear.at(value)), "text": f"{100 * value:g}%"} for value in linear.ticks()
+        Tick(_pixels(100 - linear.at(value)), f"{100 * value:g}%") for value in linear.ticks()
     ]
 
 
 def _pixels(percent: float) -> float:
-    return round(_PADDING + percent * (HEIGHT - 2 * _PADDING) / 100, 1)
+    return round(_PADDING + percent * (PLOT_HEIGHT - 2 * _PADDING) / 100, 1)
 
 
 def _front(latencies: list[float], heights: list[float]) -> list[int]:
@@ -145,6 +213,6 @@ def _labels(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _clearance(x: float, y: float, taken: list[tuple[float, float]]) -> float:
     """Return the distance to what is nearest, edges included; more than enough counts as enough."""
-    inside = min(x, _NARROWEST - x, y, HEIGHT - y)
+    inside = min(x, _NARROWEST - x, y, PLOT_HEIGHT - y)
     nearest = min(max(abs(x - a), abs(y - b)) for a, b in taken)
     return min(nearest, _LABEL_GAP - 2, inside + 5)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from lnlattennet._charts import LinearAxis, Tick
 from lnlattennet.bundle._manifest import RENDERED
 from lnlattennet.export.report import _formatting as numbers
-from lnlattennet.export.report._scales import LinearAxis
 
 
 def verification_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
@@ -42,15 +42,13 @@ def accuracy_rows(document: dict[str, Any]) -> dict[str, Any] | None:
     return {
         "name": labeled["name"],
         "faces": labeled["faces"],
-        "ends": [f"{axis.low:.1%}", f"{axis.high:.1%}"],
+        "ends": [Tick(axis.at(end), f"{end:.1%}") for end in (axis.low, axis.high)],
         "rows": [
             {
                 "name": name,
                 "text": f"{value:.2%}",
                 "interval": f"{start:.2%} to {end:.2%}",
-                "at": axis.at(value),
-                "left": axis.at(start),
-                "width": round(axis.at(end) - axis.at(start), 2),
+                "mark": axis.interval(value, start, end),
             }
             for name, (value, start, end) in found.items()
         ],

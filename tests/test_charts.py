@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lnlattennet.export.report._scales import LinearAxis, LogAxis
+from lnlattennet._charts import LinearAxis, LogAxis
 
 LATENCIES = st.lists(st.floats(1e-3, 1e5), min_size=1, max_size=12)
 
