@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import shlex
@@ -179,6 +180,40 @@ def test_every_environment_variable_is_documented() -> None:
     assert "LNLATTENNET_CPU_TARGET" in read
     page = _text(ROOT / "docs" / "reference" / "environment.md")
     assert not {name for name in read if f"`{name}`" not in page}
+
+
+def test_messages_in_troubleshooting_exist() -> None:
+    """Headings quote error messages; `...` stands for a value."""
+    messages = "\n".join(_messages())
+    page = _text(ROOT / "docs" / "troubleshooting.md")
+    quotes = [
+        quote
+        for title in re.findall(r"^### (.+)$", page, flags=re.MULTILINE)
+        for quote in re.findall(r"`(.+?)`", title)
+    ]
+    assert len(quotes) > 25
+    parts = [part.strip() for quote in quotes for part in quote.split("...")]
+    assert not [part for part in parts if part not in messages]
+
+
+def _messages() -> Iterator[str]:
+    """Every string of the sources, with the constant parts of f-strings only."""
+    for folder in (
+        "bundle",
+        "data",
+        "evaluation",
+        "export",
+        "images",
+        "kernels",
+        "runtimes",
+        "serving",
+        "src",
+        "training",
+    ):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield node.value
 
 
 def _sources(folder: Path) -> list[Path]:
