@@ -161,7 +161,7 @@ def test_make_targets_exist() -> None:
 def test_files_that_the_documents_name_exist() -> None:
     folders = (
         "benchmarks|bundle|data|docs|evaluation|export|images|kernels|model|runtimes|serving|training|"
-        "tests|triton_repo"
+        "tests|triton_repo|examples"
     )
     pattern = rf"(?:`|\b)((?:{folders})/[\w./-]+\.(?:py|md|json|cuh|cu|h|cpp|pbtxt))\b"
     for page in PAGES:
