@@ -32,7 +32,7 @@ from lnlattennet.benchmarks.bundle._candidates import (
     quantize_with_nncf,
     torch_eager,
 )
-from lnlattennet.benchmarks.harness._command import at_least, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import (
     WARM,
     ExperimentResult,
@@ -154,13 +154,15 @@ def _bundle(path: Path | None, checkpoint: Path) -> Iterator[Path]:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
     parser = option_parser("bundle", __doc__ or "")
-    parser.add_argument("--bundle", type=Path, metavar="FOLDER", help="default: export one as precision auto")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="FOLDER", help="exported from the checkpoint; default: a new one"
+    )
     parser.add_argument(
         "--checkpoint", "-c", type=Path, default=DEMO, help="what the bundle was exported from"
     )
-    parser.add_argument("--threads", type=at_least(1), default=usable_threads(), help="of every candidate")
-    parser.add_argument("--rounds", type=at_least(10), default=300, help="counted calls of every candidate")
-    parser.add_argument("--faces", type=at_least(8), default=2_100, help="held-out faces for the accuracy")
+    add_count(parser, "--threads", usable_threads(), 1, "of every candidate")
+    add_count(parser, "--rounds", 300, 10, "counted calls of every candidate")
+    add_count(parser, "--faces", 2_100, 8, "held-out faces for the accuracy")
     options = parser.parse_args(arguments)
     configure_logging(0, quiet=False)
     with _bundle(options.bundle, options.checkpoint) as bundle, tempfile.TemporaryDirectory() as scratch:

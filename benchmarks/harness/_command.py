@@ -43,15 +43,15 @@ def option_parser(module: str, description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def at_least(minimum: int) -> Callable[[str], int]:
-    """Return a parser of an option's value: an integer that is not smaller than ``minimum``."""
+def add_count(parser: argparse.ArgumentParser, flag: str, default: int, minimum: int, text: str) -> None:
+    """Add an option whose value is an integer that is not smaller than ``minimum``."""
 
-    def integer(text: str) -> int:
-        if int(text) < minimum:
-            raise argparse.ArgumentTypeError(f"must be at least {minimum}, got {text}")
-        return int(text)
+    def count(value: str) -> int:
+        if int(value) < minimum:
+            raise argparse.ArgumentTypeError(f"must be at least {minimum}, got {value}")
+        return int(value)
 
-    return integer
+    parser.add_argument(flag, type=count, default=default, metavar="N", help=f"{text}; default {default}")
 
 
 def report(record: Record, tables: str, options: argparse.Namespace) -> None:

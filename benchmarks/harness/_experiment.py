@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from lnlattennet.benchmarks.harness._command import at_least, option_parser, say
+from lnlattennet.benchmarks.harness._command import add_count, option_parser, say
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
 from lnlattennet.benchmarks.harness._requirements import unsteady
@@ -170,9 +170,7 @@ def case_parser(module: str, description: str, pattern: str) -> argparse.Argumen
     """Return a parser for a benchmark with cases; ``pattern`` is an example of ``--case``."""
     parser = option_parser(module, description)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu by default")
-    parser.add_argument(
-        "--threads", type=at_least(1), default=torch.get_num_threads(), help="torch's number by default"
-    )
+    add_count(parser, "--threads", torch.get_num_threads(), 1, "torch's threads")
     parser.add_argument("--case", action="append", default=[], metavar="PATTERN",
                         help=f"only these cases, e.g. '{pattern}'; repeatable")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not how fast")

@@ -1,1 +1,3 @@
 """Benchmark of served requests."""
+
+__all__ = ["latency"]

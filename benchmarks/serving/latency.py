@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._interleave import Turn, interleave
-from lnlattennet.benchmarks.harness._command import at_least, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.errors import UsageError
@@ -78,7 +78,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("image", type=Path, metavar="IMAGE", help="JPEG or PNG file to send")
     parser.add_argument("--url", "-u", action="append", help="server; repeatable")
     parser.add_argument("--model", action="append", help="served model; repeatable")
-    parser.add_argument("--requests", type=at_least(2), default=200, help="counted requests of each target")
+    add_count(parser, "--requests", 200, 2, "counted requests of each target")
     options = parser.parse_args(arguments)
     urls, models = options.url or ["grpc://127.0.0.1:8001"], options.model or MODELS
     if len(set(urls)) != len(urls) or len(set(models)) != len(models):

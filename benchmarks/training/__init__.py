@@ -1,1 +1,3 @@
 """Benchmarks of training: steps per second, and augmentation."""
+
+__all__ = ["augmentation", "throughput"]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lnlattennet._interleave import interleave
-from lnlattennet.benchmarks.harness._command import at_least, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
 from lnlattennet.benchmarks.harness._timing import host_turn
@@ -92,7 +92,7 @@ def measure(rounds: int) -> Record:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
     parser = option_parser("training.augmentation", __doc__ or "")
-    parser.add_argument("--rounds", type=at_least(2), default=15, help="how often each changes a batch")
+    add_count(parser, "--rounds", 15, 2, "how often each changes a batch")
     options = parser.parse_args(arguments)
     record = measure(options.rounds)
     report(record, comparison_table(record.cases, OURS, "ms per face", 1e3 * BATCH), options)

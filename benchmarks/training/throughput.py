@@ -22,7 +22,7 @@ import lightning as L
 import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
-from lnlattennet.benchmarks.harness._command import at_least, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
 from lnlattennet.model._checkpoint import CheckpointInfo
@@ -181,9 +181,9 @@ def _resident_bytes() -> int:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
     parser = option_parser("training.throughput", __doc__ or "")
-    parser.add_argument("--steps", type=at_least(2), default=10, help="steps of an epoch")
-    parser.add_argument("--epochs", type=at_least(2), default=4, help="epochs; the first is not counted")
-    parser.add_argument("--batch-size", type=at_least(2), default=64, help="faces of a step")
+    add_count(parser, "--steps", 10, 2, "steps of an epoch")
+    add_count(parser, "--epochs", 4, 2, "epochs; the first is not counted")
+    add_count(parser, "--batch-size", 64, 2, "faces of a step")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         record = measure(NetworkConfig(), options.steps, options.epochs, options.batch_size, Path(folder))
