@@ -33,6 +33,8 @@ check: $(STAMP) ## Run lint, format, type checks and import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	find kernels/csrc tests/kernels -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | \
+		xargs $(BIN)/clang-format --dry-run --Werror
 
 # Their first use would build them too; here a failure is said once, not by every test.
 kernels: $(STAMP) ## Build the CPU kernels

@@ -10,6 +10,8 @@ namespace lnlattennet {
 
 enum class DType : int32_t { f32, f16, bf16, f64 };
 
+inline int64_t element_bytes(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::f32 ? 4 : 2; }
+
 // F [batch, channels, height, width]; strides in elements. Either `channel_stride` is 1 (channels_last, and
 // slices of it) or `column_stride` is 1 (contiguous, and slices of it); every other stride is free.
 struct FeatureMap {
@@ -39,14 +41,14 @@ struct RegionGradients {
   const void* mean;
 };
 
-// The non-local tail: tokens t = mean + position; affinity = softmax(Q t (K t)^T / sqrt(width));
+// The non-local attention: tokens t = mean + position; affinity = softmax(Q t (K t)^T / sqrt(width));
 // context c = affinity (V t + bias); weights = softmax_k(score . relu(c_k)); pooled context sum_k weights_k c_k.
 struct NonlocalAttention {
   int64_t batch, regions, channels, width;
   DType parameters;
-  const void* position;                              // [regions, channels]
+  const void* position;                                  // [regions, channels]
   const void *query_weight, *key_weight, *value_weight;  // [width, channels]
-  const void *value_bias, *score_weight;             // [width]
+  const void *value_bias, *score_weight;                 // [width]
 };
 
 // weights [batch, regions], affinity [batch, regions, regions], context [batch, width]; the parameters' type.

@@ -6,25 +6,24 @@
 #include <vector>
 
 #include "kernels.h"
-#include "targets.h"
 
 namespace lnlattennet::cpu {
 namespace {
 
 // Best first.
 std::vector<const Kernels*> supported() {
-  std::vector<const Kernels*> found;
+  std::vector<const Kernels*> targets;
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back(&avx512_bf16_kernels);
-  if (avx512) found.push_back(&avx512_kernels);
-  if (avx2) found.push_back(&avx2_kernels);
+  if (avx512 && __builtin_cpu_supports("avx512bf16")) targets.push_back(&avx512_bf16_kernels);
+  if (avx512) targets.push_back(&avx512_kernels);
+  if (avx2) targets.push_back(&avx2_kernels);
 #endif
-  found.push_back(&generic_kernels);
-  return found;
+  targets.push_back(&generic_kernels);
+  return targets;
 }
 
 const Kernels& choose() {

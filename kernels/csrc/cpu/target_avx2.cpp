@@ -1,4 +1,4 @@
-// The CPU kernels for avx2.
+// The CPU kernels for AVX2.
 
 #include <cstdint>
 #include <cstdlib>
@@ -9,7 +9,6 @@
 #include <immintrin.h>
 
 #include "kernels.h"
-#include "targets.h"
 
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
@@ -19,16 +18,9 @@
 #endif
 #define LNL_VECTOR_BYTES 32
 
-namespace lnlattennet::cpu {
-namespace {
-namespace avx2 {
-#include "target.h"
-}  // namespace avx2
-}  // namespace
+#include "kernels-inl.h"
 
-const Kernels avx2_kernels = {"avx2", avx2::forward, avx2::backward, avx2::nonlocal};
-
-}  // namespace lnlattennet::cpu
+const lnlattennet::cpu::Kernels lnlattennet::cpu::avx2_kernels = {"avx2", forward, backward, nonlocal};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,4 +1,4 @@
-// The CPU kernels for avx512.
+// The CPU kernels for AVX-512.
 
 #include <cstdint>
 #include <cstdlib>
@@ -9,26 +9,19 @@
 #include <immintrin.h>
 
 #include "kernels.h"
-#include "targets.h"
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #endif
 #define LNL_VECTOR_BYTES 64
 
-namespace lnlattennet::cpu {
-namespace {
-namespace avx512 {
-#include "target.h"
-}  // namespace avx512
-}  // namespace
+#include "kernels-inl.h"
 
-const Kernels avx512_kernels = {"avx512", avx512::forward, avx512::backward, avx512::nonlocal};
-
-}  // namespace lnlattennet::cpu
+const lnlattennet::cpu::Kernels lnlattennet::cpu::avx512_kernels = {"avx512", forward, backward, nonlocal};
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -1,4 +1,4 @@
-// The CPU kernels for avx512 with its bfloat16 dot product.
+// The CPU kernels for AVX-512 with its bfloat16 dot product.
 
 #include <cstdint>
 #include <cstdlib>
@@ -9,10 +9,10 @@
 #include <immintrin.h>
 
 #include "kernels.h"
-#include "targets.h"
 
 #if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
@@ -20,15 +20,10 @@
 #define LNL_VECTOR_BYTES 64
 #define LNL_BFLOAT16_DOT 1
 
+#include "channels_last-inl.h"
+
 namespace lnlattennet::cpu {
 namespace {
-namespace avx512_bf16 {
-#include "simd.h"
-#include "elements.h"
-#include "problem_view.h"
-#include "read_ahead.h"
-#include "dot_products.h"
-#include "channels_last_forward.h"
 
 // The bfloat16 dot product serves the scores of channels_last bfloat16 maps; the rest is as on avx512.
 void forward(const RegionAttention& problem, const RegionOutputs& outputs, int64_t begin, int64_t end) {
@@ -47,12 +42,11 @@ void nonlocal(const NonlocalAttention& problem, const void* mean, DType mean_typ
               int64_t begin, int64_t end) {
   avx512_kernels.nonlocal_attention(problem, mean, mean_type, outputs, begin, end);
 }
-}  // namespace avx512_bf16
+
 }  // namespace
 
 // Functions of this file only, so that the table needs no code to run while the library loads on any CPU.
-const Kernels avx512_bf16_kernels = {"avx512_bf16", avx512_bf16::forward, avx512_bf16::backward,
-                                     avx512_bf16::nonlocal};
+const Kernels avx512_bf16_kernels = {"avx512_bf16", forward, backward, nonlocal};
 
 }  // namespace lnlattennet::cpu
 

@@ -1,4 +1,4 @@
-// The CPU kernels for generic.
+// The CPU kernels for every CPU: SSE2 on x86-64, NEON on Arm.
 
 #include <cstdint>
 #include <cstdlib>
@@ -6,16 +6,8 @@
 #include <new>
 
 #include "kernels.h"
-#include "targets.h"
 #define LNL_VECTOR_BYTES 16
 
-namespace lnlattennet::cpu {
-namespace {
-namespace generic {
-#include "target.h"
-}  // namespace generic
-}  // namespace
+#include "kernels-inl.h"
 
-const Kernels generic_kernels = {"generic", generic::forward, generic::backward, generic::nonlocal};
-
-}  // namespace lnlattennet::cpu
+const lnlattennet::cpu::Kernels lnlattennet::cpu::generic_kernels = {"generic", forward, backward, nonlocal};

@@ -35,16 +35,18 @@ inline DType dtype(const Tensor& tensor, const char* name) {
                   torch::headeronly::toString(tensor.scalar_type()));
 }
 
-inline void check_same_device(const Tensor& tensor, const char* name, const Tensor& reference, const char* of) {
+inline void check_same_device(const Tensor& tensor, const char* name, const Tensor& reference,
+                              const char* reference_name) {
   STD_TORCH_CHECK(tensor.is_cpu() == reference.is_cpu() && tensor.get_device_index() == reference.get_device_index(),
-                  name, " and ", of, " must be on one device");
+                  name, " and ", reference_name, " must be on one device");
 }
 
-inline void check_parameter(const Tensor& tensor, const char* name, const Tensor& data, const char* of) {
-  check_same_device(tensor, name, data, of);
+inline void check_parameter(const Tensor& tensor, const char* name, const Tensor& reference,
+                            const char* reference_name) {
+  check_same_device(tensor, name, reference, reference_name);
   const ScalarType type = tensor.scalar_type();
-  STD_TORCH_CHECK(type == data.scalar_type() || type == ScalarType::Float, name, " must have the type of ", of, " (",
-                  torch::headeronly::toString(data.scalar_type()), ") or float32, got ",
+  STD_TORCH_CHECK(type == reference.scalar_type() || type == ScalarType::Float, name, " must have the type of ",
+                  reference_name, " (", torch::headeronly::toString(reference.scalar_type()), ") or float32, got ",
                   torch::headeronly::toString(type));
 }
 
@@ -92,7 +94,9 @@ inline ScalarType accumulation(const Tensor& tensor) {
   return tensor.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
 }
 
-inline Tensor dense(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor); }
+inline Tensor dense(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
 
 inline Tensor converted(const Tensor& tensor, ScalarType type) {
   return dense(tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type));
@@ -153,45 +157,46 @@ inline RegionAttention region_problem(const Tensor& features, const Tensor& quer
   return {feature_map(features), grid, query.size(1), query.const_data_ptr(), dtype(query, "query")};
 }
 
-// The learned tensors of the non-local tail, in the order of the operators' arguments.
-struct TailTensors {
+// The learned tensors of the non-local attention, in the order of the operators' arguments.
+struct NonlocalTensors {
   Tensor position, query_weight, key_weight, value_weight, value_bias, score_weight;
 };
 
-// `regions` and `channels` are those of the means; `of` names the tensor that has them.
-inline void check_tail(const TailTensors& tail, const Tensor& data, const char* of, int64_t regions, int64_t channels) {
-  check_shape(tail.position, "position", {regions, channels});
-  STD_TORCH_CHECK(tail.query_weight.dim() == 2 && tail.query_weight.size(0) >= 1, "query_weight must be [width, ",
-                  channels, "], got ", shape(tail.query_weight));
-  const int64_t width = tail.query_weight.size(0);
-  check_shape(tail.query_weight, "query_weight", {width, channels});
-  check_shape(tail.key_weight, "key_weight", {width, channels});
-  check_shape(tail.value_weight, "value_weight", {width, channels});
-  check_shape(tail.value_bias, "value_bias", {width});
-  check_shape(tail.score_weight, "score_weight", {width});
+// `regions` and `channels` are those of the means; `reference_name` names the tensor that has them.
+inline void check_nonlocal(const NonlocalTensors& nonlocal, const Tensor& reference, const char* reference_name,
+                           int64_t regions, int64_t channels) {
+  check_shape(nonlocal.position, "position", {regions, channels});
+  STD_TORCH_CHECK(nonlocal.query_weight.dim() == 2 && nonlocal.query_weight.size(0) >= 1,
+                  "query_weight must be [width, ", channels, "], got ", shape(nonlocal.query_weight));
+  const int64_t width = nonlocal.query_weight.size(0);
+  check_shape(nonlocal.query_weight, "query_weight", {width, channels});
+  check_shape(nonlocal.key_weight, "key_weight", {width, channels});
+  check_shape(nonlocal.value_weight, "value_weight", {width, channels});
+  check_shape(nonlocal.value_bias, "value_bias", {width});
+  check_shape(nonlocal.score_weight, "score_weight", {width});
   const auto check = [&](const Tensor& tensor, const char* name) {
-    check_parameter(tensor, name, data, of);
-    STD_TORCH_CHECK(tensor.scalar_type() == tail.position.scalar_type(), name, " must have the type of position (",
-                    torch::headeronly::toString(tail.position.scalar_type()), "), got ",
+    check_parameter(tensor, name, reference, reference_name);
+    STD_TORCH_CHECK(tensor.scalar_type() == nonlocal.position.scalar_type(), name, " must have the type of position (",
+                    torch::headeronly::toString(nonlocal.position.scalar_type()), "), got ",
                     torch::headeronly::toString(tensor.scalar_type()));
   };
-  check(tail.position, "position");
-  check(tail.query_weight, "query_weight");
-  check(tail.key_weight, "key_weight");
-  check(tail.value_weight, "value_weight");
-  check(tail.value_bias, "value_bias");
-  check(tail.score_weight, "score_weight");
+  check(nonlocal.position, "position");
+  check(nonlocal.query_weight, "query_weight");
+  check(nonlocal.key_weight, "key_weight");
+  check(nonlocal.value_weight, "value_weight");
+  check(nonlocal.value_bias, "value_bias");
+  check(nonlocal.score_weight, "score_weight");
 }
 
-// The tail's tensors, contiguous and of type `parameters`; they stay alive while a kernel reads them.
-struct Tail {
-  TailTensors tensors;
+// The learned tensors, contiguous and of type `parameters`; they stay alive while a kernel reads them.
+struct NonlocalArguments {
+  NonlocalTensors tensors;
   NonlocalAttention problem;
 
-  Tail(const TailTensors& given, int64_t batch, ScalarType parameters)
-      : tensors{converted(given.position, parameters),     converted(given.query_weight, parameters),
-                converted(given.key_weight, parameters),   converted(given.value_weight, parameters),
-                converted(given.value_bias, parameters),   converted(given.score_weight, parameters)},
+  NonlocalArguments(const NonlocalTensors& source, int64_t batch, ScalarType parameters)
+      : tensors{converted(source.position, parameters),   converted(source.query_weight, parameters),
+                converted(source.key_weight, parameters), converted(source.value_weight, parameters),
+                converted(source.value_bias, parameters), converted(source.score_weight, parameters)},
         problem{batch,
                 tensors.position.size(0),
                 tensors.position.size(1),

@@ -70,21 +70,21 @@ std::tuple<Tensor, Tensor> region_attention_backward(Tensor grad_pooled, Tensor 
   return {in_gradient_layout(grad_map, features), converted(grad_query, query.scalar_type())};
 }
 
-std::tuple<Tensor, Tensor, Tensor> run_tail(const Tensor& mean, const TailTensors& given) {
+std::tuple<Tensor, Tensor, Tensor> run_nonlocal(const Tensor& mean, const NonlocalTensors& tensors) {
   const Tensor data = dense(mean);
-  const ScalarType type = accumulation(mean), parameters = given.position.scalar_type();
+  const ScalarType type = accumulation(mean), parameters = tensors.position.scalar_type();
   const int64_t batch = mean.size(0), regions = mean.size(1);
-  const Tail tail(given, batch, type);
-  const Tensor& like = tail.tensors.position;
+  const NonlocalArguments nonlocal(tensors, batch, type);
+  const Tensor& like = nonlocal.tensors.position;
   Tensor weights = torch::stable::new_empty(like, {batch, regions});
   Tensor affinity = torch::stable::new_empty(like, {batch, regions, regions});
-  Tensor context = torch::stable::new_empty(like, {batch, tail.problem.width});
+  Tensor context = torch::stable::new_empty(like, {batch, nonlocal.problem.width});
   const NonlocalOutputs outputs = {weights.mutable_data_ptr(), affinity.mutable_data_ptr(), context.mutable_data_ptr()};
   const cpu::Kernels& kernels = cpu::kernels();
-  const int64_t work = 3 * regions * tail.problem.width * tail.problem.channels / 4;
+  const int64_t work = 3 * regions * nonlocal.problem.width * nonlocal.problem.channels / 4;
   if (batch > 0)
     for_chunks(batch, chunk_count(batch, work), [&](int64_t begin, int64_t end, int64_t) {
-      kernels.nonlocal_attention(tail.problem, data.const_data_ptr(), dtype(data, "mean"), outputs, begin, end);
+      kernels.nonlocal_attention(nonlocal.problem, data.const_data_ptr(), dtype(data, "mean"), outputs, begin, end);
     });
   return {converted(weights, parameters), converted(affinity, parameters), converted(context, parameters)};
 }
@@ -93,19 +93,20 @@ std::tuple<Tensor, Tensor, Tensor> nonlocal_attention(Tensor mean, Tensor positi
                                                       Tensor key_weight, Tensor value_weight, Tensor value_bias,
                                                       Tensor score_weight) {
   check_mean(mean);
-  const TailTensors tail{position, query_weight, key_weight, value_weight, value_bias, score_weight};
-  check_tail(tail, mean, "mean", mean.size(1), mean.size(2));
-  return run_tail(mean, tail);
+  const NonlocalTensors nonlocal{position, query_weight, key_weight, value_weight, value_bias, score_weight};
+  check_nonlocal(nonlocal, mean, "mean", mean.size(1), mean.size(2));
+  return run_nonlocal(mean, nonlocal);
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> local_nonlocal_attention(
-    Tensor features, Tensor query, int64_t grid, Tensor position, Tensor query_weight, Tensor key_weight,
-    Tensor value_weight, Tensor value_bias, Tensor score_weight) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> local_nonlocal_attention(Tensor features, Tensor query, int64_t grid,
+                                                                            Tensor position, Tensor query_weight,
+                                                                            Tensor key_weight, Tensor value_weight,
+                                                                            Tensor value_bias, Tensor score_weight) {
   check_features(features, query, grid);
-  const TailTensors tail{position, query_weight, key_weight, value_weight, value_bias, score_weight};
-  check_tail(tail, features, "features", grid * grid, features.size(1));
+  const NonlocalTensors nonlocal{position, query_weight, key_weight, value_weight, value_bias, score_weight};
+  check_nonlocal(nonlocal, features, "features", grid * grid, features.size(1));
   auto [pooled, mean] = region_attention(features, query, grid);
-  auto [weights, affinity, context] = run_tail(mean, tail);
+  auto [weights, affinity, context] = run_nonlocal(mean, nonlocal);
   return {pooled, mean, weights, affinity, context};
 }
 

@@ -8,7 +8,7 @@
 #include <optional>
 #include <tuple>
 
-#include "../cuda/launch.h"
+#include "../cuda/region_attention.h"
 #include "arguments.h"
 
 namespace lnlattennet::binding {
@@ -19,12 +19,13 @@ void* current_stream(const Tensor& tensor) {
   using Function = AOTITorchError (*)(int32_t, void**);
   static const auto function = [] {
     const char* const name = "aoti_torch_get_current_cuda_stream";
-    void* found = dlsym(RTLD_DEFAULT, name);
-    if (!found)
-      if (void* library = dlopen("libtorch_cuda.so", RTLD_LAZY | RTLD_NOLOAD)) found = dlsym(library, name);
-    return reinterpret_cast<Function>(found);
+    void* symbol = dlsym(RTLD_DEFAULT, name);
+    if (!symbol)
+      if (void* library = dlopen("libtorch_cuda.so", RTLD_LAZY | RTLD_NOLOAD)) symbol = dlsym(library, name);
+    return reinterpret_cast<Function>(symbol);
   }();
-  STD_TORCH_CHECK(function, "this torch has no CUDA stream (its CUDA library is not loaded); install a CUDA build of torch");
+  STD_TORCH_CHECK(function,
+                  "this torch has no CUDA stream (its CUDA library is not loaded); install a CUDA build of torch");
   void* stream = nullptr;
   STD_TORCH_CHECK(function(tensor.get_device_index(), &stream) == 0, "torch gave no CUDA stream");
   return stream;
@@ -44,40 +45,42 @@ cuda::Variant variant() {
                   "': choose automatic, portable, cluster_bands or cluster_regions, or unset it");
 }
 
-// Tensors of the tail's outputs, and what the launchers take.
-struct TailOutputs {
+// Tensors of the non-local outputs, and what the launchers take.
+struct NonlocalResults {
   Tensor weights, affinity, context;
   NonlocalOutputs pointers;
 
-  explicit TailOutputs(const Tail& tail)
-      : weights(torch::stable::new_empty(tail.tensors.position, {tail.problem.batch, tail.problem.regions})),
-        affinity(torch::stable::new_empty(tail.tensors.position,
-                                          {tail.problem.batch, tail.problem.regions, tail.problem.regions})),
-        context(torch::stable::new_empty(tail.tensors.position, {tail.problem.batch, tail.problem.width})),
+  explicit NonlocalResults(const NonlocalArguments& nonlocal)
+      : weights(
+            torch::stable::new_empty(nonlocal.tensors.position, {nonlocal.problem.batch, nonlocal.problem.regions})),
+        affinity(torch::stable::new_empty(
+            nonlocal.tensors.position, {nonlocal.problem.batch, nonlocal.problem.regions, nonlocal.problem.regions})),
+        context(torch::stable::new_empty(nonlocal.tensors.position, {nonlocal.problem.batch, nonlocal.problem.width})),
         pointers{weights.mutable_data_ptr(), affinity.mutable_data_ptr(), context.mutable_data_ptr()} {}
 };
 
-// Memory for a tail too wide for a block's own; none for every usual shape.
-std::optional<Tensor> scratch(const Tail& tail, const Tensor& data) {
-  const int64_t bytes = cuda::scratch_bytes(tail.problem, dtype(data, "features"));
+// Memory for non-local attention too wide for a block's own; none for every usual shape.
+std::optional<Tensor> scratch(const NonlocalArguments& nonlocal, const Tensor& data) {
+  const int64_t bytes = cuda::scratch_bytes(nonlocal.problem, dtype(data, "features"));
   if (bytes == 0) return std::nullopt;
   return torch::stable::new_empty(data, {bytes}, ScalarType::Byte);
 }
 
 void* data_of(const std::optional<Tensor>& tensor) { return tensor ? tensor->mutable_data_ptr() : nullptr; }
 
-// One launch: pooled and mean, and with `tail` its outputs too.
-std::tuple<Tensor, Tensor> launch_forward(const Tensor& features, const Tensor& query, int64_t grid, const Tail* tail,
-                                          const TailOutputs* tail_outputs) {
+// One launch: pooled and mean, and with `nonlocal` its outputs too.
+std::tuple<Tensor, Tensor> launch_forward(const Tensor& features, const Tensor& query, int64_t grid,
+                                          const NonlocalArguments* nonlocal, const NonlocalResults* nonlocal_outputs) {
   const int64_t batch = features.size(0), channels = features.size(1), heads = query.size(1);
   Tensor pooled = torch::stable::new_empty(features, {batch, grid * grid, heads, channels});
   Tensor mean = torch::stable::new_empty(features, {batch, grid * grid, channels});
   const torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
   const Tensor map = readable_map(features), parameters = dense(query);
-  const std::optional<Tensor> memory = tail ? scratch(*tail, features) : std::nullopt;
-  check(cuda::region_attention(region_problem(map, parameters, grid), {pooled.mutable_data_ptr(), mean.mutable_data_ptr()},
-                               tail ? &tail->problem : nullptr, tail ? &tail_outputs->pointers : nullptr,
-                               data_of(memory), variant(), current_stream(features)));
+  const std::optional<Tensor> memory = nonlocal ? scratch(*nonlocal, features) : std::nullopt;
+  check(cuda::region_attention(
+      region_problem(map, parameters, grid), {pooled.mutable_data_ptr(), mean.mutable_data_ptr()},
+      nonlocal ? &nonlocal->problem : nullptr, nonlocal ? &nonlocal_outputs->pointers : nullptr, data_of(memory),
+      variant(), current_stream(features)));
   return {pooled, mean};
 }
 
@@ -97,10 +100,9 @@ std::tuple<Tensor, Tensor> region_attention_backward(Tensor grad_pooled, Tensor 
   Tensor grad_map = empty_gradient(map);
   const int64_t batch = features.size(0), regions = query.size(0), heads = query.size(1), channels = query.size(2);
   Tensor partial = torch::stable::new_empty(query, {batch, regions, heads, channels}, accumulation(features));
-  check(cuda::region_attention_backward(region_problem(map, parameters, grid),
-                                        {incoming_pooled.const_data_ptr(), incoming_mean.const_data_ptr()},
-                                        feature_map(grad_map, grad_map.mutable_data_ptr()), partial.mutable_data_ptr(),
-                                        current_stream(features)));
+  check(cuda::region_attention_backward(
+      region_problem(map, parameters, grid), {incoming_pooled.const_data_ptr(), incoming_mean.const_data_ptr()},
+      feature_map(grad_map, grad_map.mutable_data_ptr()), partial.mutable_data_ptr(), current_stream(features)));
   const int64_t first[] = {0};
   const Tensor grad_query = torch::stable::sum(partial, torch::headeronly::IntHeaderOnlyArrayRef(first, 1));
   return {in_gradient_layout(grad_map, features), converted(grad_query, query.scalar_type())};
@@ -110,27 +112,28 @@ std::tuple<Tensor, Tensor, Tensor> nonlocal_attention(Tensor mean, Tensor positi
                                                       Tensor key_weight, Tensor value_weight, Tensor value_bias,
                                                       Tensor score_weight) {
   check_mean(mean);
-  const TailTensors given{position, query_weight, key_weight, value_weight, value_bias, score_weight};
-  check_tail(given, mean, "mean", mean.size(1), mean.size(2));
+  const NonlocalTensors tensors{position, query_weight, key_weight, value_weight, value_bias, score_weight};
+  check_nonlocal(tensors, mean, "mean", mean.size(1), mean.size(2));
   const torch::stable::accelerator::DeviceGuard guard(mean.get_device_index());
   const Tensor data = dense(mean);
-  const Tail tail(given, mean.size(0), position.scalar_type());
-  const TailOutputs outputs(tail);
-  const std::optional<Tensor> memory = scratch(tail, data);
-  check(cuda::nonlocal_attention(tail.problem, data.const_data_ptr(), dtype(data, "mean"), outputs.pointers,
+  const NonlocalArguments nonlocal(tensors, mean.size(0), position.scalar_type());
+  const NonlocalResults outputs(nonlocal);
+  const std::optional<Tensor> memory = scratch(nonlocal, data);
+  check(cuda::nonlocal_attention(nonlocal.problem, data.const_data_ptr(), dtype(data, "mean"), outputs.pointers,
                                  data_of(memory), current_stream(data)));
   return {outputs.weights, outputs.affinity, outputs.context};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> local_nonlocal_attention(
-    Tensor features, Tensor query, int64_t grid, Tensor position, Tensor query_weight, Tensor key_weight,
-    Tensor value_weight, Tensor value_bias, Tensor score_weight) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> local_nonlocal_attention(Tensor features, Tensor query, int64_t grid,
+                                                                            Tensor position, Tensor query_weight,
+                                                                            Tensor key_weight, Tensor value_weight,
+                                                                            Tensor value_bias, Tensor score_weight) {
   check_features(features, query, grid);
-  const TailTensors given{position, query_weight, key_weight, value_weight, value_bias, score_weight};
-  check_tail(given, features, "features", grid * grid, features.size(1));
-  const Tail tail(given, features.size(0), position.scalar_type());
-  const TailOutputs outputs(tail);
-  auto [pooled, mean] = launch_forward(features, query, grid, &tail, &outputs);
+  const NonlocalTensors tensors{position, query_weight, key_weight, value_weight, value_bias, score_weight};
+  check_nonlocal(tensors, features, "features", grid * grid, features.size(1));
+  const NonlocalArguments nonlocal(tensors, features.size(0), position.scalar_type());
+  const NonlocalResults outputs(nonlocal);
+  auto [pooled, mean] = launch_forward(features, query, grid, &nonlocal, &outputs);
   return {pooled, mean, outputs.weights, outputs.affinity, outputs.context};
 }
 

@@ -43,19 +43,19 @@ namespace emulation {
 
 // What a CopyBarrier's 8 bytes hold here.
 struct BarrierState {
-  int32_t bytes;      // announced and not yet landed
-  int16_t arrivals;   // still to come in this phase
-  uint8_t expected;   // arrivals of every phase, at most 255 here
-  uint8_t phase;      // phases completed, modulo 2; 0x80 marks an initialised barrier
+  int32_t bytes;     // announced and not yet landed
+  int16_t arrivals;  // still to come in this phase
+  uint8_t expected;  // arrivals of every phase, at most 255 here
+  uint8_t phase;     // phases completed, modulo 2; 0x80 marks an initialized barrier
 };
 
 template <class Change>
 void change_barrier(lnlattennet::cuda::CopyBarrier* barrier, Change&& change) {
   BarrierState state;
   std::memcpy(&state, barrier, 8);
-  if ((state.phase & 0xfe) != 0x80) scheduler().fail("mbarrier used before its initialisation");
+  if ((state.phase & 0xfe) != 0x80) scheduler().fail("mbarrier used before its initialization");
   change(state);
-  if (state.arrivals < 0) scheduler().fail("mbarrier: more arrivals than it was initialised for");
+  if (state.arrivals < 0) scheduler().fail("mbarrier: more arrivals than it was initialized for");
   if (state.arrivals == 0 && state.bytes == 0) {
     state.arrivals = state.expected;
     state.phase ^= 1;
@@ -89,7 +89,7 @@ inline void barrier_arrive_expect(CopyBarrier* barrier, uint32_t bytes) {
 inline bool barrier_done(CopyBarrier* barrier, uint32_t parity) {
   emulation::BarrierState state;
   std::memcpy(&state, barrier, 8);
-  if ((state.phase & 0xfe) != 0x80) emulation::scheduler().fail("mbarrier waited for before its initialisation");
+  if ((state.phase & 0xfe) != 0x80) emulation::scheduler().fail("mbarrier waited for before its initialization");
   return (state.phase & 1u) != parity;
 }
 
@@ -116,10 +116,10 @@ inline void bulk_copy(void* shared, const void* global, uint32_t bytes, CopyBarr
     emulation::scheduler().fail("bulk_copy: outside the block's shared memory");
   }
   emulation::scheduler().start_copy({shared, global, bytes, [barrier, bytes] {
-    emulation::change_barrier(barrier, [bytes](emulation::BarrierState& state) {
-      state.bytes -= static_cast<int32_t>(bytes);
-    });
-  }});
+                                       emulation::change_barrier(barrier, [bytes](emulation::BarrierState& state) {
+                                         state.bytes -= static_cast<int32_t>(bytes);
+                                       });
+                                     }});
 }
 
 inline void fence_before_bulk_copy() {}

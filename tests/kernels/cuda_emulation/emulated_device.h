@@ -1,5 +1,5 @@
-// Takes the place of kernels/csrc/cuda/device.cuh when that code is compiled as C++: CUDA's names and device.cuh's
-// functions, by fibers. What it cannot show: PTX, the memory model (fences do nothing), speed.
+// Takes the place of kernels/csrc/cuda/common/device.cuh when that code is compiled as C++: CUDA's names and
+// device.cuh's functions, by fibers. What it cannot show: PTX, the memory model (fences do nothing), speed.
 #pragma once
 
 #include <math.h>
@@ -66,7 +66,7 @@ template <class T>
 T shuffle(unsigned mask, T value, unsigned source, int line) {
   if (mask != 0xffffffffu || source >= 32) scheduler().fail("shuffle: only whole warps, source lanes below 32");
   Warp& own = warp();
-  uint64_t(&slots)[32] = own.values[own.meeting.generation % 2];
+  uint64_t (&slots)[32] = own.values[own.meeting.generation % 2];
   std::memcpy(&slots[lane()], &value, sizeof(T));
   meet(own.meeting, line, "shuffle");
   T result;

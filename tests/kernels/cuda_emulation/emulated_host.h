@@ -1,4 +1,4 @@
-// Takes the place of kernels/csrc/cuda/host.cuh: launches run at once, on the fibers of scheduler.h.
+// Takes the place of kernels/csrc/cuda/common/launch.cuh: launches run at once, on the fibers of scheduler.h.
 #pragma once
 
 #include "emulated_device.h"

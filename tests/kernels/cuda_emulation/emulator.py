@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lnlattennet import kernels
+from tests.kernels.cached_compiler import caching
 
 HERE = Path(__file__).parent
 SOURCES = Path(kernels.__file__).parent / "csrc" / "cuda"
@@ -31,7 +32,7 @@ FLAGS = [
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]  # in the order of core/problem.h
 VARIANTS = ["automatic", "portable", "cluster_bands", "cluster_regions"]
 PROBES = ["correct", "missing_barrier", "skipped_barrier", "unwritten_memory", "outside"]
-FORWARD, TAIL, BACKWARD, _PROBE = 0, 1, 2, 3
+FORWARD, NONLOCAL, BACKWARD, _PROBE = 0, 1, 2, 3
 
 
 class EmulationError(Exception):
@@ -52,11 +53,11 @@ class Launch:
     """One launch: `arrays` are the inputs in main.cpp's order; features first.
 
     Attributes:
-        operation: FORWARD, TAIL or BACKWARD.
+        operation: FORWARD, NONLOCAL or BACKWARD.
         arrays: the input tensors; only the features (the first of FORWARD and BACKWARD) may have strides.
         grid: regions per side.
         heads: attention heads.
-        tail_width: d, 0 without a tail.
+        nonlocal_width: d, 0 for none.
         gradient_strides: of grad_features (BACKWARD), in elements.
         variant: one of VARIANTS.
         seed: decides the order in which threads run.
@@ -67,7 +68,7 @@ class Launch:
     arrays: list[Tensor]
     grid: int
     heads: int = 1
-    tail_width: int = 0
+    nonlocal_width: int = 0
     gradient_strides: tuple[int, ...] = (0, 0, 0, 0)
     variant: str = "portable"
     seed: int = 0
@@ -78,9 +79,9 @@ def build(folder: Path) -> Path:
     """Compile kernels/csrc/cuda and the emulation into one program in `folder`; two compilers at a time."""
     sources = [path for path in sorted(SOURCES.rglob("*.cu")) if path.name not in NOT_EMULATED]
     sources += sorted(HERE.glob("*.cpp"))
-    objects = [folder / f"{source.stem}.o" for source in sources]
+    objects = [folder / f"{number}-{source.stem}.o" for number, source in enumerate(sources)]
     commands = [
-        ["g++", *FLAGS, "-x", "c++", "-c", str(source), "-o", str(target)]
+        [*caching("g++"), *FLAGS, "-x", "c++", "-c", str(source), "-o", str(target)]
         for source, target in zip(sources, objects, strict=True)
     ]
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -177,8 +178,8 @@ class Emulator:
 
 def _encode(launch: Launch) -> bytes:
     features, query = launch.arrays[:2]
-    parameters = launch.arrays[2].dtype if launch.operation == TAIL else query.dtype
-    if launch.operation == TAIL:  # the mean [B, K, C] stands in for the features
+    parameters = launch.arrays[2].dtype if launch.operation == NONLOCAL else query.dtype
+    if launch.operation == NONLOCAL:  # the mean [B, K, C] stands in for the features
         sizes = [features.shape[0], features.shape[2], 1, 1]
         strides = [0, 0, 0, 0]
     else:
@@ -188,7 +189,7 @@ def _encode(launch: Launch) -> bytes:
         *(launch.operation, launch.seed, VARIANTS.index(launch.variant)),
         *(device.capability, device.processors, device.shared_bytes),
         *(DTYPES.index(features.dtype), DTYPES.index(parameters)),
-        *(*sizes, *strides, launch.grid, launch.heads, launch.tail_width, *launch.gradient_strides),
+        *(*sizes, *strides, launch.grid, launch.heads, launch.nonlocal_width, *launch.gradient_strides),
         *([0] * 9),
     ]
     return b"".join([struct.pack("32q", *numbers), *map(_array, launch.arrays)])
@@ -214,5 +215,5 @@ def _output_types(launch: Launch) -> list[torch.dtype]:
     features = launch.arrays[0].dtype
     if launch.operation == BACKWARD:
         return [features, torch.float64 if features == torch.float64 else torch.float32]
-    parameters = launch.arrays[2 if launch.operation == TAIL else 1].dtype
+    parameters = launch.arrays[2 if launch.operation == NONLOCAL else 1].dtype
     return [features, features, parameters, parameters, parameters]

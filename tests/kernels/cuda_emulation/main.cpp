@@ -11,9 +11,9 @@
 
 #include <emulated_host.h>
 
-#include "counters.h"
-#include "launch.h"
+#include "common/counters.h"
 #include "probes.h"
+#include "region_attention.h"
 
 using namespace lnlattennet;
 using lnlattennet::cuda::Variant;
@@ -21,11 +21,11 @@ using lnlattennet::cuda::Variant;
 namespace {
 
 struct Request {
-  int64_t operation, seed, variant;                     // operation: 0 forward, 1 tail alone, 2 backward, 3 probe
-  int64_t capability, processors, shared_bytes;         // of the pretended device
-  int64_t dtype, parameters;                            // core DType
-  int64_t batch, channels, height, width, strides[4];   // of the features: batch, channel, row, column
-  int64_t grid, heads, tail_width;                      // tail_width 0: no tail
+  int64_t operation, seed, variant;  // operation: 0 forward, 1 non-local attention alone, 2 backward, 3 probe
+  int64_t capability, processors, shared_bytes;        // of the pretended device
+  int64_t dtype, parameters;                           // core DType
+  int64_t batch, channels, height, width, strides[4];  // of the features: batch, channel, row, column
+  int64_t grid, heads, nonlocal_width;                 // nonlocal_width 0: no non-local attention
   int64_t gradient_strides[4];
   int64_t unused[9];
 };
@@ -72,10 +72,11 @@ int64_t bytes_of(int64_t dtype) { return dtype == 3 ? 8 : dtype == 0 ? 4 : 2; }
 
 struct Problem {
   RegionAttention regions;
-  NonlocalAttention tail;
+  NonlocalAttention nonlocal;
 };
 
-// Inputs: features (the mean, for the tail alone), query, then the tail's six parameters or the two gradients.
+// Inputs: features (the mean, for the non-local attention alone), query, then the six learned tensors of the non-local
+// attention or the two gradients.
 Problem problem(const Request& r, const std::vector<Array>& in) {
   Problem p{};
   const auto dtype = static_cast<DType>(r.dtype), parameters = static_cast<DType>(r.parameters);
@@ -85,9 +86,9 @@ Problem problem(const Request& r, const std::vector<Array>& in) {
   p.regions.heads = r.heads;
   p.regions.query = in[1].data();
   p.regions.parameters = parameters;
-  if (r.tail_width > 0) {
-    p.tail = {r.batch,      r.grid * r.grid, r.channels,   r.tail_width, parameters,   in[2].data(),
-              in[3].data(), in[4].data(),    in[5].data(), in[6].data(), in[7].data()};
+  if (r.nonlocal_width > 0) {
+    p.nonlocal = {r.batch,      r.grid * r.grid, r.channels,   r.nonlocal_width, parameters,  in[2].data(),
+                  in[3].data(), in[4].data(),    in[5].data(), in[6].data(),     in[7].data()};
   }
   return p;
 }
@@ -107,25 +108,26 @@ std::vector<Array> outputs(const Request& r, int64_t gradient_elements) {
   }
   out.emplace_back(r.operation == 0 ? r.batch * regions * r.heads * r.channels * element : 0);
   out.emplace_back(r.operation == 0 ? r.batch * regions * r.channels * element : 0);
-  const int64_t tails = r.tail_width > 0 ? r.batch : 0;
-  out.emplace_back(tails * regions * parameter);
-  out.emplace_back(tails * regions * regions * parameter);
-  out.emplace_back(tails * r.tail_width * parameter);
+  const int64_t nonlocal_batch = r.nonlocal_width > 0 ? r.batch : 0;
+  out.emplace_back(nonlocal_batch * regions * parameter);
+  out.emplace_back(nonlocal_batch * regions * regions * parameter);
+  out.emplace_back(nonlocal_batch * r.nonlocal_width * parameter);
   return out;
 }
 
 const char* forward(const Request& r, const Problem& p, const std::vector<Array>& in, const std::vector<Array>& out) {
-  const NonlocalOutputs tail_outputs = {out[2].data(), out[3].data(), out[4].data()};
+  const NonlocalOutputs nonlocal_outputs = {out[2].data(), out[3].data(), out[4].data()};
   const Array counters(4 * r.batch);
   std::memset(counters.data(), 0, static_cast<size_t>(counters.bytes()));
   launch_counters = &counters;
-  const Array scratch(r.tail_width > 0 ? cuda::scratch_bytes(p.tail, p.regions.features.dtype) : 0);
+  const Array scratch(r.nonlocal_width > 0 ? cuda::scratch_bytes(p.nonlocal, p.regions.features.dtype) : 0);
   const DType dtype = p.regions.features.dtype;
   const char* failure =
       r.operation == 1
-          ? cuda::nonlocal_attention(p.tail, in[0].data(), dtype, tail_outputs, scratch.data(), nullptr)
-          : cuda::region_attention(p.regions, {out[0].data(), out[1].data()}, r.tail_width > 0 ? &p.tail : nullptr,
-                                   &tail_outputs, scratch.data(), static_cast<Variant>(r.variant), nullptr);
+          ? cuda::nonlocal_attention(p.nonlocal, in[0].data(), dtype, nonlocal_outputs, scratch.data(), nullptr)
+          : cuda::region_attention(p.regions, {out[0].data(), out[1].data()},
+                                   r.nonlocal_width > 0 ? &p.nonlocal : nullptr, &nonlocal_outputs, scratch.data(),
+                                   static_cast<Variant>(r.variant), nullptr);
   return failure == nullptr && !counters.all_zero() ? "the counters were not left at zero" : failure;
 }
 
@@ -165,7 +167,7 @@ void serve(const Request& r) {
                            static_cast<int>(r.shared_bytes)};
   emulation::scheduler().seed(static_cast<uint64_t>(r.seed));
   std::vector<Array> in;
-  const int arrays = r.operation == 3 ? 0 : r.operation == 2 ? 4 : r.tail_width > 0 ? 8 : 2;
+  const int arrays = r.operation == 3 ? 0 : r.operation == 2 ? 4 : r.nonlocal_width > 0 ? 8 : 2;
   for (int i = 0; i < arrays; ++i) in.push_back(Array::from_stdin());
   const std::vector<Array> out = outputs(r, span(r, r.gradient_strides));
   std::string failure;

@@ -51,7 +51,7 @@ inline Numbers numbers(const Tensor& tensor) {
   return all;
 }
 
-// Half the distance of neighbours, relative; the sum of roundings before that is bounded by 200 of the sums' type.
+// Half the distance of neighbors, relative; the sum of roundings before that is bounded by 200 of the sums' type.
 inline double rounding(DType dtype) {
   return dtype == DType::f16 ? 0x1p-11 : dtype == DType::bf16 ? 0x1p-8 : dtype == DType::f32 ? 0x1p-24 : 0x1p-53;
 }

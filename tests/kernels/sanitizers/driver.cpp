@@ -3,14 +3,15 @@
 //   driver CASES SEED [same_work | TENSOR red_zone|page]
 //
 // same_work: two threads do everything both. TENSOR (features, query, ...): it lacks the memory of its last element.
-// Such a run must end in a sanitizer's report. Status 1: an answer is wrong. The SIMD target is LNLATTENNET_CPU_TARGET's.
+// Such a run must end in a sanitizer's report. Status 1: an answer is wrong. The SIMD target is
+// LNLATTENNET_CPU_TARGET's.
 
 #include <cstdio>
 #include <cstdlib>
 
 #include "check.h"
+#include "nonlocal_check.h"
 #include "region_check.h"
-#include "tail_check.h"
 
 namespace {
 
@@ -55,7 +56,7 @@ int main(int count, char** arguments) {
   for (int64_t i = 0; i < cases; ++i) {
     const Sizes n = random_sizes(random);
     const DType dtype = DType(random() % 4);
-    if (!passes<region_check::Case>(n, dtype, allocate) || !passes<tail_check::Case>(n, dtype, allocate)) return 1;
+    if (!passes<region_check::Case>(n, dtype, allocate) || !passes<nonlocal_check::Case>(n, dtype, allocate)) return 1;
   }
   std::printf("%lld cases on %s\n", (long long)cases, lnlattennet::cpu::kernels().target);
   return 0;

@@ -61,9 +61,7 @@ class Memory {
   char *start_, *data_;
 };
 
-inline int64_t size_of(DType dtype) {
-  return dtype == DType::f64 ? 8 : dtype == DType::f32 ? 4 : 2;
-}
+inline int64_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::f32 ? 4 : 2; }
 
 // `count` elements, of which the last `missing` have no memory: a kernel that touches them must be caught.
 class Tensor {

@@ -78,9 +78,8 @@ inline void run(Case& at, const Allocator& allocate) {
   const RegionAttention problem{at.map, at.n.grid, at.n.heads, at.query.data(), at.parameters};
   const RegionOutputs outputs{at.pooled.data(), at.mean.data()};
   const RegionGradients gradients{at.grad_pooled.data(), at.grad_mean.data()};
-  in_two_threads(at.n.batch * at.n.grid, allocate, [&](int, int64_t begin, int64_t end) {
-    kernels.region_attention(problem, outputs, begin, end);
-  });
+  in_two_threads(at.n.batch * at.n.grid, allocate,
+                 [&](int, int64_t begin, int64_t end) { kernels.region_attention(problem, outputs, begin, end); });
   in_two_threads(at.n.batch * at.n.grid, allocate, [&](int thread, int64_t begin, int64_t end) {
     kernels.region_attention_backward(problem, gradients, at.to, at.grad_query[thread].data(), begin, end);
   });
