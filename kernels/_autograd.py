@@ -1,4 +1,4 @@
-"""The gradients of the ops: a kernel for the regions, a formula in torch operations for the small tail."""
+"""Gradients of the ops: a kernel for the regions, torch operations for the small non-local attention."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from lnlattennet.kernels._nonlocal_reference import nonlocal_attention_backward
+from lnlattennet.kernels._reference import nonlocal_attention_backward
 
 
-class Gradient(NamedTuple):
-    """How an op is differentiated, in the words of ``torch.library.register_autograd``."""
+class Autograd(NamedTuple):
+    """Arguments of ``torch.library.register_autograd`` for an op."""
 
     backward: Callable[..., Any]
     setup_context: Callable[..., None] | None
@@ -57,28 +57,30 @@ def _nonlocal_gradients(gradients: tuple[Tensor, ...], *saved: Tensor) -> tuple[
 
 
 def _save_local_nonlocal(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    features, query, ctx.grid, *tail = inputs
+    features, query, ctx.grid, *parameters = inputs
     _, mean, *_ = output
     # The feature map is by far the largest tensor here: keep it only for a gradient that reads it.
     ctx.needs_region = any(ctx.needs_input_grad[:2])
     region = (features, query) if ctx.needs_region else ()
-    ctx.save_for_backward(mean, *tail, *region)
+    ctx.save_for_backward(mean, *parameters, *region)
 
 
 def _local_nonlocal_backward(
     ctx: Any, grad_pooled: Tensor, grad_mean: Tensor, *gradients: Tensor
 ) -> tuple[Tensor | None, ...]:
     mean, *saved = ctx.saved_tensors
-    tail, region = saved[:6], saved[6:]
-    of_mean, *of_tail = _nonlocal_gradients(gradients, mean, *tail)
-    of_region: tuple[Tensor | None, ...] = (None, None)
+    parameters, region = saved[:6], saved[6:]
+    grad_nonlocal_mean, *grad_parameters = _nonlocal_gradients(gradients, mean, *parameters)
+    grad_region: tuple[Tensor | None, ...] = (None, None)
     if ctx.needs_region:
         features, query = region
-        of_region = _region_gradients(grad_pooled, grad_mean + of_mean, features, query, ctx.grid)
-    return *of_region, None, *of_tail
+        grad_region = _region_gradients(
+            grad_pooled, grad_mean + grad_nonlocal_mean, features, query, ctx.grid
+        )
+    return *grad_region, None, *grad_parameters
 
 
-REGION_ATTENTION = Gradient(_region_backward, _save_region)
-REGION_ATTENTION_BACKWARD = Gradient(_no_second_derivative, None)
-NONLOCAL_ATTENTION = Gradient(_nonlocal_backward, _save_nonlocal)
-LOCAL_NONLOCAL_ATTENTION = Gradient(_local_nonlocal_backward, _save_local_nonlocal)
+REGION_ATTENTION = Autograd(_region_backward, _save_region)
+REGION_ATTENTION_BACKWARD = Autograd(_no_second_derivative, None)
+NONLOCAL_ATTENTION = Autograd(_nonlocal_backward, _save_nonlocal)
+LOCAL_NONLOCAL_ATTENTION = Autograd(_local_nonlocal_backward, _save_local_nonlocal)

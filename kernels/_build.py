@@ -1,4 +1,4 @@
-"""Builds the compiled libraries into the cache, once: whole or not at all, by one process at a time."""
+"""Build of the compiled libraries into the cache: complete or not at all, by one process at a time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,24 @@ from typing import IO, Any
 
 from lnlattennet._atomic import replace_file
 from lnlattennet.errors import LnlAttenNetError
-from lnlattennet.kernels._architectures import NVCC_FLAGS, find_nvcc
-from lnlattennet.kernels._cache import exclusive, writable
-from lnlattennet.kernels._compilers import CXX_FLAGS, LINKER_FLAGS, STABLE_ABI, cuda_libraries, find_cxx
-from lnlattennet.kernels._naming import CSRC, EXTENSION, find_library, library_path
+from lnlattennet.kernels._cache import (
+    COMPILE_WORKER,
+    CSRC,
+    exclusive,
+    find_library,
+    library_path,
+    writable,
+    write_checksum,
+)
+from lnlattennet.kernels._toolchain import (
+    CXX_FLAGS,
+    LINKER_FLAGS,
+    NVCC_FLAGS,
+    STABLE_ABI,
+    cuda_libraries,
+    find_cxx,
+    find_nvcc,
+)
 
 TITLES = {"cpu": "CPU", "cuda": "CUDA"}
 # Measured on 2 cores of a server CPU; CUDA for one architecture.
@@ -35,14 +49,14 @@ def build_library(device: str, architectures: Sequence[str], *, force: bool = Fa
     Args:
         device: "cpu" or "cuda".
         architectures: as in ``library_path``.
-        force: build also what is there.
+        force: build even if the library is there.
 
     Raises:
         UnavailableError: there is no compiler.
         LnlAttenNetError: the compilers failed, or the cache's folder cannot be written.
     """
     path = library_path(device, architectures)
-    with writable(path.parent), exclusive(path.parent / f"{device}.lock", lambda: _say_waiting(device)):
+    with writable(path.parent), exclusive(path.parent / f"{device}.lock", lambda: _print_waiting(device)):
         existing = None if force else find_library(device, architectures)
         if existing:
             return existing
@@ -59,7 +73,7 @@ def failed_build(device: str, architectures: Sequence[str]) -> Path | None:
 
 
 def _build(device: str, architectures: Sequence[str], path: Path, folder: Path) -> None:
-    _say(f"building the {TITLES[device]} kernels (about {_SECONDS[device]} s, once) ...", end=" ")
+    _print(f"building the {TITLES[device]} kernels (about {_SECONDS[device]} s, once) ...", end=" ")
     started, outcome = time.monotonic(), "failed"
     try:
         job = _job(device, architectures)
@@ -68,21 +82,22 @@ def _build(device: str, architectures: Sequence[str], path: Path, folder: Path) 
             raise LnlAttenNetError("the kernels' sources changed while they were compiled; build them again")
         with replace_file(path) as temporary:
             shutil.copyfile(folder / f"{job['name']}.so", temporary)
+            write_checksum(path, temporary)  # before the library, which is loaded as soon as it is there
         path.with_suffix(".log").write_text(output, errors="replace")
         outcome = f"done in {time.monotonic() - started:.0f} s: {path}"
     finally:
-        _say(outcome)
+        _print(outcome)
 
 
 def _job(device: str, architectures: Sequence[str]) -> dict[str, Any]:
-    """What ``extension.py`` needs: compilers' calls for the framework-free code, and the binding to torch."""
+    """Return the compile worker's arguments: compiler calls for the framework-free code, and the binding."""
     sources = sorted(path for path in (CSRC / device).rglob("*") if path.suffix in (".cpp", ".cu"))
     objects = [f"{number}-{source.stem}.o" for number, source in enumerate(sources)]
     command = _cuda_command(architectures) if device == "cuda" else [str(find_cxx()), *CXX_FLAGS, "-fPIC"]
     pairs = zip(sources, objects, strict=True)
     return {
         "name": f"lnlattennet_{device}",
-        "commands": [[*command, "-c", str(source), "-o", made] for source, made in pairs],
+        "commands": [[*command, "-c", str(source), "-o", target] for source, target in pairs],
         "objects": objects,
         "binding": str(CSRC / "torch" / f"{device}.cpp"),
         "flags": [*CXX_FLAGS, STABLE_ABI],
@@ -96,8 +111,8 @@ def _cuda_command(architectures: Sequence[str]) -> list[str]:
 
 
 def _compile(job: dict[str, Any], log: Path, folder: Path) -> str:
-    """Return what the compilers said; if they failed it goes to ``log``, and a log alone means just that."""
-    command = [sys.executable, "-P", str(EXTENSION), json.dumps(job)]
+    """Return the compilers' output; if they failed it goes to ``log``: a log without a library means that."""
+    command = [sys.executable, "-P", str(COMPILE_WORKER), json.dumps(job)]
     with (folder / "output").open("w+", errors="replace") as stream:
         status = _run(command, folder, stream)
         stream.seek(0)
@@ -105,12 +120,12 @@ def _compile(job: dict[str, Any], log: Path, folder: Path) -> str:
     if status == 0:
         return output
     log.write_text(output, errors="replace")
-    _say("\n".join(["", *output.splitlines()[-_SHOWN_LINES:]]))
+    _print("\n".join(["", *output.splitlines()[-_SHOWN_LINES:]]))
     raise LnlAttenNetError(f"the kernels could not be built; the compilers' output is in {log}")
 
 
 def _run(command: list[str], folder: Path, output: IO[str]) -> int:
-    """Run a group of processes that ends with this one's interest in it; returns the exit status."""
+    """Run a command and return its exit status; if waiting for it is interrupted, kill its process group."""
     # distutils and torch take the compilers from here; those that Python itself was built with may not exist.
     environment = os.environ | {"CXX": str(find_cxx()), "CC": str(find_cxx())}
     process = subprocess.Popen(
@@ -131,9 +146,9 @@ def _remove_leftovers(folder: Path, device: str) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _say_waiting(device: str) -> None:
-    _say(f"waiting for another process that builds the {TITLES[device]} kernels ...")
+def _print_waiting(device: str) -> None:
+    _print(f"waiting for another process that builds the {TITLES[device]} kernels ...")
 
 
-def _say(text: str, end: str = "\n") -> None:
+def _print(text: str, end: str = "\n") -> None:
     print(text, end=end, file=sys.stderr, flush=True)

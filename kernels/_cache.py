@@ -1,18 +1,31 @@
-"""Where built libraries are kept: a folder per user, shared by processes that may build at the same time."""
+"""Cache of the compiled libraries: a folder per user, shared by processes that may build at the same time.
+
+A library's file name holds its device, its architectures, a key of sources and flags, and a key of the
+compilers. So another version of anything is another file, and a file that is there can be used.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
-import struct
-from collections.abc import Callable, Iterator
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from lnlattennet.errors import LnlAttenNetError
+from lnlattennet.errors import LnlAttenNetError, UnavailableError
+from lnlattennet.kernels._toolchain import (
+    CXX_FLAGS,
+    LINKER_FLAGS,
+    NVCC_FLAGS,
+    compiler_version,
+    find_compilers,
+)
 
-_ELF_HEADER = 64
-"""Bytes."""
+CSRC = Path(__file__).parent / "csrc"
+COMPILE_WORKER = Path(__file__).with_name("_compile_worker.py")
+"""The program that compiles a library."""
 
 
 def cache_folder() -> Path:
@@ -48,37 +61,108 @@ def writable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold ``lock`` against other processes; calls ``waiting`` if one of them has it.
+def exclusive(lock: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold ``lock`` against other processes; call ``on_wait`` first if one of them holds it.
 
-    The system gives the lock back when its holder dies, however it dies.
+    The system frees the lock when its holder dies, however it dies.
     """
     with lock.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            waiting()
+            on_wait()
             fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
-def is_whole(library: Path) -> bool:
-    """Return whether a library's file holds all that its header promises; loading a part kills the process.
+def write_checksum(library: Path, content: Path) -> None:
+    """Write the checksum of ``content`` beside ``library``, for ``sha256sum --check`` and ``is_complete``."""
+    _checksum_path(library).write_text(f"{_sha256(content)}  {library.name}\n")
 
-    Segments are what is loaded; the table of sections ends what a linker writes, but not a file that was
-    patched later (ELF-64 specification, sections "ELF header" and "Program header").
+
+def is_complete(library: Path) -> bool:
+    """Return whether a library is the file that its checksum is of; loading a part kills the process."""
+    try:
+        expected = _checksum_path(library).read_text().split()[:1]
+    except OSError:
+        return False
+    return expected == [_sha256(library)]
+
+
+def _checksum_path(library: Path) -> Path:
+    return library.with_suffix(".sha256")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def host() -> tuple[str, ...]:
+    """Return the architecture of this machine's CPU: what the CPU library is compiled for."""
+    return (platform.machine(),)
+
+
+def library_path(device: str, architectures: Sequence[str]) -> Path:
+    """Return where the library of these sources and compilers belongs.
+
+    Args:
+        device: "cpu" or "cuda".
+        architectures: for "cuda" compute capabilities without their dot; for "cpu" what ``host()`` returns.
+
+    Raises:
+        UnavailableError: a compiler is missing.
     """
-    with library.open("rb") as stream:
-        header = stream.read(_ELF_HEADER)
-        if len(header) < _ELF_HEADER or header[:5] != b"\x7fELF\x02":
-            return False
-        segments_at, sections_at = struct.unpack_from("<QQ", header, 32)
-        segment_size, segments, section_size, sections = struct.unpack_from("<HHHH", header, 54)
-        stream.seek(segments_at)
-        table = stream.read(segment_size * segments)
-    ends: list[int] = [sections_at + section_size * sections, segments_at + segment_size * segments]
-    # Every segment's place in the file, its two addresses in memory, and its size in the file.
-    for start in range(0, len(table) - segment_size + 1, segment_size):
-        offset, _, _, size = struct.unpack_from("<QQQQ", table, start + 8)
-        ends.append(offset + size)
-    return library.stat().st_size >= max(ends)
+    keys = f"{_sources_key(device)}-{_compilers_key(device)}"
+    return cache_folder() / f"lnlattennet_{device}-{'.'.join(architectures)}-{keys}.so"
+
+
+def find_library(device: str, architectures: Sequence[str]) -> Path | None:
+    """Return the newest library of these sources and this machine's compilers that runs on ``architectures``.
+
+    Without compilers any compiler's library will do: it was built ahead of time, elsewhere.
+    """
+    try:
+        compilers = _compilers_key(device)
+    except UnavailableError:
+        compilers = "*"
+    libraries = cache_folder().glob(f"lnlattennet_{device}-*-{_sources_key(device)}-{compilers}.so")
+    fitting = [path for path in libraries if _run_on(architectures_of(path), architectures)]
+    return max(fitting, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def architectures_of(library: Path) -> tuple[str, ...]:
+    """Return the architectures that a library was compiled for."""
+    return tuple(library.name.split("-")[1].split("."))
+
+
+def cache_key(parts: Iterable[bytes]) -> str:
+    """Return 12 hexadecimal digits that distinguish these parts, in this order, from others."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()[:12]
+
+
+def _sources_key(device: str) -> str:
+    flags = [*CXX_FLAGS, *LINKER_FLAGS, *(NVCC_FLAGS if device == "cuda" else ()), *host()]
+    files = [path for part in ("core", device) for path in (CSRC / part).rglob("*") if path.is_file()]
+    binding = [path for pattern in ("*.h", f"{device}.cpp") for path in (CSRC / "torch").glob(pattern)]
+    named = [
+        f"{path.relative_to(CSRC)}\n".encode() + path.read_bytes() for path in sorted([*files, *binding])
+    ]
+    return cache_key([repr(flags).encode(), COMPILE_WORKER.read_bytes(), *named])
+
+
+def _compilers_key(device: str) -> str:
+    return cache_key(compiler_version(compiler).encode() for compiler in find_compilers(device))
+
+
+def _run_on(compiled: Sequence[str], needed: Sequence[str]) -> bool:
+    return all(any(_runs_on(have, need) for have in compiled) for need in needed)
+
+
+def _runs_on(have: str, need: str) -> bool:
+    # GPU code also runs on later GPUs of its major version: 8.0 on 8.9, never on 9.0.
+    both_gpus = have.isdecimal() and need.isdecimal()
+    return have == need or (both_gpus and have[:-1] == need[:-1] and have < need)

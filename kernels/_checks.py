@@ -1,4 +1,8 @@
-"""The rules of the ops' arguments; the C++ bindings (csrc/torch/) check the same ones, in the same words."""
+"""Rules of the ops' arguments, for the reference and for tracing.
+
+The compiled bindings check the same rules, with the same messages, in csrc/torch/arguments.h: they also run
+without Python. tests/kernels/test_input_errors.py holds both to one list of rules.
+"""
 
 from __future__ import annotations
 
@@ -45,33 +49,35 @@ def check_region_gradients(grad_pooled: Tensor, grad_mean: Tensor, features: Ten
     _check_shape("grad_mean", grad_mean, [batch, regions, channels])
 
 
-def check_nonlocal_attention(mean: Tensor, tail: Sequence[Tensor]) -> None:
+def check_nonlocal_attention(mean: Tensor, parameters: Sequence[Tensor]) -> None:
     """Raise ValueError, with rule and value, if ``nonlocal_attention`` cannot take these."""
     if mean.dim() != 3 or mean.shape[1] < 1 or mean.shape[2] < 1:
         raise ValueError(f"mean must be [B, K, C], got {list(mean.shape)}")
     _check_type("mean", mean)
-    check_tail(tail, "mean", mean, mean.shape[1], mean.shape[2])
+    check_parameters(parameters, "mean", mean, mean.shape[1], mean.shape[2])
 
 
-def check_tail(tail: Sequence[Tensor], of: str, data: Tensor, regions: int, channels: int) -> None:
-    """Raise ValueError if the learned tensors of the tail do not fit ``data``, the argument named ``of``."""
-    position, query_weight, *_ = tail
+def check_parameters(
+    parameters: Sequence[Tensor], reference_name: str, reference: Tensor, regions: int, channels: int
+) -> None:
+    """Raise ValueError if the learned tensors do not fit ``reference``, the argument ``reference_name``."""
+    position, query_weight, *_ = parameters
     if query_weight.dim() != 2 or query_weight.shape[0] < 1:
         raise ValueError(f"query_weight must be [width, {channels}], got {list(query_weight.shape)}")
     width = query_weight.shape[0]
     shapes = {"position": [regions, channels]}
     shapes |= {name: [width, channels] for name in ("query_weight", "key_weight", "value_weight")}
     shapes |= {name: [width] for name in ("value_bias", "score_weight")}
-    for (name, shape), tensor in zip(shapes.items(), tail, strict=True):
+    for (name, shape), tensor in zip(shapes.items(), parameters, strict=True):
         _check_shape(name, tensor, shape)
-        _check_parameter(name, tensor, of, data)
+        _check_parameter(name, tensor, reference_name, reference)
         if tensor.dtype != position.dtype:
             raise ValueError(f"{name} must have the type of position ({position.dtype}), got {tensor.dtype}")
 
 
 def _check_shape(name: str, tensor: Tensor, expected: Sequence[int]) -> None:
     fits = tensor.dim() == len(expected) and all(
-        size == wanted for size, wanted in zip(tensor.shape, expected, strict=True)
+        size == expected_size for size, expected_size in zip(tensor.shape, expected, strict=True)
     )
     if not fits:
         raise ValueError(f"{name} must be {list(expected)}, got {list(tensor.shape)}")
@@ -82,10 +88,14 @@ def _check_type(name: str, tensor: Tensor) -> None:
         raise ValueError(f"{name} must be float32, float16, bfloat16 or float64, got {tensor.dtype}")
 
 
-def _check_parameter(name: str, parameter: Tensor, of: str, data: Tensor) -> None:
-    if parameter.device != data.device:
-        raise ValueError(f"{name} and {of} must be on one device, got {parameter.device} and {data.device}")
-    if parameter.dtype not in (data.dtype, torch.float32):
+def _check_parameter(name: str, parameter: Tensor, reference_name: str, reference: Tensor) -> None:
+    if parameter.device != reference.device:
         raise ValueError(
-            f"{name} must have the type of {of} ({data.dtype}) or float32, got {parameter.dtype}"
+            f"{name} and {reference_name} must be on one device, "
+            f"got {parameter.device} and {reference.device}"
+        )
+    if parameter.dtype not in (reference.dtype, torch.float32):
+        raise ValueError(
+            f"{name} must have the type of {reference_name} ({reference.dtype}) or float32, "
+            f"got {parameter.dtype}"
         )

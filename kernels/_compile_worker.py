@@ -1,7 +1,7 @@
-"""Compiles one library by torch.utils.cpp_extension; a program, so that a build is one group of processes.
+"""Program that compiles one library with torch.utils.cpp_extension: a build is one group of processes.
 
 Its only argument is a JSON object: the arguments of ``compile_library``. It works in the current folder, and
-leaves the library there. What the compilers say goes to its output; its exit status is 0 if they succeeded.
+leaves the library there. The compilers' output is its own; its exit status is 0 if they succeeded.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def compile_library(
     """Compile ``name``.so.
 
     Args:
-        name: of the library, without its suffix.
-        commands: calls of compilers that make ``objects`` from the framework-free code, run side by side.
-        objects: the files that they make.
+        name: the library's name, without its suffix.
+        commands: compiler calls that write ``objects`` from the framework-free code, run side by side.
+        objects: object files to link.
         binding: the C++ file between torch and that code.
-        flags: for the binding.
-        libraries: more arguments for the linker.
+        flags: compiler flags of the binding.
+        libraries: further arguments of the linker.
     """
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for done in [pool.submit(subprocess.run, command, check=True) for command in commands]:
-            done.result()
+        for call in [pool.submit(subprocess.run, command, check=True) for command in commands]:
+            call.result()
     extension = CppExtension(  # type: ignore[no-untyped-call]
         name,
         [binding],

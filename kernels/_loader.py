@@ -1,4 +1,4 @@
-"""Which implementation runs on which device: the compiled kernels, loaded at first use, or the reference."""
+"""Loader of the compiled kernels at their first use on a device; without them the reference runs."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ import torch
 
 from lnlattennet.errors import ConfigError, LnlAttenNetError, UnavailableError
 from lnlattennet.kernels._build import TITLES, build_library, failed_build
-from lnlattennet.kernels._cache import is_whole
-from lnlattennet.kernels._naming import architectures_of, find_compilers, find_library, host
+from lnlattennet.kernels._cache import architectures_of, find_library, host, is_complete
+from lnlattennet.kernels._toolchain import find_compilers
 
 _SWITCH = "LNLATTENNET_KERNELS"
 _SWITCHED_OFF = f"switched off by {_SWITCH}=reference"
 _OLDEST_ARCHITECTURE = 75
 
 _lock = threading.Lock()
-_why_not: dict[str, str] = {}
-"""Device types that were tried: why the reference runs there, or "" where the compiled kernels do."""
+_load_errors: dict[str, str] = {}
+"""Device types that were tried: the reason why the reference runs there, or "" where compiled kernels do."""
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """What runs on a device.
+    """Implementation of the ops on a device.
 
     Attributes:
         kind: "compiled", "reference", or "none" where there is no such device.
-        reason: why, for people.
+        reason: explanation of ``kind`` for the user.
         library: the file of compiled kernels, if it is built.
         target: the SIMD target in use ("avx512", ...), or the GPU architectures in the library.
     """
@@ -43,37 +43,37 @@ class Implementation:
 
 
 def load_kernels(device: str) -> bool:
-    """Load the compiled kernels of a device type, built if need be; returns whether they are there.
+    """Load the compiled kernels of a device type, built if need be; return whether they are loaded.
 
     Tried once per process; a failure gives one warning, which says why and what to do.
     """
     with _lock:
-        if device not in _why_not:
-            _why_not[device] = _load(device)
-            if _why_not[device] not in ("", _SWITCHED_OFF):
+        if device not in _load_errors:
+            _load_errors[device] = _load(device)
+            if _load_errors[device] not in ("", _SWITCHED_OFF):
                 warnings.warn(
                     f"on {device} the attention runs in plain torch operations, which are slower than the "
-                    f"compiled kernels: {_why_not[device]}. To choose that, set {_SWITCH}=reference.",
+                    f"compiled kernels: {_load_errors[device]}. To choose that, set {_SWITCH}=reference.",
                     RuntimeWarning,
                     stacklevel=2,
                 )
-    return not _why_not[device]
+    return not _load_errors[device]
 
 
 def implementation(device: str) -> Implementation:
-    """Say what runs on "cpu" or "cuda"; loads the library if it is there, builds nothing."""
+    """Return what runs on "cpu" or "cuda"; load the library if it is there, build nothing."""
     if _switched_off():
         return Implementation("reference", _SWITCHED_OFF)
     try:
         if device == "cuda" and not torch.cuda.is_available():
-            return _found("none", "no CUDA device", device, find_library(device, ()))
-        wanted = architectures(device)
-        library = find_library(device, wanted)
+            return _implementation("none", "no CUDA device", device, find_library(device, ()))
+        needed = architectures(device)
+        library = find_library(device, needed)
         if library:
             _load_file(library)
-            return _found("compiled", "built", device, library)
+            return _implementation("compiled", "built", device, library)
         find_compilers(device)
-        log = failed_build(device, wanted)
+        log = failed_build(device, needed)
     except LnlAttenNetError as error:
         return Implementation("reference", str(error))
     if log:
@@ -110,8 +110,8 @@ def architectures(device: str) -> tuple[str, ...]:
     """
     if device == "cpu":
         return host()
-    found = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
-    numbers = sorted(10 * major + minor for major, minor in found)
+    capabilities = {torch.cuda.get_device_capability(index) for index in range(torch.cuda.device_count())}
+    numbers = sorted(10 * major + minor for major, minor in capabilities)
     if not numbers:
         raise UnavailableError(
             "no CUDA device is here; `lnlattennet kernels build --arch` builds without one"
@@ -129,27 +129,28 @@ def _load(device: str) -> str:
     if device not in TITLES:
         return f"there are compiled kernels for {' and '.join(TITLES)} only"
     try:
-        wanted = architectures(device)
-        _load_file(find_library(device, wanted) or build_library(device, wanted))
+        needed = architectures(device)
+        _load_file(find_library(device, needed) or build_library(device, needed))
     except LnlAttenNetError as error:
         return str(error)
     return ""
 
 
 def _load_file(library: Path) -> None:
-    if not is_whole(library):
+    if not is_complete(library):
         raise LnlAttenNetError(
-            f"{library} is no whole library; `lnlattennet kernels build --force` builds it anew"
+            f"{library} is incomplete, or its .sha256 file is missing; copy both files again, or build it "
+            "anew with `lnlattennet kernels build --force`"
         )
     try:
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError as error:
         raise LnlAttenNetError(
-            f"{library} cannot be loaded ({error}); `lnlattennet kernels build --force` builds it anew"
+            f"{library} cannot be loaded ({error}); build it anew with `lnlattennet kernels build --force`"
         ) from error
 
 
-def _found(kind: str, reason: str, device: str, library: Path | None) -> Implementation:
+def _implementation(kind: str, reason: str, device: str, library: Path | None) -> Implementation:
     target = None
     if library and device == "cpu":
         name = ctypes.CDLL(str(library)).lnlattennet_cpu_target

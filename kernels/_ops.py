@@ -1,4 +1,4 @@
-"""The ops ``torch.ops.lnlattennet.*``: schemas, what tracing sees, what runs until compiled kernels do.
+"""Registration of the ops ``torch.ops.lnlattennet.*``: schemas, fakes for tracing, gradients, first use.
 
 The compiled libraries only add implementations for their device; as soon as they are loaded, these take the
 place of the one here. Tracing (torch.compile, torch.export) meets only fakes: it loads and builds nothing.
@@ -13,21 +13,19 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from lnlattennet.kernels import _autograd as autograd
-from lnlattennet.kernels import _flops as flops
+from lnlattennet.kernels import _autograd, _flops
 from lnlattennet.kernels import _reference as reference
-from lnlattennet.kernels._autograd import Gradient
+from lnlattennet.kernels._autograd import Autograd
 from lnlattennet.kernels._checks import (
     check_dense,
     check_nonlocal_attention,
+    check_parameters,
     check_region_attention,
     check_region_gradients,
-    check_tail,
 )
 from lnlattennet.kernels._loader import load_kernels
-from lnlattennet.kernels._nonlocal_reference import nonlocal_attention as nonlocal_reference
 
-_TAIL = (
+_PARAMETERS = (
     "Tensor position, Tensor query_weight, Tensor key_weight, Tensor value_weight, Tensor value_bias, "
     "Tensor score_weight"
 )
@@ -38,19 +36,19 @@ _library = torch.library.Library("lnlattennet", "DEF")  # type: ignore[no-untype
 
 def _define(
     schema: str,
-    plain: Callable[..., Any],
+    reference_impl: Callable[..., Any],
     fake: Callable[..., Any],
-    gradient: Gradient,
-    operations: Callable[..., int],
+    autograd: Autograd,
+    flop_formula: Callable[..., int],
 ) -> torch._ops.OpOverload[..., Any]:
     """Define an op.
 
     Args:
-        schema: its name, arguments and outputs.
-        plain: its reference in torch operations.
-        fake: gives empty outputs; for tracing.
-        gradient: how it is differentiated.
-        operations: counts its floating-point operations.
+        schema: the op's name, arguments and outputs.
+        reference_impl: the reference in torch operations.
+        fake: function that returns empty outputs, for tracing.
+        autograd: functions that compute the gradients.
+        flop_formula: function that counts floating-point operations.
     """
     name = schema.partition("(")[0]
     _library.define(schema, tags=(torch.Tag.pt2_compliant_tag,))  # type: ignore[no-untyped-call]
@@ -58,26 +56,26 @@ def _define(
 
     def first_use(keyset: torch._C.DispatchKeySet, *arguments: Any) -> Any:
         """Run the compiled kernel from now on, or the reference where there is none."""
-        # For others no kernel will ever be registered, and this function would call itself for ever.
+        # For other tensors no kernel will ever be registered, and this function would call itself forever.
         check_dense(arguments)
         device = _device(arguments)
         if load_kernels(device):
             return op.redispatch(keyset, *arguments)
         # The compiled kernels never see autocast; the reference's matrix products would.
         with torch.autocast(device, enabled=False):
-            return plain(*arguments)
+            return reference_impl(*arguments)
 
     _library.impl(name, first_use, "CompositeExplicitAutograd", with_keyset=True)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"lnlattennet::{name}", fake, lib=_library)
     torch.library.register_autograd(
-        f"lnlattennet::{name}", gradient.backward, setup_context=gradient.setup_context, lib=_library
+        f"lnlattennet::{name}", autograd.backward, setup_context=autograd.setup_context, lib=_library
     )
-    register_flop_formula(op.overloadpacket)(operations)
+    register_flop_formula(op.overloadpacket)(flop_formula)
     return op
 
 
 def _device(arguments: tuple[Any, ...]) -> str:
-    """The type of the device that the dispatcher chose: between the CPU and another, the other."""
+    """Return the type of the device that the dispatcher chose: between the CPU and another, the other."""
     types = {argument.device.type for argument in arguments if isinstance(argument, Tensor)}
     return min(types - {"cpu"}, default="cpu")
 
@@ -98,21 +96,21 @@ def _fake_region_attention_backward(
     return grad_features, torch.empty_like(query, memory_format=torch.contiguous_format)
 
 
-def _fake_nonlocal_attention(mean: Tensor, *tail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    check_nonlocal_attention(mean, tail)
-    return _empty_nonlocal_outputs(mean.shape[0], *tail)
+def _fake_nonlocal_attention(mean: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    check_nonlocal_attention(mean, parameters)
+    return _empty_nonlocal_outputs(mean.shape[0], *parameters)
 
 
 def _fake_local_nonlocal_attention(
-    features: Tensor, query: Tensor, grid: int, *tail: Tensor
+    features: Tensor, query: Tensor, grid: int, *parameters: Tensor
 ) -> tuple[Tensor, ...]:
     outputs = _fake_region_attention(features, query, grid)
-    check_tail(tail, "features", features, query.shape[0], query.shape[2])
-    return *outputs, *_empty_nonlocal_outputs(features.shape[0], *tail)
+    check_parameters(parameters, "features", features, query.shape[0], query.shape[2])
+    return *outputs, *_empty_nonlocal_outputs(features.shape[0], *parameters)
 
 
-def _empty_nonlocal_outputs(batch: int, *tail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    position, value_bias = tail[0], tail[4]
+def _empty_nonlocal_outputs(batch: int, *parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    position, value_bias = parameters[0], parameters[4]
     regions, width = position.shape[0], value_bias.shape[0]
     weights = position.new_empty((batch, regions))
     return weights, position.new_empty((batch, regions, regions)), position.new_empty((batch, width))
@@ -122,31 +120,31 @@ _region_attention = _define(
     "region_attention(Tensor features, Tensor query, int grid) -> (Tensor pooled, Tensor mean)",
     reference.region_attention,
     _fake_region_attention,
-    autograd.REGION_ATTENTION,
-    flops.region_attention,
+    _autograd.REGION_ATTENTION,
+    _flops.region_attention,
 )
 _define(
     "region_attention_backward(Tensor grad_pooled, Tensor grad_mean, Tensor features, Tensor query, "
     "int grid) -> (Tensor grad_features, Tensor grad_query)",
     reference.region_attention_backward,
     _fake_region_attention_backward,
-    autograd.REGION_ATTENTION_BACKWARD,
-    flops.region_attention_backward,
+    _autograd.REGION_ATTENTION_BACKWARD,
+    _flops.region_attention_backward,
 )
 _nonlocal_attention = _define(
-    f"nonlocal_attention(Tensor mean, {_TAIL}) -> ({_NONLOCAL_OUTPUTS})",
-    nonlocal_reference,
+    f"nonlocal_attention(Tensor mean, {_PARAMETERS}) -> ({_NONLOCAL_OUTPUTS})",
+    reference.nonlocal_attention,
     _fake_nonlocal_attention,
-    autograd.NONLOCAL_ATTENTION,
-    flops.nonlocal_attention,
+    _autograd.NONLOCAL_ATTENTION,
+    _flops.nonlocal_attention,
 )
 _local_nonlocal_attention = _define(
-    f"local_nonlocal_attention(Tensor features, Tensor query, int grid, {_TAIL}) "
+    f"local_nonlocal_attention(Tensor features, Tensor query, int grid, {_PARAMETERS}) "
     f"-> (Tensor pooled, Tensor mean, {_NONLOCAL_OUTPUTS})",
     reference.local_nonlocal_attention,
     _fake_local_nonlocal_attention,
-    autograd.LOCAL_NONLOCAL_ATTENTION,
-    flops.local_nonlocal_attention,
+    _autograd.LOCAL_NONLOCAL_ATTENTION,
+    _flops.local_nonlocal_attention,
 )
 
 

@@ -1,4 +1,4 @@
-"""Reads what ptxas says about kernels (`-Xptxas -v`)."""
+"""Parser of the report that ptxas prints about kernels (`-Xptxas -v`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FIRST_WITH_CLUSTERS = 90
 
 @dataclass(frozen=True, order=True)
 class KernelResources:
-    """One kernel on one architecture; memory in bytes, registers and stack per thread."""
+    """Resources of one kernel on one architecture; memory in bytes, registers and stack per thread."""
 
     source: str
     kernel: str
@@ -24,7 +24,7 @@ class KernelResources:
     @property
     def empty(self) -> bool:
         """Whether the kernel has no body on this architecture."""
-        return "/hopper/" in self.source and int(self.architecture) < _FIRST_WITH_CLUSTERS
+        return "/cluster/" in self.source and int(self.architecture) < _FIRST_WITH_CLUSTERS
 
 
 def parse_ptxas(source: str, architecture: str, report: str) -> list[KernelResources]:

@@ -1,18 +1,28 @@
-"""The ops in plain torch operations: what every compiled kernel must equal, and what runs where none can.
+"""Reference of the ops in plain torch operations: compiled kernels must equal it, and it runs where none can.
 
-Eager torch, torch.export and ONNX all take the forward passes as they stand: only reshapes, matrix products,
+Eager torch, torch.export and ONNX all take the forward passes as they are: only reshapes, matrix products,
 softmax. Everything is computed in float32 (float64 for float64 features).
+
+Source of the non-local attention: Wang et al., "Non-local Neural Networks", CVPR 2018; the equations are in
+docs/network.md.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from lnlattennet.kernels._checks import check_region_attention, check_region_gradients, check_tail
-from lnlattennet.kernels._nonlocal_reference import nonlocal_attention
+from lnlattennet.kernels._checks import (
+    check_nonlocal_attention,
+    check_parameters,
+    check_region_attention,
+    check_region_gradients,
+)
 
 
 def split_regions(features: Tensor, grid: int) -> Tensor:
@@ -74,18 +84,77 @@ def region_attention_backward(
     regions = split_regions(features, grid).to(type_)
     grad_pooled, grad_mean = grad_pooled.to(type_), grad_mean.to(type_)
     attention = _attention(regions, query)  # (B, K, heads, P)
-    of_attention = grad_pooled @ regions
-    of_attention = of_attention - (of_attention * attention).sum(dim=-1, keepdim=True)
-    of_scores = attention * of_attention / math.sqrt(channels)
-    grad_regions = grad_pooled.mT @ attention + query.to(type_).mT @ of_scores
+    grad_attention = grad_pooled @ regions
+    grad_attention = grad_attention - (grad_attention * attention).sum(dim=-1, keepdim=True)
+    grad_scores = attention * grad_attention / math.sqrt(channels)
+    grad_regions = grad_pooled.mT @ attention + query.to(type_).mT @ grad_scores
     grad_regions = grad_regions + grad_mean.unsqueeze(-1) / regions.shape[-1]
-    grad_query = (of_scores @ regions.mT).sum(dim=0)
+    grad_query = (grad_scores @ regions.mT).sum(dim=0)
     grad_features = join_regions(grad_regions, grid, height, width).to(features.dtype)
     return grad_features.contiguous(memory_format=gradient_layout(features)), grad_query.to(query.dtype)
 
 
+def nonlocal_attention(mean: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Let every region look at all regions, then weigh them.
+
+    Args:
+        mean: m [B, K, C].
+        parameters: position [K, C]; query, key and value weights [d, C]; value bias [d]; score weight [d];
+            all of the means' type or float32.
+
+    Returns:
+        Weights w [B, K], affinity A [B, K, K] and context sum_k w_k c_k [B, d], of the parameters' type.
+
+    Raises:
+        ValueError: an argument breaks a rule.
+    """
+    check_nonlocal_attention(mean, parameters)
+    type_, forward = parameters[0].dtype, _NonlocalForward.of(mean, *parameters)
+    context = (forward.weights.unsqueeze(-1) * forward.contexts).sum(dim=1)
+    return forward.weights.to(type_), forward.affinity.to(type_), context.to(type_)
+
+
+def nonlocal_attention_backward(
+    gradients: Sequence[Tensor], mean: Tensor, *parameters: Tensor
+) -> tuple[Tensor, ...]:
+    """Return the gradients of ``mean`` and of every learned tensor, each in its own type.
+
+    The forward pass is small and computed anew: its outputs may have been rounded to a half type, and what is
+    left of a softmax then no longer sums to 1.
+
+    Args:
+        gradients: those of the weights, the affinity and the context.
+        mean: m [B, K, C].
+        parameters: as in ``nonlocal_attention``.
+    """
+    tokens, queries, keys, values, affinity, contexts, weights = _NonlocalForward.of(mean, *parameters)
+    _, query_weight, key_weight, value_weight, _, score_weight = (
+        tensor.to(tokens.dtype) for tensor in parameters
+    )
+    grad_weights, grad_affinity, grad_context = (tensor.to(tokens.dtype) for tensor in gradients)
+    grad_weights = grad_weights + (contexts @ grad_context.unsqueeze(-1)).squeeze(-1)
+    grad_scores = _softmax_gradient(weights, grad_weights)
+    grad_contexts = weights.unsqueeze(-1) * grad_context.unsqueeze(1)
+    grad_contexts = grad_contexts + grad_scores.unsqueeze(-1) * score_weight * (contexts > 0)
+    grad_products = _softmax_gradient(affinity, grad_affinity + grad_contexts @ values.mT)
+    grad_products = grad_products / math.sqrt(values.shape[-1])
+    grad_queries, grad_keys = grad_products @ keys, grad_products.mT @ queries
+    grad_values = affinity.mT @ grad_contexts
+    grad_tokens = grad_queries @ query_weight + grad_keys @ key_weight + grad_values @ value_weight
+    results = (
+        grad_tokens,
+        grad_tokens.sum(dim=0),
+        _weight_gradient(grad_queries, tokens),
+        _weight_gradient(grad_keys, tokens),
+        _weight_gradient(grad_values, tokens),
+        grad_values.sum(dim=(0, 1)),
+        (grad_scores.unsqueeze(-1) * F.relu(contexts)).sum(dim=(0, 1)),
+    )
+    return tuple(grad.to(tensor.dtype) for grad, tensor in zip(results, (mean, *parameters), strict=True))
+
+
 def local_nonlocal_attention(
-    features: Tensor, query: Tensor, grid: int, *tail: Tensor
+    features: Tensor, query: Tensor, grid: int, *parameters: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Return the outputs of ``region_attention``, and of ``nonlocal_attention`` on its means.
 
@@ -93,8 +162,8 @@ def local_nonlocal_attention(
         ValueError: an argument breaks a rule.
     """
     pooled, mean = region_attention(features, query, grid)
-    check_tail(tail, "features", features, grid * grid, features.shape[1])
-    return pooled, mean, *nonlocal_attention(mean, *tail)
+    check_parameters(parameters, "features", features, grid * grid, features.shape[1])
+    return pooled, mean, *nonlocal_attention(mean, *parameters)
 
 
 def gradient_layout(features: Tensor) -> torch.memory_format:
@@ -112,3 +181,36 @@ def _attention(regions: Tensor, query: Tensor) -> Tensor:
 
 def _accumulator(features: Tensor) -> torch.dtype:
     return torch.promote_types(features.dtype, torch.float32)
+
+
+class _NonlocalForward(NamedTuple):
+    """The forward pass, in float32 for half types."""
+
+    tokens: Tensor  # t = m + e, (B, K, C)
+    queries: Tensor  # (B, K, d), like keys and values
+    keys: Tensor
+    values: Tensor
+    affinity: Tensor  # (B, K, K)
+    contexts: Tensor  # c, (B, K, d)
+    weights: Tensor  # (B, K)
+
+    @classmethod
+    def of(cls, mean: Tensor, *parameters: Tensor) -> _NonlocalForward:
+        type_ = torch.promote_types(mean.dtype, torch.float32)
+        position, query, key, value, bias, score = (tensor.to(type_) for tensor in parameters)
+        tokens = mean.to(type_) + position
+        queries, keys, values = F.linear(tokens, query), F.linear(tokens, key), F.linear(tokens, value, bias)
+        affinity = (queries @ keys.mT / math.sqrt(len(score))).softmax(dim=-1)
+        contexts = affinity @ values
+        weights = F.linear(F.relu(contexts), score.unsqueeze(0)).squeeze(-1).softmax(dim=-1)
+        return cls(tokens, queries, keys, values, affinity, contexts, weights)
+
+
+def _softmax_gradient(weights: Tensor, gradient: Tensor) -> Tensor:
+    """Gradient of the scores from the gradient of their softmax, over the last dimension."""
+    return weights * (gradient - (weights * gradient).sum(dim=-1, keepdim=True))
+
+
+def _weight_gradient(grad_outputs: Tensor, inputs: Tensor) -> Tensor:
+    """Gradient [d, C] of a linear layer's weight, summed over the batch and the regions."""
+    return grad_outputs.flatten(0, 1).mT @ inputs.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""What every CUDA kernel takes of a multiprocessor, per architecture: `make kernels-report`.
+"""Table of the registers and memory of every CUDA kernel, per architecture: `make kernels-report`.
 
 The table is committed (docs/records/kernel-resources.md), so a review shows a change of registers or a new
 spill as a diff. No GPU is needed: the numbers are ptxas's own.
@@ -18,9 +18,9 @@ from lnlattennet._atomic import replace_file
 from lnlattennet._command import run_app
 from lnlattennet._console import stderr
 from lnlattennet.errors import LnlAttenNetError
-from lnlattennet.kernels._architectures import ARCHITECTURES, NVCC_FLAGS, find_nvcc
-from lnlattennet.kernels._naming import digest
+from lnlattennet.kernels._cache import cache_key
 from lnlattennet.kernels._ptxas import KernelResources, parse_ptxas
+from lnlattennet.kernels._toolchain import ARCHITECTURES, NVCC_FLAGS, find_nvcc
 
 # Not by way of src/lnlattennet, which links here: sources and the table are named by their own folders.
 _ROOT = Path(__file__).resolve().parent.parent
@@ -38,14 +38,14 @@ shared memory, bytes. `-`: the kernel is empty there (no thread block clusters b
 
 
 def cuda_sources() -> list[Path]:
-    """Every file of CUDA kernels, sorted."""
+    """Return every file of CUDA kernels, sorted."""
     return sorted((_CSRC / "cuda").rglob("*.cu"))
 
 
 def sources_digest() -> str:
-    """Return a digest of all that decides the table: the CUDA kernels' sources, architectures and flags."""
+    """Return a digest of what determines the table: the CUDA kernels' sources, architectures and flags."""
     files = sorted(path for part in ("core", "cuda") for path in (_CSRC / part).rglob("*") if path.is_file())
-    return digest([repr((ARCHITECTURES, NVCC_FLAGS)).encode(), *(path.read_bytes() for path in files)])
+    return cache_key([repr((ARCHITECTURES, NVCC_FLAGS)).encode(), *(path.read_bytes() for path in files)])
 
 
 def compile_everywhere(
@@ -91,9 +91,10 @@ def _section(source: str, kernels: list[KernelResources]) -> str:
     rows = [f"## {source}\n", f"| kernel | smem |{''.join(f' {sm} |' for sm in ARCHITECTURES)}"]
     rows.append("|---" * (2 + len(ARCHITECTURES)) + "|")
     for name, per_architecture in groupby(kernels, lambda kernel: kernel.kernel):
-        of = {kernel.architecture: kernel for kernel in per_architecture}
-        shared = max(kernel.static_shared for kernel in of.values())
-        rows.append(f"| `{name}` | {shared} |{''.join(f' {_cell(of.get(sm))} |' for sm in ARCHITECTURES)}")
+        by_architecture = {kernel.architecture: kernel for kernel in per_architecture}
+        shared = max(kernel.static_shared for kernel in by_architecture.values())
+        cells = "".join(f" {_cell(by_architecture.get(sm))} |" for sm in ARCHITECTURES)
+        rows.append(f"| `{name}` | {shared} |{cells}")
     return "\n".join(rows) + "\n"
 
 
@@ -123,8 +124,8 @@ def main() -> None:
     names = sorted({kernel.kernel for kernel in spilling(resources)})
     if names:
         raise LnlAttenNetError(
-            f"kernels must keep their values in registers, and {len(names)} do not (st and sp in the table): "
-            + ", ".join(names)
+            f"kernels must keep their values in registers, and {len(names)} do not (st and sp in the table); "
+            "use smaller tiles or fewer blocks per multiprocessor: " + ", ".join(names)
         )
 
 

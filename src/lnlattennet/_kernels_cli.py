@@ -1,6 +1,7 @@
 """The commands `lnlattennet kernels build` and `lnlattennet kernels info`.
 
-Not in the room itself: importing that imports torch, and a command must start without it.
+Not in the package itself: importing that registers the ops, which imports torch, and a command must start
+without it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ app = typer.Typer(help="Build the compiled attention kernels, or show which run.
 
 
 class Device(enum.StrEnum):
-    """What has kernels of its own."""
+    """Device types that have compiled kernels."""
 
     cpu = "cpu"
     cuda = "cuda"
@@ -32,28 +33,30 @@ _JSON = typer.Option("--json", help="Print one JSON document.")
 @app.command()
 def build(
     device: Annotated[
-        Device | None, typer.Option(help="Whose kernels; without it, those of every device here.")
+        Device | None, typer.Option(help="Device type; without it, every one that this machine has.")
     ] = None,
     arch: Annotated[
         list[str] | None,
-        typer.Option(help="With --device cuda: a compute capability such as 90, or all; else the GPUs here."),
+        typer.Option(
+            help="With --device cuda: capability such as 90, or all; repeatable (default: the GPUs here)."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Build again what is built already.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again even if the library is there.")] = False,
     json_output: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Build the kernels ahead of time, so that no first use has to."""
+    """Build the kernels ahead of time; otherwise their first use builds them."""
     if arch and device is not Device.cuda:
         raise UsageError("--arch is for GPUs: it needs --device cuda")
     torch = require("torch", "export")
     from lnlattennet.kernels._build import build_library
+    from lnlattennet.kernels._cache import architectures_of
     from lnlattennet.kernels._loader import architectures
-    from lnlattennet.kernels._naming import architectures_of
 
     here = [Device.cpu, *([Device.cuda] if torch.cuda.is_available() else [])]
     document: dict[str, Any] = {}
     for name in [device] if device else here:
-        wanted = _architectures(arch) if arch else architectures(name)
-        library = build_library(name, wanted, force=force)
+        targets = _architectures(arch) if arch else architectures(name)
+        library = build_library(name, targets, force=force)
         document[name] = {"library": str(library), "architectures": list(architectures_of(library))}
     if json_output:
         print_json(document)
@@ -64,24 +67,23 @@ def build(
 
 @app.command()
 def info(json_output: Annotated[bool, _JSON] = False) -> None:
-    """Say which implementation of the attention runs on each device, and why; builds nothing."""
+    """Show which implementation of the attention runs on each device, and why; build nothing."""
     require("torch", "export")
     from lnlattennet.kernels._loader import implementation
 
-    found = {device: implementation(device) for device in Device}
+    per_device = {device: implementation(device) for device in Device}
     if json_output:
-        print_json({device: _json(dataclasses.asdict(one)) for device, one in found.items()})
+        print_json({device: _json(dataclasses.asdict(running)) for device, running in per_device.items()})
         return
     table = Table("device", "runs", "for", "why")
-    for device, one in found.items():
-        table.add_row(
-            device, one.kind, one.target or "", f"{one.reason}: {one.library}" if one.library else one.reason
-        )
+    for device, running in per_device.items():
+        reason = f"{running.reason}: {running.library}" if running.library else running.reason
+        table.add_row(device, running.kind, running.target or "", reason)
     stdout().print(table)
 
 
 def _architectures(names: list[str]) -> tuple[str, ...]:
-    from lnlattennet.kernels._architectures import ARCHITECTURES
+    from lnlattennet.kernels._toolchain import ARCHITECTURES
 
     if names == ["all"]:
         return ARCHITECTURES

@@ -21,12 +21,12 @@ DTYPES = [
     (torch.bfloat16, torch.float32),
     (torch.float64, torch.float32),
 ]
-# The tail of float64 means with float32 parameters would have to be computed in two types.
-TAIL_DTYPES = DTYPES[:-1]
+# The non-local attention of float64 means with float32 parameters would have to be computed in two types.
+NONLOCAL_DTYPES = DTYPES[:-1]
 
 
 class Shape(NamedTuple):
-    """``rows`` x ``columns`` positions in each of ``grid`` x ``grid`` regions; ``width`` is the tail's d."""
+    """``rows`` x ``columns`` positions in each of ``grid`` x ``grid`` regions; ``width`` is d."""
 
     batch: int
     grid: int
@@ -133,7 +133,7 @@ def make_mean(case: Case, device: str) -> Tensor:
     return normal(case.seed + 2, shape.batch, shape.grid**2, shape.channels).to(device, case.features)
 
 
-def make_tail(case: Case, device: str) -> list[Tensor]:
+def make_parameters(case: Case, device: str) -> list[Tensor]:
     """The learned tensors of ``nonlocal_attention`` in the order of its schema."""
     shape = case.shape
     weight = (shape.width, shape.channels)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 import lnlattennet.kernels  # noqa: F401  (registers the ops)
 from tests.kernels import oracle
-from tests.kernels.cases import Case, Inputs, make_inputs, make_mean, make_tail, normal
+from tests.kernels.cases import Case, Inputs, make_inputs, make_mean, make_parameters, normal
 from tests.kernels.comparison import (
     ROUNDING,
     assert_close,
@@ -105,67 +105,77 @@ def assert_layout_follows(gradient: Tensor, features: Tensor) -> None:
 def check_nonlocal_attention(
     case: Case, device: str, op: Callable[..., Sequence[Tensor]] = ops.nonlocal_attention
 ) -> None:
-    mean, tail = make_mean(case, device), make_tail(case, device)
-    expected = oracle.nonlocal_attention(values(mean), oracle.Tail(*map(values, tail)))
-    assert_tail(case, op(mean, *tail), expected, computing_error(case.features))
+    mean, parameters = make_mean(case, device), make_parameters(case, device)
+    expected = oracle.nonlocal_attention(values(mean), oracle.NonlocalParameters(*map(values, parameters)))
+    assert_nonlocal(case, op(mean, *parameters), expected, computing_error(case.features))
 
 
-def assert_tail(case: Case, found: Sequence[Tensor], expected: oracle.TailOutputs, error: float) -> None:
-    for tensor, array, what in zip(found, expected, oracle.TailOutputs._fields, strict=True):
+def assert_nonlocal(
+    case: Case, found: Sequence[Tensor], expected: oracle.NonlocalOutputs, error: float
+) -> None:
+    for tensor, array, what in zip(found, expected, oracle.NonlocalOutputs._fields, strict=True):
         assert_close(tensor, array, case.parameters, error, what)
         assert tensor.is_contiguous()
 
 
 def check_local_nonlocal_attention(case: Case, device: str) -> None:
-    """The tail may take the means before or after they are rounded to the features' type."""
-    inputs, tail = make_inputs(case, device), make_tail(case, device)
-    pooled, mean, *found = ops.local_nonlocal_attention(*inputs[:3], *tail)
+    """The non-local attention may take the means before or after they are rounded to the features' type."""
+    inputs, parameters = make_inputs(case, device), make_parameters(case, device)
+    pooled, mean, *found = ops.local_nonlocal_attention(*inputs[:3], *parameters)
     expected = expected_outputs(*inputs[:3])
     error = computing_error(case.features)
     assert_close(pooled, expected[0], case.features, pooling_error(case.features), "pooled")
     assert_close(mean, expected[1], case.features, error, "mean")
-    tail_expected = oracle.nonlocal_attention(expected[1], oracle.Tail(*map(values, tail)))
-    assert_tail(case, found, tail_expected, error + 4 * ROUNDING[case.features])
+    expected_nonlocal = oracle.nonlocal_attention(
+        expected[1], oracle.NonlocalParameters(*map(values, parameters))
+    )
+    assert_nonlocal(case, found, expected_nonlocal, error + 4 * ROUNDING[case.features])
 
 
-def make_tail_gradients(case: Case, outputs: Sequence[Tensor]) -> list[Tensor]:
+def make_nonlocal_gradients(case: Case, outputs: Sequence[Tensor]) -> list[Tensor]:
     """Gradients of weights, affinity and context."""
     return [
         normal(case.seed + 30 + number, *output.shape).to(output) for number, output in enumerate(outputs)
     ]
 
 
-def assert_tail_gradients(case: Case, found: Sequence[Tensor], expected: oracle.Tail, error: float) -> None:
-    for tensor, array, what in zip(found, expected, oracle.Tail._fields, strict=True):
+def assert_parameter_gradients(
+    case: Case, found: Sequence[Tensor], expected: oracle.NonlocalParameters, error: float
+) -> None:
+    for tensor, array, what in zip(found, expected, oracle.NonlocalParameters._fields, strict=True):
         assert_close(tensor, array, case.parameters, error, what)
 
 
 def check_nonlocal_gradients(case: Case, device: str) -> None:
-    mean, tail = make_mean(case, device), make_tail(case, device)
-    leaves = [tensor.detach().requires_grad_() for tensor in (mean, *tail)]
+    mean, parameters = make_mean(case, device), make_parameters(case, device)
+    leaves = [tensor.detach().requires_grad_() for tensor in (mean, *parameters)]
     outputs = ops.nonlocal_attention(*leaves)
-    gradients = make_tail_gradients(case, outputs)
-    of_mean, *of_tail = torch.autograd.grad(outputs, leaves, gradients)
-    expected_mean, expected_tail = oracle.nonlocal_attention_backward(
-        oracle.TailOutputs(*map(values, gradients)), values(mean), oracle.Tail(*map(values, tail))
+    gradients = make_nonlocal_gradients(case, outputs)
+    of_mean, *of_parameters = torch.autograd.grad(outputs, leaves, gradients)
+    expected_mean, expected_parameters = oracle.nonlocal_attention_backward(
+        oracle.NonlocalOutputs(*map(values, gradients)),
+        values(mean),
+        oracle.NonlocalParameters(*map(values, parameters)),
     )
     error = gradient_error(case.features)
     assert_close(of_mean, expected_mean, case.features, error, "mean")
-    assert_tail_gradients(case, of_tail, expected_tail, error)
+    assert_parameter_gradients(case, of_parameters, expected_parameters, error)
 
 
 def check_local_nonlocal_gradients(case: Case, device: str) -> None:
     """The chain of both oracles; in half types the means and their gradient may be rounded in between."""
-    inputs, tail = make_inputs(case, device), make_tail(case, device)
-    leaves = [tensor.detach().requires_grad_() for tensor in (*inputs[:2], *tail)]
+    inputs, parameters = make_inputs(case, device), make_parameters(case, device)
+    leaves = [tensor.detach().requires_grad_() for tensor in (*inputs[:2], *parameters)]
     outputs = ops.local_nonlocal_attention(*leaves[:2], inputs.grid, *leaves[2:])
-    gradients = [*make_gradients(case, device), *make_tail_gradients(case, outputs[2:])]
-    of_features, of_query, *of_tail = torch.autograd.grad(outputs, leaves, gradients)
+    gradients = [*make_gradients(case, device), *make_nonlocal_gradients(case, outputs[2:])]
+    of_features, of_query, *of_parameters = torch.autograd.grad(outputs, leaves, gradients)
 
     features, query = values(inputs.features), values(inputs.query)
     _, mean = oracle.region_attention(features, query, inputs.grid)
-    expected_mean, expected_tail = oracle.nonlocal_attention_backward(
-        oracle.TailOutputs(*map(values, gradients[2:])), mean, oracle.Tail(*map(values, tail))
+    expected_mean, expected_parameters = oracle.nonlocal_attention_backward(
+        oracle.NonlocalOutputs(*map(values, gradients[2:])),
+        mean,
+        oracle.NonlocalParameters(*map(values, parameters)),
     )
     expected_features, expected_query = oracle.region_attention_backward(
         values(gradients[0]), values(gradients[1]) + expected_mean, features, query, inputs.grid
@@ -173,4 +183,4 @@ def check_local_nonlocal_gradients(case: Case, device: str) -> None:
     error = gradient_error(case.features) + 16 * ROUNDING[case.features]
     assert_close(of_features, expected_features, case.features, error, "features")
     assert_close(of_query, expected_query, case.parameters, error, "query")
-    assert_tail_gradients(case, of_tail, expected_tail, error)
+    assert_parameter_gradients(case, of_parameters, expected_parameters, error)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tests.kernels.oracle import Array
 
-# Half the distance of neighbouring numbers, relative: what storing the result costs.
+# Half the distance of neighboring numbers, relative: what storing the result costs.
 ROUNDING = {
     torch.float64: 2.0**-53,
     torch.float32: 2.0**-24,

@@ -21,7 +21,7 @@ class Layout:
         order: the dimensions from the slowest to the fastest.
         before: padding elements before the view, per dimension.
         after: padding elements after the view, per dimension.
-        step: distance between neighbours, per dimension.
+        step: distance between neighbors, per dimension.
         expanded: a dimension of stride 0, or "".
         offset: elements between the buffer's (aligned) start and the padded view.
     """

@@ -1,4 +1,4 @@
-"""The ops' equations (docs/reference/network.md) as plain float64 loops, vectorised over channels only.
+"""The ops' equations (docs/reference/network.md) as plain float64 loops, vectorized over channels only.
 
 Independent of ``lnlattennet.kernels``: nothing here is shared with what it judges. Shapes as in the
 equations: features [B, C, H, W], query [K, heads, C], pooled [B, K, heads, C], mean [B, K, C].
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-class Tail(NamedTuple):
+class NonlocalParameters(NamedTuple):
     """The learned tensors of the non-local part: position e [K, C], Q, K, V [d, C], V's bias [d], v [d]."""
 
     position: Array
@@ -26,7 +26,7 @@ class Tail(NamedTuple):
     score_weight: Array
 
 
-class TailOutputs(NamedTuple):
+class NonlocalOutputs(NamedTuple):
     """w [B, K], A [B, K, K] and sum_k w_k c_k [B, d]."""
 
     weights: Array
@@ -35,7 +35,7 @@ class TailOutputs(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """The tail of one image: t [K, C]; Q t, K t, V t + b and c [K, d]; A [K, K]; w [K]."""
+    """The non-local attention of one image: t [K, C]; Q t, K t, V t + b and c [K, d]; A [K, K]; w [K]."""
 
     tokens: Array
     queries: Array
@@ -106,55 +106,59 @@ def region_attention_backward(
     return grad_features, grad_query
 
 
-def _tail_of(mean: Array, tail: Tail) -> _Image:
+def _image_of(mean: Array, parameters: NonlocalParameters) -> _Image:
     """The forward pass of one image's means [K, C]."""
-    width = len(tail.score_weight)
-    tokens = mean + tail.position
-    queries = np.array([tail.query_weight @ token for token in tokens])
-    keys = np.array([tail.key_weight @ token for token in tokens])
-    values = np.array([tail.value_weight @ token + tail.value_bias for token in tokens])
+    width = len(parameters.score_weight)
+    tokens = mean + parameters.position
+    queries = np.array([parameters.query_weight @ token for token in tokens])
+    keys = np.array([parameters.key_weight @ token for token in tokens])
+    values = np.array([parameters.value_weight @ token + parameters.value_bias for token in tokens])
     affinity = np.array([softmax(np.array([q @ k for k in keys]) / math.sqrt(width)) for q in queries])
     contexts = np.array([sum(a * v for a, v in zip(row, values, strict=True)) for row in affinity])
-    weights = softmax(np.array([tail.score_weight @ np.maximum(c, 0) for c in contexts]))
+    weights = softmax(np.array([parameters.score_weight @ np.maximum(c, 0) for c in contexts]))
     return _Image(tokens, queries, keys, values, contexts, affinity, weights)
 
 
-def nonlocal_attention(mean: Array, tail: Tail) -> TailOutputs:
+def nonlocal_attention(mean: Array, parameters: NonlocalParameters) -> NonlocalOutputs:
     """A = softmax(Q t (K t)^T / sqrt(d)), c = A V t, w = softmax_k(v . relu(c_k)), with t = m + e."""
     batch, regions = mean.shape[:2]
-    outputs = TailOutputs(
+    outputs = NonlocalOutputs(
         weights=np.zeros((batch, regions)),
         affinity=np.zeros((batch, regions, regions)),
-        context=np.zeros((batch, len(tail.score_weight))),
+        context=np.zeros((batch, len(parameters.score_weight))),
     )
     for b in range(batch):
-        image = _tail_of(mean[b], tail)
+        image = _image_of(mean[b], parameters)
         outputs.weights[b], outputs.affinity[b] = image.weights, image.affinity
         for weight, context in zip(image.weights, image.contexts, strict=True):
             outputs.context[b] += weight * context
     return outputs
 
 
-def nonlocal_attention_backward(gradient: TailOutputs, mean: Array, tail: Tail) -> tuple[Array, Tail]:
+def nonlocal_attention_backward(
+    gradient: NonlocalOutputs, mean: Array, parameters: NonlocalParameters
+) -> tuple[Array, NonlocalParameters]:
     """Gradients of ``mean`` and of every learned tensor (summed over the batch)."""
     grad_mean = np.zeros_like(mean)
-    grads = Tail(*(np.zeros_like(array) for array in tail))
+    grads = NonlocalParameters(*(np.zeros_like(array) for array in parameters))
     for b in range(len(mean)):
-        one = TailOutputs(gradient.weights[b], gradient.affinity[b], gradient.context[b])
-        grad_mean[b] = _add_image_gradient(grads, one, _tail_of(mean[b], tail), tail)
+        one = NonlocalOutputs(gradient.weights[b], gradient.affinity[b], gradient.context[b])
+        grad_mean[b] = _add_image_gradient(grads, one, _image_of(mean[b], parameters), parameters)
     return grad_mean, grads
 
 
-def _add_image_gradient(grads: Tail, gradient: TailOutputs, image: _Image, tail: Tail) -> Array:
+def _add_image_gradient(
+    grads: NonlocalParameters, gradient: NonlocalOutputs, image: _Image, parameters: NonlocalParameters
+) -> Array:
     """Add one image's gradients to ``grads``; returns that of its means [K, C]."""
-    regions, root = range(len(image.weights)), math.sqrt(len(tail.score_weight))
+    regions, root = range(len(image.weights)), math.sqrt(len(parameters.score_weight))
     of_weights = np.array([gradient.weights[k] + gradient.context @ image.contexts[k] for k in regions])
     of_scores = softmax_gradient(image.weights, of_weights)
     of_queries, of_keys, of_values = (np.zeros_like(image.values) for _ in range(3))
     for k in regions:
         grads.score_weight[:] += of_scores[k] * np.maximum(image.contexts[k], 0)
         of_context = image.weights[k] * gradient.context
-        of_context = of_context + of_scores[k] * tail.score_weight * (image.contexts[k] > 0)
+        of_context = of_context + of_scores[k] * parameters.score_weight * (image.contexts[k] > 0)
         of_row = np.array([gradient.affinity[k, j] + of_context @ image.values[j] for j in regions])
         of_products = softmax_gradient(image.affinity[k], of_row) / root
         for j in regions:
@@ -167,7 +171,7 @@ def _add_image_gradient(grads: Tail, gradient: TailOutputs, image: _Image, tail:
         grads.key_weight[:] += np.outer(of_keys[k], token)
         grads.value_weight[:] += np.outer(of_values[k], token)
         grads.value_bias[:] += of_values[k]
-        of_tokens[k] += of_queries[k] @ tail.query_weight + of_keys[k] @ tail.key_weight
-        of_tokens[k] += of_values[k] @ tail.value_weight
+        of_tokens[k] += of_queries[k] @ parameters.query_weight + of_keys[k] @ parameters.key_weight
+        of_tokens[k] += of_values[k] @ parameters.value_weight
         grads.position[k] += of_tokens[k]
     return of_tokens

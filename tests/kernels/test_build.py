@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
-from lnlattennet.kernels import _build as build
-from lnlattennet.kernels import _compilers as compilers
-from lnlattennet.kernels import _naming as naming
+from lnlattennet.kernels import _build, _cache
 from lnlattennet.kernels._build import build_library, failed_build
-from lnlattennet.kernels._cache import cache_folder
-from lnlattennet.kernels._naming import find_library, host, library_path
+from lnlattennet.kernels._cache import architectures_of, cache_folder, find_library, host, library_path
+from lnlattennet.kernels._toolchain import find_cxx
 from tests.kernels.marks import slow
 
 ANSWER = 'extern "C" __attribute__((visibility("default"))) int answer() { return 42; }'
@@ -30,9 +28,9 @@ exec {compiler} "$@"
 BUILD = """
 import sys
 from pathlib import Path
-from lnlattennet.kernels import build, naming
-build.CSRC = naming.CSRC = Path(sys.argv[1])
-print(build.build_library("cpu", naming.host()))
+from lnlattennet.kernels import _build, _cache
+_build.CSRC = _cache.CSRC = Path(sys.argv[1])
+print(_build.build_library("cpu", _cache.host()))
 """
 
 
@@ -54,8 +52,8 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         'extern "C" int answer() { int n; cudaGetDeviceCount(&n); return 7; }'
     )
     (csrc / "torch" / "cuda.cpp").touch()
-    monkeypatch.setattr(build, "CSRC", csrc)
-    monkeypatch.setattr(naming, "CSRC", csrc)
+    monkeypatch.setattr(_build, "CSRC", csrc)
+    monkeypatch.setattr(_cache, "CSRC", csrc)
     return csrc
 
 
@@ -63,7 +61,7 @@ def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file with one line per call of the compiler, which is now a slow one."""
     path, compiler = tmp_path / "calls", tmp_path / "slow-c++"
-    text = SLOW_COMPILER.format(calls=path, seconds=0.5, compiler=compilers.find_cxx())
+    text = SLOW_COMPILER.format(calls=path, seconds=0.5, compiler=find_cxx())
     compiler.write_text(text)
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
@@ -99,7 +97,7 @@ def test_a_library_is_built_once_with_one_line_of_progress(
     assert progress.err.startswith("building the CPU kernels (about ")
     assert progress.err.endswith(f"s: {library}\n")
     assert progress.err.count("\n") == 1
-    assert {path.suffix for path in cache.iterdir()} == {".so", ".log", ".lock"}
+    assert {path.suffix for path in cache.iterdir()} == {".so", ".sha256", ".log", ".lock"}
 
     before = calls.read_text()
     assert build_library("cpu", host()) == library == find_library("cpu", host())
@@ -115,9 +113,9 @@ def test_any_change_is_another_library(
 ) -> None:
     before = library_path("cpu", host())
     if change == "flags":
-        monkeypatch.setattr(naming, "CXX_FLAGS", ("-O2",))
+        monkeypatch.setattr(_cache, "CXX_FLAGS", ("-O2",))
     elif change == "compiler":
-        monkeypatch.setattr(naming, "compiler_version", lambda compiler: "g++ 99")
+        monkeypatch.setattr(_cache, "compiler_version", lambda compiler: "g++ 99")
     else:
         (sources / change).write_text("// another version")
     assert library_path("cpu", host()) != before
@@ -190,13 +188,13 @@ def test_a_failed_build_shows_the_compilers_words_and_names_their_log(
 def test_sources_that_change_meanwhile_are_not_taken_for_what_they_were(
     cache: Path, sources: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compile_ = build._compile
+    compile_ = _build._compile
 
     def edited(*arguments: object) -> None:
         compile_(*arguments)  # type: ignore[arg-type]
         (sources / "core" / "new.h").write_text("")
 
-    monkeypatch.setattr(build, "_compile", edited)
+    monkeypatch.setattr(_build, "_compile", edited)
     with pytest.raises(LnlAttenNetError, match="changed while they were compiled"):
         build_library("cpu", host())
     assert not any(cache.glob("*.so"))
@@ -233,7 +231,7 @@ def test_without_a_compiler_a_library_from_elsewhere_is_found(
 def test_gpu_code_runs_on_its_own_and_later_gpus_of_its_major_version(
     cache: Path, sources: Path, monkeypatch: pytest.MonkeyPatch, compiled: str, gpu: str, fits: bool
 ) -> None:
-    monkeypatch.setattr(naming, "find_compilers", lambda device: [])
+    monkeypatch.setattr(_cache, "find_compilers", lambda device: [])
     library = library_path("cuda", compiled.split("."))
     cache.mkdir(parents=True)
     library.touch()
@@ -262,5 +260,5 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no CUDA compiler on PATH")
 def test_a_cuda_library_is_built_without_a_gpu_and_loads_without_cuda(cache: Path, sources: Path) -> None:
     library = build_library("cuda", ("80", "90"))
-    assert naming.architectures_of(library) == ("80", "90")
+    assert architectures_of(library) == ("80", "90")
     assert ctypes.CDLL(str(library)).answer() == 7

@@ -7,6 +7,8 @@ differ most are compiled here.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shutil
 from pathlib import Path
@@ -16,11 +18,14 @@ import pytest
 # The report is a developer's tool: a bare GPU machine does not have what it prints with.
 pytest.importorskip("rich")
 
+from lnlattennet._atomic import replace_file
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels import _resources as resources
-from lnlattennet.kernels._architectures import ARCHITECTURES, find_nvcc
+from lnlattennet.kernels._cache import cache_key
 from lnlattennet.kernels._ptxas import KernelResources, parse_ptxas, readable
 from lnlattennet.kernels._resources import TABLE, spilling
+from lnlattennet.kernels._toolchain import ARCHITECTURES, compiler_version, find_compilers, find_nvcc
+from tests.kernels.cached_compiler import OBJECTS
 from tests.kernels.marks import slow
 
 COMPILED = ("75", "90", "120")
@@ -49,9 +54,18 @@ def skip_without_nvcc() -> None:
 
 @pytest.fixture(scope="module")
 def compiled() -> list[KernelResources]:
-    """Every kernel on these architectures; a warning fails it."""
+    """Every kernel on these architectures; a warning fails it. Kept for these sources and compilers."""
     skip_without_nvcc()
-    return resources.compile_everywhere(resources.cuda_sources(), COMPILED)
+    versions = "".join(compiler_version(compiler) for compiler in find_compilers("cuda"))
+    key = cache_key([resources.sources_digest().encode(), versions.encode(), repr(COMPILED).encode()])
+    kept = OBJECTS / f"ptxas-{key}.json"
+    if kept.exists():
+        return [KernelResources(**fields) for fields in json.loads(kept.read_text())]
+    kernels = resources.compile_everywhere(resources.cuda_sources(), COMPILED)
+    OBJECTS.mkdir(parents=True, exist_ok=True)
+    with replace_file(kept) as path:
+        path.write_text(json.dumps([dataclasses.asdict(kernel) for kernel in kernels]))
+    return kernels
 
 
 def rows(table: str) -> set[str]:
@@ -120,7 +134,7 @@ def test_kernels_have_readable_names(mangled: str, name: str) -> None:
 
 def test_a_table_shows_spills_and_where_a_kernel_is_empty() -> None:
     kernels = [
-        KernelResources("cuda/hopper/a.cu", "pool<float>", sm, 40, 8 * (sm == "90"), 12 * (sm == "90"), 0)
+        KernelResources("cuda/cluster/a.cu", "pool<float>", sm, 40, 8 * (sm == "90"), 12 * (sm == "90"), 0)
         for sm in ARCHITECTURES
     ]
     assert "| `pool<float>` | 0 | - | - | - | - | 40 st 8 sp 12 | 40 | 40 |" in resources.table(kernels)

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from tests.kernels import oracle
-from tests.kernels.cases import DTYPES, Case, Shape, make_inputs, make_mean, make_tail
+from tests.kernels.cases import DTYPES, Case, Shape, make_inputs, make_mean, make_parameters
 from tests.kernels.checks import make_gradients
 from tests.kernels.comparison import assert_close, assert_same_bits, computing_error, values
 from tests.kernels.cuda_emulation.emulator import (
     BACKWARD,
     FORWARD,
-    TAIL,
+    NONLOCAL,
     Device,
     EmulationError,
     Emulator,
@@ -35,8 +35,9 @@ from tests.kernels.marks import slow
 
 pytestmark = [slow, pytest.mark.timeout(900)]
 
-# batch, grid, heads, channels, rows and columns of a region, tail width. Channels: one lane, odd, several
-# lanes, a whole warp, more than a warp holds. Regions: P = 1, fewer and more positions than are in flight.
+# batch, grid, heads, channels, rows and columns of a region, non-local width. Channels: one lane, odd,
+# several lanes, a whole warp, more than a warp holds. Regions: P = 1, fewer and more positions than are in
+# flight.
 SHAPES = [
     Shape(0, 2, 1, 8, 3, 3, width=4),
     Shape(3, 1, 1, 1, 1, 1, width=1),
@@ -68,13 +69,17 @@ BIG = Case(Shape(1, 2, 3, 64, 7, 6, width=12), torch.float16, torch.float32)
 
 
 def forward(
-    emulator: Emulator, case: Case, *, tail: bool = True, seed: int = 0, device: Device = DEVICE
+    emulator: Emulator, case: Case, *, with_nonlocal: bool = True, seed: int = 0, device: Device = DEVICE
 ) -> list[Tensor]:
     """pooled, mean and (flat) weights, affinity, context."""
     shape = case.shape
     inputs = make_inputs(case, "cpu")
-    arrays = [inputs.features, inputs.query.contiguous(), *(make_tail(case, "cpu") if tail else [])]
-    width = shape.width if tail else 0
+    arrays = [
+        inputs.features,
+        inputs.query.contiguous(),
+        *(make_parameters(case, "cpu") if with_nonlocal else []),
+    ]
+    width = shape.width if with_nonlocal else 0
     found = emulator.run(Launch(FORWARD, arrays, shape.grid, shape.heads, width, seed=seed, device=device))
     regions = shape.grid**2
     pooled = found[0].view(shape.batch, regions, shape.heads, shape.channels)
@@ -88,9 +93,9 @@ def check_forward(case: Case, found: list[Tensor]) -> None:
         assert_close(tensor, array, case.features, computing_error(case.features), what)
 
 
-def check_tail(case: Case, mean: Tensor, found: list[Tensor]) -> None:
-    tail = oracle.Tail(*map(values, make_tail(case, "cpu")))
-    expected = oracle.nonlocal_attention(values(mean), tail)
+def check_nonlocal(case: Case, mean: Tensor, found: list[Tensor]) -> None:
+    parameters = oracle.NonlocalParameters(*map(values, make_parameters(case, "cpu")))
+    expected = oracle.nonlocal_attention(values(mean), parameters)
     for tensor, array, what in zip(found, expected, ("weights", "affinity", "context"), strict=True):
         assert_close(tensor.view(array.shape), array, case.parameters, computing_error(case.features), what)
 
@@ -130,10 +135,10 @@ def check_backward(case: Case, found: list[Tensor]) -> None:
 
 
 @pytest.mark.parametrize("case", [*CASES, *LAYOUT_CASES], ids=str)
-def test_forward_with_its_tail_equals_plain_loops(emulator: Emulator, case: Case) -> None:
+def test_forward_with_its_epilogue_equals_plain_loops(emulator: Emulator, case: Case) -> None:
     found = forward(emulator, case)
     check_forward(case, found)
-    check_tail(case, found[1], found[2:])
+    check_nonlocal(case, found[1], found[2:])
 
 
 @pytest.mark.parametrize("case", [*CASES, *LAYOUT_CASES], ids=str)
@@ -143,18 +148,20 @@ def test_backward_equals_plain_loops(emulator: Emulator, case: Case) -> None:
 
 @pytest.mark.parametrize("shape", [*SHAPES, Shape(1, 5, 1, 30, 1, 1, width=40)], ids=str)
 @pytest.mark.parametrize("types", DTYPES[::2], ids=str)
-def test_the_tail_alone_equals_plain_loops(
+def test_nonlocal_attention_alone_equals_plain_loops(
     emulator: Emulator, shape: Shape, types: tuple[torch.dtype, torch.dtype]
 ) -> None:
     case = Case(shape, *types)
-    mean, parameters = make_mean(case, "cpu"), make_tail(case, "cpu")
+    mean, parameters = make_mean(case, "cpu"), make_parameters(case, "cpu")
     unused = torch.zeros(1, dtype=case.parameters)
-    found = emulator.run(Launch(TAIL, [mean, unused, *parameters], shape.grid, tail_width=shape.width))
-    check_tail(case, mean, found[2:])
+    found = emulator.run(
+        Launch(NONLOCAL, [mean, unused, *parameters], shape.grid, nonlocal_width=shape.width)
+    )
+    check_nonlocal(case, mean, found[2:])
 
 
-def test_without_a_tail_nothing_but_pooled_and_mean_is_written(emulator: Emulator) -> None:
-    found = forward(emulator, BIG, tail=False)
+def test_without_nonlocal_attention_nothing_but_pooled_and_mean_is_written(emulator: Emulator) -> None:
+    found = forward(emulator, BIG, with_nonlocal=False)
     check_forward(BIG, found)
     assert [tensor.numel() for tensor in found[2:]] == [0, 0, 0]
 
@@ -181,7 +188,7 @@ def test_scores_of_ten_thousand_do_not_overflow(emulator: Emulator, layout: Layo
 def test_a_nan_stays_in_its_region_and_channel(emulator: Emulator, layout: Layout) -> None:
     case = Case(Shape(2, 2, 1, 16, 3, 4, width=4), layout=layout)
     inputs = make_inputs(case, "cpu")
-    clean = forward(emulator, case, tail=False)
+    clean = forward(emulator, case, with_nonlocal=False)
     inputs.features[1, 5, 4, 1] = float("nan")  # region 2 of image 1
     launch = Launch(FORWARD, [inputs.features, inputs.query.contiguous()], 2, 1)
     pooled, mean = (
@@ -207,22 +214,22 @@ def test_backward_reads_queries_from_memory_where_they_do_not_fit(emulator: Emul
     check_backward(case, backward(emulator, case))
 
 
-def test_a_tail_too_wide_for_shared_memory_works_in_scratch(emulator: Emulator) -> None:
+def test_a_width_too_large_for_shared_memory_works_in_scratch(emulator: Emulator) -> None:
     case = Case(Shape(2, 2, 1, 8, 2, 2, width=1100))
     found = forward(emulator, case)
     check_forward(case, found)
-    check_tail(case, found[1], found[2:])
+    check_nonlocal(case, found[1], found[2:])
 
 
 @pytest.mark.parametrize("layout", [CHANNELS_LAST, CONTIGUOUS], ids=str)
-def test_a_tail_that_fits_blocks_of_few_threads_only_overflows_no_larger_one(
+def test_a_width_that_fits_blocks_of_few_threads_only_overflows_no_larger_one(
     emulator: Emulator, layout: Layout
 ) -> None:
     """A block of 256 threads has room for it in 48 KiB, one of 320 has not."""
     case = Case(Shape(1, 4, 1, 372, 2, 2, width=128), layout=layout)
     found = forward(emulator, case)
     check_forward(case, found)
-    check_tail(case, found[1], found[2:])
+    check_nonlocal(case, found[1], found[2:])
 
 
 def test_every_number_of_blocks_takes_the_threads_that_suit_it(emulator: Emulator) -> None:
@@ -230,7 +237,7 @@ def test_every_number_of_blocks_takes_the_threads_that_suit_it(emulator: Emulato
         case = Case(Shape(2, 2, 1, 64, 6, 6, width=4), torch.float16, torch.float16, CHANNELS_LAST)
         found = forward(emulator, case, device=Device(processors=processors))
         check_forward(case, found)
-        check_tail(case, found[1], found[2:])
+        check_nonlocal(case, found[1], found[2:])
 
 
 def test_clusters_are_refused_where_the_gpu_has_none(emulator: Emulator) -> None:

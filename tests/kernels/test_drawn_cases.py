@@ -10,7 +10,7 @@ pytest.importorskip("hypothesis")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.cases import DTYPES, TAIL_DTYPES, Case, Shape
+from tests.kernels.cases import DTYPES, NONLOCAL_DTYPES, Case, Shape
 from tests.kernels.checks import (
     check_local_nonlocal_attention,
     check_nonlocal_gradients,
@@ -81,14 +81,14 @@ def test_the_backward_op_equals_plain_loops(device: str, case: Case) -> None:
 
 
 @every_device
-@given(case=cases(TAIL_DTYPES))
+@given(case=cases(NONLOCAL_DTYPES))
 @settings(max_examples=60, deadline=None)
 def test_local_nonlocal_attention_equals_plain_loops(device: str, case: Case) -> None:
     check_local_nonlocal_attention(case, device)
 
 
 @every_device
-@given(case=cases(TAIL_DTYPES))
+@given(case=cases(NONLOCAL_DTYPES))
 @settings(max_examples=60, deadline=None)
 def test_gradients_of_nonlocal_attention_equal_plain_loops(device: str, case: Case) -> None:
     check_nonlocal_gradients(case, device)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.cases import Case, Shape, make_inputs, make_mean, make_tail, normal
+from tests.kernels.cases import Case, Shape, make_inputs, make_mean, make_parameters, normal
 from tests.kernels.checks import expected_gradients, expected_outputs, make_gradients, ops
 from tests.kernels.comparison import assert_close, assert_same_bits, computing_error, values
 from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout, place
@@ -188,10 +188,10 @@ def test_float64_scores_may_lie_far_below_those_of_float32(layout: Layout, devic
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_a_nan_in_a_mean_reaches_its_own_image_only(dtype: torch.dtype, device: str) -> None:
     case = Case(SHAPE, dtype, dtype)
-    mean, tail = make_mean(case, device), make_tail(case, device)
-    clean = ops.nonlocal_attention(mean, *tail)
+    mean, parameters = make_mean(case, device), make_parameters(case, device)
+    clean = ops.nonlocal_attention(mean, *parameters)
     mean[1, 2, 3] = math.nan
-    for found, good in zip(ops.nonlocal_attention(mean, *tail), clean, strict=True):
+    for found, good in zip(ops.nonlocal_attention(mean, *parameters), clean, strict=True):
         assert bool(found[1].isnan().any())
         for image in (0, 2):
             assert_same_bits(found[image], good[image], "another image")
@@ -204,7 +204,7 @@ def assert_same(found: Sequence[Tensor], expected: Sequence[Tensor], what: str) 
 
 def joint(case: Case, features: Tensor, query: Tensor, grid: int, device: str) -> list[Tensor]:
     """Everything that has one entry per image: all outputs, and the gradient of the features."""
-    outputs = ops.local_nonlocal_attention(features, query, grid, *make_tail(case, device))
+    outputs = ops.local_nonlocal_attention(features, query, grid, *make_parameters(case, device))
     gradients = [torch.ones_like(output) for output in outputs[:2]]
     return [*outputs, ops.region_attention_backward(*gradients, features, query, grid)[0]]
 

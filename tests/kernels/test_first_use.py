@@ -10,22 +10,24 @@ import pytest
 import torch
 
 from lnlattennet.errors import UnavailableError
-from lnlattennet.kernels._cache import is_whole
+from lnlattennet.kernels._cache import host, is_complete, library_path, write_checksum
 from lnlattennet.kernels._loader import architectures, implementation
-from lnlattennet.kernels._naming import host, library_path
+from lnlattennet.kernels._toolchain import find_cxx
+from tests.kernels.cached_compiler import write_caching_compiler
 from tests.kernels.marks import slow
 
 USE = """
 from concurrent.futures import ThreadPoolExecutor
 import torch
-from lnlattennet.kernels import local_nonlocal_attention, reference
+from lnlattennet.kernels import _reference as reference
+from lnlattennet.kernels import local_nonlocal_attention
 
 torch.manual_seed(0)
 features, query = torch.randn(2, 5, 4, 4, requires_grad=True), torch.randn(4, 2, 5)
-tail = [torch.randn(shape) for shape in [(4, 5), (3, 5), (3, 5), (3, 5), (3,), (3,)]]
+parameters = [torch.randn(shape) for shape in [(4, 5), (3, 5), (3, 5), (3, 5), (3,), (3,)]]
 with ThreadPoolExecutor(3) as pool:
-    calls = [pool.submit(local_nonlocal_attention, features, query, 2, *tail) for _ in range(6)]
-expected = reference.local_nonlocal_attention(features, query, 2, *tail)
+    calls = [pool.submit(local_nonlocal_attention, features, query, 2, *parameters) for _ in range(6)]
+expected = reference.local_nonlocal_attention(features, query, 2, *parameters)
 for call in calls:
     torch.testing.assert_close(call.result(), expected)
 (gradient,) = torch.autograd.grad(calls[0].result()[0].sum(), features)
@@ -67,13 +69,19 @@ def broken_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", str(compiler))
 
 
+@pytest.fixture
+def caching_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compiler that compiles what it has not compiled before; it links every time."""
+    monkeypatch.setenv("CXX", str(write_caching_compiler(tmp_path / "caching-c++", str(find_cxx()))))
+
+
 def run(code: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
 
 
 @slow
-def test_the_first_use_builds_and_every_later_one_is_silent(cache: Path) -> None:
+def test_the_first_use_builds_and_every_later_one_is_silent(cache: Path, caching_compiler: None) -> None:
     first = run(USE, timeout=290)
     assert first.stdout == "right\n", first.stderr
     assert first.stderr.startswith("building the CPU kernels")
@@ -96,7 +104,7 @@ def test_without_a_compiler_the_reference_runs_with_one_warning(cache: Path, no_
 
 @slow
 def test_a_cxx_library_of_the_kernels_own_does_not_meet_torchs(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, caching_compiler: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An H100 machine's compiler linked libstdc++ statically: every error was a segmentation fault there."""
     monkeypatch.setenv("LDFLAGS", "-static-libstdc++")
@@ -127,7 +135,7 @@ def test_a_library_that_cannot_be_loaded_is_named(cache: Path) -> None:
     done = run(USE)
     assert done.stdout == "right\n", done.stderr
     assert done.stderr.count("RuntimeWarning") == 1
-    assert f"{library} is no whole library" in done.stderr
+    assert f"{library} is incomplete, or its .sha256 file is missing" in done.stderr
     assert "kernels build --force" in implementation("cpu").reason
 
 
@@ -137,9 +145,11 @@ def test_a_library_whose_copy_broke_off_is_named_and_not_loaded(share: float, ca
     whole = Path(torch._C.__file__)
     library = library_path("cpu", host())
     cache.mkdir(parents=True)
+    write_checksum(library, whole)
+    library.write_bytes(whole.read_bytes())
+    assert is_complete(library)
     library.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
-    assert is_whole(whole)
-    assert f"{library} is no whole library" in implementation("cpu").reason
+    assert f"{library} is incomplete" in implementation("cpu").reason
 
 
 def test_kernels_that_are_switched_off_are_not_built_and_not_missed(
@@ -171,8 +181,8 @@ def test_gpus_decide_what_is_compiled_and_too_old_ones_are_refused(monkeypatch: 
 
 def test_importing_needs_only_torch_and_starts_nothing(cache: Path) -> None:
     code = "import sys, torch, lnlattennet.kernels\nprint(torch.cuda.is_initialized(), *sys.modules)"
-    initialised, *modules = run(code).stdout.split()
-    assert initialised == "False"
+    initialized, *modules = run(code).stdout.split()
+    assert initialized == "False"
     assert not {"typer", "rich", "pydantic", "onnx", "setuptools"} & set(modules)
     assert not cache.exists()
 

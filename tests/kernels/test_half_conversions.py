@@ -47,12 +47,12 @@ def test_every_number_comes_back_from_a_region_of_one_position(
 @every_device
 @every_layout
 @every_half
-def test_the_mean_of_neighbours_is_rounded_to_even(dtype: torch.dtype, layout: Layout, device: str) -> None:
+def test_the_mean_of_neighbors_is_rounded_to_even(dtype: torch.dtype, layout: Layout, device: str) -> None:
     numbers = all_numbers(dtype)
-    neighbours = torch.where(numbers.isfinite(), (numbers.view(torch.int16) + 1).view(dtype), numbers)
+    neighbors = torch.where(numbers.isfinite(), (numbers.view(torch.int16) + 1).view(dtype), numbers)
     # Beyond the largest number comes infinity: float32 holds that sum, and it has no tie to round.
-    neighbours = torch.where(neighbours.isfinite(), neighbours, numbers)
+    neighbors = torch.where(neighbors.isfinite(), neighbors, numbers)
     # torch rounds float32 as IEEE 754 says; the sum of two such numbers is exact.
-    expected = ((numbers.float() + neighbours.float()) / 2).to(dtype)
-    found = means(torch.stack([numbers, neighbours], dim=1), layout, device)
-    assert_same_bits(found, expected, "mean of two neighbours")
+    expected = ((numbers.float() + neighbors.float()) / 2).to(dtype)
+    found = means(torch.stack([numbers, neighbors], dim=1), layout, device)
+    assert_same_bits(found, expected, "mean of two neighbors")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from lnlattennet.kernels import _nonlocal_reference as nonlocal_reference
 from lnlattennet.kernels import _reference as reference
 from tests.kernels.checks import ops
 from tests.kernels.marks import every_device
@@ -18,12 +17,12 @@ every_implementation = pytest.mark.parametrize("implementation", ["op", "referen
 REFERENCES: dict[str, Callable[..., Any]] = {
     "region_attention": reference.region_attention,
     "region_attention_backward": reference.region_attention_backward,
-    "nonlocal_attention": nonlocal_reference.nonlocal_attention,
+    "nonlocal_attention": reference.nonlocal_attention,
     "local_nonlocal_attention": reference.local_nonlocal_attention,
 }
-# Two images, three channels, a 2x2 grid of 2x3 cells, one head, a tail of width 5.
+# Two images, three channels, a 2x2 grid of 2x3 cells, one head, a non-local width of 5.
 REGION: dict[str, Any] = {"features": torch.zeros(2, 3, 4, 6), "query": torch.zeros(4, 1, 3), "grid": 2}
-TAIL: dict[str, Any] = {
+NONLOCAL: dict[str, Any] = {
     "position": torch.zeros(4, 3),
     **{name: torch.zeros(5, 3) for name in ("query_weight", "key_weight", "value_weight")},
     **{name: torch.zeros(5) for name in ("value_bias", "score_weight")},
@@ -32,11 +31,11 @@ GRADIENTS: dict[str, Any] = {"grad_pooled": torch.zeros(2, 4, 1, 3), "grad_mean"
 ARGUMENTS = {
     "region_attention": REGION,
     "region_attention_backward": GRADIENTS | REGION,
-    "nonlocal_attention": {"mean": torch.zeros(2, 4, 3)} | TAIL,
-    "local_nonlocal_attention": REGION | TAIL,
+    "nonlocal_attention": {"mean": torch.zeros(2, 4, 3)} | NONLOCAL,
+    "local_nonlocal_attention": REGION | NONLOCAL,
 }
 WITH_FEATURES = ["region_attention", "region_attention_backward", "local_nonlocal_attention"]
-WITH_TAIL = ["nonlocal_attention", "local_nonlocal_attention"]
+WITH_NONLOCAL = ["nonlocal_attention", "local_nonlocal_attention"]
 
 
 def call(implementation: str, op: str, device: str, **changed: Any) -> Any:
@@ -189,7 +188,7 @@ def test_means_of_a_wrong_shape(shape: tuple[int, ...], implementation: str, dev
 
 @every_device
 @every_implementation
-@pytest.mark.parametrize("op", WITH_TAIL)
+@pytest.mark.parametrize("op", WITH_NONLOCAL)
 @pytest.mark.parametrize(
     ("name", "shape", "expected"),
     [
@@ -218,10 +217,10 @@ def test_a_learned_tensor_of_a_wrong_shape(
 
 @every_device
 @every_implementation
-@pytest.mark.parametrize("op", WITH_TAIL)
-@pytest.mark.parametrize("name", TAIL)
+@pytest.mark.parametrize("op", WITH_NONLOCAL)
+@pytest.mark.parametrize("name", NONLOCAL)
 def test_learned_tensors_of_different_types(name: str, op: str, implementation: str, device: str) -> None:
-    wrong = {name: TAIL[name].double()}
+    wrong = {name: NONLOCAL[name].double()}
     rule = r"must have the type of .*got .*(float\d\d|Double|Float)"
     assert_refused(implementation, op, device, rule, **wrong)
 

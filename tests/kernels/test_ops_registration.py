@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lnlattennet.kernels import _reference as reference
 from lnlattennet.kernels import local_nonlocal_attention, nonlocal_attention, region_attention
-from lnlattennet.kernels._nonlocal_reference import nonlocal_attention as nonlocal_reference
-from lnlattennet.kernels._nonlocal_reference import nonlocal_attention_backward
 from tests.kernels import oracle
 from tests.kernels.marks import every_device, slow
 
@@ -55,7 +54,7 @@ def make_mean(dtype: torch.dtype = torch.float32) -> Tensor:
     return torch.randn(BATCH, REGIONS, CHANNELS, dtype=torch.float64).to(dtype).requires_grad_()
 
 
-def make_tail(dtype: torch.dtype = torch.float32) -> list[Tensor]:
+def make_parameters(dtype: torch.dtype = torch.float32) -> list[Tensor]:
     shapes = [(REGIONS, CHANNELS), *[(WIDTH, CHANNELS)] * 3, (WIDTH,), (WIDTH,)]
     return [torch.randn(shape, dtype=torch.float64).to(dtype).requires_grad_() for shape in shapes]
 
@@ -75,19 +74,23 @@ def arguments(
     if name == "nonlocal_attention":
         call = (make_mean(types[0]),)
     if "nonlocal" in name:
-        call = (*call, *make_tail(types[1]))
+        call = (*call, *make_parameters(types[1]))
     needed = name != "region_attention_backward"
     return tuple(
-        one.detach().to(device).requires_grad_(needed) if isinstance(one, Tensor) else one for one in call
+        argument.detach().to(device).requires_grad_(needed) if isinstance(argument, Tensor) else argument
+        for argument in call
     )
 
 
 @every_device
-@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 @pytest.mark.parametrize("types", TYPES, ids=str)
 @pytest.mark.parametrize(
-    "name",
-    ["region_attention", "region_attention_backward", "nonlocal_attention", "local_nonlocal_attention"],
+    ("name", "layout"),
+    [
+        *product(("region_attention", "region_attention_backward", "local_nonlocal_attention"), LAYOUTS),
+        ("nonlocal_attention", torch.contiguous_format),  # takes no feature map
+    ],
+    ids=str,
 )
 def test_opcheck_finds_nothing(
     name: str, types: tuple[torch.dtype, torch.dtype], layout: torch.memory_format, device: str
@@ -105,11 +108,15 @@ def values(tensor: Tensor) -> oracle.Array:
 @pytest.mark.parametrize("types", TYPES, ids=str)
 def test_the_reference_equals_plain_loops(types: tuple[torch.dtype, torch.dtype]) -> None:
     features, query, grid = make_region(*types)
-    tail = make_tail(types[1])
-    found = reference.local_nonlocal_attention(features, query, grid, *tail)
+    parameters = make_parameters(types[1])
+    found = reference.local_nonlocal_attention(features, query, grid, *parameters)
     assert [output.dtype for output in found] == [types[0]] * 2 + [types[1]] * 3
     pooled, mean = oracle.region_attention(values(features), values(query), grid)
-    expected = (pooled, mean, *oracle.nonlocal_attention(mean, oracle.Tail(*map(values, tail))))
+    expected = (
+        pooled,
+        mean,
+        *oracle.nonlocal_attention(mean, oracle.NonlocalParameters(*map(values, parameters))),
+    )
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2}
     for output, loops in zip(found, expected, strict=True):
         np.testing.assert_allclose(values(output), loops, atol=tolerance[types[0]], rtol=tolerance[types[0]])
@@ -124,11 +131,11 @@ def test_the_gradients_of_the_reference_equal_autograd(layout: torch.memory_form
     torch.testing.assert_close(found, torch.autograd.grad(outputs, (features, query), gradients))
     assert found[0].is_contiguous(memory_format=layout)
 
-    mean, tail = make_mean(torch.float64), make_tail(torch.float64)
-    of_tail = nonlocal_reference(mean, *tail)
-    incoming = [torch.randn_like(output) for output in of_tail]
-    formula = nonlocal_attention_backward(incoming, mean, *tail)
-    torch.testing.assert_close(formula, torch.autograd.grad(of_tail, (mean, *tail), incoming))
+    mean, parameters = make_mean(torch.float64), make_parameters(torch.float64)
+    nonlocal_outputs = reference.nonlocal_attention(mean, *parameters)
+    incoming = [torch.randn_like(output) for output in nonlocal_outputs]
+    formula = reference.nonlocal_attention_backward(incoming, mean, *parameters)
+    torch.testing.assert_close(formula, torch.autograd.grad(nonlocal_outputs, (mean, *parameters), incoming))
 
 
 def test_tracing_names_the_broken_rule() -> None:
@@ -136,16 +143,16 @@ def test_tracing_names_the_broken_rule() -> None:
     features, query, grid = (one.to("meta") if isinstance(one, Tensor) else one for one in make_region())
     with pytest.raises(ValueError, match="6x4 positions cannot be cut into a 3x3 grid"):
         ops.region_attention(features, query, 3)
-    tail = [one.to("meta") for one in make_tail()]
+    parameters = [one.to("meta") for one in make_parameters()]
     with pytest.raises(ValueError, match=r"position must be \[4, 5\], got \[4, 4\]"):
-        ops.local_nonlocal_attention(features, query, grid, tail[0][:, 1:], *tail[1:])
+        ops.local_nonlocal_attention(features, query, grid, parameters[0][:, 1:], *parameters[1:])
     with pytest.raises(ValueError, match=r"key_weight must be \[4, 5\], got \[3, 5\]"):
-        ops.nonlocal_attention(make_mean().to("meta"), *tail[:2], tail[2][1:], *tail[3:])
+        ops.nonlocal_attention(make_mean().to("meta"), *parameters[:2], parameters[2][1:], *parameters[3:])
 
 
 def test_a_frozen_feature_extractor_costs_no_memory_for_gradients() -> None:
     features, query, grid = make_region()
-    features, query, tail = features.detach(), query.detach(), make_tail()
+    features, query, parameters = features.detach(), query.detach(), make_parameters()
     kept: list[torch.Size] = []
 
     def keep(saved: Tensor) -> Tensor:
@@ -153,15 +160,15 @@ def test_a_frozen_feature_extractor_costs_no_memory_for_gradients() -> None:
         return saved
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
-        outputs = local_nonlocal_attention(features, query, grid, *tail)
+        outputs = local_nonlocal_attention(features, query, grid, *parameters)
     assert features.shape not in kept
-    gradients = torch.autograd.grad(total(outputs[2:]), tail[1:])
+    gradients = torch.autograd.grad(total(outputs[2:]), parameters[1:])
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
-def test_the_tail_has_second_derivatives_and_the_regions_refuse_theirs() -> None:
-    mean, tail = make_mean(torch.float64), make_tail(torch.float64)
-    assert torch.autograd.gradgradcheck(nonlocal_attention, (mean, *tail))
+def test_nonlocal_attention_has_second_derivatives_and_the_regions_refuse_theirs() -> None:
+    mean, parameters = make_mean(torch.float64), make_parameters(torch.float64)
+    assert torch.autograd.gradgradcheck(nonlocal_attention, (mean, *parameters))
     features, query, grid = make_region()
     pooled, _ = region_attention(features, query, grid)
     (gradient,) = torch.autograd.grad(pooled.square().sum(), features, create_graph=True)
@@ -171,10 +178,10 @@ def test_the_tail_has_second_derivatives_and_the_regions_refuse_theirs() -> None
 
 def test_autocast_changes_neither_results_nor_gradients() -> None:
     features, query, grid = make_region(torch.bfloat16, torch.float32)
-    leaves = (features, query, *(tail := make_tail()))
+    leaves = (features, query, *(parameters := make_parameters()))
 
     def run() -> list[Tensor]:
-        outputs = local_nonlocal_attention(features, query, grid, *tail)
+        outputs = local_nonlocal_attention(features, query, grid, *parameters)
         return [*outputs, *torch.autograd.grad(total(outputs), leaves)]
 
     plain = run()
@@ -185,10 +192,10 @@ def test_autocast_changes_neither_results_nor_gradients() -> None:
 
 def test_an_empty_batch_gives_empty_outputs_and_zero_gradients() -> None:
     features, query, grid = make_region()
-    empty, tail = features.detach()[:0].requires_grad_(), make_tail()
-    outputs = local_nonlocal_attention(empty, query, grid, *tail)
+    empty, parameters = features.detach()[:0].requires_grad_(), make_parameters()
+    outputs = local_nonlocal_attention(empty, query, grid, *parameters)
     assert [len(output) for output in outputs] == [0] * 5
-    gradients = torch.autograd.grad(total(outputs), (empty, query, *tail))
+    gradients = torch.autograd.grad(total(outputs), (empty, query, *parameters))
     assert gradients[0].shape == empty.shape
     assert not any(gradient.any() for gradient in gradients[1:])
 
@@ -205,15 +212,15 @@ def test_the_flop_counter_counts_forward_and_backward() -> None:
 @slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's compiler calls what torch deprecated
 def test_compiled_graphs_take_any_batch_and_give_the_same_gradients() -> None:
-    def loss(features: Tensor, query: Tensor, *tail: Tensor) -> Tensor:
-        return total(local_nonlocal_attention(features * 2, query, GRID, *tail))
+    def loss(features: Tensor, query: Tensor, *parameters: Tensor) -> Tensor:
+        return total(local_nonlocal_attention(features * 2, query, GRID, *parameters))
 
     compiled = torch.compile(loss, fullgraph=True, dynamic=True)
     _, query, _ = make_region(torch.float64, torch.float64)
-    tail = make_tail(torch.float64)
+    parameters = make_parameters(torch.float64)
     for batch in (2, 5):
         features = torch.randn(batch, CHANNELS, 6, 4, dtype=torch.float64, requires_grad=True)
-        leaves = (features, query, *tail)
+        leaves = (features, query, *parameters)
         expected, found = loss(*leaves), compiled(*leaves)
         torch.testing.assert_close(found, expected)
         torch.testing.assert_close(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves))

@@ -1,4 +1,4 @@
-"""The CPU kernels under the sanitizers of addresses, undefined behaviour and threads (see driver.cpp).
+"""The CPU kernels under the sanitizers of addresses, undefined behavior and threads (see driver.cpp).
 
 The driver puts every tensor at the very end or start of its memory, lets two threads share the work, and
 compares the answers with plain loops. Faults made on purpose show that it would notice.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernels.cached_compiler import caching
 from tests.kernels.cpu_targets import SOURCES, supported_targets, targets_in_sources
 from tests.kernels.marks import slow
 
@@ -66,7 +67,7 @@ def build(sanitizer: list[str], folder: Path) -> Path:
     def compile_one(source: Path, to: Path) -> None:
         # What the driver itself does between the kernels need not be watched.
         flags = sanitizer if source.parent == SOURCES / "cpu" else []
-        done = run([compiler(), *FLAGS, *flags, "-c", source, "-o", to])
+        done = run([*caching(compiler()), *FLAGS, *flags, "-c", source, "-o", to])
         assert done.returncode == 0, done.stderr
 
     with ThreadPoolExecutor(2) as pool:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.cases import Case, Shape, make_inputs, make_tail
+from tests.kernels.cases import Case, Shape, make_inputs, make_parameters
 from tests.kernels.checks import make_gradients, ops
 from tests.kernels.comparison import assert_same_bits
 from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
@@ -48,7 +48,7 @@ def answers(case: Case, threads: int) -> tuple[list[Tensor], Tensor]:
     """What has one entry per image, and the gradient of the query, which sums over the images."""
     torch.set_num_threads(threads)
     features, query, grid, _ = make_inputs(case, "cpu")
-    outputs = ops.local_nonlocal_attention(features, query, grid, *make_tail(case, "cpu"))
+    outputs = ops.local_nonlocal_attention(features, query, grid, *make_parameters(case, "cpu"))
     backward = ops.region_attention_backward(*make_gradients(case, "cpu"), features, query, grid)
     return [*outputs, backward[0]], backward[1]
 
