@@ -50,7 +50,7 @@ inline void run(Case& at, const Allocator& allocate) {
 }
 
 inline bool is_right(const Case& at) {
-  const NonlocalOutputs expected = nonlocal_attention(
+  const NonlocalAnswers expected = nonlocal_attention(
       at.n, {numbers(at.mean_input), numbers(at.position), numbers(at.query_weight), numbers(at.key_weight),
              numbers(at.value_weight), numbers(at.value_bias), numbers(at.score_weight)});
   return near("weights", numbers(at.weights), expected.weights, at.parameters, at.dtype) &&

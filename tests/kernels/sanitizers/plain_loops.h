@@ -91,7 +91,7 @@ inline Gradients region_attention_backward(const Sizes& n, const Features& featu
 struct NonlocalInputs {
   Numbers mean, position, query_weight, key_weight, value_weight, value_bias, score_weight;
 };
-struct NonlocalOutputs {
+struct NonlocalAnswers {
   Numbers weights, affinity, context;
 };
 
@@ -104,7 +104,7 @@ inline Numbers project(const Numbers& tokens, const Numbers& weight, int64_t row
   return to;
 }
 
-inline void nonlocal_image(const Sizes& n, const NonlocalInputs& in, int64_t b, NonlocalOutputs& to) {
+inline void nonlocal_image(const Sizes& n, const NonlocalInputs& in, int64_t b, NonlocalAnswers& to) {
   const int64_t regions = n.regions(), d = n.width;
   Numbers tokens(in.position);
   for (int64_t i = 0; i < regions * n.channels; ++i) tokens[i] += in.mean[b * regions * n.channels + i];
@@ -129,8 +129,8 @@ inline void nonlocal_image(const Sizes& n, const NonlocalInputs& in, int64_t b, 
     for (int64_t j = 0; j < d; ++j) to.context[b * d + j] += weights[k] * contexts[k * d + j];
 }
 
-inline NonlocalOutputs nonlocal_attention(const Sizes& n, const NonlocalInputs& in) {
-  NonlocalOutputs to{Numbers(n.batch * n.regions()), Numbers(n.batch * n.regions() * n.regions()),
+inline NonlocalAnswers nonlocal_attention(const Sizes& n, const NonlocalInputs& in) {
+  NonlocalAnswers to{Numbers(n.batch * n.regions()), Numbers(n.batch * n.regions() * n.regions()),
                      Numbers(n.batch * n.width)};
   for (int64_t b = 0; b < n.batch; ++b) nonlocal_image(n, in, b, to);
   return to;
