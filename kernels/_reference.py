@@ -4,7 +4,7 @@ Eager torch, torch.export and ONNX all take the forward passes as they are: only
 softmax. Everything is computed in float32 (float64 for float64 features).
 
 Source of the non-local attention: Wang et al., "Non-local Neural Networks", CVPR 2018; the equations are in
-docs/network.md.
+docs/reference/network.md.
 """
 
 from __future__ import annotations
