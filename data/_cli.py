@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +13,7 @@ from rich.text import Text
 from lnlattennet._atomic import replace_file, try_folder
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet._console import stderr, stdout
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def inspect(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Draw some faces of every class: a .png file.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = len(
-        os.sched_getaffinity(0)
-    ),
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = usable_cpus(),
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import SPLITS
 from lnlattennet.data._registry import load_dataset
@@ -99,7 +99,9 @@ def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence
         return LabeledSource(
             f"rendered faces, split {name}",
             _order(class_names, EXPRESSIONS, "rendered faces"),
-            lambda preprocessing: render_split(name, limit, preprocessing.size, seed=_SEED, workers=_cores()),
+            lambda preprocessing: render_split(
+                name, limit, preprocessing.size, seed=_SEED, workers=usable_cpus()
+            ),
         )
     dataset = load_dataset(Path(data))
     root = printable(dataset.root)
@@ -110,7 +112,9 @@ def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence
         drawn = np.random.default_rng(_SEED).choice(len(chosen), limit, replace=False)
         chosen = chosen.select(sorted(drawn.tolist()))
     return LabeledSource(
-        f"{root}, split {name}", order, lambda preprocessing: load_prepared(chosen, preprocessing, _cores())
+        f"{root}, split {name}",
+        order,
+        lambda preprocessing: load_prepared(chosen, preprocessing, usable_cpus()),
     )
 
 
@@ -124,7 +128,3 @@ def _order(model: Sequence[str], data: Sequence[str], where: str) -> NDArray[np.
             "checkpoint's"
         )
     return np.array([list(model).index(name) for name in data], np.int64)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

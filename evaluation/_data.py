@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.data._records import SPLITS, FaceData
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._leakage import choose_faces, rendered_leakage_notes
@@ -95,7 +95,7 @@ def dataset_faces(
     def chunks() -> Iterator[Faces]:
         from lnlattennet.data._prepare import prepared_faces
 
-        return (faces for faces, _ in prepared_faces(chosen, preprocessing, _cores()))
+        return (faces for faces, _ in prepared_faces(chosen, preprocessing, usable_cpus()))
 
     return EvaluationData(
         name=printable(data.root),
@@ -137,7 +137,7 @@ def rendered_faces(
         raise UsageError(f"--split of rendered faces must be one of {', '.join(SPLITS)}, got {name!r}")
 
     def chunks() -> Iterator[Faces]:
-        faces, _ = render_split(name, images, preprocessing.size, seed=seed, workers=_cores())
+        faces, _ = render_split(name, images, preprocessing.size, seed=seed, workers=usable_cpus())
         return (faces[start : start + BATCH] for start in range(0, images, BATCH))
 
     return EvaluationData(
@@ -153,7 +153,3 @@ def rendered_faces(
             *rendered_leakage_notes(provenance or {}, name, images, seed),
         ),
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -14,6 +14,7 @@ import onnx
 
 from lnlattennet._command import printable
 from lnlattennet._console import stderr
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.bundle._manifest import (
     RENDERED,
     CalibrationRecord,
@@ -31,7 +32,6 @@ from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
 from lnlattennet.export.precision._apply import apply_plan, planned_layers
 from lnlattennet.export.precision._calibration import Ranges, activation_ranges
-from lnlattennet.export.selection._timing import usable_threads
 from lnlattennet.model._checkpoint import save_checkpoint
 from lnlattennet.runtimes._base import BuildSpec, EngineFile
 from lnlattennet.runtimes._errors import translate_runtime_errors
@@ -101,7 +101,7 @@ class EngineBuilder:
         return VerificationRecord(
             faces=len(self.verifier.faces),
             faces_source=RENDERED,
-            threads=usable_threads(),
+            threads=usable_cpus(),
             labeled=self.verifier.labeled_record(),
             calibration=self.calibration,
             planned_layers={candidate.name: candidate.planned for candidate in candidates},
@@ -158,7 +158,7 @@ class EngineBuilder:
             _log.warning("%s: built, not run: %s", record.name, record.reason)
             return
         with translate_runtime_errors(record.name, "load", ExportError):
-            runner = backend_named(record.backend).load(candidate.path, usable_threads())
+            runner = backend_named(record.backend).load(candidate.path, usable_cpus())
         with (
             stderr.status(f"verifying {record.name}"),
             translate_runtime_errors(record.name, "run", ExportError),

@@ -1,4 +1,4 @@
-"""The facts of this machine that decide which engines run on it; no runtime is imported to find them."""
+"""Facts of this machine that decide which engines run on it, found without importing a runtime."""
 
 from __future__ import annotations
 
@@ -7,34 +7,31 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from lnlattennet._hardware import Gpu, cpu_flags, find_gpus
+from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._registry import backend_infos
 
-_CPUINFO = Path("/proc/cpuinfo")
-_QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
-_SECONDS = 20
+EXACT_INT8 = ("avx512_vnni", "avx_vnni")
+"""Dot products of 8-bit numbers, the best first.
 
+Without them, x86 adds pairs of products in 16 bits, which may saturate: outputs that were verified here would
+not be the same there.
+"""
 
-@dataclass(frozen=True)
-class Gpu:
-    """One NVIDIA GPU: its name, compute capability such as "8.9", and the driver's version."""
-
-    name: str
-    compute_capability: str
-    driver: str
+_USED_BY = {"int8": EXACT_INT8, "bf16": ("avx512_bf16",)}
+"""Precision -> instructions that runtimes compute it with, the best first."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What was found.
+    """Facts of one machine.
 
     Attributes:
         platform: operating system and processor, such as "Linux x86_64".
@@ -61,32 +58,24 @@ class Machine:
 
 
 def this_machine(packages: Iterable[str]) -> Machine:
-    """Look at this machine; ``packages`` are the ones whose versions matter."""
-    gpus, no_gpu = _gpus()
+    """Return the facts of this machine; ``packages`` are the ones whose versions matter."""
+    gpus, no_gpu = find_gpus()
     return Machine(
         platform=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
-        cpu_features=cpu_features(_CPUINFO.read_text() if _CPUINFO.is_file() else ""),
+        cpu_features=cpu_flags(),
         packages=_installed(packages),
         gpus=gpus,
         no_gpu=no_gpu,
     )
 
 
-def cpu_features(cpuinfo: str) -> frozenset[str]:
-    """Return the flags of the first processor in a /proc/cpuinfo; ARM calls them Features."""
-    for line in cpuinfo.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in ("flags", "Features"):
-            return frozenset(value.split())
-    return frozenset()
-
-
-def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """Read what nvidia-smi answers to the query for name, compute capability and driver."""
-    # A name may hold a comma, the other two never do.
-    rows = [line.rsplit(",", 2) for line in text.splitlines() if line.count(",") >= 2]
-    return tuple(Gpu(*(cell.strip() for cell in row)) for row in rows)
+def features_used(plan: PrecisionPlan) -> list[str]:
+    """Return the CPU flags that a runtime makes use of on this machine to give the plan's precisions."""
+    available = cpu_flags()
+    wanted = [features for precision, features in _USED_BY.items() if precision in plan.precisions]
+    best = (next((flag for flag in features if flag in available), "") for features in wanted)
+    return [flag for flag in best if flag]
 
 
 def installed_server() -> tuple[str, str] | None:
@@ -109,18 +98,3 @@ def _installed(packages: Iterable[str]) -> dict[str, str]:
             except metadata.PackageNotFoundError:
                 continue
     return versions
-
-
-def _gpus() -> tuple[tuple[Gpu, ...], str]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return (), "no NVIDIA driver is installed (nvidia-smi is not on PATH)"
-    try:
-        done = subprocess.run(
-            [program, *_QUERY], capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return (), f"nvidia-smi does not answer: {error}"
-    gpus = parse_gpus(done.stdout) if done.returncode == 0 else ()
-    said = (done.stdout + done.stderr).strip().splitlines()
-    return gpus, "" if gpus else f"nvidia-smi names no GPU: {said[0] if said else 'it prints nothing'}"

@@ -32,7 +32,7 @@ from lnlattennet.runtimes._base import (
     Runner,
     Unavailable,
 )
-from lnlattennet.runtimes._cpu import features_used
+from lnlattennet.runtimes._machine import features_used
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
@@ -43,6 +43,9 @@ INFO = BackendInfo(
     triton_platform="onnxruntime_onnx",
     triton_file="model.onnx",
 )
+
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
+"""Environment of a process that runs ONNX Runtime: since 1.29 it reports its use to Microsoft by default."""
 
 DEVICE_KEY = "device"
 """Metadata of a file for the GPU: "cuda". A file without it is for the CPU."""
@@ -139,16 +142,17 @@ class _SessionRunner:
         return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
 
 
-def _runtime() -> Any:
-    # Since 1.29 ONNX Runtime reports its use to its makers unless told otherwise before it is imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+def import_onnxruntime() -> Any:
+    """Import ONNX Runtime without its telemetry, which it decides on when it is first imported."""
+    for name, value in NO_TELEMETRY.items():
+        os.environ.setdefault(name, value)
     import onnxruntime
 
     return onnxruntime
 
 
 def _session(model: str | bytes, device: str, threads: int, profile: Path | None = None) -> Any:
-    ort = _runtime()
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
@@ -162,7 +166,7 @@ def _session(model: str | bytes, device: str, threads: int, profile: Path | None
 @functools.cache
 def _device_here() -> str:
     """Return "cuda" if ONNX Runtime can open a session on a GPU, else "cpu"."""
-    if _CUDA[0] not in _runtime().get_available_providers():
+    if _CUDA[0] not in import_onnxruntime().get_available_providers():
         return "cpu"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import ExportError
 from lnlattennet.runtimes._base import (
     Arrays,
@@ -31,7 +32,7 @@ from lnlattennet.runtimes._base import (
     Runner,
     Unavailable,
 )
-from lnlattennet.runtimes._cpu import features_used, flags
+from lnlattennet.runtimes._machine import features_used
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
@@ -67,7 +68,7 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
         if _CAPABILITIES.get(precision) not in capabilities:
             return f"OpenVINO has no {precision} on this CPU; it has fp32, {', '.join(_known(capabilities))}"
     # Where there is AVX-512 without it, OpenVINO offers bf16 all the same, and emulates it slowly.
-    if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in flags():
+    if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in cpu_flags():
         return "this CPU has no bf16 instructions (avx512_bf16), and OpenVINO would be slower for bf16"
     return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -13,6 +12,7 @@ import typer
 from lnlattennet._atomic import try_folder
 from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError, require
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._provenance import SYNTHETIC
@@ -107,7 +107,7 @@ def train(
     nodes: Annotated[int, typer.Option(min=1, help="Machines.", rich_help_panel=_MACHINE)] = 1,
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that render, threads that decode.", rich_help_panel=_MACHINE)
-    ] = len(os.sched_getaffinity(0)),
+    ] = usable_cpus(),
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON document.")
     ] = False,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet._command import configure_logging
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.bundle._accuracy import Accuracy, compare_answers, labeled_faces
 from lnlattennet.benchmarks.bundle._candidates import (
     EAGER,
@@ -46,7 +47,7 @@ from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.errors import UsageError
 from lnlattennet.export._pipeline import export_engine
-from lnlattennet.export.selection._timing import time_in_turns, usable_threads
+from lnlattennet.export.selection._timing import time_in_turns
 
 DEMO = Path("checkpoints/demo.safetensors")
 BATCHES = (1, 8)
@@ -87,7 +88,7 @@ def measure(
         ONNX_RUNTIME: (onnxruntime_defaults, [str(bundle), threads]),
         NNCF: (openvino_nncf, [str(by_hand), threads]),
     }
-    faces, labels = labeled_faces(face_count, manifest.preprocessing, usable_threads())
+    faces, labels = labeled_faces(face_count, manifest.preprocessing, usable_cpus())
     for experiment in _experiments(candidates, faces, rounds, scratch):
         record.add(experiment)
     loaded = {name: load(*arguments) for name, (load, arguments) in candidates.items()}
@@ -160,7 +161,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--checkpoint", "-c", type=Path, default=DEMO, help="what the bundle was exported from"
     )
-    add_count(parser, "--threads", usable_threads(), 1, "of every candidate")
+    add_count(parser, "--threads", usable_cpus(), 1, "of every candidate")
     add_count(parser, "--rounds", 300, 10, "counted calls of every candidate")
     add_count(parser, "--faces", 2_100, 8, "held-out faces for the accuracy")
     options = parser.parse_args(arguments)

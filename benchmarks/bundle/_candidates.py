@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.export._engine_builder import STANDARD_ONNX
 from lnlattennet.export.gate._face_images import calibration_faces
 from lnlattennet.model._io_spec import INPUT_NAME
+from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 
 Faces = NDArray[np.float32]
 Logits = Callable[[Faces], NDArray[np.float32]]
@@ -52,9 +52,7 @@ def torch_eager(checkpoint: str, threads: int) -> Logits:
 
 def onnxruntime_defaults(bundle: str, threads: int) -> Logits:
     """The bundle's fp32 graph in a session with default options, but for the number of threads."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime as ort
-
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(Path(bundle) / STANDARD_ONNX), options, ["CPUExecutionProvider"])

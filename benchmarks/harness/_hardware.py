@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from lnlattennet._hardware import cpu_flags, cpu_model, find_gpus, usable_cpus
+
 _FLAGS = re.compile(r"^(avx|amx|fma|f16c|asimd|sve|neon)")
-_CPU_INFO = Path("/proc/cpuinfo")
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
@@ -23,9 +22,9 @@ _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 def machine_facts(device: str) -> dict[str, Any]:
     """Return what the figures depend on: processor, caches, versions, threads, load."""
     facts = {
-        "cpu": _cpu_field("model name") or platform.machine(),
-        "cpu_flags": [flag for flag in _cpu_field("flags").split() if _FLAGS.match(flag)],
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpu": cpu_model() or platform.machine(),
+        "cpu_flags": sorted(filter(_FLAGS.match, cpu_flags())),
+        "cpus": usable_cpus(),
         "last_level_cache_bytes": last_level_cache(),
         "transparent_huge_pages": _huge_pages(),
         "threads": torch.get_num_threads(),
@@ -53,13 +52,6 @@ def _size(text: str) -> int:
     return int(text[:-1]) * _UNITS[text[-1]] if text[-1:] in _UNITS else int(text)
 
 
-def _cpu_field(name: str) -> str:
-    if not _CPU_INFO.exists():
-        return ""
-    found = re.search(rf"^{name}\s*:\s*(.*)$", _CPU_INFO.read_text(), re.MULTILINE)
-    return found.group(1) if found else ""
-
-
 def _huge_pages() -> str:
     """Whether large allocations come in large pages, which decides what a fresh tensor costs on a CPU."""
     chosen = re.search(r"\[(\w+)\]", _HUGE_PAGES.read_text()) if _HUGE_PAGES.exists() else None
@@ -68,6 +60,7 @@ def _huge_pages() -> str:
 
 def _gpu_facts() -> dict[str, Any]:
     properties = torch.cuda.get_device_properties(0)
+    gpus, reason = find_gpus()
     return {
         "gpu": properties.name,
         "compute_capability": f"{properties.major}.{properties.minor}",
@@ -75,13 +68,5 @@ def _gpu_facts() -> dict[str, Any]:
         "gpu_memory_bytes": properties.total_memory,
         "gpu_cache_bytes": properties.L2_cache_size,
         "cuda": torch.version.cuda,
-        "driver": _driver(),
+        "driver": gpus[0].driver if gpus else f"unknown: {reason}",
     }
-
-
-def _driver() -> str:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return "unknown: no nvidia-smi"
-    query = [program, "--query-gpu=driver_version", "--format=csv,noheader"]
-    return subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()

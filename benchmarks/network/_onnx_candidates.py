@@ -6,7 +6,6 @@ which package it lacks.
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,9 +26,9 @@ OWN_GRAPH = "its own"
 
 def onnxruntime(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
     """The CUDA provider with its own CUDA graph (on the CPU its CPU provider), inputs and outputs bound."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime as ort
+    from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 
+    ort = import_onnxruntime()
     provider = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[builds.device]
     if provider not in ort.get_available_providers():
         raise UnavailableError(f"the installed onnxruntime {ort.__version__} has no {provider}")

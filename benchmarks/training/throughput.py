@@ -22,6 +22,7 @@ import lightning as L
 import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
@@ -126,7 +127,7 @@ def measure(network: NetworkConfig, steps: int, epochs: int, batch_size: int, fo
         learning_rate=2e-3,
         weight_decay=1e-2,
         seed=0,
-        workers=len(os.sched_getaffinity(0)),
+        workers=usable_cpus(),
     )
     [source] = open_sources(options)
     recipe = Preprocessing(size=options.network.image_size)

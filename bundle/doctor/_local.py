@@ -12,8 +12,7 @@ from packaging.version import InvalidVersion, Version
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import BundleError
-from lnlattennet.runtimes._cpu import EXACT_INT8
-from lnlattennet.runtimes._machine import Machine
+from lnlattennet.runtimes._machine import EXACT_INT8, Machine
 from lnlattennet.runtimes._registry import backend_named
 
 Effect = Literal["cannot", "slower", "runs"]

@@ -17,7 +17,7 @@ from lnlattennet.bundle.doctor._local import (
 )
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, known_releases
-from lnlattennet.runtimes._cpu import EXACT_INT8
+from lnlattennet.runtimes._machine import EXACT_INT8
 from lnlattennet.runtimes._registry import backend_named
 
 _PYTHON = SpecifierSet(str(metadata.metadata("lnlattennet")["Requires-Python"]))

@@ -25,7 +25,7 @@ FIXED_BY_THEN = (
 )
 
 EMBEDDED_SERVER = "2.51.0"
-"""Version of the tritonserver in the nvidia-pytriton wheel of the `server` extra."""
+"""Version of the tritonserver in the nvidia-pytriton wheel that the `server` extra pins."""
 
 
 class TritonRelease(BaseModel):

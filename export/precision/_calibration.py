@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from onnx import ModelProto
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._scale_groups import measured_tensors
 from lnlattennet.model._io_spec import INPUT_NAME
+from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 
 Ranges = dict[str, tuple[float, float]]
 """Tensor name -> smallest and largest value to represent."""
@@ -70,8 +70,7 @@ def activation_ranges(model: ModelProto, faces: NDArray[np.float32], method: str
 
 
 def _calibrator(model: ModelProto, method: str, folder: Path) -> Any:
-    # Since 1.29 ONNX Runtime reports its use to its makers unless told otherwise before it is imported.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import_onnxruntime()
     from onnxruntime.quantization import calibrate
 
     classes = {

@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._hardware import usable_cpus
 from lnlattennet._interleave import interleave
 from lnlattennet._statistics import median_interval
 from lnlattennet.bundle._manifest import Latency
@@ -40,11 +41,6 @@ class TimingError(ExportError):
             f"{name}: the process that times it ended with {how}: {message or 'it printed nothing'}"
         )
         self.name = name
-
-
-def usable_threads() -> int:
-    """Return how many CPUs this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 class TimedProcess:
@@ -137,7 +133,7 @@ def time_in_turns(
 
 def engine_arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
     """Return an engine file as a candidate of ``time_in_turns``, on all usable threads."""
-    return f"{_WORKER}:load_engine", [backend, str(path), usable_threads()]
+    return f"{_WORKER}:load_engine", [backend, str(path), usable_cpus()]
 
 
 def summary(batch: int, samples: list[float]) -> Latency:
@@ -145,7 +141,7 @@ def summary(batch: int, samples: list[float]) -> Latency:
     median, low, high = median_interval(samples)
     return Latency(
         batch=batch,
-        threads=usable_threads(),
+        threads=usable_cpus(),
         median_ms=median,
         low_ms=low,
         high_ms=high,

@@ -25,6 +25,7 @@ from packaging.version import Version
 
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import caused_by_interrupt
+from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import ExportError, require
 from lnlattennet.runtimes._base import (
     Arrays,
@@ -35,7 +36,6 @@ from lnlattennet.runtimes._base import (
     Runner,
     Unavailable,
 )
-from lnlattennet.runtimes._cpu import flags
 from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
@@ -212,4 +212,4 @@ def _instructions() -> list[str]:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
     options = pick_vec_isa().build_arch_flags().replace("-m", " ").replace("-", "").split()
-    return sorted(flag for flag in flags() if flag.replace("_", "") in options)
+    return sorted(flag for flag in cpu_flags() if flag.replace("_", "") in options)

@@ -20,7 +20,7 @@ from lnlattennet.runtimes._base import (
     Runner,
     Unavailable,
 )
-from lnlattennet.runtimes._cpu import features_used
+from lnlattennet.runtimes._machine import features_used
 from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements

@@ -17,8 +17,9 @@ import typer
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet._console import stderr
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
 from lnlattennet.errors import ServingError
-from lnlattennet.serving.triton._discovery import EMBEDDED_VERSION, TritonServer, find_server
+from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._health import send_canary
 from lnlattennet.serving.triton._model_config import ENSEMBLE
@@ -108,8 +109,9 @@ def _warn(server: TritonServer, endpoints: Endpoints) -> None:
     if server.embedded:
         _logger.warning(
             "the embedded Triton %s is for development only (known vulnerabilities): "
-            "use NVIDIA's container, 26.04 or newer, in production",
-            EMBEDDED_VERSION,
+            "use NVIDIA's container, %s or newer, in production",
+            EMBEDDED_SERVER,
+            SAFE_SINCE,
         )
     if not endpoints.is_loopback:
         _logger.warning("%s is open to other machines, without encryption or password", endpoints.host)

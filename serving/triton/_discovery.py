@@ -20,9 +20,6 @@ from pathlib import Path
 from lnlattennet.errors import UnavailableError
 from lnlattennet.serving.triton._shell_paths import require_plain_path
 
-EMBEDDED_VERSION = "2.51.0"
-"""Version of the tritonserver in the nvidia-pytriton wheel that the extra pins."""
-
 DEFAULT_BACKENDS = Path("/opt/tritonserver/backends")
 """Where NVIDIA's container image keeps the backends."""
 

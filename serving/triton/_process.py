@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from lnlattennet.errors import ServingError
+from lnlattennet.runtimes._onnxruntime import NO_TELEMETRY
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import send_canary
@@ -28,9 +29,6 @@ _DRAIN_SECONDS = 10
 _KILL_SECONDS = 5
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
-
-_DEFAULT_ENVIRONMENT = {"ORT_DISABLE_TELEMETRY": "1"}
-"""ONNX Runtime >= 1.29 reports its use to Microsoft unless told otherwise; a server of faces must not."""
 
 # The server is told to stop when this process dies, however it dies. prctl(PR_SET_PDEATHSIG, SIGTERM)
 # survives the exec; a preexec_fn instead would be unsafe next to other threads.
@@ -69,7 +67,7 @@ class TritonProcess:
         self._timeout = startup_timeout
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
         self._command = _command(server, deployment, endpoints, self._shared_memory_prefix)
-        self._environment = {**_DEFAULT_ENVIRONMENT, **os.environ, **server.environment}
+        self._environment = {**NO_TELEMETRY, **os.environ, **server.environment}
         self._processes = 0
 
     def __enter__(self) -> Self:

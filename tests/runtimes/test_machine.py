@@ -1,4 +1,4 @@
-"""What this machine has, as the doctor reads it."""
+"""Facts of this machine, as the doctor reads them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.runtimes._machine import Gpu, cpu_features, parse_gpus, this_machine
+from lnlattennet._hardware import Gpu, parse_cpu_flags, parse_gpus
+from lnlattennet.runtimes._machine import this_machine
 
 
 def test_cpu_flags_are_read_on_both_processors() -> None:
-    assert cpu_features("processor : 0\nflags\t\t: fpu avx2\n\nflags : other\n") == {"fpu", "avx2"}
-    assert cpu_features("processor : 0\nFeatures : fp asimd\n") == {"fp", "asimd"}
-    assert cpu_features("") == frozenset()
+    assert parse_cpu_flags("processor : 0\nflags\t\t: fpu avx2\n\nflags : other\n") == {"fpu", "avx2"}
+    assert parse_cpu_flags("processor : 0\nFeatures : fp asimd\n") == {"fp", "asimd"}
+    assert parse_cpu_flags("") == frozenset()
 
 
 def test_what_nvidia_smi_prints_is_read_also_with_a_comma_in_a_name() -> None:

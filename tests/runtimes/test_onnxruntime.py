@@ -8,11 +8,11 @@ import onnx
 import pytest
 from onnx import TensorProto
 
+from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.export.precision._apply import planned_layers
 from lnlattennet.runtimes import _onnxruntime as onnxruntime
 from lnlattennet.runtimes._base import Arrays, Available
-from lnlattennet.runtimes._cpu import flags
 from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BuildEngine, assert_agrees, assert_takes_threads, plan
 
@@ -38,8 +38,8 @@ def test_int8_runs_in_int8(
     planned = planned_layers(small_standard, plan("int8"))
     assert engine.layers["int8"] == planned["int8"] > 0
     assert engine.layers["fp32"] >= planned["fp32"]
-    assert set(engine.requires.cpu_features) <= {"avx512_vnni", "avx_vnni"} & flags()
-    assert len(engine.requires.cpu_features) == bool({"avx512_vnni", "avx_vnni"} & flags())
+    assert set(engine.requires.cpu_features) <= {"avx512_vnni", "avx_vnni"} & cpu_flags()
+    assert len(engine.requires.cpu_features) == bool({"avx512_vnni", "avx_vnni"} & cpu_flags())
     assert_agrees(BACKEND.load(engine.path, 2), reference, 1e-3, 0.1)
 
 

@@ -10,11 +10,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lnlattennet._hardware import Gpu
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._cli import doctor
 from lnlattennet.bundle.doctor._local import check_local
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
-from lnlattennet.runtimes._machine import Gpu, Machine
+from lnlattennet.runtimes._machine import Machine
 from lnlattennet.runtimes._requirements import Requirements
 from tests.bundle.manifests import engine, manifest, write_bundle
 

@@ -10,11 +10,11 @@ import onnx
 import pytest
 import torch
 
+from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._apply import planned_layers
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.runtimes._base import Arrays, BuildSpec, EngineFile
-from lnlattennet.runtimes._cpu import flags
 from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BATCH, BuildEngine, assert_agrees, assert_takes_threads, faces, plan
 
@@ -112,8 +112,8 @@ def test_a_compiled_engine_says_what_it_needs(compiled: EngineFile) -> None:
     assert requires.device == "cpu"
     assert requires.packages == {"torch": "==" + torch.__version__.partition("+")[0]}
     assert requires.platform.startswith("Linux ")
-    assert set(requires.cpu_features) <= flags()
-    if "avx2" in flags():
+    assert set(requires.cpu_features) <= cpu_flags()
+    if "avx2" in cpu_flags():
         assert {"fma", "avx2"} & set(requires.cpu_features)
 
 

@@ -1,0 +1,77 @@
+"""CPUs and GPUs of this machine, read without torch or an inference runtime."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_CPUINFO = Path("/proc/cpuinfo")
+_QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One NVIDIA GPU: its name, compute capability such as "8.9", and the driver's version."""
+
+    name: str
+    compute_capability: str
+    driver: str
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use: its affinity, which containers and batch systems limit."""
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_model() -> str:
+    """Return the name of this machine's processor; empty where /proc/cpuinfo does not say."""
+    return _cpu_field(_cpuinfo(), "model name")
+
+
+def cpu_flags() -> frozenset[str]:
+    """Return this processor's flags, as /proc/cpuinfo spells them; empty where there is no such file."""
+    return parse_cpu_flags(_cpuinfo())
+
+
+def parse_cpu_flags(cpuinfo: str) -> frozenset[str]:
+    """Return the flags of the first processor in a /proc/cpuinfo; ARM calls them Features."""
+    return frozenset(_cpu_field(cpuinfo, "flags", "Features").split())
+
+
+def find_gpus() -> tuple[tuple[Gpu, ...], str]:
+    """Return the NVIDIA GPUs of this machine, and why there is none, or ""."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return (), "no NVIDIA driver is installed (nvidia-smi is not on PATH)"
+    try:
+        query = subprocess.run(
+            [program, *_QUERY], capture_output=True, text=True, timeout=_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return (), f"nvidia-smi does not answer: {error}"
+    gpus = parse_gpus(query.stdout) if query.returncode == 0 else ()
+    lines = (query.stdout + query.stderr).strip().splitlines()
+    return gpus, "" if gpus else f"nvidia-smi names no GPU: {lines[0] if lines else 'it prints nothing'}"
+
+
+def parse_gpus(text: str) -> tuple[Gpu, ...]:
+    """Read what nvidia-smi answers to the query for name, compute capability and driver."""
+    # A name may hold a comma, the other two never do.
+    rows = [line.rsplit(",", 2) for line in text.splitlines() if line.count(",") >= 2]
+    return tuple(Gpu(*(cell.strip() for cell in row)) for row in rows)
+
+
+def _cpuinfo() -> str:
+    return _CPUINFO.read_text(encoding="utf-8") if _CPUINFO.is_file() else ""
+
+
+def _cpu_field(cpuinfo: str, *names: str) -> str:
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() in names:
+            return value.strip()
+    return ""
