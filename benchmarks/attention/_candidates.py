@@ -46,14 +46,12 @@ class Candidate:
         name: in records and tables.
         call: features -> outputs, or with ``Case.backward`` the gradients of features and query.
         environment: variables that must be set while it is called or captured.
-        compiled: whether its first call compiles it.
         checked: whether it computes what the case asks for; False for what only shows the machine's speed.
     """
 
     name: str
     call: Callable[[Tensor], Any]
     environment: dict[str, str] = field(default_factory=dict)
-    compiled: bool = False
     checked: bool = True
 
 
@@ -108,12 +106,11 @@ def candidates(case: Case, parameters: Parameters, features: Tensor) -> list[Can
     all_ = [fused]
     for name, form in forms.items():
         function: Callable[..., Outputs] = with_nonlocal(form) if case.nonlocal_attention else form
-        compiled = name in COMPILED
-        if compiled:
+        if name in COMPILED:
             # The CUDA graphs are this benchmark's own, for every candidate alike.
             mode = "max-autotune-no-cudagraphs" if cuda else None
             function = torch.compile(function, dynamic=False, fullgraph=True, mode=mode)
-        all_.append(Candidate(name, _call(function, case, parameters), compiled=compiled))
+        all_.append(Candidate(name, _call(function, case, parameters)))
     all_.append(Candidate(READ, lambda features: features.detach().sum(), checked=False))
     return all_ + (_cuda_only(case, fused) if cuda else [])
 

@@ -9,15 +9,18 @@ from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.attention._candidates import COMPILED, EAGER, FUSED, MASKED, ONE_ELEMENT, READ
 from lnlattennet.benchmarks.attention._cases import SHAPES, Case
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
-from lnlattennet.benchmarks.harness._requirements import Requirement
+from lnlattennet.benchmarks.harness._requirements import with_ratio
 
 BEST = (*COMPILED, MASKED)
 OVER_BEST = "over the best of compile and masked SDPA"
 COPY_RATE = "copy_bytes_per_second"
 
+Requirement = tuple[RequirementResult, tuple[str, ...]]
+"""What is required, and the candidates that the fused op is compared with; none: with a copy on the GPU."""
+
 
 def requirements(device: str) -> list[Requirement]:
-    """Return what a device must reach; a requirement without candidates compares with a copy on the GPU."""
+    """Return what a device must reach."""
     return list(_cuda_requirements() if device == "cuda" else _cpu_requirements())
 
 
@@ -27,52 +30,56 @@ def requirement_results(record: Record) -> list[RequirementResult]:
     ``at_read_rate`` is what a fused op would reach that takes no longer than F.sum().
     """
     cases = {case.name: case for case in record.cases}
-    results = [_result(item, cases.get(item.case), record) for item in requirements(record.device)]
+    results = [
+        _result(required, candidates, cases.get(required.case), record)
+        for required, candidates in requirements(record.device)
+    ]
     return results + (list(_launches(cases)) if record.device == "cuda" else [])
 
 
-def _ratio(
+def _require(
     text: str, case: Case, state: str, bound: float | None, *candidates: str, upper: bool = False
 ) -> Requirement:
-    return Requirement(text, case.name, state, bound, FUSED, candidates, upper)
+    return RequirementResult(text=text, case=case.name, state=state, bound=bound, upper=upper), candidates
 
 
 def _cpu_requirements() -> Iterator[Requirement]:
     for state in ("warm", "cold"):
         for batch, eager, best in ((8, 6, 2), (64, 25, 5)):
-            yield _ratio("over eager", Case(batch), state, eager, EAGER)
-            yield _ratio(OVER_BEST, Case(batch), state, best, *BEST)
-        yield _ratio("share of what F.sum() reads per second", Case(64), state, 0.7, READ)
+            yield _require("over eager", Case(batch), state, eager, EAGER)
+            yield _require(OVER_BEST, Case(batch), state, best, *BEST)
+        yield _require("share of what F.sum() reads per second", Case(64), state, 0.7, READ)
         for batch in (8, 64):
-            yield _ratio("over eager", Case(batch, layout="contiguous"), state, 3, EAGER)
-            yield _ratio("over eager", Case(batch, backward=True), state, 3, EAGER)
-            yield _ratio("over eager", Case(batch, nonlocal_attention=True), state, None, EAGER)
+            yield _require("over eager", Case(batch, layout="contiguous"), state, 3, EAGER)
+            yield _require("over eager", Case(batch, backward=True), state, 3, EAGER)
+            yield _require("over eager", Case(batch, nonlocal_attention=True), state, None, EAGER)
 
 
 def _cuda_requirements() -> Iterator[Requirement]:
     for channels, side in SHAPES:
-        yield _ratio("share of the copy bandwidth", Case(256, channels, side, "float16"), "cold", 0.85)
+        yield _require("share of the copy bandwidth", Case(256, channels, side, "float16"), "cold", 0.85)
     for channels, side in SHAPES:
         case, text = Case(1, channels, side, "float16"), "time over a one-element kernel's"
-        yield _ratio(text, case, "launch", 1.5, ONE_ELEMENT, upper=True)
-        yield _ratio(text, case, "warm", None, ONE_ELEMENT, upper=True)
+        yield _require(text, case, "launch", 1.5, ONE_ELEMENT, upper=True)
+        yield _require(text, case, "warm", None, ONE_ELEMENT, upper=True)
     for channels, side in SHAPES:
         for batch in (1, 8, 32, 256):
             for state in ("launch", "cold"):
-                yield _ratio(OVER_BEST, Case(batch, channels, side, "float16"), state, 1, *BEST)
+                yield _require(OVER_BEST, Case(batch, channels, side, "float16"), state, 1, *BEST)
 
 
-def _result(item: Requirement, case: ExperimentResult | None, record: Record) -> RequirementResult:
-    fused = case.timing(FUSED, item.state) if case else None
+def _result(
+    required: RequirementResult, candidates: tuple[str, ...], case: ExperimentResult | None, record: Record
+) -> RequirementResult:
+    fused = case.timing(FUSED, required.state) if case else None
     if case is None or fused is None:
-        return item.unmeasured
-    if not item.candidates:
+        return required
+    if not candidates:
         copy_us = case.config["traffic_bytes"] / record.facts[COPY_RATE] * 1e6
-        value, *interval = ratio_interval([copy_us] * len(fused.samples_us), fused.samples_us)
-        return item.unmeasured.with_value(value, (interval[0], interval[1]))
-    result, read = item.result(case), case.timing(READ, item.state)
-    fastest = case.timing(result.against, item.state)
-    if read and fastest and read is not fastest and not item.upper and not case.config["backward"]:
+        return required.with_value(*ratio_interval([copy_us] * len(fused.samples_us), fused.samples_us))
+    result = with_ratio(required, case, FUSED, candidates)
+    read, fastest = case.timing(READ, required.state), case.timing(result.against, required.state)
+    if read and fastest and result.against != READ and not required.upper and not case.config["backward"]:
         return dataclasses.replace(result, at_read_rate=fastest.median_us / read.median_us)
     return result
 

@@ -41,7 +41,7 @@ from lnlattennet.benchmarks.harness._record import (
     RequirementResult,
     warm_results,
 )
-from lnlattennet.benchmarks.harness._requirements import Requirement
+from lnlattennet.benchmarks.harness._requirements import with_ratio
 from lnlattennet.benchmarks.harness._tables import comparison_table, requirement_table
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import ExportOptions
@@ -130,8 +130,10 @@ def _experiments(
 def _requirements(record: Record, accuracy: Accuracy) -> Iterable[RequirementResult]:
     for case in record.cases:
         for name, bound in REQUIRED.items():
-            text = f"time of {name} over the engine's"
-            yield Requirement(text, case.name, WARM, bound, OURS, (name,)).result(case)
+            required = RequirementResult(
+                text=f"time of {name} over the engine's", case=case.name, state=WARM, bound=bound
+            )
+            yield with_ratio(required, case, OURS, [name])
     agreement = RequirementResult(text="top-1 agreement with torch", case="answers", bound=MIN_AGREEMENT)
     yield agreement.with_value(accuracy.top1_agreement)
     drop = RequirementResult(

@@ -29,6 +29,10 @@ SECONDS = 570
 BUILD, TESTS, ATTENTION, NETWORK = "build", "tests", "attention", "network"
 _BENCHMARKS = (ATTENTION, NETWORK)
 """Steps that measure: each is a benchmark's package, and its record ends with this name."""
+_BUILD = (
+    "import sys; from lnlattennet.kernels._loader import compiled_target; print(compiled_target(sys.argv[1]))"
+)
+"""`lnlattennet kernels build`, without the packages that it needs."""
 # No conftest.py and no pyproject.toml: they ask for packages that a bare machine lacks. A file that does so
 # too is an error, but must not cost the others their run on the GPU.
 _PYTEST = ("-m", "pytest", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider", "-q",
@@ -65,7 +69,7 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTEADY_EXIT_CODE)
 
     marks = "gpu" if device == "cuda" else "not gpu and not slow"
-    build = [*_module("gpu_suite._build"), device]
+    build = [sys.executable, "-c", _BUILD, device]
     tests = [sys.executable, *_PYTEST, "-m", marks, "tests/kernels"]
     return [
         Step(BUILD, lambda _: build, limit=180, least=10),

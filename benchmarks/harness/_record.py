@@ -108,17 +108,17 @@ class RequirementResult:
     upper: bool = False
     status: str = "not measured"
     value: float | None = None
-    interval: tuple[float, float] | None = None
+    interval: tuple[float, ...] | None = None
     against: str = ""
     at_read_rate: float | None = None
 
-    def with_value(self, value: float, interval: tuple[float, float] | None = None) -> RequirementResult:
-        """Return it with a measured value and the status that follows."""
+    def with_value(self, value: float, *interval: float) -> RequirementResult:
+        """Return it with a measured value, the ends of its interval if there is one, and the status."""
         if self.bound is None:
             status = "nothing required"
         else:
             status = "reached" if (value <= self.bound if self.upper else value >= self.bound) else "missed"
-        return dataclasses.replace(self, value=value, interval=interval, status=status)
+        return dataclasses.replace(self, value=value, interval=interval or None, status=status)
 
 
 @dataclass(kw_only=True)

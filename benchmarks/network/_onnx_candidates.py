@@ -39,7 +39,9 @@ def onnxruntime(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tupl
     session = ort.InferenceSession(str(path), options, [(provider, _provider_options(builds.device))])
     if session.get_providers()[0] != provider:
         raise UnavailableError(f"onnxruntime {ort.__version__} could not start its {provider}")
-    return _Session(ort, session, image, _empty_outputs(builds, image)), _graph_of(builds.device)
+    return _Session(
+        ort, session, image, _empty_outputs(builds, image)
+    ), OWN_GRAPH if image.is_cuda else NO_GPU
 
 
 def tensorrt(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
@@ -145,10 +147,6 @@ def _provider_options(device: str) -> dict[str, str]:
     # It refuses to record a graph if any layer would run on the CPU: none falls back unseen.
     stream = str(torch.cuda.current_stream().cuda_stream)
     return {"use_tf32": "0", "enable_cuda_graph": "1", "user_compute_stream": stream}
-
-
-def _graph_of(device: str) -> str:
-    return OWN_GRAPH if device == "cuda" else NO_GPU
 
 
 def _context(trt: Any, engine: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lnlattennet.benchmarks.harness._record import WARM, Record, RequirementResult
-from lnlattennet.benchmarks.harness._requirements import Requirement
+from lnlattennet.benchmarks.harness._requirements import with_ratio
 from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.benchmarks.network._onnx_candidates import ONNX_RUNTIME, TENSORRT
 from lnlattennet.benchmarks.network._torch_candidates import AOTI, COMPILED, EAGER
@@ -19,7 +19,14 @@ _COLUMNS = (
 def requirement_results(record: Record) -> list[RequirementResult]:
     """Return, for every case and candidate, its time over AOTInductor's, with 95% interval and status."""
     return [
-        Requirement(f"time of {name} over AOTInductor's", case.name, WARM, bound, AOTI, (name,)).result(case)
+        with_ratio(
+            RequirementResult(
+                text=f"time of {name} over AOTInductor's", case=case.name, state=WARM, bound=bound
+            ),
+            case,
+            AOTI,
+            [name],
+        )
         for case in record.cases
         for name, bound in _BOUNDS.items()
     ]

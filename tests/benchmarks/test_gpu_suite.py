@@ -49,7 +49,6 @@ def test_a_missing_package_is_named_in_one_line() -> None:
 def test_a_bare_machine_needs_no_other_package() -> None:
     modules = (
         "gpu_suite._suite",
-        "gpu_suite._build",
         "attention.__main__",
         "attention._sanitize",
         "network.__main__",
