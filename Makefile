@@ -67,7 +67,7 @@ $(DOCS_STAMP): $(STAMP)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
-# NO_MKDOCS_2_WARNING: Material prints an advertisement-like notice otherwise, which is no problem of this site.
+# Material prints its end of life (May 2027) at every build unless NO_MKDOCS_2_WARNING is set; see docs/adr/0019.
 docs: $(DOCS_STAMP) ## Build the documentation into build/site; a broken link is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
