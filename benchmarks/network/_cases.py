@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _PRECISIONS = {"cuda": ("fp16", "bf16"), "cpu": ("fp32", "bf16")}
 _BATCHES = {"cuda": (1, 8, 64), "cpu": (1, 8)}
 LARGEST_BATCH = 64
@@ -47,20 +46,6 @@ class NetworkCase:
 def network_cases(device: str) -> list[NetworkCase]:
     """Return every case of a device; those of one precision side by side, as they share what is compiled."""
     return [NetworkCase(precision, batch) for precision in _PRECISIONS[device] for batch in _BATCHES[device]]
-
-
-class InPrecision(nn.Module):
-    """Image [B, 3, S, S] float32 -> logits, region weights and region affinity float32, as exported."""
-
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.network = network
-        self.dtype = dtype
-
-    def forward(self, image: Tensor) -> Outputs:
-        """Compute in the network's precision, with channels last, as convolutions like it."""
-        image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
-        return tuple(output.float() for output in self.network(image))
 
 
 def random_network(config: NetworkConfig, device: str) -> LNLAttenNet:

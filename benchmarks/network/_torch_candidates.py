@@ -12,15 +12,14 @@ from torch import Tensor
 
 from lnlattennet.benchmarks.harness._cuda_graph import Graph, Replayable
 from lnlattennet.benchmarks.network._cases import (
-    DTYPES,
     LARGEST_BATCH,
-    InPrecision,
     NetworkCase,
     Outputs,
-    images,
     random_network,
 )
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.runtimes.torch._network import DTYPES, EngineNetwork, engine_network
+from lnlattennet.runtimes.torch._package import compile_package
 
 EAGER = "torch eager"
 COMPILED = "torch.compile max-autotune"
@@ -69,12 +68,9 @@ class NetworkBuilds:
         self.network = random_network(config, device)
         self._files: dict[tuple[str, str], Path] = {}
 
-    def in_precision(self, precision: str) -> InPrecision:
+    def in_precision(self, precision: str) -> EngineNetwork:
         """Return a copy of the network as it is exported in a precision."""
-        dtype = DTYPES[precision]
-        network = copy.deepcopy(self.network).to(dtype=dtype)
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return InPrecision(network, dtype).eval()
+        return engine_network(copy.deepcopy(self.network), DTYPES[precision], self.device)
 
     def file(self, kind: str, precision: str, write: Callable[[NetworkBuilds, str], Path]) -> Path:
         """Return the file that ``write`` gave when it was first called for this kind and precision."""
@@ -117,12 +113,7 @@ def captured(call: Callable[[Tensor], Outputs], image: Tensor) -> tuple[Prepared
 
 
 def _compile_package(builds: NetworkBuilds, precision: str) -> Path:
-    # Torch specialises dimensions of 0 and 1, so the example has two images.
-    example = images(builds.config, 2, builds.device)
-    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    program = torch.export.export(builds.in_precision(precision), (example,), dynamic_shapes=({0: batch},))
     path = builds.folder / f"{precision}.pt2"
-    # On the CPU constants are folded and weights laid out as its convolutions want them, as when exported.
-    settings = {"freezing": builds.device == "cpu"}
-    torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
+    network = builds.in_precision(precision)
+    compile_package(network, builds.config.image_size, LARGEST_BATCH, builds.device, path)
     return path

@@ -62,7 +62,7 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     dtype = torch_network.DTYPES[spec.plan.precision]
     path = spec.directory / f"torch-{spec.plan.precision}.safetensors"
     save_checkpoint(path, checkpoint.network().to(dtype), checkpoint.info)
-    network = torch_network.engine_network(checkpoint, dtype, device)
+    network = torch_network.engine_network(checkpoint.network(), dtype, device)
     requires = Requirements(
         device="cuda" if device == "cuda" else "cpu",
         packages={"torch": ">=2.10", "safetensors": ">=0.5"},
@@ -86,7 +86,7 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     checkpoint = load_checkpoint(engine_file)
     device = torch_network.device_here()
     dtype = checkpoint.weights["fusion.weight"].dtype
-    return _NetworkRunner(torch_network.engine_network(checkpoint, dtype, device), device)
+    return _NetworkRunner(torch_network.engine_network(checkpoint.network(), dtype, device), device)
 
 
 class _NetworkRunner:

@@ -1,11 +1,11 @@
-"""The checkpoint's network as torch's own backends run it: one precision inside, float32 outside."""
+"""Network as torch's own backends run it: one precision inside, float32 outside."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lnlattennet.model._checkpoint import Checkpoint
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.model._network import LNLAttenNet
-from lnlattennet.runtimes._base import Arrays
+
+if TYPE_CHECKING:
+    from lnlattennet.runtimes._base import Arrays
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = {dtype: precision for precision, dtype in DTYPES.items()}
@@ -43,14 +44,14 @@ class EngineNetwork(nn.Module):
         self.dtype = network.fusion.weight.dtype
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Compute in the precision of the weights, with channels last, as convolutions like it."""
+        """Compute in the precision of the weights, in the layout that convolutions are fastest in."""
         image = image.to(dtype=self.dtype, memory_format=torch.channels_last)
         return tuple(output.float() for output in self.network(image))
 
 
-def engine_network(checkpoint: Checkpoint, dtype: torch.dtype, device: str) -> EngineNetwork:
-    """Return the checkpoint's network with its weights in ``dtype``, ready to be run or compiled."""
-    network = checkpoint.network().to(device=device, dtype=dtype).requires_grad_(False)
+def engine_network(network: LNLAttenNet, dtype: torch.dtype, device: str) -> EngineNetwork:
+    """Move ``network`` to ``device`` with its weights in ``dtype``, ready to be run or compiled."""
+    network = network.to(device=device, dtype=dtype).requires_grad_(False)
     return EngineNetwork(network.to(memory_format=torch.channels_last)).eval()  # type: ignore[call-overload]
 
 
@@ -72,7 +73,7 @@ def release() -> str:
 def layer_precisions(network: EngineNetwork, image_size: int) -> dict[str, int]:
     """Run one black image and return precision -> how many convolutions and matrix products ran in it."""
     image = torch.zeros(1, 3, image_size, image_size, device=network.network.fusion.weight.device)
-    # In inference mode torch would not take convolutions and linear layers apart into what is counted.
+    # In inference mode torch does not decompose convolutions and linear layers into what is counted.
     with torch.no_grad(), _LayerCounter() as counter:
         network(image)
     return dict(counter.layers)
