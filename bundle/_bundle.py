@@ -9,16 +9,20 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.bundle._engine import Engine, Picture, prepared_faces
+from lnlattennet.bundle._engine import Engine
 from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
 from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
-from lnlattennet.errors import BundleError, UnavailableError
+from lnlattennet.errors import BundleError, ImageError, UnavailableError
+from lnlattennet.images._read import require_rgb
 from lnlattennet.model._preprocessing import center_square
 from lnlattennet.runtimes._base import Runner, Unavailable
 from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._registry import backend_named
+
+Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,13 @@ class Bundle:
 
     @classmethod
     def load(cls, path: Path | str) -> Bundle:
-        """Verify the folder at ``path``; nothing in it is deserialised before its hash is right.
+        """Verify the folder at ``path``; nothing in it is deserialized before its hash is right.
 
         Raises:
-            BundleError: not a bundle, a file missing, changed or not listed.
+            BundleError: it is no bundle, or a file in it is missing, changed or not listed.
         """
+        if "://" in str(path):
+            raise BundleError(f"a bundle is a folder, got the URL {path}; lnlattennet.Client asks a server")
         folder = Path(path)
         manifest = read_manifest(folder)
         _refuse_unlisted(folder, set(manifest.files) | {MANIFEST_NAME})
@@ -91,25 +97,41 @@ class Bundle:
         check_outputs(outputs, batch, len(self.manifest.class_names), self.manifest.grid**2)
 
     def predict(
-        self, pictures: Sequence[Picture] | Picture, engine: str | None = None, threads: int = 0
+        self, faces: Sequence[Image] | Image, engine: str | None = None, threads: int = 0
     ) -> list[Prediction]:
         """Predict the expression on cropped faces; safe to call from several threads.
 
+        ``lnlattennet.load`` finds the faces in images first.
+
         Args:
-            pictures: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3], each a cropped face; if it has
-                another size than the network's, its centre square is resized by the checkpoint's recipe.
+            faces: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3]. The center square of each is resized
+                to the network's size and is the ``face_box`` of its prediction.
             engine: name of one of the bundle's engines; None takes the selected one.
-            threads: of the engine; 0 lets its runtime choose.
+            threads: threads of the engine; 0 lets its runtime choose.
 
         Raises:
             BundleError: no engine of that name.
             EngineOutputError: an output of the engine breaks a rule of ``check_outputs``.
-            ImageError: a picture has another type or shape.
+            ImageError: a face has another type or shape; the message has its index.
             UnavailableError: the engine's runtime cannot run it here.
         """
-        outputs = self.engine(engine, threads)(prepared_faces(pictures, self.manifest.preprocessing))
-        boxes = [center_square(picture.shape[1], picture.shape[0]) for picture in pictures]
-        return predictions_from_outputs(outputs, self.manifest.class_names, boxes, [False] * len(boxes))
+        run, preprocessing = self.engine(engine, threads), self.manifest.preprocessing
+        images = [_require_face(face, index) for index, face in enumerate(faces)]
+        boxes = [center_square(image.shape[1], image.shape[0]) for image in images]
+        crops = np.empty((len(images), preprocessing.size, preprocessing.size, 3), np.uint8)
+        for index, box in enumerate(boxes):
+            crops[index] = preprocessing.crop(images[index], box)
+        outputs = run(preprocessing.normalize(crops))
+        return predictions_from_outputs(
+            outputs, self.manifest.class_names, boxes, [False] * len(boxes), images
+        )
+
+
+def _require_face(face: Image, index: int) -> Image:
+    try:
+        return require_rgb(face)
+    except ImageError as error:
+        raise ImageError(f"face {index}: {error}") from error
 
 
 def hash_file(path: Path) -> FileRecord:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ImageError
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.model._preprocessing import Preprocessing, center_square
 from lnlattennet.runtimes._base import Arrays, Runner
-
-Picture = NDArray[np.uint8]
 
 
 class Engine:
@@ -49,28 +45,3 @@ class Engine:
         outputs = self._runner({INPUT_NAME: np.pad(faces, ((0, missing), (0, 0), (0, 0), (0, 0)))})
         self._check(outputs, len(faces) + missing)
         return {name: array[: len(faces)] for name, array in outputs.items()}
-
-
-def prepared_faces(pictures: Sequence[Picture] | Picture, recipe: Preprocessing) -> NDArray[np.float32]:
-    """Cut every picture to its centre square, resize it by the recipe and normalise it.
-
-    Args:
-        pictures: RGB uint8 [n, H, W, 3], or n arrays [H, W, 3] of any sizes; each a cropped face.
-        recipe: the bundle's preprocessing.
-
-    Returns:
-        float32 [n, 3, S, S].
-
-    Raises:
-        ImageError: a picture has another type or shape; names which.
-    """
-    faces = np.empty((len(pictures), recipe.size, recipe.size, 3), np.uint8)
-    for index, picture in enumerate(pictures):
-        face = np.asarray(picture)
-        if face.dtype != np.uint8 or face.ndim != 3 or face.shape[2] != 3 or 0 in face.shape:
-            raise ImageError(
-                f"picture {index} must be RGB uint8 [height, width, 3], got {face.dtype} {list(face.shape)}"
-            )
-        same = face.shape[0] == face.shape[1] == recipe.size
-        faces[index] = face if same else recipe.crop(face, center_square(face.shape[1], face.shape[0]))
-    return recipe.normalize(faces)

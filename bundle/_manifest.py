@@ -226,7 +226,7 @@ def read_manifest(bundle: Path) -> Manifest:
     """Read and validate ``bundle/manifest.json``; raise BundleError if it is missing or breaks the schema."""
     path = bundle / MANIFEST_NAME
     if not path.is_file():
-        raise BundleError(f"{bundle} is not a bundle: it has no {MANIFEST_NAME}; make one with export-engine")
+        raise BundleError(f"{bundle} is not a bundle: {_reason(bundle)}")
     if path.stat().st_size > _MAX_BYTES:
         raise BundleError(f"{path} is larger than {_MAX_BYTES} bytes: not a manifest of this toolkit")
     try:
@@ -242,3 +242,11 @@ def read_manifest(bundle: Path) -> Manifest:
         raise BundleError(
             f"{path} holds what this version refuses: {error}; export the bundle again"
         ) from error
+
+
+def _reason(bundle: Path) -> str:
+    if bundle.is_dir():
+        return f"it has no {MANIFEST_NAME}; make one with export-engine"
+    if not bundle.exists():
+        return "there is no such folder; make one with export-engine"
+    return f"it is a file; if it is a checkpoint, export it first: export-engine -c {bundle} -o FOLDER"

@@ -8,13 +8,15 @@ calls ``Bundle.engine()``, whose outputs are checked already.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from lnlattennet.errors import EngineOutputError
+from lnlattennet.errors import EngineOutputError, UsageError
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.model._preprocessing import Box
 
@@ -37,6 +39,8 @@ class Prediction:
             K rows of K, each sums to 1.
         face_box: left, top, right, bottom of the crop in pixels of the upright image.
         face_found: whether a face was found there; otherwise the box is the center square.
+        image: the upright RGB image, uint8 [H, W, 3]; None if a server predicted. It takes 3 bytes a pixel
+            (36 MB for 12 megapixels) for as long as the prediction lives.
     """
 
     label: str
@@ -46,10 +50,46 @@ class Prediction:
     region_affinity: list[list[float]]
     face_box: Box
     face_found: bool
+    image: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain JSON values."""
-        return {**vars(self), "face_box": list(self.face_box)}
+        """Return the fields, without ``image``, as plain JSON values."""
+        fields = {**vars(self), "face_box": list(self.face_box)}
+        del fields["image"]
+        return fields
+
+    def draw_overlay(self, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Draw the region weights over the face, with a caption below.
+
+        Args:
+            image: the upright RGB image that was predicted, [H, W, 3]; None takes ``self.image``.
+
+        Returns:
+            An RGB image, larger than ``image`` by the caption, and enlarged if ``image`` is small.
+
+        Raises:
+            UsageError: ``image`` is None and the prediction holds no image.
+        """
+        # OpenCV takes long to import, and a prediction is rarely drawn.
+        from lnlattennet.images._overlay import draw_overlay
+
+        image = self.image if image is None else image
+        if image is None:
+            raise UsageError("a server's prediction holds no image to draw on; pass image=, RGB [H, W, 3]")
+        title = f"{self.label}  {self.probabilities[self.label]:.0%}"
+        note = "face found" if self.face_found else "no face found: center square"
+        return draw_overlay(image, self.region_weights, self.face_box, title, note)
+
+    def save_overlay(self, path: Path | str, image: NDArray[np.uint8] | None = None) -> None:
+        """Write what ``draw_overlay`` draws to a PNG file.
+
+        Raises:
+            UsageError: ``path`` does not end in .png, or there is no image to draw on.
+            OSError: the file cannot be written.
+        """
+        if Path(path).suffix.lower() != ".png":
+            raise UsageError(f"an overlay is a PNG file: its name must end in .png, got {path}")
+        Image.fromarray(self.draw_overlay(image)).save(path, "PNG")
 
 
 def predictions_from_outputs(
@@ -57,6 +97,7 @@ def predictions_from_outputs(
     class_names: Sequence[str],
     boxes: Sequence[Box] | NDArray[np.float32],
     found: Sequence[bool] | NDArray[np.bool_],
+    images: Sequence[NDArray[np.uint8]] | None = None,
 ) -> list[Prediction]:
     """Turn checked outputs into one prediction per face.
 
@@ -65,6 +106,7 @@ def predictions_from_outputs(
         class_names: in the order of the logits.
         boxes: the crop of each face.
         found: whether a face was found in each crop.
+        images: the images that were cropped, if the predictions are to hold them.
     """
     probabilities = softmax(outputs["logits"])
     grid = round(outputs["region_weights"].shape[1] ** 0.5)
@@ -79,6 +121,7 @@ def predictions_from_outputs(
             region_affinity=outputs["region_affinity"][index].tolist(),
             face_box=(left, top, right, bottom),
             face_found=bool(found[index]),
+            image=None if images is None else images[index],
         )
         for index, (row, (left, top, right, bottom)) in enumerate(zip(probabilities, corners, strict=True))
     ]

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
@@ -42,7 +42,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
             ``max_pixels``; the size is checked before pixels are decoded.
     """
     container = read_container(data)
-    _check_size(container, max_pixels)
+    check_size(container.width, container.height, max_pixels)
     try:
         picture = _to_rgb(_open(container), container.bit_depth)
     # What Pillow raises on damaged files; SyntaxError is its "not this format after all".
@@ -56,8 +56,21 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     return np.array(picture)
 
 
-def _check_size(container: Container, max_pixels: int) -> None:
-    width, height = container.width, container.height
+def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    """Return a Pillow image as ``decode_image`` returns a file: upright RGB, uint8 [H, W, 3].
+
+    Raises:
+        ImageError: it is closed or damaged, of a mode without a fixed range, or of a size that is refused.
+    """
+    check_size(image.width, image.height)
+    try:
+        return np.array(_to_rgb(ImageOps.exif_transpose(image), 8))
+    except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
+        raise ImageError(f"cannot read the Pillow image: {error}; open it again, or save it anew") from error
+
+
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise ImageError if an image is too small to see an expression, or has more than ``max_pixels``."""
     if min(width, height) < MIN_SIDE:
         raise ImageError(
             f"an image must have at least {MIN_SIDE} pixels on each side, got {width} x {height}; "
@@ -88,8 +101,10 @@ def _to_rgb(picture: Image.Image, bit_depth: int) -> Image.Image:
     elif isinstance(key, int) and bit_depth < 8 and picture.mode == "L":
         # It stretches shades of 2 and 4 bits to 8, but not the transparent one.
         picture.info["transparency"] = key * 255 // (2**bit_depth - 1)
-    if picture.mode == "I;16":
+    if picture.mode.startswith("I;16"):
         picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {picture.mode} have no fixed range; save it with 8 or 16 bits")
     if not picture.has_transparency_data:
         return picture.convert("RGB")
     transparent = picture.convert("RGBA")

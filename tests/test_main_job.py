@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.images._face_crop import FaceCropper
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.inference._predictor import LocalPredictor
-from lnlattennet.serving.inference._preprocess import Preprocessor
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
@@ -87,9 +87,10 @@ def test_the_served_answer_is_that_of_the_bundle_and_of_torch(
         served = client.predict([photograph])[0]
     local = LocalPredictor(Bundle.load(report["bundle"])).predict([photograph])[0]
     checkpoint = load_checkpoint(demo_checkpoint)
-    prepared = Preprocessor(checkpoint.info.preprocessing)(photograph)
+    prepared = FaceCropper(checkpoint.info.preprocessing)(photograph)
+    face = checkpoint.info.preprocessing.normalize(prepared.face)
     with torch.inference_mode():
-        expected = checkpoint.network()(torch.from_numpy(prepared.face)[None])
+        expected = checkpoint.network()(torch.from_numpy(face)[None])
     assert served.face_found
     assert served.face_box == pytest.approx(prepared.box)
     for answer in (served, local):

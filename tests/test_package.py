@@ -27,13 +27,23 @@ def test_importing_the_package_imports_no_heavy_module() -> None:
     "statement",
     [
         "from lnlattennet.bundle._bundle import Bundle",
-        "from lnlattennet.serving.inference._predictor import LocalPredictor",
+        "import lnlattennet; lnlattennet.load, lnlattennet.Client, lnlattennet.Prediction",
         "from lnlattennet.serving.triton._python_model import PythonModel",
         "import lnlattennet._cli, lnlattennet.export._cli",
     ],
 )
 def test_running_a_bundle_and_starting_a_command_need_no_torch(statement: str) -> None:
     assert not {"torch", "lightning", "onnx", "tensorrt_rtx"} & modules_after(statement)
+
+
+def test_the_public_names_can_be_imported() -> None:
+    import lnlattennet
+
+    names = "Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load"
+    assert lnlattennet.__all__ == names.split()
+    assert all(getattr(lnlattennet, name) for name in lnlattennet.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'Bundles'"):
+        lnlattennet.Bundles  # noqa: B018
 
 
 @pytest.mark.parametrize(

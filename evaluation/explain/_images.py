@@ -14,11 +14,9 @@ from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.evaluation.explain._drawing import save_png
 from lnlattennet.evaluation.explain._face_panel import face_panel
 from lnlattennet.evaluation.explain._internals import explain_faces
-from lnlattennet.images._decode import decode_image
-from lnlattennet.images._face_detector import FaceFinder
+from lnlattennet.images._face_crop import FaceCrop, FaceCropper
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._network import LNLAttenNet
-from lnlattennet.model._preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -79,15 +77,15 @@ def explain_images(
     Raises:
         ImageError: a file cannot be read as an image; names it.
     """
-    finder = FaceFinder(info.preprocessing.face_margin)
+    crop_face = FaceCropper(info.preprocessing)
     rows = []
     for image, path in zip(images, paths, strict=True):
-        face, found = _face(image, finder, info.preprocessing)
-        explanation = explain_faces(network, info.preprocessing, face[None])
+        crop = _crop(image, crop_face)
+        explanation = explain_faces(network, info.preprocessing, crop.face[None])
         probabilities, weights = explanation.probabilities[0], explanation.weights[0]
         shown = int(weights.argmax()) if region is None else region
         panel = face_panel(
-            face,
+            crop.face,
             explanation,
             grid=info.config.grid,
             region=shown,
@@ -99,7 +97,7 @@ def explain_images(
             ImageExplanation(
                 image=printable(image),
                 picture=printable(path),
-                face_found=found,
+                face_found=crop.found,
                 label=info.class_names[int(probabilities.argmax())],
                 probabilities=dict(zip(info.class_names, _rounded(probabilities), strict=True)),
                 region_weights=_rounded(weights),
@@ -110,15 +108,13 @@ def explain_images(
     return rows
 
 
-def _face(path: Path, finder: FaceFinder, preprocessing: Preprocessing) -> tuple[NDArray[np.uint8], bool]:
+def _crop(path: Path, crop_face: FaceCropper) -> FaceCrop:
     try:
-        pixels = decode_image(path.read_bytes())
+        return crop_face(path.read_bytes())
     except OSError as error:
         raise ImageError(f"{printable(path)} cannot be read: {error.strerror}") from error
     except ImageError as error:
         raise ImageError(f"{printable(path)}: {error}") from error
-    location = finder(pixels)
-    return preprocessing.crop(pixels, location.box), location.found
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The commands of this room."""
+"""Commands `lnlattennet predict` and `lnlattennet serve`."""
 
 from lnlattennet.serving.cli._predict import predict
 from lnlattennet.serving.cli._serve import serve

@@ -1,4 +1,4 @@
-"""Where `--overlay` writes: decided before anything is predicted, and never onto a photo."""
+"""Paths of the overlays, decided before anything is predicted, and never an image that is predicted."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from pathlib import Path
 from lnlattennet.errors import UsageError
 
 
-def overlay_paths(overlay: Path | None, photos: Sequence[Path]) -> list[Path | None]:
-    """Return the file for each photo's overlay, or None for each if none is wanted.
+def overlay_paths(overlay: Path | None, images: Sequence[Path]) -> list[Path | None]:
+    """Return the file for each image's overlay, or None for each if none is wanted.
 
-    With one photo, an ``overlay`` that ends in .png is that file. Otherwise it is a folder, made if needed,
+    With one image, an ``overlay`` that ends in .png is that file. Otherwise it is a folder, made if needed,
     for files called STEM-overlay.png, or STEM-2-overlay.png where that is taken.
 
     Raises:
-        UsageError: several photos and a file, or a file would replace a photo.
+        UsageError: several images and a file, or a file would replace a image.
     """
     if overlay is None:
-        return [None] * len(photos)
+        return [None] * len(images)
     is_file = overlay.suffix.lower() == ".png" and not overlay.is_dir()
-    if is_file and len(photos) > 1:
-        raise UsageError(f"--overlay must be a folder for {len(photos)} photos, got the file {overlay}")
+    if is_file and len(images) > 1:
+        raise UsageError(f"--overlay must be a folder for {len(images)} images, got the file {overlay}")
     if not is_file and overlay.exists() and not overlay.is_dir():
         raise UsageError(f"--overlay must be a .png file or a folder, got the file {overlay}")
-    paths = [overlay] if is_file else _distinct_paths(overlay, photos)
+    paths = [overlay] if is_file else _distinct_paths(overlay, images)
     for path in paths:
-        if any(_same_file(path, photo) for photo in photos):
-            raise UsageError(f"--overlay would replace the photo {path}; choose another name or folder")
+        if any(_same_file(path, image) for image in images):
+            raise UsageError(f"--overlay would replace the image {path}; choose another name or folder")
     return list(paths)
 
 
-def _distinct_paths(folder: Path, photos: Sequence[Path]) -> list[Path]:
+def _distinct_paths(folder: Path, images: Sequence[Path]) -> list[Path]:
     taken: list[str] = []
-    for photo in photos:
-        numbered = (f"{photo.stem}-{number}-overlay.png" for number in itertools.count(2))
-        names = itertools.chain([f"{photo.stem}-overlay.png"], numbered)
+    for image in images:
+        numbered = (f"{image.stem}-{number}-overlay.png" for number in itertools.count(2))
+        names = itertools.chain([f"{image.stem}-overlay.png"], numbered)
         taken.append(next(name for name in names if name not in taken))
     return [folder / name for name in taken]
 
 
-def _same_file(path: Path, photo: Path) -> bool:
-    return path.exists() and photo.exists() and path.samefile(photo)
+def _same_file(path: Path, image: Path) -> bool:
+    return path.exists() and image.exists() and path.samefile(image)

@@ -1,4 +1,4 @@
-"""`lnlattennet serve`: a bundle behind a real Triton server, until Ctrl-C."""
+"""Command `lnlattennet serve`: a bundle behind a Triton server, until Ctrl-C."""
 
 from __future__ import annotations
 

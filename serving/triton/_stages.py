@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.bundle._prediction import check_outputs, softmax
-from lnlattennet.errors import ImageError
+from lnlattennet.images._face_crop import FaceCropper
+from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
-from lnlattennet.serving.inference._preprocess import PreparedFace, Preprocessor
 
 Arrays = Mapping[str, NDArray[Any]]
 Step = Callable[[Any], Any]
 Stage = Callable[[list[Any]], list[Any]]
+
+IMAGE, FACE = "image", "face"
+"""Tensors of the served models: the encoded images that a client sends, and the faces cropped from them."""
 
 
 def run_stages(stages: Iterable[Stage], requests: Sequence[Any]) -> list[Any]:
@@ -65,30 +68,24 @@ def together(step: Callable[[Arrays], Arrays]) -> Stage:
 
 
 class FaceStep:
-    """Encoded pictures ``image`` object [B, 1] -> ``face``, ``face_box`` and ``face_found``."""
+    """Encoded images ``image`` object [B, 1] -> ``face``, ``face_box`` and ``face_found``."""
 
     def __init__(self, manifest: Manifest) -> None:
-        self._prepare = Preprocessor(manifest.preprocessing)
+        self._crop_faces = FaceCropper(manifest.preprocessing).crop_batch
+        self._normalize = manifest.preprocessing.normalize
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Return float32 [B, 3, S, S], float32 [B, 4] (pixels of the upright picture) and bool [B, 1].
+        """Return float32 [B, 3, S, S], float32 [B, 4] (pixels of the upright image) and bool [B, 1].
 
         Raises:
-            ImageError: a picture is damaged or unsupported; the message says which one of the batch.
+            ImageError: an image is damaged or unsupported; the message has its index in the batch.
         """
-        pictures = arrays["image"][:, 0]
-        faces = [self._prepare_one(index, data) for index, data in enumerate(pictures)]
+        crops = self._crop_faces(arrays[IMAGE][:, 0].tolist())
         return {
-            "face": np.stack([face.face for face in faces]),
-            "face_box": np.array([face.box for face in faces], dtype=np.float32),
-            "face_found": np.array([[face.found] for face in faces], dtype=np.bool_),
+            FACE: self._normalize(np.stack([crop.face for crop in crops])),
+            "face_box": np.array([crop.box for crop in crops], dtype=np.float32),
+            "face_found": np.array([[crop.found] for crop in crops], dtype=np.bool_),
         }
-
-    def _prepare_one(self, index: int, data: bytes) -> PreparedFace:
-        try:
-            return self._prepare(data)
-        except ImageError as error:
-            raise ImageError(f"image {index} of the batch: {error}") from error
 
 
 class EngineStep:
@@ -99,8 +96,8 @@ class EngineStep:
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Run the engine on ``face`` float32 [B, 3, S, S]."""
-        others = {name: array for name, array in arrays.items() if name != "face"}
-        return others | self._runner({"image": arrays["face"]})
+        others = {name: array for name, array in arrays.items() if name != FACE}
+        return others | self._runner({INPUT_NAME: arrays[FACE]})
 
 
 class AnswerStep:

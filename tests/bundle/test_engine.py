@@ -115,13 +115,16 @@ def test_threads_share_one_engine_and_get_their_own_answers(bundle_path: Path) -
 @pytest.mark.parametrize(
     ("batch", "message"),
     [
-        (np.zeros((2, 48, 48, 3), np.float32), r"picture 0 must be RGB uint8 .* got float32 \[48, 48, 3\]"),
+        (
+            np.zeros((2, 48, 48, 3), np.float32),
+            r"face 0: .* RGB uint8 .* got float32 \[48, 48, 3\]",
+        ),
         (
             [np.zeros((48, 48, 3), np.uint8), np.zeros((48, 48), np.uint8)],
-            r"picture 1 must .* got uint8 \[48, 48\]",
+            r"face 1: .* got uint8 \[48, 48\]",
         ),
-        ([np.zeros((0, 48, 3), np.uint8)], "picture 0 must be RGB uint8"),
-        (np.zeros((1, 48, 48, 4), np.uint8), "picture 0 must be RGB uint8"),
+        ([np.zeros((0, 48, 3), np.uint8)], "face 0: an image must be RGB uint8"),
+        (np.zeros((1, 48, 48, 4), np.uint8), "face 0: an image must be RGB uint8"),
     ],
 )
 def test_what_is_no_picture_is_refused_by_its_number(bundle_path: Path, batch: object, message: str) -> None:

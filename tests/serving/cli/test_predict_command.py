@@ -53,7 +53,7 @@ def test_people_get_a_table_and_a_heat_map(bundle_path: Path, photo: Path, wall:
     assert "portrait" in result.stdout
     assert "[1].jpg" in result.stdout
     assert "found" in result.stdout
-    assert "centre square" in result.stdout
+    assert "center square" in result.stdout
     assert "(15, 0) to (75, 60)" in result.stdout
     assert result.stdout.count("region weights of") == 2
     # The largest weights of each photo are starred.
@@ -134,7 +134,7 @@ def test_overlays_of_several_photos_go_to_a_folder(
 def test_several_photos_need_a_folder(bundle_path: Path, photo: Path, wall: Path, tmp_path: Path) -> None:
     result = run(photo, wall, "--bundle", bundle_path, "--overlay", tmp_path / "drawn.png")
     assert isinstance(result.exception, UsageError)
-    assert "must be a folder for 2 photos" in str(result.exception)
+    assert "must be a folder for 2 images" in str(result.exception)
     result = run(photo, wall, "--bundle", bundle_path, "--overlay", photo)
     assert isinstance(result.exception, UsageError)
     assert "must be a .png file or a folder" in str(result.exception)
@@ -147,7 +147,7 @@ def test_a_photo_is_never_overwritten(bundle_path: Path, wall: Path, tmp_path: P
     for target in (wall, link, wall.parent / "." / wall.name):
         result = run(wall, "--bundle", bundle_path, "--overlay", target)
         assert isinstance(result.exception, UsageError)
-        assert "would replace the photo" in str(result.exception)
+        assert "would replace the image" in str(result.exception)
     earlier = tmp_path / "wall-overlay.png"
     earlier.write_bytes(before)
     result = run(earlier, wall, "--bundle", bundle_path, "--overlay", tmp_path)

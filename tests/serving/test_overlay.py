@@ -1,4 +1,4 @@
-"""The region weights on a terminal and on a picture."""
+"""The region weights on a terminal and on a image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lnlattennet.bundle._prediction import Prediction
-from lnlattennet.serving.cli._overlay import draw_overlay, weight_table
+from lnlattennet.serving.cli._console import weight_table
 
 PUBLISHED = [
     [0.0289, 0.0645, 0.0591, 0.0305],
@@ -41,14 +41,14 @@ def printed(weights: list[list[float]], *, colors: bool) -> str:
     return stream.getvalue()
 
 
-def test_the_table_is_readable_without_colours() -> None:
+def test_the_table_is_readable_without_colors() -> None:
     lines = printed(PUBLISHED, colors=False).splitlines()
     assert [line.split() for line in lines] == [
         [f"{weight:.3f}" + ("*" if weight == 0.1374 else "") for weight in row] for row in PUBLISHED
     ]
 
 
-def test_colours_tell_large_weights_from_small_ones() -> None:
+def test_colors_tell_large_weights_from_small_ones() -> None:
     text = printed(PUBLISHED, colors=True)
     assert text.count("\x1b[38;2;") == 16
     cells = {
@@ -63,17 +63,17 @@ def test_colours_tell_large_weights_from_small_ones() -> None:
 @pytest.mark.parametrize("weights", [[[1.0]], np.full((8, 8), 1 / 64).tolist(), [[1.0, 0.0], [0.0, 0.0]]])
 def test_other_grids_work(weights: list[list[float]]) -> None:
     assert len(printed(weights, colors=False).splitlines()) == len(weights)
-    picture = np.full((100, 100, 3), 128, dtype=np.uint8)
-    assert draw_overlay(picture, prediction((10, 10, 90, 90), weights)).shape[1] >= 480
+    image = np.full((100, 100, 3), 128, dtype=np.uint8)
+    assert prediction((10, 10, 90, 90), weights).draw_overlay(image).shape[1] >= 480
 
 
 def region_changes(
-    picture: NDArray[np.uint8], drawn: NDArray[np.uint8], box: tuple[int, int, int, int]
+    image: NDArray[np.uint8], drawn: NDArray[np.uint8], box: tuple[int, int, int, int]
 ) -> NDArray[np.float64]:
-    """Mean change of colour per region, away from its borders and its number."""
+    """Mean change of color per region, away from its borders and its number."""
     left, top, right, bottom = box
     inset = (right - left) // 40
-    difference = np.abs(drawn[: len(picture)].astype(int) - picture).sum(axis=-1)[top:bottom, left:right]
+    difference = np.abs(drawn[: len(image)].astype(int) - image).sum(axis=-1)[top:bottom, left:right]
     cells = difference.reshape(4, (bottom - top) // 4, 4, (right - left) // 4).transpose(0, 2, 1, 3)
     quarter = cells.shape[2] // 4
     changes: NDArray[np.float64] = cells[:, :, inset:quarter, inset:-inset].mean(axis=(2, 3))
@@ -81,19 +81,19 @@ def region_changes(
 
 
 def test_regions_are_tinted_by_their_weight_and_nothing_else_is() -> None:
-    picture = np.full((600, 640, 3), 128, dtype=np.uint8)
-    original = picture.copy()
+    image = np.full((600, 640, 3), 128, dtype=np.uint8)
+    original = image.copy()
     box = (100, 80, 500, 480)
-    drawn = draw_overlay(picture, prediction(box))
-    np.testing.assert_array_equal(picture, original)
+    drawn = prediction(box).draw_overlay(image)
+    np.testing.assert_array_equal(image, original)
     assert drawn.dtype == np.uint8
     assert drawn.shape[1] == 640
     assert drawn.shape[0] > 600
-    outside = np.ones(picture.shape[:2], dtype=bool)
+    outside = np.ones(image.shape[:2], dtype=bool)
     outside[75:485, 95:505] = False
-    np.testing.assert_array_equal(drawn[:600][outside], picture[outside])
+    np.testing.assert_array_equal(drawn[:600][outside], image[outside])
 
-    changes = region_changes(picture, drawn, box)
+    changes = region_changes(image, drawn, box)
     assert changes.argmax() == np.argmax(PUBLISHED)
     assert changes.min() > 5
 
@@ -109,16 +109,14 @@ def test_regions_are_tinted_by_their_weight_and_nothing_else_is() -> None:
         ((2400, 3000), (2950, 2350, 3000, 2400)),
     ],
 )
-def test_the_caption_fits_every_picture(
-    shape: tuple[int, int], box: tuple[float, float, float, float]
-) -> None:
+def test_the_caption_fits_every_image(shape: tuple[int, int], box: tuple[float, float, float, float]) -> None:
     height, width = shape
-    picture = np.full((height, width, 3), 200, dtype=np.uint8)
-    drawn = draw_overlay(picture, prediction(box))
+    image = np.full((height, width, 3), 200, dtype=np.uint8)
+    drawn = prediction(box).draw_overlay(image)
     assert min(drawn.shape[:2]) >= 480
-    # The picture keeps its aspect ratio; what is left below is the caption, with text and dark margins.
-    picture_height = round(height * drawn.shape[1] / width)
-    caption = drawn[picture_height + 2 :]
+    # The image keeps its aspect ratio; what is left below is the caption, with text and dark margins.
+    image_height = round(height * drawn.shape[1] / width)
+    caption = drawn[image_height + 2 :]
     assert caption.max() > 240
     assert 0.05 * min(drawn.shape[:2]) < len(caption) < 0.25 * drawn.shape[1]
     assert caption[:, :2].max() < 60
@@ -126,22 +124,22 @@ def test_the_caption_fits_every_picture(
 
 
 def test_a_long_label_is_made_to_fit() -> None:
-    picture = np.full((200, 200, 3), 200, dtype=np.uint8)
+    image = np.full((200, 200, 3), 200, dtype=np.uint8)
     label = "a contemptuous kind of astonishment that has a very long name"
     long = dataclasses.replace(prediction((0, 0, 200, 200)), label=label, probabilities={label: 1.0})
-    drawn = draw_overlay(picture, long)
+    drawn = long.draw_overlay(image)
     assert drawn[drawn.shape[1] + 1 :, -2:].max() < 60
 
 
 def test_the_caption_says_when_no_face_was_found() -> None:
-    picture = np.full((500, 500, 3), 200, dtype=np.uint8)
+    image = np.full((500, 500, 3), 200, dtype=np.uint8)
     found = prediction((0, 0, 500, 500))
     missing = dataclasses.replace(found, face_found=False)
-    assert (draw_overlay(picture, found) != draw_overlay(picture, missing)).any()
+    assert (found.draw_overlay(image) != missing.draw_overlay(image)).any()
 
 
 def test_a_long_strip_is_not_enlarged_without_end() -> None:
-    """16 pixels high, as small as a picture may be: to fit the caption it would grow 30 times each way."""
+    """16 pixels high, as small as a image may be: to fit the caption it would grow 30 times each way."""
     strip = np.zeros((16, 100_000, 3), np.uint8)
-    drawn = draw_overlay(strip, prediction((9_992.0, 0.0, 10_008.0, 16.0)))
+    drawn = prediction((9_992.0, 0.0, 10_008.0, 16.0)).draw_overlay(strip)
     assert drawn.size / 3 < 45_000_000

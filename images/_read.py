@@ -1,0 +1,102 @@
+"""Reader of images in the forms that a caller may hold: path, encoded bytes, file, Pillow image or array."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lnlattennet.errors import ImageError
+from lnlattennet.images._decode import check_size, decode_image, upright_rgb
+
+ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
+"""Path of a JPEG or PNG file, its bytes, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
+
+
+def read_image(source: ImageSource) -> NDArray[np.uint8]:
+    """Return the upright RGB pixels of an image, uint8 [H, W, 3]; an array is returned as it is.
+
+    Raises:
+        ImageError: a file is missing, closed, damaged or of another format, an array is not RGB uint8
+            [H, W, 3], or the image is smaller than 16 pixels on a side or larger than 16 megapixels.
+    """
+    if isinstance(source, np.ndarray):
+        image = require_rgb(source)
+        check_size(image.shape[1], image.shape[0])
+        return image
+    if isinstance(source, Image.Image):
+        return upright_rgb(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return decode_image(bytes(source))
+    if isinstance(source, str | os.PathLike):
+        return decode_image(_read_path(source))
+    if hasattr(source, "read"):
+        return decode_image(_read_file(source))
+    raise ImageError(
+        "an image must be a path, the bytes of a JPEG or PNG file, a binary file object, a Pillow image or a "
+        f"numpy array, got {type(source).__name__}"
+    )
+
+
+def require_rgb(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return ``array`` if it is RGB uint8 [H, W, 3].
+
+    Raises:
+        ImageError: it is not; the message says how to convert it.
+    """
+    array = np.asarray(array)
+    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3 and 0 not in array.shape:
+        return array
+    raise ImageError(
+        f"an image must be RGB uint8 [height, width, 3], got {array.dtype} {list(array.shape)}"
+        f"{_conversion(array)}"
+    )
+
+
+def _conversion(array: NDArray[Any]) -> str:
+    if 0 in array.shape:
+        return "; it holds no pixels"
+    if array.ndim == 4:
+        return "; pass a batch as a list of images: list(images)"
+    if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
+        return "; repeat a gray channel: np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)"
+    if array.ndim == 3 and array.shape[2] == 4:
+        return "; drop the alpha channel: image[..., :3]"
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        return "; move the channels to the end: image.transpose(1, 2, 0)"
+    if array.ndim == 3 and array.shape[2] == 3 and np.issubdtype(array.dtype, np.floating):
+        if array.min() >= 0 and array.max() <= 1:
+            return "; scale it to 0..255: (image * 255).round().astype('uint8')"
+        return "; if its values are 0..255, convert it: image.round().astype('uint8')"
+    if array.ndim == 3 and array.shape[2] == 3:
+        return "; if its values are 0..255, convert it: image.astype('uint8')"
+    return ""
+
+
+def _read_path(source: str | os.PathLike[str]) -> bytes:
+    path = Path(source)
+    if "://" in str(source):
+        raise ImageError(f"an image must be a file on this machine, got the URL {source}; download it first")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"there is no file {path}; check the path") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{path} is a folder; pass a list of its image files") from error
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _read_file(file: IO[bytes]) -> bytes:
+    try:
+        data: object = file.read()
+    # What Python's own files raise when they are closed or were opened for writing.
+    except (OSError, ValueError) as error:
+        raise ImageError(f"cannot read the file object: {error}; open it with mode 'rb'") from error
+    if not isinstance(data, bytes):
+        raise ImageError(f"a file object must give bytes, got {type(data).__name__}; open it with mode 'rb'")
+    return data

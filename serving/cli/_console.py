@@ -1,0 +1,58 @@
+"""Tables of predictions for terminals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.color import Color
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from lnlattennet._console import stdout
+from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.images._overlay import text_color, weight_color
+from lnlattennet.serving.cli._results import Result
+
+
+def print_results(results: Sequence[Result]) -> None:
+    """Print a table of the predictions and errors, and the region weights of each image below it."""
+    console = stdout()
+    table = Table("image", "expression", "face", "all probabilities")
+    for result in results:
+        if result.prediction is not None:
+            table.add_row(Text(result.name), *_cells(result.prediction))
+        if result.error:
+            table.add_row(Text(result.name), Text("error", "bold red"), "", Text(result.error, "red"))
+    console.print(table)
+    for result in results:
+        if result.prediction is not None:
+            console.print(Text(f"\nregion weights of {result.name}"))
+            console.print(weight_table(result.prediction.region_weights))
+
+
+def _cells(prediction: Prediction) -> tuple[Text, Text, Text]:
+    left, top, right, bottom = (round(value) for value in prediction.face_box)
+    how = "found" if prediction.face_found else "center square"
+    ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+    return (
+        Text(f"{prediction.label} {prediction.probabilities[prediction.label]:.1%}", "bold"),
+        Text(f"{how}\n({left}, {top}) to ({right}, {bottom})"),
+        Text(", ".join(f"{name} {probability:.3f}" for name, probability in ranked)),
+    )
+
+
+def weight_table(weights: list[list[float]]) -> Table:
+    """Return g rows of g region weights as a table of numbers, with colors where the terminal has them."""
+    table = Table.grid()
+    peak = max(map(max, weights))
+    for row in weights:
+        table.add_row(*(_weight_cell(weight, peak) for weight in row))
+    return table
+
+
+def _weight_cell(weight: float, peak: float) -> Text:
+    color = weight_color(weight / peak)
+    style = Style(color=Color.from_rgb(*text_color(color)), bgcolor=Color.from_rgb(*color))
+    # The star finds the largest weight where there are no colors.
+    return Text(f" {weight:.3f}{'*' if weight == peak else ' '}", style)
