@@ -94,7 +94,7 @@ def predict_data(
             # The first call of a runtime allocates, and must not count as its speed.
             predictor.predict(inputs[:1])
         before = time.perf_counter()
-        logits = predictor.predict(inputs).logits[:, match.columns]
+        logits = predictor.predict(inputs)["logits"][:, match.columns]
         predict_seconds += time.perf_counter() - before
         _require_finite(logits, [data.faces[index] for index in indices])
         parts.append(logits)

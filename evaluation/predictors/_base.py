@@ -15,25 +15,13 @@ from numpy.typing import NDArray
 
 from lnlattennet.errors import UsageError
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.runtimes._base import Arrays
 
 Faces = NDArray[np.uint8]
 """Prepared faces, RGB [n, S, S, 3]."""
 
 BATCH = 64
 """Most faces that are predicted at once; memory does not grow with the data."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model says of n faces.
-
-    Attributes:
-        logits: float32 [n, classes], in the order of the model's class names.
-        region_weights: float32 [n, K], row-major over the face; each row sums to 1.
-    """
-
-    logits: NDArray[np.float32]
-    region_weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -46,7 +34,8 @@ class Predictor:
         grid: regions per side; K = grid * grid.
         description: kind, name, hashes and runtime, for the report.
         temperature: divides the logits, if the model stores such a number.
-        predict: faces uint8 [n, S, S, 3], n of 1 or more, to predictions.
+        predict: faces uint8 [n, S, S, 3], n of 1 or more, to the outputs "logits" float32 [n, classes] and
+            "region_weights" float32 [n, K].
         notes: sentences that its figures must be read with.
         provenance: facts of the training, as far as the model states them.
     """
@@ -56,20 +45,17 @@ class Predictor:
     grid: int
     description: Mapping[str, str]
     temperature: float | None
-    predict: Callable[[Faces], Predictions]
+    predict: Callable[[Faces], Arrays]
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def in_batches(run: Callable[[Faces], Predictions], largest: int = BATCH) -> Callable[[Faces], Predictions]:
+def in_batches(run: Callable[[Faces], Arrays], largest: int = BATCH) -> Callable[[Faces], Arrays]:
     """Return a function of any number of faces that calls ``run`` with at most ``largest`` at once."""
 
-    def predict(faces: Faces) -> Predictions:
+    def predict(faces: Faces) -> Arrays:
         parts = [run(faces[start : start + largest]) for start in range(0, len(faces), largest)]
-        return Predictions(
-            np.concatenate([part.logits for part in parts]),
-            np.concatenate([part.region_weights for part in parts]),
-        )
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return predict
 

@@ -8,11 +8,11 @@ from lnlattennet._command import printable
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.evaluation.predictors._base import (
     Faces,
-    Predictions,
     Predictor,
     in_batches,
     stored_temperature,
 )
+from lnlattennet.runtimes._base import Arrays
 
 
 def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
@@ -27,9 +27,8 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
     record = manifest.engine(engine or manifest.selected)
     engine_run = bundle.engine(record.name)
 
-    def run(faces: Faces) -> Predictions:
-        outputs = engine_run(manifest.preprocessing.normalize(faces))
-        return Predictions(outputs["logits"], outputs["region_weights"])
+    def run(faces: Faces) -> Arrays:
+        return engine_run(manifest.preprocessing.normalize(faces))
 
     versions = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     return Predictor(

@@ -11,13 +11,13 @@ from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.errors import require
 from lnlattennet.evaluation.predictors._base import (
     Faces,
-    Predictions,
     Predictor,
     in_batches,
     stored_temperature,
 )
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.runtimes._base import Arrays
 
 
 def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor:
@@ -57,9 +57,9 @@ class _TorchRun:
         self._preprocessing = preprocessing
         self._device = device
 
-    def __call__(self, faces: Faces) -> Predictions:
+    def __call__(self, faces: Faces) -> Arrays:
         images = torch.from_numpy(self._preprocessing.normalize(faces)).to(self._device)
         # A GPU's convolutions would otherwise round to TF32, and differ from every other runtime's.
         with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
             outputs = self._network(images.contiguous(memory_format=torch.channels_last))
-        return Predictions(outputs.logits.cpu().numpy(), outputs.region_weights.cpu().numpy())
+        return {name: getattr(outputs, name).cpu().numpy() for name in ("logits", "region_weights")}

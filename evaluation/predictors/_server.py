@@ -22,12 +22,12 @@ from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ConfigError, ServingError
 from lnlattennet.evaluation.predictors._base import (
     Faces,
-    Predictions,
     Predictor,
     in_batches,
     stored_temperature,
 )
 from lnlattennet.model._preprocessing import Box, Preprocessing
+from lnlattennet.runtimes._base import Arrays
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.client._transport import connect
 from lnlattennet.serving.triton._model_config import ENGINE_MODEL, ENSEMBLE
@@ -51,6 +51,17 @@ def server_predictor(url: str) -> Iterator[Predictor]:
     with Client(url, ENSEMBLE, _TIMEOUT) as client:
         served = client.description
         preprocessing, provenance = read_model_parameters(served.parameters)
+
+        def run(faces: Faces) -> Arrays:
+            predictions = client.predict([strip(face) for face in faces])
+            _require_untouched(predictions, faces.shape[1])
+            return {
+                "logits": np.array([face.logits for face in predictions], np.float32),
+                "region_weights": np.array(
+                    [np.ravel(face.region_weights) for face in predictions], np.float32
+                ),
+            }
+
         yield Predictor(
             class_names=tuple(served.class_names),
             preprocessing=preprocessing,
@@ -62,7 +73,7 @@ def server_predictor(url: str) -> Iterator[Predictor]:
                 "runtime": f"Triton backend {runtime}",
             },
             temperature=stored_temperature(provenance),
-            predict=in_batches(_ServerRun(client), served.max_batch_size),
+            predict=in_batches(run, served.max_batch_size),
             provenance=provenance,
         )
 
@@ -85,19 +96,6 @@ def read_model_parameters(parameters: Mapping[str, str]) -> tuple[Preprocessing,
         ) from error
 
 
-class _ServerRun:
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __call__(self, faces: Faces) -> Predictions:
-        answers = self._client.predict([strip(face) for face in faces])
-        _require_untouched(answers, faces.shape[1])
-        return Predictions(
-            np.array([answer.logits for answer in answers], np.float32),
-            np.array([np.ravel(answer.region_weights) for answer in answers], np.float32),
-        )
-
-
 def strip(face: Faces) -> bytes:
     """Return a PNG file with ``face`` uint8 [S, S, 3] in the middle of a gray strip of 17 S x S pixels."""
     size = len(face)
@@ -109,14 +107,14 @@ def strip(face: Faces) -> bytes:
     return stream.getvalue()
 
 
-def _require_untouched(answers: Sequence[Prediction], size: int) -> None:
+def _require_untouched(predictions: Sequence[Prediction], size: int) -> None:
     left = _STRIP // 2 * size
-    wanted: Box = (left, 0, left + size, size)
-    for answer in answers:
-        if answer.face_found or tuple(answer.face_box) != wanted:
+    expected: Box = (left, 0, left + size, size)
+    for prediction in predictions:
+        if prediction.face_found or tuple(prediction.face_box) != expected:
             raise ServingError(
-                f"the server cropped a prepared face again (to {answer.face_box} instead of {wanted}), so "
-                "its figures would not be comparable; serve the bundle with this version of lnlattennet"
+                f"the server cropped a prepared face again (to {prediction.face_box} instead of {expected}), "
+                "so its figures would not be comparable; serve the bundle with this version of lnlattennet"
             )
 
 

@@ -15,8 +15,9 @@ from lnlattennet.errors import DataError, UsageError
 from lnlattennet.evaluation._class_match import match_classes
 from lnlattennet.evaluation._data import dataset_faces
 from lnlattennet.evaluation._predictions import MISTAKES, predict_data
-from lnlattennet.evaluation.predictors._base import Predictions, Predictor
+from lnlattennet.evaluation.predictors._base import Predictor
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.runtimes._base import Arrays
 
 RECIPE = Preprocessing(size=16)
 
@@ -39,7 +40,7 @@ def face_data(*splits: str | None, classes: tuple[str, ...] = ("a", "b", "c"), c
 def reader(classes: tuple[str, ...], sharpness: float = 3.0) -> Predictor:
     """A predictor that reads the class off the red channel; every fifth face it takes for the next class."""
 
-    def predict(faces: NDArray[np.uint8]) -> Predictions:
+    def predict(faces: NDArray[np.uint8]) -> Arrays:
         logits = np.zeros((len(faces), len(classes)), np.float32)
         for row, face in enumerate(faces):
             number = int(face[8, 8, 1])
@@ -48,7 +49,7 @@ def reader(classes: tuple[str, ...], sharpness: float = 3.0) -> Predictor:
             logits[row, (label + wrong) % len(classes)] = sharpness + (
                 number * 37 % 256 / 100 if wrong else 0
             )
-        return Predictions(logits, np.full((len(faces), 4), 0.25, np.float32))
+        return {"logits": logits, "region_weights": np.full((len(faces), 4), 0.25, np.float32)}
 
     return Predictor(classes, RECIPE, 2, {"kind": "test"}, None, predict)
 
@@ -164,8 +165,8 @@ def test_memory_does_not_grow_with_the_data() -> None:
     """3,000 more faces of 48 x 48 are 21 MB; what is kept of them are three logits and a name each."""
     recipe, classes = Preprocessing(size=48), ("a", "b", "c")
 
-    def predict(faces: NDArray[np.uint8]) -> Predictions:
-        return Predictions(np.zeros((len(faces), 3), np.float32), np.ones((len(faces), 1), np.float32))
+    def predict(faces: NDArray[np.uint8]) -> Arrays:
+        return {"logits": np.zeros((len(faces), 3), np.float32)}
 
     predictor = Predictor(classes, recipe, 1, {}, None, predict)
     match = match_classes(classes, classes, common_only=False)

@@ -79,9 +79,9 @@ def test_a_checkpoint_gives_what_its_network_gives(checkpoint_path: Path) -> Non
         assert predictor.grid == 4
         assert predictor.temperature is None
         assert predictor.description["kind"] == "checkpoint"
-    np.testing.assert_allclose(found.logits, expected.logits.numpy(), atol=1e-4)
-    np.testing.assert_allclose(found.region_weights, expected.region_weights.numpy(), atol=1e-5)
-    np.testing.assert_allclose(found.region_weights.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(found["logits"], expected.logits.numpy(), atol=1e-4)
+    np.testing.assert_allclose(found["region_weights"], expected.region_weights.numpy(), atol=1e-5)
+    np.testing.assert_allclose(found["region_weights"].sum(axis=1), 1, atol=1e-5)
 
 
 def test_every_engine_of_a_bundle_gives_what_the_checkpoint_gives(
@@ -99,8 +99,8 @@ def test_every_engine_of_a_bundle_gives_what_the_checkpoint_gives(
             found = predictor.predict(faces)
             assert predictor.description["engine"] == (name or manifest.selected)
             assert predictor.description["checkpoint_sha256"] == manifest.checkpoint_sha256
-        np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
-        np.testing.assert_allclose(found.region_weights, expected.region_weights, atol=1e-5)
+        np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-4)
+        np.testing.assert_allclose(found["region_weights"], expected["region_weights"], atol=1e-5)
 
 
 def test_a_bundle_is_judged_without_torch(bundle_path: Path, tmp_path: Path) -> None:
@@ -208,5 +208,5 @@ def test_a_server_gives_what_the_checkpoint_gives(server: TritonProcess, checkpo
             assert predictor.class_names == EXPRESSIONS
             assert predictor.preprocessing.size == 48
             found = predictor.predict(faces)
-            np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4)
-            np.testing.assert_allclose(found.region_weights, expected.region_weights, atol=1e-5)
+            np.testing.assert_allclose(found["logits"], expected["logits"], atol=1e-4)
+            np.testing.assert_allclose(found["region_weights"], expected["region_weights"], atol=1e-5)
