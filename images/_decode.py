@@ -1,24 +1,36 @@
-"""Encoded pictures to RGB pixels, for files that come from strangers."""
+"""Decoder of image files and Pillow images to upright RGB pixels.
+
+Files of strangers, sent to a server or named by a user, may be JPEG or PNG of at most 16 megapixels, and
+``read_container`` cuts off their metadata. Files of a data set, unpacked by its owner, may have the formats
+that data sets come in and 80 megapixels. Orientation and colors are treated alike.
+"""
 
 from __future__ import annotations
 
 import io
 import zlib
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
+from lnlattennet._command import printable
 from lnlattennet.errors import ImageError
 from lnlattennet.images._containers import Container, read_container
 
 MIN_SIDE = 16
-"""Fewest pixels per side: below, no expression can be seen."""
+"""Fewest pixels per side of a stranger's image: below, no expression can be seen."""
 
 MAX_PIXELS = 16_000_000
-"""Most pixels per picture: 16 megapixels decode to 48 MB."""
+"""Most pixels of a stranger's image: 16 megapixels decode to 48 MB."""
+
+DATA_SET_MAX_PIXELS = 80_000_000
+"""Most pixels of a data set's image: they decode to 240 MB. Pillow's own alarm is a little above."""
+
+DATA_SET_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "PPM")
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -32,10 +44,10 @@ _UPRIGHT = {
 
 
 def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a JPEG or PNG file to the upright RGB picture, uint8 [H, W, 3].
+    """Decode a stranger's JPEG or PNG file to upright RGB, uint8 [H, W, 3].
 
     Its EXIF orientation is applied. Transparent parts show white, as viewers show them. Of 16-bit channels
-    the upper 8 bits are kept. Embedded colour profiles are ignored.
+    the upper 8 bits are kept. Embedded color profiles are ignored.
 
     Raises:
         ImageError: not a JPEG or PNG file, damaged, smaller than 16 pixels on a side, or larger than
@@ -44,7 +56,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     container = read_container(data)
     check_size(container.width, container.height, max_pixels)
     try:
-        picture = _to_rgb(_open(container), container.bit_depth)
+        image = _to_rgb(_open(container), container.format, container.bit_depth)
     # What Pillow raises on damaged files; SyntaxError is its "not this format after all".
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         raise ImageError(
@@ -52,11 +64,39 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
             "send the whole file, or save it anew"
         ) from error
     if container.orientation in _UPRIGHT:
-        picture = picture.transpose(_UPRIGHT[container.orientation])
-    return np.array(picture)
+        image = image.transpose(_UPRIGHT[container.orientation])
+    return np.array(image)
 
 
-def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+def read_data_set_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file of a data set as ``decode_image`` does, but in any of ``DATA_SET_FORMATS``.
+
+    Raises:
+        ImageError: the file is missing, damaged, of another format, or larger than ``DATA_SET_MAX_PIXELS``;
+            the message has its name. The size is checked before pixels are decoded.
+    """
+    try:
+        with Image.open(path, formats=DATA_SET_FORMATS) as image:
+            check_size(image.width, image.height, DATA_SET_MAX_PIXELS, min_side=1)
+            return _upright_rgb(image)
+    except ImageError as error:
+        raise ImageError(f"{printable(path)}: {error}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        limit = f"an image may have at most {DATA_SET_MAX_PIXELS:,} pixels"
+        raise ImageError(f"{printable(path)}: {limit}: {error}; scale it down first") from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{printable(path)} is missing; unpack the data set again") from error
+    # Pillow's readers raise nearly anything on damaged files: KeyError, TypeError, struct.error, ...
+    except Exception as error:
+        # Of a file of another format Pillow says no more than its name.
+        reason = "" if isinstance(error, UnidentifiedImageError) else f" ({type(error).__name__}: {error})"
+        raise ImageError(
+            f"{printable(path)} is damaged, or no image of the formats {', '.join(DATA_SET_FORMATS)}"
+            f"{reason}; unpack it again, or leave it out"
+        ) from error
+
+
+def convert_image(image: Image.Image) -> NDArray[np.uint8]:
     """Return a Pillow image as ``decode_image`` returns a file: upright RGB, uint8 [H, W, 3].
 
     Raises:
@@ -64,17 +104,17 @@ def upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
     """
     check_size(image.width, image.height)
     try:
-        return np.array(_to_rgb(ImageOps.exif_transpose(image), 8))
+        return _upright_rgb(image)
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         raise ImageError(f"cannot read the Pillow image: {error}; open it again, or save it anew") from error
 
 
-def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
+def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE) -> None:
     """Raise ImageError if an image is too small to see an expression, or has more than ``max_pixels``."""
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < min_side:
         raise ImageError(
-            f"an image must have at least {MIN_SIDE} pixels on each side, got {width} x {height}; "
-            "send a larger picture of the face"
+            f"an image must have at least {min_side} pixels on each side, got {width} x {height}; "
+            "send a larger image of the face"
         )
     if width * height > max_pixels:
         raise ImageError(
@@ -86,27 +126,31 @@ def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS) -> None:
 def _open(container: Container) -> Image.Image:
     # Image.open would warn about large sizes and look for other formats; both are settled by now.
     reader = JpegImageFile if container.format == "JPEG" else PngImageFile
-    picture = reader(io.BytesIO(container.pixels))
-    if picture.size != (container.width, container.height):
-        raise ValueError(f"it declares two sizes, {container.width} x {container.height} and {picture.size}")
-    picture.load()
-    return picture
+    image = reader(io.BytesIO(container.pixels))
+    if image.size != (container.width, container.height):
+        raise ValueError(f"it declares two sizes, {container.width} x {container.height} and {image.size}")
+    image.load()
+    return image
 
 
-def _to_rgb(picture: Image.Image, bit_depth: int) -> Image.Image:
-    key = picture.info.get("transparency")
+def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
+    return np.array(_to_rgb(ImageOps.exif_transpose(image), image.format))
+
+
+def _to_rgb(image: Image.Image, file_format: str | None, bit_depth: int = 8) -> Image.Image:
+    key = image.info.get("transparency")
     if key is not None and bit_depth == 16:
-        # Pillow would compare the 16-bit transparent colour with pixels that it has cut to 8 bits.
-        del picture.info["transparency"]
-    elif isinstance(key, int) and bit_depth < 8 and picture.mode == "L":
+        # Pillow would compare the 16-bit transparent color with pixels that it has cut to 8 bits.
+        del image.info["transparency"]
+    elif isinstance(key, int) and bit_depth < 8 and image.mode == "L":
         # It stretches shades of 2 and 4 bits to 8, but not the transparent one.
-        picture.info["transparency"] = key * 255 // (2**bit_depth - 1)
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {picture.mode} have no fixed range; save it with 8 or 16 bits")
-    if not picture.has_transparency_data:
-        return picture.convert("RGB")
-    transparent = picture.convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    return Image.alpha_composite(white, transparent).convert("RGB")
+        image.info["transparency"] = key * 255 // (2**bit_depth - 1)
+    # Pillow widens a PGM of 16 bits to 32, whatever its own maximum, and scales it to 16.
+    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ValueError(f"pixels of mode {image.mode} have no fixed range; save it with 8 or 16 bits")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    transparent = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), transparent).convert("RGB")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.errors import ImageError
-from lnlattennet.images._decode import check_size, decode_image, upright_rgb
+from lnlattennet.images._decode import check_size, convert_image, decode_image
 
 ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
 """Path of a JPEG or PNG file, its bytes, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
@@ -29,7 +29,7 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
         check_size(image.shape[1], image.shape[0])
         return image
     if isinstance(source, Image.Image):
-        return upright_rgb(source)
+        return convert_image(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return decode_image(bytes(source))
     if isinstance(source, str | os.PathLike):

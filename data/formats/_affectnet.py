@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, readable
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._pictures import PictureFiles, read_picture
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError, ImageError
+from lnlattennet.images._decode import read_data_set_image
 
 CODES = (
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt",
@@ -112,7 +113,7 @@ def _from_npy(path: Path, classes: int) -> FaceData:
             raise DataError(
                 f"{len(unmatched):,} images or _exp.npy files are without the other: {first_few(unmatched)}"
             )
-    return FaceData(_name(classes), path, CODES[:classes], tuple(faces), PictureFiles(path), _notes(dropped))
+    return FaceData(_name(classes), path, CODES[:classes], tuple(faces), ImageFiles(path), _notes(dropped))
 
 
 def _name(classes: int) -> str:
@@ -142,7 +143,7 @@ class _BoxedImages:
 
     def __call__(self, face: Face) -> NDArray[np.uint8]:
         """Return RGB uint8 [H, W, 3]; raises ImageError that names the face."""
-        image = read_picture(self.root / face.name)
+        image = read_data_set_image(self.root / face.name)
         height, width, _ = image.shape
         left, top, right, bottom = self.boxes[face.name]
         crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]

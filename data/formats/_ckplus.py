@@ -13,7 +13,7 @@ from pathlib import Path
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, read_lines
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frame_number, frames_in
@@ -63,7 +63,7 @@ def load(path: Path, neutral: bool) -> FaceData:
                 f"{len(files):,} sequences have a label file, {len(cut_off):,} of them lack frames, the "
                 f"labeled last one or those before: {first_few(cut_off)}"
             )
-    data = FaceData(name, root, class_names, tuple(faces), PictureFiles(root))
+    data = FaceData(name, root, class_names, tuple(faces), ImageFiles(root))
     TREE.require_classes(data, (None,))
     return data
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes, listing, readable
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData, ordered_splits
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
@@ -208,7 +208,7 @@ def load_folders(path: Path) -> FaceData:
         raise FOLDER_TREE.error(path, problem, tree.counts())
     labels = {name: _FOLDERS[name.lower()] for name in tree.names()}
     notes = ignored_notes(tree.ignored)
-    data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), PictureFiles(path), notes)
+    data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), ImageFiles(path), notes)
     FOLDER_TREE.require_classes(data, ordered_splits({"train", "test", *tree.splits()}))
     return data
 

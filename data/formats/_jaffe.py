@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lnlattennet.data._files import ignored_notes, listing
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 
@@ -50,7 +50,7 @@ def load(path: Path) -> FaceData:
         notes = (*notes, f"left out {len(others):,} images with other names, first: {others[0]}")
     if not faces:
         raise TREE.error(path, "no image has a name of its kind")
-    data = FaceData("jaffe", path, CLASS_NAMES, faces, PictureFiles(path), notes)
+    data = FaceData("jaffe", path, CLASS_NAMES, faces, ImageFiles(path), notes)
     TREE.require_classes(data, (None,))
     return data
 

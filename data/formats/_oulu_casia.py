@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lnlattennet.data._files import first_few, listing
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frames_in
@@ -58,7 +58,7 @@ def load(path: Path) -> FaceData:
                 f"{len(subjects):,} subjects must have {len(CLASS_NAMES)} sequences of {PEAK_FRAMES} frames; "
                 f"{len(cut_off):,} of these are missing or cut off, first: {first_few(cut_off)}"
             )
-    return FaceData("oulu-casia", root, CLASS_NAMES, tuple(faces), PictureFiles(root))
+    return FaceData("oulu-casia", root, CLASS_NAMES, tuple(faces), ImageFiles(root))
 
 
 def _places(path: Path) -> tuple[Path, str]:

@@ -14,7 +14,7 @@ from typing import Literal
 from lnlattennet._command import printable
 from lnlattennet.data._files import read_lines
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError
@@ -65,7 +65,7 @@ def load(path: Path, kind: ImageKind) -> FaceData:
         root=path,
         class_names=CLASS_NAMES,
         faces=faces,
-        read=PictureFiles(path),
+        read=ImageFiles(path),
         notes=notes,
     )
     TREE.require_images(data, "the list")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._pictures import PictureFiles
+from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
@@ -64,7 +64,7 @@ def read_faces(folder: Path, recipe: Preprocessing, count: int) -> NDArray[np.fl
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     faces = tuple(Face(names[index], label=0) for index in spread)
     return recipe.normalize(
-        load_prepared(FaceData("folder", folder, (), faces, PictureFiles(folder)), recipe)[0]
+        load_prepared(FaceData("folder", folder, (), faces, ImageFiles(folder)), recipe)[0]
     )
 
 

@@ -45,7 +45,7 @@ def pictures(tmp_path: Path) -> Path:
         ("few", DataError, "few has 5 JPEG or PNG files, calibration needs at least 32"),
         ("empty", DataError, "empty has 0 JPEG or PNG files"),
         ("texts", DataError, "texts has 0 JPEG or PNG files"),
-        ("damaged", ImageError, "20.png is damaged, or no picture"),
+        ("damaged", ImageError, "20.png is damaged, or no image"),
         ("file", DataError, "there is no folder"),
         ("nowhere", DataError, "there is no folder"),
     ],

@@ -111,7 +111,7 @@ def test_of_two_processes_one_says_what_is_wrong_with_the_data(folder: Path) -> 
     damaged.write_bytes(b"no image")
     done = run_train(folder, "a.safetensors", "--epochs", "1", "--devices", "2")
     assert done.returncode == 1
-    assert done.stderr.count(f"{damaged.name} is damaged, or no picture") == 1
+    assert done.stderr.count(f"{damaged.name} is damaged, or no image") == 1
     assert "Traceback" not in done.stderr
 
 

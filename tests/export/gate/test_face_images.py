@@ -70,7 +70,7 @@ def test_a_folder_that_does_not_serve_is_refused(folder: Path, tmp_path: Path) -
 
 def test_a_file_that_is_no_picture_is_named(folder: Path) -> None:
     (folder / "a" / "13.png").write_bytes(b"not a picture")
-    with pytest.raises(ImageError, match=r"a/13\.png is damaged, or no picture"):
+    with pytest.raises(ImageError, match=r"a/13\.png is damaged, or no image"):
         read_faces(folder, RECIPE, 40)
 
 
