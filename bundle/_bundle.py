@@ -1,4 +1,4 @@
-"""A bundle on disk: verify it, then run one of its engines."""
+"""Bundle on disk: its files are verified, then one of its engines runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Bundle:
 
     Attributes:
         path: the bundle's folder.
-        manifest: what it holds.
+        manifest: its parsed `manifest.json`.
     """
 
     path: Path
@@ -147,7 +147,7 @@ def _refuse_unlisted(folder: Path, listed: set[str]) -> None:
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() or (not path.is_dir() and name not in listed):
             raise BundleError(
-                f"{folder}: {name} is a link or is not listed in the manifest, so nothing vouches for it; "
+                f"{folder}: {name} is a link or is not listed in the manifest (unverified file); "
                 "remove it, or export the bundle again"
             )
 
@@ -159,10 +159,10 @@ def _verify(folder: Path, name: str, record: FileRecord) -> None:
     path = folder / relative
     if not path.is_file():
         raise BundleError(f"{folder}: {name} is missing or not a regular file; export the bundle again")
-    found = hash_file(path)
-    if found != record:
+    actual = hash_file(path)
+    if actual != record:
         raise BundleError(
-            f"{folder}: {name} was changed after the export (SHA-256 {found.sha256[:12]}…, "
-            f"{found.size} bytes; the manifest says {record.sha256[:12]}…, {record.size} bytes); "
+            f"{folder}: {name} was changed after the export (SHA-256 {actual.sha256[:12]}…, "
+            f"{actual.size} bytes; the manifest says {record.sha256[:12]}…, {record.size} bytes); "
             "export the bundle again"
         )

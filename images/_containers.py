@@ -1,4 +1,4 @@
-"""JPEG and PNG files taken apart: the size and orientation they declare, and the parts that carry pixels.
+"""Parser of JPEG and PNG files: the declared size and orientation, and the parts that carry pixels.
 
 Only those parts go to the decoder, so that no comment, profile, animation or EXIF block can make it warn,
 unpack megabytes or fail. All of it happens before a pixel is decoded.
@@ -42,7 +42,7 @@ _EXIF_SHORT = 3
 
 @dataclass(frozen=True)
 class Container:
-    """What an encoded picture says about itself.
+    """Facts that an encoded image declares.
 
     Attributes:
         format: how ``pixels`` is encoded.
@@ -62,7 +62,7 @@ class Container:
 
 
 def read_container(data: bytes) -> Container:
-    """Take an encoded picture apart without decoding it.
+    """Parse an encoded image without decoding it.
 
     Raises:
         ImageError: neither JPEG nor PNG, or it ends before its size is known.

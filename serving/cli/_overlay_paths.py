@@ -16,7 +16,7 @@ def overlay_paths(overlay: Path | None, images: Sequence[Path]) -> list[Path | N
     for files called STEM-overlay.png, or STEM-2-overlay.png where that is taken.
 
     Raises:
-        UsageError: several images and a file, or a file would replace a image.
+        UsageError: several images and a file, or a file would replace an image.
     """
     if overlay is None:
         return [None] * len(images)

@@ -21,13 +21,13 @@ from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SIN
 from lnlattennet.errors import ServingError
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
-from lnlattennet.serving.triton._health import send_canary
+from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._model_config import ENSEMBLE
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import Deployment, deploy
 
 _CHECK_SECONDS = 1.0
-_CHECKS_PER_CANARY = 15
+_CHECKS_PER_PROBE = 15
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")]
 
@@ -132,7 +132,7 @@ def _watch(process: TritonProcess) -> None:
     """Return never; raise ServingError when the server dies, log when it stops or resumes to answer."""
     answers = True
     while True:
-        for _ in range(_CHECKS_PER_CANARY):
+        for _ in range(_CHECKS_PER_PROBE):
             time.sleep(_CHECK_SECONDS)
             process.check()
         answers = _still_answers(process.endpoints, answers)
@@ -140,7 +140,7 @@ def _watch(process: TritonProcess) -> None:
 
 def _still_answers(endpoints: Endpoints, answered_before: bool) -> bool:
     try:
-        send_canary(endpoints.grpc, ENSEMBLE)
+        probe_model(endpoints.grpc, ENSEMBLE)
     except ServingError as error:
         _logger.error("%s", error)
         return False

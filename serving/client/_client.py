@@ -1,4 +1,4 @@
-"""A client of the served models `expression` and `expression_fused`, over gRPC or HTTP."""
+"""Client of the served models `expression` and `expression_fused`, over gRPC or HTTP."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _OUTPUTS = (*OUTPUT_NAMES, "face_box", "face_found")
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What a client needs to know of a served model.
+    """Facts that a served model states about itself.
 
     Attributes:
         class_names: in the order of the logits.
         grid: g; the face has g * g regions.
-        max_batch_size: most pictures per request.
-        parameters: what else it tells, as it stands in its configuration: name -> text.
+        max_batch_size: most images per request.
+        parameters: every parameter of its configuration: name -> text.
     """
 
     class_names: list[str]
@@ -61,10 +61,10 @@ class Client:
             raise
 
     def predict(self, images: Sequence[bytes]) -> list[Prediction]:
-        """Predict the expression on each encoded JPEG or PNG picture, in order.
+        """Predict the expression on each encoded JPEG or PNG image, in order.
 
         Raises:
-            ImageError: the server refused a picture; nothing is predicted then.
+            ImageError: the server refused an image; nothing is predicted then.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
             ServingError: the server cannot be reached, is too slow or failed.
         """
@@ -95,7 +95,7 @@ class Client:
 
 def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
     try:
-        parameters = {name: str(told["string_value"]) for name, told in config["parameters"].items()}
+        parameters = {name: str(value["string_value"]) for name, value in config["parameters"].items()}
         names = json.loads(parameters["class_names"])
         grid = int(parameters["grid"])
     except (KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Triton's two protocols behind one interface, with failures told in this package's words."""
+"""Connections over Triton's two protocols, whose failures are errors of this package."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Connection(Protocol):
         ...
 
     def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
-        """Send encoded pictures [B, 1] as input ``image`` and return the named outputs."""
+        """Send encoded images [B, 1] as input ``image`` and return the named outputs."""
         ...
 
     def close(self) -> None:
@@ -153,14 +153,14 @@ def _input(triton: Any, images: NDArray[np.object_]) -> Any:
 def _no_answer(url: str, reason: str) -> ServingError:
     return ServingError(
         f"no answer from a Triton server at {url}: {reason}; "
-        "start one with `lnlattennet serve BUNDLE`, or look into its log"
+        "start one with `lnlattennet serve BUNDLE`, or read its log"
     )
 
 
 def _too_slow(url: str, timeout: float) -> ServingError:
     return ServingError(
         f"the server at {url} gave no answer within {timeout:g} s; allow more with --timeout, "
-        "or look whether `lnlattennet serve BUNDLE` is still well"
+        "or check that the server is running: `lnlattennet serve BUNDLE`"
     )
 
 

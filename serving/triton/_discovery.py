@@ -1,4 +1,4 @@
-"""Find the tritonserver to run: the one on PATH, else the one of the `server` extra.
+"""Discovery of the tritonserver to run: the one on PATH, else the one of the `server` extra.
 
 The extra's wheel (nvidia-pytriton) keeps the stubs of its python backend apart from the backend, one per
 Python version, and links against libraries of its own; its parts are put together here.
@@ -18,7 +18,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 from lnlattennet.errors import UnavailableError
-from lnlattennet.serving.triton._shell_paths import require_plain_path
+from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 DEFAULT_BACKENDS = Path("/opt/tritonserver/backends")
 """Where NVIDIA's container image keeps the backends."""
@@ -72,13 +72,13 @@ def _installed(program: Path, backends: Path) -> TritonServer:
             f"{program} has no python backend in {backends}, which this package's models need: "
             "name its folder of backends with --backend-directory"
         )
-    require_plain_path(backends, "name another folder of backends with --backend-directory")
+    require_shell_safe_path(backends, "name another folder of backends with --backend-directory")
     return TritonServer(program, backends, {"PATH": _path_with_this_python()})
 
 
 def _embedded(folder: Path) -> TritonServer:
     """Put the wheel's server together; ``folder`` becomes its backend directory."""
-    require_plain_path(folder, "set TMPDIR to another folder")
+    require_shell_safe_path(folder, "set TMPDIR to another folder")
     package = _wheel()
     _require_numpy_1()
     parts = package / "tritonserver"
@@ -113,10 +113,10 @@ def _wheel() -> Path:
 
 
 def _require_numpy_1() -> None:
-    found = metadata.version("numpy")
-    if int(found.split(".")[0]) >= 2:
+    version = metadata.version("numpy")
+    if int(version.split(".")[0]) >= 2:
         raise UnavailableError(
-            f"the embedded tritonserver needs numpy < 2 (with {found}, its python models answer with empty "
+            f"the embedded tritonserver needs numpy < 2 (with {version}, its python models answer with empty "
             "tensors): pip install 'numpy<2'"
         )
 

@@ -1,4 +1,4 @@
-"""Where a server listens: three ports of one host, checked before anything is started."""
+"""Endpoints of a server: three ports of one host, checked before anything is started."""
 
 from __future__ import annotations
 

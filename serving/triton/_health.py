@@ -1,4 +1,4 @@
-"""A picture sent through the server, as a client would, to learn whether it really answers."""
+"""Probe of a served model with one image, sent as a client sends it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from lnlattennet.errors import LnlAttenNetError, ServingError
 from lnlattennet.serving.client._client import Client
 
 
-def send_canary(url: str, model: str) -> None:
-    """Ask ``model`` at ``url`` about one tiny picture.
+def probe_model(url: str, model: str) -> None:
+    """Ask ``model`` at ``url`` to predict one tiny image.
 
     Raises:
         ServingError: there is no answer, or not a valid one.
@@ -21,7 +21,7 @@ def send_canary(url: str, model: str) -> None:
         with Client(url, model) as client:
             client.predict([_tiny_png()])
     except LnlAttenNetError as error:
-        raise ServingError(f"model {model} does not answer a test picture: {error}") from error
+        raise ServingError(f"model {model} does not answer a test image: {error}") from error
 
 
 def _tiny_png() -> bytes:

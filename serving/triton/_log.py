@@ -1,4 +1,4 @@
-"""The part of a tritonserver's log that says why it failed."""
+"""Reasons of a failure in a tritonserver's log."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def fit_config(config: Any, manifest: Manifest) -> None:
     config.max_batch_size = manifest.engine(manifest.selected).batch[2]
     shapes = _tensor_shapes(manifest)
     for tensor in (*config.input, *config.output):
-        # Two models call their input `image`: the encoded picture [1] keeps its shape.
+        # Two models call their input `image`: the encoded image [1] keeps its shape.
         if tensor.dims != [1] and tensor.name in shapes:
             tensor.dims[:] = shapes[tensor.name]
     for warmup in config.model_warmup:

@@ -1,4 +1,4 @@
-"""One tritonserver as a child process: start it, wait until it answers, watch it, stop it."""
+"""A tritonserver as a child process: started, probed, watched and stopped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lnlattennet.errors import ServingError
 from lnlattennet.runtimes._onnxruntime import NO_TELEMETRY
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
-from lnlattennet.serving.triton._health import send_canary
+from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._log import failure_reasons
 from lnlattennet.serving.triton._model_config import ENSEMBLE, FUSED
 from lnlattennet.serving.triton._repository import Deployment
@@ -123,7 +123,7 @@ class TritonProcess:
                 )
             time.sleep(0.1)
         for model in (ENSEMBLE, FUSED):
-            send_canary(self.endpoints.grpc, model)
+            probe_model(self.endpoints.grpc, model)
         # Whoever answered, it was this server only if this server is still there.
         self.check()
         self._processes = len(_group_members(self.pid))
@@ -193,9 +193,9 @@ def _group_members(group: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # "pid (name) state parent group ...": the name may hold spaces and parentheses.
-            state, _, found = stat.read_text().rpartition(")")[2].split()[:3]
+            state, _, group_id = stat.read_text().rpartition(")")[2].split()[:3]
         except OSError:
             continue
-        if state != "Z" and int(found) == group:
+        if state != "Z" and int(group_id) == group:
             members.append(int(stat.parent.name))
     return members

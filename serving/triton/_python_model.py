@@ -1,6 +1,6 @@
 """Base of the models in triton_repo that Triton's python backend runs.
 
-It moves tensors and answers errors; what is computed are the stages (see ``stages``). Triton creates one
+It converts tensors and errors; the stages compute (see ``stages``). Triton creates one
 object per model instance, each in a process of its own (a "stub").
 """
 
@@ -22,7 +22,7 @@ from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
 
 
 class PythonModel(abc.ABC):
-    """A Triton model whose answer is a chain of stages; a subclass only names them."""
+    """A Triton model that runs a chain of stages; a subclass lists them."""
 
     @abc.abstractmethod
     def stages(self, bundle: Bundle) -> Sequence[Stage]:

@@ -1,4 +1,4 @@
-"""From a bundle to a deployable copy: Triton's model repository and the bundle, side by side.
+"""Deployable copy of a bundle: Triton's model repository and the bundle, side by side.
 
     DESTINATION/
     ├── models/        for ``tritonserver --model-repository``
@@ -31,7 +31,7 @@ from lnlattennet.serving.triton._model_config import (
     runs_natively,
     write_config,
 )
-from lnlattennet.serving.triton._shell_paths import require_plain_path
+from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
             among them, else in the python backend.
 
     Raises:
-        BundleError: the engine cannot take single pictures, or changed while it was copied.
+        BundleError: the engine cannot take single images, or changed while it was copied.
         ServingError: ``destination`` holds something else, or cannot be written.
     """
     engine = bundle.manifest.engine(bundle.manifest.selected)
-    _require_single_pictures(engine)
+    _require_single_images(engine)
     destination = destination.resolve()
-    require_plain_path(destination, "choose another folder with --deploy-to")
+    require_shell_safe_path(destination, "choose another folder with --deploy-to")
     _require_replaceable(destination)
     try:
         with replace_folder(destination) as draft:
@@ -106,15 +106,15 @@ def _install_native(config: object, bundle: Bundle, version: Path) -> None:
     version.mkdir()
     model = version / backend_named(engine.backend).INFO.triton_file
     shutil.copyfile(bundle.path / engine.file, model)
-    # Triton deserialises this file itself, so it has to be the one that the manifest vouches for.
+    # Triton deserializes this file itself, so it must be the one whose hash the manifest lists.
     if hash_file(model) != bundle.manifest.files[engine.file]:
         raise BundleError(f"{engine.file} changed while it was copied; deploy again")
 
 
-def _require_single_pictures(engine: EngineRecord) -> None:
+def _require_single_images(engine: EngineRecord) -> None:
     if engine.batch[0] > 1:
         raise BundleError(
-            f"engine {engine.name} takes no batch under {engine.batch[0]}, but servers get single pictures; "
+            f"engine {engine.name} takes no batch under {engine.batch[0]}, but servers get single images; "
             "export again with a batch range from 1"
         )
 

@@ -1,4 +1,4 @@
-"""What the server computes, as stages over several requests whose failures stay apart.
+"""Stages of the served models: functions over several requests whose failures stay apart.
 
 A stage maps a list of values, one per request, to their outcomes in order: the next stage's value, or the
 exception that this one request met. Most values are dicts of arrays whose first axis is the request's batch.
@@ -89,15 +89,21 @@ class FaceStep:
 
 
 class EngineStep:
-    """``face`` -> the engine's outputs; everything else passes through."""
+    """Faces -> the engine's outputs; everything else passes through.
 
-    def __init__(self, runner: Runner) -> None:
+    Args:
+        runner: the loaded engine.
+        faces: name of the tensor that holds the faces.
+    """
+
+    def __init__(self, runner: Runner, faces: str = FACE) -> None:
         self._runner = runner
+        self._faces = faces
 
     def __call__(self, arrays: Arrays) -> Arrays:
-        """Run the engine on ``face`` float32 [B, 3, S, S]."""
-        others = {name: array for name, array in arrays.items() if name != FACE}
-        return others | self._runner({INPUT_NAME: arrays[FACE]})
+        """Run the engine on the faces float32 [B, 3, S, S]."""
+        others = {name: array for name, array in arrays.items() if name != self._faces}
+        return others | self._runner({INPUT_NAME: arrays[self._faces]})
 
 
 class AnswerStep:

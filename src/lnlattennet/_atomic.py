@@ -147,7 +147,7 @@ def _swap(new: Path, path: Path) -> None:
 
 
 def _beside(path: Path, kind: str = "") -> Path:
-    """Return a name that nothing has yet; ``sole_writer`` recognises it."""
+    """Return a name that nothing has yet; ``sole_writer`` recognizes it."""
     return path.parent / f".{path.name}.{kind}{secrets.token_hex(4)}"
 
 

@@ -1,4 +1,4 @@
-"""Engines take any number of faces, and pictures of any size, from any thread."""
+"""Engines take any number of faces, and images of any size, from any thread."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from lnlattennet.model._preprocessing import center_square
 from lnlattennet.runtimes._base import Arrays
 
 
-def pictures(count: int, height: int = 48, width: int = 48) -> NDArray[np.uint8]:
+def images(count: int, height: int = 48, width: int = 48) -> NDArray[np.uint8]:
     return np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
@@ -54,7 +54,7 @@ def test_a_bundle_predicts_what_the_checkpoint_does(bundle_path: Path, checkpoin
     import torch
 
     bundle, checkpoint = Bundle.load(bundle_path), load_checkpoint(checkpoint_path)
-    faces = pictures(21)
+    faces = images(21)
     with torch.inference_mode():
         expected = checkpoint.network()(torch.from_numpy(checkpoint.info.preprocessing.normalize(faces)))
     for engine in (None, "onnxruntime-fp32", "openvino-fp32"):
@@ -72,12 +72,12 @@ def test_a_bundle_predicts_what_the_checkpoint_does(bundle_path: Path, checkpoin
         assert len(found) == len(faces)
 
 
-def test_pictures_of_other_sizes_are_cut_and_resized_by_the_recipe(bundle_path: Path) -> None:
+def test_images_of_other_sizes_are_cut_and_resized_as_the_checkpoint_says(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
-    wide, tall = pictures(1, 60, 90)[0], pictures(2, 130, 70)[1]
-    recipe = bundle.manifest.preprocessing
+    wide, tall = images(1, 60, 90)[0], images(2, 130, 70)[1]
+    preprocessing = bundle.manifest.preprocessing
     prepared = np.stack(
-        [recipe.crop(face, center_square(face.shape[1], face.shape[0])) for face in (wide, tall)]
+        [preprocessing.crop(face, center_square(face.shape[1], face.shape[0])) for face in (wide, tall)]
     )
     predictions = bundle.predict([wide, tall])
     assert [prediction.logits for prediction in predictions] == [
@@ -86,7 +86,7 @@ def test_pictures_of_other_sizes_are_cut_and_resized_by_the_recipe(bundle_path: 
     assert [prediction.face_box for prediction in predictions] == [(15, 0, 75, 60), (0, 30, 70, 100)]
 
 
-def test_no_pictures_give_no_predictions(bundle_path: Path) -> None:
+def test_no_images_give_no_predictions(bundle_path: Path) -> None:
     assert Bundle.load(bundle_path).predict([]) == []
 
 
@@ -96,7 +96,7 @@ def logits_of(bundle: Bundle, faces: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def test_threads_share_one_engine_and_get_their_own_answers(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
-    batches = [pictures(count) for count in range(1, 13)]
+    batches = [images(count) for count in range(1, 13)]
     expected = [logits_of(bundle, batch) for batch in batches]
     barrier = threading.Barrier(4)
 
@@ -127,11 +127,11 @@ def test_threads_share_one_engine_and_get_their_own_answers(bundle_path: Path) -
         (np.zeros((1, 48, 48, 4), np.uint8), "face 0: an image must be RGB uint8"),
     ],
 )
-def test_what_is_no_picture_is_refused_by_its_number(bundle_path: Path, batch: object, message: str) -> None:
+def test_what_is_no_image_is_refused_by_its_number(bundle_path: Path, batch: object, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         Bundle.load(bundle_path).predict(batch)  # type: ignore[arg-type]
 
 
 def test_an_unknown_engine_is_refused_with_the_known_ones(bundle_path: Path) -> None:
     with pytest.raises(BundleError, match="no engine 'x'; it has: onnxruntime-fp32"):
-        Bundle.load(bundle_path).predict(pictures(1), engine="x")
+        Bundle.load(bundle_path).predict(images(1), engine="x")

@@ -19,13 +19,13 @@ from lnlattennet.errors import ImageError
 from lnlattennet.images._decode import decode_image
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, COLOR, PALETTE, GREY_ALPHA, COLOR_ALPHA = 0, 2, 3, 4, 6
-CHANNELS = {GREY: 1, COLOR: 3, PALETTE: 1, GREY_ALPHA: 2, COLOR_ALPHA: 4}
+GRAY, COLOR, PALETTE, GRAY_ALPHA, COLOR_ALPHA = 0, 2, 3, 4, 6
+CHANNELS = {GRAY: 1, COLOR: 3, PALETTE: 1, GRAY_ALPHA: 2, COLOR_ALPHA: 4}
 KINDS = [
-    *itertools.product([GREY], [1, 2, 4, 8, 16]),
+    *itertools.product([GRAY], [1, 2, 4, 8, 16]),
     *itertools.product([COLOR], [8, 16]),
     *itertools.product([PALETTE], [1, 2, 4, 8]),
-    *itertools.product([GREY_ALPHA, COLOR_ALPHA], [8, 16]),
+    *itertools.product([GRAY_ALPHA, COLOR_ALPHA], [8, 16]),
 ]
 
 
@@ -47,9 +47,9 @@ def png(samples: NDArray[np.uint16], color: int, depth: int, extra: bytes = b"")
     return PNG_SIGNATURE + chunks
 
 
-def encode(picture: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, kind, **options)
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 
@@ -79,7 +79,7 @@ def test_every_kind_of_png_shows_what_the_standard_says(
     key = samples[3, 5]
     if keyed and color == PALETTE:
         extra += chunk(b"tRNS", alphas.tobytes())
-    elif keyed and color in (GREY, COLOR):
+    elif keyed and color in (GRAY, COLOR):
         extra += chunk(b"tRNS", key.astype(">u2").tobytes())
 
     bytes_ = (samples >> 8) if depth == 16 else samples * 255 // (2**depth - 1)
@@ -87,11 +87,11 @@ def test_every_kind_of_png_shows_what_the_standard_says(
     if color == PALETTE:
         expected = colors[samples[..., 0]]
         alpha = alphas[samples] if keyed else alpha
-    elif color in (GREY_ALPHA, COLOR_ALPHA):
+    elif color in (GRAY_ALPHA, COLOR_ALPHA):
         expected, alpha = bytes_[..., :-1], bytes_[..., -1:]
     else:
         expected = bytes_
-        # A 16-bit key names one colour of 65536 levels, of which the decoder keeps 256: it is ignored.
+        # A 16-bit key names one color of 65536 levels, of which the decoder keeps 256: it is ignored.
         if keyed and depth < 16:
             alpha = np.where((samples == key).all(axis=-1, keepdims=True), 0, 255)
     share = alpha / 255
@@ -118,7 +118,7 @@ def test_a_jpeg_decodes_to_pillows_pixels() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_picture_is_turned_upright(kind: str, orientation: int) -> None:
+def test_the_image_is_turned_upright(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(smooth(), kind, exif=exif)
@@ -176,12 +176,12 @@ def test_the_size_of_another_chunk_does_not_count() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(15, 40), (40, 15), (1, 1)])
-def test_too_small_pictures_are_refused(height: int, width: int) -> None:
+def test_too_small_images_are_refused(height: int, width: int) -> None:
     with pytest.raises(ImageError, match=f"at least 16 pixels on each side, got {width} x {height}"):
         decode_image(encode(smooth(height, width), "PNG"))
 
 
-def test_the_smallest_picture_is_accepted() -> None:
+def test_the_smallest_image_is_accepted() -> None:
     assert decode_image(encode(smooth(16, 16), "PNG")).shape == (16, 16, 3)
 
 
@@ -211,7 +211,7 @@ def test_other_formats_are_refused_by_name(data: bytes, found: str) -> None:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_every_cut_is_noticed(kind: str) -> None:
     whole = encode(smooth(), kind)
-    picture = decode_image(whole)
+    image = decode_image(whole)
     for length in range(3, len(whole), max(1, len(whole) // 150)):
         try:
             decoded = decode_image(whole[:length])
@@ -219,7 +219,7 @@ def test_every_cut_is_noticed(kind: str) -> None:
             continue
         # Only check sums and end markers, which carry no pixel, may be missing.
         assert length > len(whole) - 24
-        np.testing.assert_array_equal(decoded, picture)
+        np.testing.assert_array_equal(decoded, image)
 
 
 @given(data=st.binary(max_size=300), prefix=st.sampled_from([b"", b"\xff\xd8\xff", PNG_SIGNATURE]))
@@ -246,9 +246,9 @@ def test_damaged_files_raise_only_image_errors(kind: str, changes: list[tuple[in
 
 
 def test_threads_decode_independently() -> None:
-    pictures = [encode(smooth(40 + i, 50 + i), kind) for i in range(8) for kind in ("JPEG", "PNG")]
-    alone = [decode_image(data) for data in pictures]
+    images = [encode(smooth(40 + i, 50 + i), kind) for i in range(8) for kind in ("JPEG", "PNG")]
+    alone = [decode_image(data) for data in images]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(decode_image, pictures * 5))
-    for index, picture in enumerate(together):
-        np.testing.assert_array_equal(picture, alone[index % len(alone)])
+        together = list(pool.map(decode_image, images * 5))
+    for index, image in enumerate(together):
+        np.testing.assert_array_equal(image, alone[index % len(alone)])

@@ -28,8 +28,8 @@ def processes_of() -> Callable[[Path], list[int]]:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> list[bytes]:
-    """Encoded pictures that differ in content, size, shape and format."""
+def images() -> list[bytes]:
+    """Encoded images that differ in content, size, shape and format."""
     generator = np.random.default_rng(3)
     sizes = [(112, 112), (90, 160), (200, 120), (64, 64)]
     return [
@@ -46,7 +46,7 @@ def _waves(generator: np.random.Generator, height: int, width: int) -> Image.Ima
     return Image.fromarray((127.5 + 127.5 * np.stack(channels, axis=-1)).astype(np.uint8))
 
 
-def _encode(picture: Image.Image, kind: str) -> bytes:
+def _encode(image: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, kind)
+    image.save(stream, kind)
     return stream.getvalue()

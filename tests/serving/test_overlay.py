@@ -1,4 +1,4 @@
-"""The region weights on a terminal and on a image."""
+"""The region weights on a terminal and on an image."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_caption_says_when_no_face_was_found() -> None:
 
 
 def test_a_long_strip_is_not_enlarged_without_end() -> None:
-    """16 pixels high, as small as a image may be: to fit the caption it would grow 30 times each way."""
+    """16 pixels high, as small as an image may be: to fit the caption it would grow 30 times each way."""
     strip = np.zeros((16, 100_000, 3), np.uint8)
     drawn = prediction((9_992.0, 0.0, 10_008.0, 16.0)).draw_overlay(strip)
     assert drawn.size / 3 < 45_000_000

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("own_logging")
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
+def portrait(tmp_path: Path) -> Path:
     path = tmp_path / "portrait [1].jpg"
     Image.fromarray(astronaut()).save(path)
     return path
@@ -47,8 +47,8 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
 
 
-def test_people_get_a_table_and_a_heat_map(bundle_path: Path, photo: Path, wall: Path) -> None:
-    result = run(photo, wall, "--bundle", bundle_path)
+def test_people_get_a_table_and_a_heat_map(bundle_path: Path, portrait: Path, wall: Path) -> None:
+    result = run(portrait, wall, "--bundle", bundle_path)
     assert result.exit_code == 0, result.output
     assert "portrait" in result.stdout
     assert "[1].jpg" in result.stdout
@@ -56,33 +56,33 @@ def test_people_get_a_table_and_a_heat_map(bundle_path: Path, photo: Path, wall:
     assert "center square" in result.stdout
     assert "(15, 0) to (75, 60)" in result.stdout
     assert result.stdout.count("region weights of") == 2
-    # The largest weights of each photo are starred.
+    # The largest weights of each image are starred.
     assert result.stdout.count("*") >= 2
 
 
-def test_json_is_one_document(bundle_path: Path, photo: Path) -> None:
-    result = run(photo, "--bundle", bundle_path, "--json")
+def test_json_is_one_document(bundle_path: Path, portrait: Path) -> None:
+    result = run(portrait, "--bundle", bundle_path, "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     (prediction,) = document["predictions"]
     assert document["errors"] == []
-    assert prediction["photo"] == str(photo)
+    assert prediction["photo"] == str(portrait)
     assert prediction["label"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
     assert prediction["face_found"] is True
     assert np.shape(prediction["region_weights"]) == (4, 4)
     assert np.shape(prediction["region_affinity"]) == (16, 16)
 
 
-def test_one_bad_photo_does_not_lose_the_others(
-    bundle_path: Path, photo: Path, wall: Path, tmp_path: Path
+def test_one_bad_image_does_not_lose_the_others(
+    bundle_path: Path, portrait: Path, wall: Path, tmp_path: Path
 ) -> None:
     text, missing = tmp_path / "notes.jpg", tmp_path / "missing.jpg"
-    text.write_text("not a picture")
-    arguments = [photo, text, missing, tmp_path, wall, "--bundle", bundle_path]
+    text.write_text("not an image")
+    arguments = [portrait, text, missing, tmp_path, wall, "--bundle", bundle_path]
     result = run(*arguments, "--json")
     assert result.exit_code == 1
     document = json.loads(result.stdout)
-    assert [entry["photo"] for entry in document["predictions"]] == [str(photo), str(wall)]
+    assert [entry["photo"] for entry in document["predictions"]] == [str(portrait), str(wall)]
     errors = {Path(entry["photo"]).name: entry["error"] for entry in document["errors"]}
     assert "must be a JPEG or PNG file, got text" in errors["notes.jpg"]
     assert errors["missing.jpg"] == "cannot read the file: No such file or directory"
@@ -104,25 +104,25 @@ def test_a_name_that_is_no_text_can_be_printed(bundle_path: Path, wall: Path, tm
     assert document["predictions"][0]["photo"].endswith("caf�.png")
 
 
-def test_an_overlay_is_drawn(bundle_path: Path, photo: Path, tmp_path: Path) -> None:
+def test_an_overlay_is_drawn(bundle_path: Path, portrait: Path, tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "drawn.png"
-    before = photo.read_bytes()
-    result = run(photo, "--bundle", bundle_path, "--overlay", target)
+    before = portrait.read_bytes()
+    result = run(portrait, "--bundle", bundle_path, "--overlay", target)
     assert result.exit_code == 0, result.output
     with Image.open(target) as drawn:
         assert drawn.width >= 512
-    assert photo.read_bytes() == before
+    assert portrait.read_bytes() == before
 
 
-def test_overlays_of_several_photos_go_to_a_folder(
-    bundle_path: Path, photo: Path, wall: Path, tmp_path: Path
+def test_overlays_of_several_images_go_to_a_folder(
+    bundle_path: Path, portrait: Path, wall: Path, tmp_path: Path
 ) -> None:
     namesake = tmp_path / "other" / "wall.jpg"
     namesake.parent.mkdir()
-    with Image.open(wall) as picture:
-        picture.save(namesake)
+    with Image.open(wall) as image:
+        image.save(namesake)
     folder = tmp_path / "drawn"
-    result = run(photo, wall, namesake, "--bundle", bundle_path, "--overlay", folder)
+    result = run(portrait, wall, namesake, "--bundle", bundle_path, "--overlay", folder)
     assert result.exit_code == 0, result.output
     assert {path.name for path in folder.iterdir()} == {
         "portrait [1]-overlay.png",
@@ -131,16 +131,16 @@ def test_overlays_of_several_photos_go_to_a_folder(
     }
 
 
-def test_several_photos_need_a_folder(bundle_path: Path, photo: Path, wall: Path, tmp_path: Path) -> None:
-    result = run(photo, wall, "--bundle", bundle_path, "--overlay", tmp_path / "drawn.png")
+def test_several_images_need_a_folder(bundle_path: Path, portrait: Path, wall: Path, tmp_path: Path) -> None:
+    result = run(portrait, wall, "--bundle", bundle_path, "--overlay", tmp_path / "drawn.png")
     assert isinstance(result.exception, UsageError)
     assert "must be a folder for 2 images" in str(result.exception)
-    result = run(photo, wall, "--bundle", bundle_path, "--overlay", photo)
+    result = run(portrait, wall, "--bundle", bundle_path, "--overlay", portrait)
     assert isinstance(result.exception, UsageError)
     assert "must be a .png file or a folder" in str(result.exception)
 
 
-def test_a_photo_is_never_overwritten(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
+def test_an_image_is_never_overwritten(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.png"
     link.symlink_to(wall)
     before = wall.read_bytes()
@@ -196,11 +196,11 @@ def test_without_a_server_there_is_a_message(wall: Path) -> None:
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
 def test_a_server_gives_the_bundles_answers(
-    server: TritonProcess, bundle_path: Path, photo: Path, wall: Path, tmp_path: Path, model: str
+    server: TritonProcess, bundle_path: Path, portrait: Path, wall: Path, tmp_path: Path, model: str
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(wall.read_bytes()[:60])
-    arguments = [photo, broken, wall, "--json"]
+    arguments = [portrait, broken, wall, "--json"]
     local = run(*arguments, "--bundle", bundle_path)
     for url in (server.endpoints.grpc, server.endpoints.http):
         asked = run(*arguments, "--url", url, "--model", model)

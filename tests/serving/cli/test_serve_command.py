@@ -63,14 +63,14 @@ def assert_nothing_left(process: subprocess.Popen[str], temporary: Path) -> None
 def test_it_answers_until_a_signal_and_leaves_nothing(
     bundle_path: Path,
     tmp_path: Path,
-    pictures: list[bytes],
+    images: list[bytes],
     processes_of: ProcessesOf,
     number: signal.Signals,
 ) -> None:
     with serving(bundle_path, tmp_path / "temporary", "--json") as process:
         document = read_document(process)
         with Client(document["grpc"], document["model"]) as client:
-            assert len(client.predict(pictures)) == len(pictures)
+            assert len(client.predict(images)) == len(images)
         process.send_signal(number)
         rest, log = process.communicate(timeout=30)
     assert process.returncode == 0, log

@@ -127,7 +127,7 @@ def test_other_programs_are_no_servers(scheme: str, reply: bytes, listener: sock
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_more_pictures_than_a_batch_are_split(server: TritonProcess, scheme: str) -> None:
+def test_more_images_than_a_batch_are_split(server: TritonProcess, scheme: str) -> None:
     with Client(getattr(server.endpoints, scheme)) as client:
         images = [jpeg(10 * index) for index in range(client.description.max_batch_size + 3)]
         together = client.predict(images)
@@ -147,14 +147,14 @@ def test_an_unknown_model_is_named(server: TritonProcess, scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_model_that_takes_no_pictures_is_refused(server: TritonProcess, scheme: str) -> None:
+def test_a_model_that_takes_no_images_is_refused(server: TritonProcess, scheme: str) -> None:
     with pytest.raises(ServingError, match="'lnlattennet' has no usable parameters class_names and grid"):
         Client(getattr(server.endpoints, scheme), "lnlattennet")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
-def test_a_refused_picture_is_an_image_error(server: TritonProcess, scheme: str, model: str) -> None:
+def test_a_refused_image_is_an_image_error(server: TritonProcess, scheme: str, model: str) -> None:
     with Client(getattr(server.endpoints, scheme), model) as client:
         with pytest.raises(
             ImageError, match=r"^image 0 of the batch: an image must be a JPEG or PNG file, got GIF"

@@ -119,7 +119,7 @@ def test_an_unknown_engine_is_refused(bundle_path: Path) -> None:
         LocalPredictor(Bundle.load(bundle_path), "warp")
 
 
-def test_a_damaged_picture_is_refused(bundle_path: Path) -> None:
+def test_a_damaged_image_is_refused(bundle_path: Path) -> None:
     with pytest.raises(ImageError, match="got GIF"):
         LocalPredictor(Bundle.load(bundle_path)).predict([*encoded(1), b"GIF89a"])
 

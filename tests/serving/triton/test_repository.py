@@ -211,7 +211,7 @@ def test_a_bundle_damaged_meanwhile_replaces_nothing(bundle: Bundle, tmp_path: P
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "deployment"}
 
 
-def test_an_engine_that_takes_no_single_pictures_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+def test_an_engine_that_takes_no_single_images_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"takes no batch under 4.*batch range from 1"):
         deploy(with_engine(bundle, batch=(4, 8, 8)), tmp_path / "deployment")
     assert list(tmp_path.iterdir()) == []

@@ -28,8 +28,8 @@ def connection(server: TritonProcess) -> Any:
 
 
 @pytest.fixture(scope="module")
-def expected(bundle_path: Path, pictures: list[bytes]) -> list[Prediction]:
-    return LocalPredictor(Bundle.load(bundle_path)).predict(pictures)
+def expected(bundle_path: Path, images: list[bytes]) -> list[Prediction]:
+    return LocalPredictor(Bundle.load(bundle_path)).predict(images)
 
 
 def assert_same(answers: Sequence[Prediction], expected: Sequence[Prediction]) -> None:
@@ -42,7 +42,7 @@ def assert_same(answers: Sequence[Prediction], expected: Sequence[Prediction]) -
             np.testing.assert_allclose(getattr(answer, name), getattr(wanted, name), atol=1e-4, err_msg=name)
 
 
-def test_the_pictures_have_different_answers(expected: list[Prediction]) -> None:
+def test_the_images_have_different_answers(expected: list[Prediction]) -> None:
     logits = np.stack([prediction.logits for prediction in expected])
     differences = np.abs(logits[:, None] - logits[None]).max(axis=-1)
     assert differences[~np.eye(len(logits), dtype=bool)].min() > 1e-3
@@ -51,39 +51,39 @@ def test_the_pictures_have_different_answers(expected: list[Prediction]) -> None
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
 def test_a_batch_gets_the_local_answers_in_order(
-    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], protocol: str, model: str
+    server: TritonProcess, images: list[bytes], expected: list[Prediction], protocol: str, model: str
 ) -> None:
     with Client(getattr(server.endpoints, protocol), model) as client:
-        assert_same(client.predict(pictures), expected)
-        assert_same(client.predict(pictures[1:2]), expected[1:2])
+        assert_same(client.predict(images), expected)
+        assert_same(client.predict(images[1:2]), expected[1:2])
 
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
 def test_concurrent_clients_get_their_own_answers(
-    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], model: str
+    server: TritonProcess, images: list[bytes], expected: list[Prediction], model: str
 ) -> None:
     def ask(index: int) -> None:
-        start = index % len(pictures)
+        start = index % len(images)
         with Client(server.endpoints.grpc, model) as client:
             for _ in range(4):
-                assert_same(client.predict(pictures[start:]), expected[start:])
+                assert_same(client.predict(images[start:]), expected[start:])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(8)))
 
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
-def test_a_damaged_picture_fails_only_its_own_request(
-    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], model: str
+def test_a_damaged_image_fails_only_its_own_request(
+    server: TritonProcess, images: list[bytes], expected: list[Prediction], model: str
 ) -> None:
     def ask(index: int) -> None:
         with Client(server.endpoints.grpc, model) as client:
             for _ in range(5):
                 if index % 2:
-                    assert_same(client.predict(pictures), expected)
+                    assert_same(client.predict(images), expected)
                 else:
                     with pytest.raises(ImageError, match="image 1 of the batch"):
-                        client.predict([pictures[0], b"not a picture"])
+                        client.predict([images[0], b"not an image"])
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(ask, range(6)))
@@ -91,17 +91,17 @@ def test_a_damaged_picture_fails_only_its_own_request(
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
-def test_a_damaged_picture_is_the_clients_error(server: TritonProcess, protocol: str, model: str) -> None:
+def test_a_damaged_image_is_the_clients_error(server: TritonProcess, protocol: str, model: str) -> None:
     with (
         Client(getattr(server.endpoints, protocol), model) as client,
         pytest.raises(ImageError, match="image 0 of the batch: ") as caught,
     ):
-        client.predict([b"not a picture"])
+        client.predict([b"not an image"])
     assert ".py" not in str(caught.value)
 
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
-def test_a_client_can_ask_for_class_names_grid_and_recipe(
+def test_a_client_can_ask_for_class_names_grid_and_preprocessing(
     server: TritonProcess, bundle_path: Path, model: str
 ) -> None:
     with connection(server) as client:
@@ -113,11 +113,11 @@ def test_a_client_can_ask_for_class_names_grid_and_recipe(
 
 
 def test_a_batch_over_the_engines_maximum_is_refused(
-    server: TritonProcess, bundle_path: Path, pictures: list[bytes]
+    server: TritonProcess, bundle_path: Path, images: list[bytes]
 ) -> None:
     manifest = Bundle.load(bundle_path).manifest
     maximum = manifest.engine(manifest.selected).batch[2]
-    encoded = np.array([[pictures[0]]] * (maximum + 1), dtype=np.object_)
+    encoded = np.array([[images[0]]] * (maximum + 1), dtype=np.object_)
     tensor = grpc.InferInput("image", encoded.shape, "BYTES")
     tensor.set_data_from_numpy(encoded)
     with (
@@ -129,9 +129,9 @@ def test_a_batch_over_the_engines_maximum_is_refused(
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])
 def test_labels_are_strings(
-    server: TritonProcess, pictures: list[bytes], expected: list[Prediction], model: str
+    server: TritonProcess, images: list[bytes], expected: list[Prediction], model: str
 ) -> None:
-    encoded = np.array([[picture] for picture in pictures], dtype=np.object_)
+    encoded = np.array([[image] for image in images], dtype=np.object_)
     tensor = grpc.InferInput("image", encoded.shape, "BYTES")
     tensor.set_data_from_numpy(encoded)
     with connection(server) as client:

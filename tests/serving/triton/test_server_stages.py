@@ -65,13 +65,13 @@ def test_a_stage_without_requests_does_nothing(requests: list[Arrays]) -> None:
     assert len(run_stages([each(doubled), together(doubled)], requests)) == len(requests)
 
 
-def test_the_steps_give_every_public_output(bundle_path: Path, pictures: list[bytes]) -> None:
+def test_the_steps_give_every_public_output(bundle_path: Path, images: list[bytes]) -> None:
     bundle = Bundle.load(bundle_path)
     manifest = bundle.manifest
     stages = [each(FaceStep(manifest)), together(EngineStep(bundle.runner())), each(AnswerStep(manifest))]
-    request = {"image": np.array([[picture] for picture in pictures], np.object_)}
+    request = {"image": np.array([[image] for image in images], np.object_)}
     (answer,) = run_stages(stages, [request])
-    batch, classes, regions = len(pictures), len(manifest.class_names), manifest.network["grid"] ** 2
+    batch, classes, regions = len(images), len(manifest.class_names), manifest.network["grid"] ** 2
     assert {name: (array.dtype.kind, array.shape) for name, array in answer.items()} == {
         "label": ("O", (batch, 1)),
         "probabilities": ("f", (batch, classes)),
@@ -85,10 +85,10 @@ def test_the_steps_give_every_public_output(bundle_path: Path, pictures: list[by
     assert [label.decode() for label in answer["label"][:, 0]] == names
 
 
-def test_a_damaged_picture_is_named_by_its_place(bundle_path: Path, pictures: list[bytes]) -> None:
+def test_a_damaged_image_is_named_by_its_place(bundle_path: Path, images: list[bytes]) -> None:
     step = FaceStep(Bundle.load(bundle_path).manifest)
     with pytest.raises(ImageError, match="image 2 of the batch"):
-        step({"image": np.array([[pictures[0]], [pictures[1]], [b""]], np.object_)})
+        step({"image": np.array([[images[0]], [images[1]], [b""]], np.object_)})
 
 
 def test_outputs_that_break_a_rule_are_not_answered(bundle_path: Path) -> None:

@@ -8,7 +8,7 @@ from lnlattennet.serving.triton._stages import AnswerStep, EngineStep, FaceStep,
 
 
 class TritonPythonModel(PythonModel):
-    """Pictures are prepared one request at a time, then all faces go through the engine as one batch."""
+    """Images are prepared one request at a time, then all faces go through the engine as one batch."""
 
     def stages(self, bundle: Bundle) -> list[Stage]:
         """Decode and crop, run the engine, check and name."""

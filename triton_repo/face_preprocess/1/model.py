@@ -1,4 +1,4 @@
-"""Encoded JPEG or PNG to a normalised face crop."""
+"""Encoded JPEG or PNG image to a normalized face crop."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from lnlattennet.serving.triton._stages import FaceStep, Stage, each
 
 
 class TritonPythonModel(PythonModel):
-    """Requests stay apart: a damaged picture fails only the request that brought it."""
+    """Requests stay apart: a damaged image fails only the request that brought it."""
 
     def stages(self, bundle: Bundle) -> list[Stage]:
-        """Decode, find the face, crop and normalise."""
+        """Decode, find the face, crop and normalize."""
         return [each(FaceStep(bundle.manifest))]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.serving.triton._python_model import PythonModel
-from lnlattennet.serving.triton._stages import Stage, together
+from lnlattennet.serving.triton._stages import EngineStep, Stage, together
 
 
 class TritonPythonModel(PythonModel):
@@ -12,4 +13,4 @@ class TritonPythonModel(PythonModel):
 
     def stages(self, bundle: Bundle) -> list[Stage]:
         """Run the engine."""
-        return [together(bundle.runner())]
+        return [together(EngineStep(bundle.runner(), INPUT_NAME))]
