@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lnlattennet.evaluation._evaluate import Evaluation, EvaluationDocument, EvaluationOptions, evaluate
     from lnlattennet.evaluation._report import write_report
+    from lnlattennet.evaluation.explain._explain import (
+        ExplanationIndex,
+        ExplanationOptions,
+        explain_checkpoint,
+    )
     from lnlattennet.evaluation.predictors._base import Predictor
     from lnlattennet.evaluation.predictors._open import open_predictor
 
@@ -15,13 +20,23 @@ __all__ = [
     "Evaluation",
     "EvaluationDocument",
     "EvaluationOptions",
+    "ExplanationIndex",
+    "ExplanationOptions",
     "Predictor",
     "evaluate",
+    "explain_checkpoint",
     "open_predictor",
     "write_report",
 ]
 
-_MODULES = {"Predictor": "predictors._base", "open_predictor": "predictors._open", "write_report": "_report"}
+_MODULES = {
+    "ExplanationIndex": "explain._explain",
+    "ExplanationOptions": "explain._explain",
+    "Predictor": "predictors._base",
+    "explain_checkpoint": "explain._explain",
+    "open_predictor": "predictors._open",
+    "write_report": "_report",
+}
 
 
 def __getattr__(name: str) -> Any:

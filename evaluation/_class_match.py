@@ -37,7 +37,7 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
     Args:
         model: names in the order of the logits.
         data: names in the order of the labels.
-        common_only: leave out what only one of the two has, instead of refusing it.
+        common_only: leave out classes that only the model or only the data has, instead of refusing them.
 
     Raises:
         UsageError: the names differ and ``common_only`` is not set, or fewer than two names are common.
@@ -74,7 +74,8 @@ def _differences(only_model: list[str], only_data: list[str]) -> list[str]:
 def _notes(only_model: list[str], only_data: list[str]) -> tuple[str, ...]:
     notes = []
     if only_model:
-        notes.append(f"Only the common classes count: the model may not answer {', '.join(only_model)} here.")
+        missing = ", ".join(only_model)
+        notes.append(f"Only the common classes count: the model may not predict {missing} here.")
     if only_data:
         notes.append(f"Only the common classes count: faces of {', '.join(only_data)} were left out.")
     return tuple(notes)

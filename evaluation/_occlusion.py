@@ -90,7 +90,7 @@ def occlusion_curve(
         faces: RGB uint8 [N, S, S, 3].
         labels: indices into the logits [N].
         grid: regions per side.
-        counts: how many regions to cover.
+        counts: numbers of regions to cover.
         seed: chooses the regions.
 
     Returns:
@@ -114,5 +114,5 @@ def _right(
     """1 for every face that is recognized with ``count`` regions covered, otherwise 0: [N]."""
     starts = range(0, len(faces), _FACES_PER_PASS)
     chunks = (cover(faces[start : start + _FACES_PER_PASS], grid, count, seed) for start in starts)
-    answers = np.concatenate([predict(chunk).argmax(axis=1) for chunk in chunks])
-    return np.asarray(answers == labels, np.float64)
+    predictions = np.concatenate([predict(chunk).argmax(axis=1) for chunk in chunks])
+    return np.asarray(predictions == labels, np.float64)

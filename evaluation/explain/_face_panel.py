@@ -95,5 +95,5 @@ def _draw_affinity(axes: Axes, face: NDArray[np.uint8], row: Floats, grid: int, 
 
 def _title(name: str, probabilities: Floats, class_names: tuple[str, ...]) -> str:
     best = np.argsort(-probabilities)[:3]
-    answers = "   ".join(f"{class_names[label]} {probabilities[label]:.1%}" for label in best)
-    return f"{name}:  {answers}"
+    predictions = "   ".join(f"{class_names[label]} {probabilities[label]:.1%}" for label in best)
+    return f"{name}:  {predictions}"

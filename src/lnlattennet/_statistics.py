@@ -49,7 +49,7 @@ def bootstrap(
     Args:
         statistic: indices [n, count] to values [n, ...]; called with as many draws as fit in memory.
         count: size of the sample, 1 or more.
-        resamples: how many draws.
+        resamples: number of draws.
         seed: the same seed draws the same indices.
 
     Returns:

@@ -17,10 +17,10 @@ def face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, first, count in (("test", 2**39, 42), ("train", 2**39 + 1000, 7)):
         for index in range(count):
             expression = EXPRESSIONS[index % len(EXPRESSIONS)]
-            picture = Image.fromarray(
+            image = Image.fromarray(
                 render_face(first + index, expression, size=64, nuisance=HELD_OUT, with_regions=False).image
             )
             path = root / split / expression / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture.crop((-8, 0, 72, 64)).save(path)
+            image.crop((-8, 0, 72, 64)).save(path)
     return root

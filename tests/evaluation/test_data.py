@@ -1,4 +1,4 @@
-"""Which faces are judged on, and which classes count."""
+"""Faces that are evaluated, and classes that count."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from lnlattennet.evaluation.predictors._base import Predictor
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Arrays
 
-RECIPE = Preprocessing(size=16)
+PREPROCESSING = Preprocessing(size=16)
 
 
 def face_data(*splits: str | None, classes: tuple[str, ...] = ("a", "b", "c"), count: int = 6) -> FaceData:
-    """``count`` faces per split, classes in turn; a picture's red tells its class, its green which it is."""
+    """``count`` faces per split, classes in turn; an image's red tells its class, its green which it is."""
     faces = [
         Face(f"{split}/{index}", index % len(classes), split) for split in splits for index in range(count)
     ]
 
     def read(face: Face) -> NDArray[np.uint8]:
-        picture = np.zeros((20, 24, 3), np.uint8)
-        picture[..., 0] = 40 * ord(classes[face.label][0]) % 251
-        picture[..., 1] = int(face.name.rpartition("/")[2]) % 256
-        return picture
+        image = np.zeros((20, 24, 3), np.uint8)
+        image[..., 0] = 40 * ord(classes[face.label][0]) % 251
+        image[..., 1] = int(face.name.rpartition("/")[2]) % 256
+        return image
 
     return FaceData("folder", Path("faces"), classes, tuple(faces), read, ("a note of the loader",))
 
@@ -51,7 +51,7 @@ def reader(classes: tuple[str, ...], sharpness: float = 3.0) -> Predictor:
             )
         return {"logits": logits, "region_weights": np.full((len(faces), 4), 0.25, np.float32)}
 
-    return Predictor(classes, RECIPE, 2, {"kind": "test"}, None, predict)
+    return Predictor(classes, PREPROCESSING, 2, {"kind": "test"}, None, predict)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_classes_that_only_unicode_composes_otherwise_are_the_same() -> None:
         assert match.label_of.tolist() == [1, 0]
 
 
-def test_answers_of_another_class_order_are_those_of_the_same_order() -> None:
+def test_predictions_of_another_class_order_are_those_of_the_same_order() -> None:
     data = face_data("test", count=130)
     found = {}
     for order in (("a", "b", "c"), ("c", "a", "b")):
         predictor = reader(order)
-        source = dataset_faces(data, None, RECIPE)
+        source = dataset_faces(data, None, PREPROCESSING)
         match = match_classes(predictor.class_names, source.class_names, common_only=False)
         answers = predict_data(predictor, source, match, temperature=1.0)
         assert answers.indices.tolist() == list(range(130))
@@ -129,7 +129,7 @@ def test_answers_of_another_class_order_are_those_of_the_same_order() -> None:
 
 def test_only_common_classes_are_predicted_and_counted() -> None:
     predictor = reader(("a", "b", "c", "d"))
-    source = dataset_faces(face_data("test", classes=("b", "c", "d"), count=150), None, RECIPE)
+    source = dataset_faces(face_data("test", classes=("b", "c", "d"), count=150), None, PREPROCESSING)
     match = match_classes(predictor.class_names, ("x", "c", "d"), common_only=True)
     answers = predict_data(predictor, source, match, temperature=1.0)
     assert match.class_names == ("c", "d")
@@ -139,7 +139,7 @@ def test_only_common_classes_are_predicted_and_counted() -> None:
 
 def test_the_worst_mistakes_are_the_most_confident_ones_of_all_chunks() -> None:
     predictor = reader(("a", "b", "c"))
-    source = dataset_faces(face_data("test", count=250), None, RECIPE)
+    source = dataset_faces(face_data("test", count=250), None, PREPROCESSING)
     match = match_classes(predictor.class_names, source.class_names, common_only=False)
     answers = predict_data(predictor, source, match, temperature=2.0)
     worst = sorted(range(4, 250, 5), key=lambda number: -(number * 37 % 256))[:MISTAKES]
@@ -155,7 +155,7 @@ def test_the_worst_mistakes_are_the_most_confident_ones_of_all_chunks() -> None:
 
 def test_a_logit_that_is_no_number_names_its_face() -> None:
     predictor = reader(("a", "b", "c"), sharpness=float("nan"))
-    source = dataset_faces(face_data("test"), None, RECIPE)
+    source = dataset_faces(face_data("test"), None, PREPROCESSING)
     match = match_classes(predictor.class_names, source.class_names, common_only=False)
     with pytest.raises(DataError, match=r"must be finite, but for test/0 they are \[nan"):
         predict_data(predictor, source, match, temperature=1.0)
@@ -163,16 +163,16 @@ def test_a_logit_that_is_no_number_names_its_face() -> None:
 
 def test_memory_does_not_grow_with_the_data() -> None:
     """3,000 more faces of 48 x 48 are 21 MB; what is kept of them are three logits and a name each."""
-    recipe, classes = Preprocessing(size=48), ("a", "b", "c")
+    preprocessing, classes = Preprocessing(size=48), ("a", "b", "c")
 
     def predict(faces: NDArray[np.uint8]) -> Arrays:
         return {"logits": np.zeros((len(faces), 3), np.float32)}
 
-    predictor = Predictor(classes, recipe, 1, {}, None, predict)
+    predictor = Predictor(classes, preprocessing, 1, {}, None, predict)
     match = match_classes(classes, classes, common_only=False)
 
     def peak(count: int) -> int:
-        source = dataset_faces(face_data("test", count=count), None, recipe)
+        source = dataset_faces(face_data("test", count=count), None, preprocessing)
         tracemalloc.start()
         predict_data(predictor, source, match, temperature=1.0)
         found = tracemalloc.get_traced_memory()[1]
@@ -184,6 +184,6 @@ def test_memory_does_not_grow_with_the_data() -> None:
 
 
 def test_a_source_counts_its_faces_per_class() -> None:
-    document = dataset_faces(face_data("test", "train", count=7), "test", RECIPE).summary()
+    document = dataset_faces(face_data("test", "train", count=7), "test", PREPROCESSING).summary()
     assert document.faces_per_class == {"a": 3, "b": 2, "c": 2}
     assert (document.split, document.faces) == ("test", 7)

@@ -57,11 +57,11 @@ def test_the_figures_are_those_of_the_checkpoint_face_by_face(
     checkpoint_path: Path, face_folder: Path
 ) -> None:
     checkpoint = load_checkpoint(checkpoint_path)
-    network, recipe = checkpoint.network(), checkpoint.info.preprocessing
+    network, preprocessing = checkpoint.network(), checkpoint.info.preprocessing
     expected = np.zeros((7, 7), int)
     for path in face_folder.glob("test/*/*.png"):
-        picture = np.asarray(Image.open(path))
-        face = recipe.normalize(recipe.crop(picture, center_square(80, 64)))
+        image = np.asarray(Image.open(path))
+        face = preprocessing.normalize(preprocessing.crop(image, center_square(80, 64)))
         with torch.inference_mode():
             answer = int(network(torch.from_numpy(face)[None]).logits.argmax())
         expected[EXPRESSIONS.index(path.parent.name), answer] += 1
@@ -89,31 +89,31 @@ def test_a_bundle_has_the_checkpoints_figures(
 
 
 @pytest.fixture
-def told_models(
+def trained_models(
     checkpoint_path: Path, bundle_path: Path, triton_server: TritonServer, face_folder: Path, tmp_path: Path
 ) -> Iterator[list[object]]:
     """Checkpoint, bundle and server of weights that say: fold 1 of 3, temperature 1.75, another filter."""
     provenance = provenance_of(face_folder, 3, 1) | {"temperature": 1.75}
     loaded = load_checkpoint(checkpoint_path)
-    recipe = dataclasses.replace(loaded.info.preprocessing, resize_filter="lanczos")
-    info = dataclasses.replace(loaded.info, provenance=provenance, preprocessing=recipe)
-    save_checkpoint(tmp_path / "told.safetensors", loaded.network(), info)
+    preprocessing = dataclasses.replace(loaded.info.preprocessing, resize_filter="lanczos")
+    info = dataclasses.replace(loaded.info, provenance=provenance, preprocessing=preprocessing)
+    save_checkpoint(tmp_path / "trained.safetensors", loaded.network(), info)
     bundle = Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
     manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest |= {"provenance": provenance, "preprocessing": recipe.to_dict()}
+    manifest |= {"provenance": provenance, "preprocessing": preprocessing.to_dict()}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     deployment = deploy(Bundle.load(bundle), tmp_path / "deployment", triton_server.backends)
     with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as server:
-        yield [tmp_path / "told.safetensors", bundle, server.endpoints.grpc, server.endpoints.http]
+        yield [tmp_path / "trained.safetensors", bundle, server.endpoints.grpc, server.endpoints.http]
 
 
 @pytest.mark.slow
 def test_checkpoint_bundle_and_live_server_have_the_same_figures(
-    told_models: list[object], face_folder: Path
+    trained_models: list[object], face_folder: Path
 ) -> None:
     """Of the same faces, those that the fold held out, with the same filter and the same temperature."""
     for flags in ((), ("--covered-regions", 4, "--temperature", 2, "--split", "all")):
-        first, *others = [document(model, "--data", face_folder, *flags) for model in told_models]
+        first, *others = [document(model, "--data", face_folder, *flags) for model in trained_models]
         assert first["data"]["split"] == ("all" if flags else "held out")
         assert first["calibration"]["after"]["temperature"] == (2 if flags else 1.75)
         for other in others:
@@ -186,7 +186,7 @@ def test_names_that_are_no_utf8_are_reported(
     assert "tree\ufffd" in report["data"]["name"]
 
 
-def test_covered_regions_are_the_same_for_a_seed_and_change_the_answers(
+def test_covered_regions_are_the_same_for_a_seed_and_change_the_predictions(
     checkpoint_path: Path, face_folder: Path
 ) -> None:
     def nll(*flags: object) -> float:
@@ -222,9 +222,9 @@ def test_other_classes_are_refused_unless_only_the_common_ones_count(
     assert any("faces of contempt were left out" in note for note in found["notes"])
 
 
-def test_a_damaged_picture_is_named(checkpoint_path: Path, face_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_is_named(checkpoint_path: Path, face_folder: Path, tmp_path: Path) -> None:
     tree = Path(shutil.copytree(face_folder, tmp_path / "tree"))
-    (tree / "test" / "fear" / "2.png").write_bytes(b"not a picture")
+    (tree / "test" / "fear" / "2.png").write_bytes(b"not an image")
     result = run(checkpoint_path, "--data", tree, "-o", tmp_path / "out")
     assert isinstance(result.exception, ImageError)
     assert "test/fear/2.png" in str(result.exception)

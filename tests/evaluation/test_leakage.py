@@ -1,4 +1,4 @@
-"""A model is judged on faces that its own training held out, and what it knows of others is said."""
+"""Evaluation on the faces that a model's own training held out, and notes on those that it used."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def held_out_names(
     return [data.faces[index].name for index in indices]
 
 
-def judged(document: dict[str, Any], folder: Path) -> list[str]:
+def evaluated_faces(document: dict[str, Any], folder: Path) -> list[str]:
     assert document["data"]["split"] == HELD_OUT
     with (folder / "predictions.csv").open(newline="") as stream:
         return [row["face"] for row in csv.DictReader(stream)]
@@ -56,7 +56,7 @@ def run(*arguments: object) -> dict[str, Any]:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Two pictures of three classes in each of three official splits."""
+    """Two images of three classes in each of three official splits."""
     build_folder(tmp_path / "tree")
     return tmp_path / "tree"
 
@@ -74,11 +74,11 @@ def checkpoint(tree: Path, tmp_path: Path) -> Path:
     return tmp_path / "f1.safetensors"
 
 
-def test_the_command_judges_the_faces_that_the_fold_held_out(
+def test_the_command_evaluates_the_faces_that_the_fold_held_out(
     checkpoint: Path, tree: Path, tmp_path: Path
 ) -> None:
     document = run(checkpoint, "--data", tree, "-o", tmp_path / "out")
-    assert judged(document, tmp_path / "out") == held_out_names(tree, 3, 1)
+    assert evaluated_faces(document, tmp_path / "out") == held_out_names(tree, 3, 1)
     assert document["faces"] == 6
     assert [note for note in document["notes"] if "training held out (fold 1 of 3)" in note]
 
@@ -128,7 +128,7 @@ def test_only_a_split_with_faces_of_the_training_has_a_note(tmp_path: Path) -> N
     assert sum(numbers) == 28
 
 
-def test_data_that_changed_since_is_judged_as_ever_with_a_note(tree: Path) -> None:
+def test_data_that_changed_since_is_evaluated_as_ever_with_a_note(tree: Path) -> None:
     provenance = provenance_of(tree, 3, 1)
     write_image(tree / "train" / "grin" / "new.png")
     for split, expected in ((None, "test"), ("train", "train")):
@@ -164,13 +164,13 @@ def test_faces_of_a_published_set_that_changed_are_doubted_whatever_their_folder
     assert "cannot be identified" in choose_faces(load_dataset(elsewhere), None, provenance)[2][-1]
 
 
-def test_other_data_is_judged_as_ever(tree: Path, tmp_path: Path) -> None:
+def test_other_data_is_evaluated_as_ever(tree: Path, tmp_path: Path) -> None:
     build_folder(tmp_path / "other", splits=("train", "test"))
     for path, provenance in ((tree, {}), (tmp_path / "other", provenance_of(tree, 3, 1))):
         assert choose_faces(load_dataset(path), None, provenance)[1:] == ("test", ())
 
 
-def test_a_training_on_the_official_split_is_judged_on_its_test_faces(tree: Path) -> None:
+def test_a_training_on_the_official_split_is_evaluated_on_its_test_faces(tree: Path) -> None:
     provenance, data = provenance_of(tree, None, None), load_dataset(tree)
     assert choose_faces(data, None, provenance)[1:] == ("test", ())
     learned = "learned 6 of these {} faces (official)"
@@ -198,7 +198,9 @@ def test_validation_faces_that_are_the_default_are_said_to_have_chosen_epoch_and
     assert "its temperature by 6 of these 6 faces (official)" in notes[1]
 
 
-def test_without_official_test_and_validation_faces_those_of_the_training_are_judged(tmp_path: Path) -> None:
+def test_without_official_test_and_validation_faces_the_held_out_ones_are_evaluated(
+    tmp_path: Path,
+) -> None:
     tree = tmp_path / "tree"
     build_folder(tree, splits=("train",))
     part, name, notes = choose_faces(load_dataset(tree), None, provenance_of(tree, None, None))

@@ -221,7 +221,7 @@ def test_one_face_and_a_class_without_faces() -> None:
     assert found.macro_f1.value == 1.0
 
 
-def test_of_equal_logits_the_first_class_is_the_answer() -> None:
+def test_of_equal_logits_the_first_class_is_predicted() -> None:
     found = compute_figures(np.array([[1, 1], [1, 1]], np.float32), np.array([0, 1]), ("a", "b"))
     assert found.confusion == [[1, 0], [1, 0]]
 
@@ -249,7 +249,7 @@ def test_a_temperature_changes_confidence_only() -> None:
         ([0.0, 1.0], [0, 1], r"must be \[faces, classes\]"),
     ],
 )
-def test_answers_that_cannot_be_judged_are_refused(
+def test_predictions_that_break_a_rule_are_refused(
     logits: list[object], labels: list[int], message: str
 ) -> None:
     with pytest.raises(DataError, match=message):

@@ -38,8 +38,8 @@ def run_json(*arguments: object) -> dict[str, Any]:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
-    path = tmp_path / "photo.png"
+def image_path(tmp_path: Path) -> Path:
+    path = tmp_path / "face.png"
     Image.fromarray(render_face(5, "happiness", size=96, with_regions=False).image).save(path)
     return path
 
@@ -55,12 +55,12 @@ def run_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_picture_gets_a_panel_and_a_table(checkpoint_path: Path, photo: Path, tmp_path: Path) -> None:
+def test_an_image_gets_a_panel_and_a_table(checkpoint_path: Path, image_path: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    document = run_json(checkpoint_path, photo, photo, "-o", out)
+    document = run_json(checkpoint_path, image_path, image_path, "-o", out)
     assert json.loads((out / "explanations.json").read_text()) == document
     assert document["files"] == [
-        str(out / name) for name in ("face-1-photo.png", "face-2-photo.png", "explanations.json")
+        str(out / name) for name in ("face-1-face.png", "face-2-face.png", "explanations.json")
     ]
     for row in document["images"]:
         assert sum(row["region_weights"]) == pytest.approx(1, abs=1e-4)
@@ -72,24 +72,24 @@ def test_a_picture_gets_a_panel_and_a_table(checkpoint_path: Path, photo: Path, 
 
 
 def test_names_of_files_and_folders_may_hold_anything(
-    checkpoint_path: Path, photo: Path, face_folder: Path, tmp_path: Path
+    checkpoint_path: Path, image_path: Path, face_folder: Path, tmp_path: Path
 ) -> None:
-    image = photo.rename(tmp_path / "$^_x_ é $a.png")
+    renamed = image_path.rename(tmp_path / "$^_x_ é $a.png")
     tree = tmp_path / os.fsdecode(b"$^_x_ \xe9 $a")
     shutil.copytree(face_folder / "test", tree)
     (tree / "fear").rename(tree / os.fsdecode(b"peur$\xe9$"))
-    document = run_json(checkpoint_path, image, "--data", tree, "-o", tmp_path / "out")
-    assert document["images"][0]["image"] == str(image)
+    document = run_json(checkpoint_path, renamed, "--data", tree, "-o", tmp_path / "out")
+    assert document["images"][0]["image"] == str(renamed)
     assert document["data"]["name"] == str(tmp_path / "$^_x_ \ufffd $a")
     assert "peur$\ufffd$" in [row["expression"] for row in document["data"]["classes"]]
     assert all(Path(file).is_file() for file in document["files"])
 
 
 def test_the_region_whose_affinity_is_shown_can_be_chosen(
-    checkpoint_path: Path, photo: Path, tmp_path: Path
+    checkpoint_path: Path, image_path: Path, tmp_path: Path
 ) -> None:
     rows = [
-        run_json(checkpoint_path, photo, "--region", region, "-o", tmp_path / "out")["images"][0]
+        run_json(checkpoint_path, image_path, "--region", region, "-o", tmp_path / "out")["images"][0]
         for region in (0, 10)
     ]
     assert [row["region"] for row in rows] == [0, 10]
@@ -139,22 +139,22 @@ def test_the_history_becomes_a_strip_and_an_animation(
     ("arguments", "message"),
     [
         ((), "nothing to explain"),
-        (("PHOTO", "--images", "3"), "add --data"),
+        (("IMAGE", "--images", "3"), "add --data"),
         (("--data", "synthetic", "--split", "val"), "has no --format and no --split"),
-        (("PHOTO", "--region", "16"), "--region must be from 0 to 15"),
+        (("IMAGE", "--region", "16"), "--region must be from 0 to 15"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused(
-    checkpoint_path: Path, photo: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+    checkpoint_path: Path, image_path: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    given = [photo if argument == "PHOTO" else argument for argument in arguments]
+    words = [image_path if argument == "IMAGE" else argument for argument in arguments]
     with pytest.raises(UsageError, match=message):
-        run(checkpoint_path, *given, "-o", tmp_path / "out")
+        run(checkpoint_path, *words, "-o", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_panel_never_replaces_a_picture(checkpoint_path: Path, photo: Path, tmp_path: Path) -> None:
-    victim = photo.rename(tmp_path / "face-1-a.png")
+def test_a_panel_never_replaces_an_image(checkpoint_path: Path, image_path: Path, tmp_path: Path) -> None:
+    victim = image_path.rename(tmp_path / "face-1-a.png")
     other = tmp_path / "a.png"
     other.write_bytes(victim.read_bytes())
     with pytest.raises(UsageError, match="would replace an image"):
@@ -167,24 +167,24 @@ def test_a_history_of_another_grid_is_refused(checkpoint_path: Path, tmp_path: P
         run(checkpoint_path, "--history", tmp_path, "-o", tmp_path / "out")
 
 
-def test_a_damaged_picture_is_named(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_is_named(checkpoint_path: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"no image")
     for path, message in ((broken, "broken.png: "), (tmp_path / "gone.png", "gone.png cannot be read")):
         with pytest.raises(ImageError, match=message):
             run(checkpoint_path, path, "-o", tmp_path / "out")
 
 
 def test_a_training_checkpoint_is_explained_with_leave(
-    checkpoint_path: Path, photo: Path, tmp_path: Path
+    checkpoint_path: Path, image_path: Path, tmp_path: Path
 ) -> None:
     checkpoint = load_checkpoint(checkpoint_path)
     state = {f"network.{name}": tensor for name, tensor in checkpoint.weights.items()}
     torch.save({METADATA_KEY: checkpoint.info.to_json(), "state_dict": state}, tmp_path / "last.ckpt")
     with pytest.raises(CheckpointError, match="pass --allow-pickle"):
-        run(tmp_path / "last.ckpt", photo, "-o", tmp_path / "out")
+        run(tmp_path / "last.ckpt", image_path, "-o", tmp_path / "out")
     pickled, plain = (
-        run_json(path, photo, "--allow-pickle", "-o", tmp_path / "out")["images"]
+        run_json(path, image_path, "--allow-pickle", "-o", tmp_path / "out")["images"]
         for path in (tmp_path / "last.ckpt", checkpoint_path)
     )
     assert pickled == plain

@@ -97,5 +97,5 @@ def test_a_long_run_is_shown_by_states_evenly_apart_with_first_and_last() -> Non
 def test_a_strip_is_drawn_for_any_grid(tmp_path: Path, states: int, regions: int) -> None:
     path = tmp_path / "history.png"
     save_png(history_strip(history_of(states, regions)), path)
-    with Image.open(path) as picture:
-        assert picture.size == (1200, 540)
+    with Image.open(path) as image:
+        assert image.size == (1200, 540)

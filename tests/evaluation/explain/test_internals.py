@@ -91,22 +91,22 @@ def test_the_networks_local_networks_received_what_the_map_says(
 
 
 def test_outputs_are_the_networks_own_and_no_hook_stays() -> None:
-    network, recipe, faces = network_of(), Preprocessing(size=24), faces_of(3, 24)
-    explanation = explain_faces(network, recipe, faces)
+    network, preprocessing, faces = network_of(), Preprocessing(size=24), faces_of(3, 24)
+    explanation = explain_faces(network, preprocessing, faces)
     with torch.inference_mode():
-        outputs = network(torch.from_numpy(recipe.normalize(faces)))
+        outputs = network(torch.from_numpy(preprocessing.normalize(faces)))
     assert np.allclose(explanation.weights, outputs.region_weights, atol=1e-6)
     assert np.allclose(explanation.affinity, outputs.region_affinity, atol=1e-6)
     assert np.allclose(explanation.probabilities, outputs.logits.softmax(dim=1), atol=1e-6)
     assert not network.unet._forward_hooks
 
 
-def test_a_long_batch_gives_the_answers_of_single_faces() -> None:
-    network, recipe, faces = network_of(heads=2), Preprocessing(size=24), faces_of(35, 24)
-    together = explain_faces(network, recipe, faces)
+def test_a_long_batch_gives_the_predictions_of_single_faces() -> None:
+    network, preprocessing, faces = network_of(heads=2), Preprocessing(size=24), faces_of(35, 24)
+    together = explain_faces(network, preprocessing, faces)
     assert len(together) == 35
     for index in (0, 31, 32, 34):
-        alone = explain_faces(network, recipe, faces[index : index + 1])
+        alone = explain_faces(network, preprocessing, faces[index : index + 1])
         assert np.allclose(together.weights[index], alone.weights[0], atol=1e-5)
         assert np.allclose(together.local_attention[index], alone.local_attention[0], atol=1e-5)
 

@@ -72,7 +72,7 @@ def test_numbers_stand_in_the_region_whose_weight_they_are() -> None:
 
 
 def test_colors_lie_where_the_face_is_row_by_row() -> None:
-    """The brightest patch of the drawn picture is the heaviest region's: upper right here."""
+    """The brightest patch of the drawn image is the heaviest region's: upper right here."""
     figure = new_figure(2, 2)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))

@@ -36,11 +36,11 @@ FACE = (150.0, 30.0, 310.0, 190.0)
 def faces_of(count: int, size: int = 48, seed: int = 0) -> NDArray[np.uint8]:
     """Crops around one photographed face, each shifted and shaded in its own way."""
     rng = np.random.default_rng(seed)
-    recipe, picture = Preprocessing(size=size), astronaut()
+    preprocessing, image = Preprocessing(size=size), astronaut()
     crops = []
     for _ in range(count):
         left, top, side = rng.integers(130, 160), rng.integers(10, 40), rng.integers(150, 185)
-        crop = recipe.crop(picture, (left, top, left + side, top + side))
+        crop = preprocessing.crop(image, (left, top, left + side, top + side))
         crops.append((crop * rng.uniform(0.5, 1.0, 3)).astype(np.uint8))
     return np.stack(crops)
 
@@ -49,8 +49,8 @@ def faces_of(count: int, size: int = 48, seed: int = 0) -> NDArray[np.uint8]:
 def test_a_strip_reaches_the_network_pixel_for_pixel(size: int) -> None:
     face = Preprocessing(size=size).crop(astronaut(), FACE)
     for resize_filter in ("bilinear", "bicubic", "lanczos"):
-        recipe = Preprocessing(size=size, resize_filter=resize_filter)
-        prepared = FaceCropper(recipe)(strip(face))
+        preprocessing = Preprocessing(size=size, resize_filter=resize_filter)
+        prepared = FaceCropper(preprocessing)(strip(face))
         assert not prepared.found
         assert prepared.box == (8 * size, 0, 9 * size, size)
         assert np.array_equal(prepared.face, face)
@@ -103,7 +103,7 @@ def test_every_engine_of_a_bundle_gives_what_the_checkpoint_gives(
         np.testing.assert_allclose(found["region_weights"], expected["region_weights"], atol=1e-5)
 
 
-def test_a_bundle_is_judged_without_torch(bundle_path: Path, tmp_path: Path) -> None:
+def test_a_bundle_is_evaluated_without_torch(bundle_path: Path, tmp_path: Path) -> None:
     for name in EXPRESSIONS:
         (tmp_path / "test" / name).mkdir(parents=True)
         Image.fromarray(faces_of(1)[0]).save(tmp_path / "test" / name / "1.png")
