@@ -66,8 +66,8 @@ def test_a_network_that_is_always_wrong_gets_the_largest_temperature() -> None:
 @pytest.mark.parametrize(
     ("logits", "labels", "message"),
     [
-        (np.zeros((0, 3)), [], "at least 2 labelled faces, got 0"),
-        (np.zeros((1, 3)), [0], "at least 2 labelled faces, got 1"),
+        (np.zeros((0, 3)), [], "at least 2 labeled faces, got 0"),
+        (np.zeros((1, 3)), [0], "at least 2 labeled faces, got 1"),
         (np.full((2, 3), np.nan), [0, 1], "must be finite"),
         (np.zeros((2, 3)), [0, 3], "label 3 of face 1"),
     ],
