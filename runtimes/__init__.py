@@ -1,12 +1,10 @@
-"""Inference runtimes: one module per backend that builds, loads and describes engines.
-
-from lnlattennet.runtimes._registry import backend_named
-"""
+"""Inference runtimes: one module per backend that builds, loads and describes engines."""
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lnlattennet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from lnlattennet.runtimes._base import (
@@ -40,17 +38,22 @@ __all__ = [
     "backend_named",
 ]
 
-_MODULES = {
-    "BACKENDS": "_registry",
-    "PrecisionPlan": "_precision",
-    "Requirements": "_requirements",
-    "TensorRTBuilderConfig": "tensorrt._builder_config",
-    "backend_named": "_registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562)."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, '_base')}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "_base": [
+            "Available",
+            "Backend",
+            "BackendInfo",
+            "BatchRange",
+            "BuildSpec",
+            "EngineFile",
+            "Runner",
+            "Unavailable",
+        ],
+        "_precision": ["PrecisionPlan"],
+        "_registry": ["BACKENDS", "backend_named"],
+        "_requirements": ["Requirements"],
+        "tensorrt._builder_config": ["TensorRTBuilderConfig"],
+    },
+)
