@@ -14,8 +14,7 @@ from onnx import ModelProto
 from lnlattennet import __version__
 from lnlattennet.errors import ExportError
 from lnlattennet.export.onnx._attention import DOMAIN, attention_function, attention_node
-from lnlattennet.export.onnx._checks import check_model
-from lnlattennet.export.onnx._naming import name_after_blocks, traced_blocks
+from lnlattennet.export.onnx._naming import check_model, name_after_blocks, traced_blocks
 from lnlattennet.model._checkpoint import Checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-import onnx
 import onnx.inliner
-from onnx import ModelProto, NodeProto, numpy_helper
-from onnx.reference import ReferenceEvaluator
+import onnx_ir
+from onnx import ModelProto
+from onnx_ir.passes.common import LiftConstantsToInitializersPass
+from onnxscript import optimizer
 
-from lnlattennet.export.onnx._checks import check_model
-from lnlattennet.export.onnx._naming import name_after_blocks
-from lnlattennet.export.precision._blocks import block_of
+from lnlattennet.export.onnx._naming import check_model, name_after_blocks
 
 
 def inlined(model: ModelProto) -> ModelProto:
     """Return the model with its functions written out, and what depends on parameters alone computed.
 
-    Its nodes are named after their blocks as before; the model that was given stays as it is.
+    Its nodes are named after their blocks as before; the given model stays as it is.
 
     Raises:
         ExportError: the result is not valid.
     """
-    flat = onnx.inliner.inline_local_functions(model)
-    _fold_constants(flat)
+    flat = _fold_constants(onnx.inliner.inline_local_functions(model))
     del flat.graph.value_info[:]
     del flat.opset_import[:]
     flat.opset_import.extend(opset for opset in model.opset_import if not opset.domain)
-    name_after_blocks(flat.graph, [block_of(node.name) for node in flat.graph.node])
+    name_after_blocks(flat.graph)
     check_model(flat)
     return flat
 
 
-def _fold_constants(model: ModelProto) -> None:
-    """Replace nodes whose inputs are all constant by their value."""
-    graph = model.graph
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    kept: list[NodeProto] = []
-    for node in graph.node:
-        if not all(value in constants for value in node.input):
-            kept.append(node)
-            continue
-        inputs = {value: numpy_helper.to_array(constants[value]) for value in node.input}
-        results = ReferenceEvaluator(node, opsets=_opsets(model)).run(None, inputs)
-        for value, result in zip(node.output, results, strict=True):
-            constants[value] = numpy_helper.from_array(result, value)
-    del graph.node[:]
-    graph.node.extend(kept)
-    used = {value for node in kept for value in node.input}
-    del graph.initializer[:]
-    graph.initializer.extend(tensor for name, tensor in constants.items() if name in used)
-
-
-def _opsets(model: ModelProto) -> dict[str, int]:
-    return {opset.domain: opset.version for opset in model.opset_import}
+def _fold_constants(model: ModelProto) -> ModelProto:
+    """Return the model with every node replaced by its value whose inputs are all constant."""
+    graph = onnx_ir.from_proto(model)
+    # The default limits would leave large parameters as they are.
+    optimizer.fold_constants(graph, input_size_limit=2**31, output_size_limit=2**31)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph)
+    optimizer.remove_unused_nodes(graph)
+    return onnx_ir.to_proto(graph)

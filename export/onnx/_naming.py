@@ -1,4 +1,4 @@
-"""Stable names in an exported graph: each node after its block of the network, each value after its node."""
+"""Stable names in an exported graph (nodes after their block, values after their node), and its check."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from onnx import GraphProto, NodeProto
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto
+
+from lnlattennet.errors import ExportError
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 _UNET_PART = re.compile(r"unet\.(?:(stem|project)|(down|up)\.(\d+))")
 
 
-def name_after_blocks(graph: GraphProto, blocks: Sequence[str]) -> None:
+def name_after_blocks(graph: GraphProto, blocks: Sequence[str] | None = None) -> None:
     """Name nodes ``BLOCK/OPERATOR_INDEX``, their outputs alike, and unnamed constants after their first use.
 
     Inputs, outputs and the network's parameters keep their names.
 
     Args:
         graph: changed in place.
-        blocks: the block of every node, in the graph's order.
+        blocks: the block of every node, in the graph's order; None where the nodes' names begin with it.
     """
+    if blocks is None:
+        blocks = [block_of(node.name) for node in graph.node]
     kept = {value.name for value in [*graph.input, *graph.output]}
     constants = {tensor.name for tensor in graph.initializer if "." not in tensor.name}
     names: dict[str, str] = {}
@@ -41,6 +46,11 @@ def name_after_blocks(graph: GraphProto, blocks: Sequence[str]) -> None:
         node.output[:] = [names.get(value, value) for value in node.output]
     for tensor in graph.initializer:
         tensor.name = names.get(tensor.name, tensor.name)
+
+
+def block_of(node_name: str) -> str:
+    """Return the block of a node that is named ``BLOCK/OPERATOR_INDEX``."""
+    return node_name.partition("/")[0]
 
 
 def traced_blocks(graph: GraphProto) -> list[str]:
@@ -72,3 +82,11 @@ def _block(modules: list[str]) -> str:
     if "local_networks" in modules:
         return "local_networks"
     return "" if "unet" in modules else "fusion"
+
+
+def check_model(model: ModelProto) -> None:
+    """Check a model and the types and shapes in it; raise ExportError with what onnx.checker says."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"{model.graph.name} is not a valid ONNX graph: {error}") from error

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from onnx import ModelProto, version_converter
 
 from lnlattennet.errors import ExportError
-from lnlattennet.export.onnx._checks import check_model
-from lnlattennet.export.onnx._naming import name_after_blocks
-from lnlattennet.export.precision._blocks import block_of, layers
+from lnlattennet.export.onnx._naming import block_of, check_model, name_after_blocks
+from lnlattennet.export.precision._graph import layers
 from lnlattennet.export.precision._half import HALVES, cast_blocks
 from lnlattennet.export.precision._quantize import quantize_blocks
 from lnlattennet.export.precision._scale_groups import closed_layers
@@ -55,7 +54,7 @@ def apply_plan(
     halves = {block: chosen for block, chosen in plan.blocks.items() if chosen in HALVES}
     if halves:
         cast_blocks(variant, halves)
-    name_after_blocks(variant.graph, [block_of(node.name) for node in variant.graph.node])
+    name_after_blocks(variant.graph)
     variant.metadata_props.add(key=METADATA_KEY, value=plan.to_json())
     check_model(variant)
     return variant

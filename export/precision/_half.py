@@ -12,8 +12,8 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, shape_inference
 from onnx.helper import make_node
 
 from lnlattennet.errors import ExportError
-from lnlattennet.export.precision._blocks import block_of
-from lnlattennet.export.precision._graph_editor import GraphEditor
+from lnlattennet.export.onnx._naming import block_of
+from lnlattennet.export.precision._graph import GraphEditor
 
 _ONNX_TYPES = {"fp32": TensorProto.FLOAT, "fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _DTYPES: dict[str, np.dtype[Any]] = {

@@ -15,8 +15,8 @@ from onnx import GraphProto, NodeProto
 from onnx.helper import make_node
 
 from lnlattennet.errors import ExportError
-from lnlattennet.export.precision._blocks import Layer, block_of
-from lnlattennet.export.precision._graph_editor import GraphEditor
+from lnlattennet.export.onnx._naming import block_of
+from lnlattennet.export.precision._graph import GraphEditor, Layer
 from lnlattennet.export.precision._scale_groups import ScaleGroups, quantized_layers
 from lnlattennet.export.precision._scales import (
     FP8,

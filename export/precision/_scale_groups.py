@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 from onnx import GraphProto, NodeProto
 
-from lnlattennet.export.precision._blocks import Layer, block_of, layers
+from lnlattennet.export.onnx._naming import block_of
+from lnlattennet.export.precision._graph import Layer, layers
 
 _QUANTIZED_OPERATORS = ("Conv",)
 

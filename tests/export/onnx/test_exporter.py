@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet.errors import ExportError
 from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
-from lnlattennet.export.precision._blocks import block_of
+from lnlattennet.export.onnx._naming import block_of
 from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._io_spec import OUTPUT_NAMES

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from lnlattennet.errors import ExportError
+from lnlattennet.export.onnx._naming import block_of
 from lnlattennet.export.precision._apply import apply_plan, planned_layers
-from lnlattennet.export.precision._blocks import block_of
 from lnlattennet.export.precision._calibration import Ranges
 from lnlattennet.runtimes._precision import PrecisionPlan, block_names, uniform_plan
 from tests.conftest import SMALL
