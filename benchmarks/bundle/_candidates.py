@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,8 @@ def quantize_with_nncf(bundle: Path, manifest: Manifest, path: Path) -> Path:
     logging.getLogger("nncf").setLevel(logging.ERROR)
     faces = calibration_faces(NNCF_FACES, manifest.preprocessing)
     dataset = nncf.Dataset([face[None] for face in faces], lambda face: {INPUT_NAME: face})
-    quantized = nncf.quantize(ov.Core().read_model(bundle / STANDARD_ONNX), dataset)
+    # Its progress bars would stand on stdout, before the record.
+    with redirect_stdout(sys.stderr):
+        quantized = nncf.quantize(ov.Core().read_model(bundle / STANDARD_ONNX), dataset)
     ov.save_model(quantized, path, compress_to_fp16=False)
     return path

@@ -52,7 +52,8 @@ def requirement_table(results: Iterable[RequirementResult]) -> str:
         value, at_rate = ("" if n is None else f"{n:.4g}" for n in (row.value, row.at_read_rate))
         interval = _interval(row.interval)
         rows.append((row.text, row.case, row.state, bound, value, interval, at_rate, row.against, row.status))
-    return aligned(rows)
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    return aligned(list(zip(*columns, strict=True)))
 
 
 def _interval(bounds: Sequence[float] | None) -> str:

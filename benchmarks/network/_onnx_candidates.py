@@ -1,7 +1,7 @@
 """Candidates that run the ONNX graph, where their packages and the exporter's are installed.
 
-Only torch and numpy are imported before a candidate is asked for: a bare machine lacks the rest, and is told
-which package it lacks.
+Only torch and numpy are imported before a candidate is asked for: a bare machine lacks the rest,
+and its record names the missing package.
 """
 
 from __future__ import annotations

@@ -189,7 +189,7 @@ def test_an_unsteady_ratio_is_named() -> None:
     ]
 
 
-def test_gpu_requirements_are_judged_against_the_copy_and_a_one_element_kernel() -> None:
+def test_gpu_requirements_compare_with_the_copy_and_a_one_element_kernel() -> None:
     case = Case(256, dtype="float16")
     time_at_floor = case.traffic_bytes / 4e12
     found = status_of(record_of(case, "cuda", fused=[time_at_floor / 0.9] * 9))

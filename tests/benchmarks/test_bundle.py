@@ -1,0 +1,59 @@
+"""The benchmark of a bundle's engine: every candidate counted alike, answers compared with torch's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnlattennet.benchmarks.bundle import __main__ as benchmark
+from lnlattennet.benchmarks.bundle._accuracy import compare_answers
+from lnlattennet.benchmarks.bundle._candidates import EAGER, NNCF, ONNX_RUNTIME, OURS
+from lnlattennet.errors import UsageError
+
+
+def test_answers_are_compared_with_the_reference() -> None:
+    faces, labels = np.zeros((20, 3, 4, 4), np.float32), np.zeros(20, np.int64)
+    logits = np.tile(np.array([[2.0, 1.0]], np.float32), (8, 1))
+    candidates = {"right": lambda batch: logits[: len(batch)], "wrong": lambda batch: -logits[: len(batch)]}
+    answers = compare_answers(candidates, "right", faces, labels)
+    assert vars(answers["right"]) == {
+        "accuracy": 1.0,
+        "accuracy_drop": 0.0,
+        "top1_agreement": 1.0,
+        "max_abs_logit_difference": 0.0,
+    }
+    assert vars(answers["wrong"]) == {
+        "accuracy": 0.0,
+        "accuracy_drop": 1.0,
+        "top1_agreement": 0.0,
+        "max_abs_logit_difference": 4.0,
+    }
+
+
+def test_a_bundle_of_another_checkpoint_is_refused(bundle_path: Path, demo_checkpoint: Path) -> None:
+    with pytest.raises(UsageError, match="was not exported from"):
+        benchmark.run(["--bundle", str(bundle_path), "--checkpoint", str(demo_checkpoint)])
+
+
+@pytest.mark.slow
+def test_every_candidate_is_measured_in_a_process_of_its_own(
+    bundle_path: Path,
+    checkpoint_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(benchmark, "STARTS", 1)
+    arguments = ["--bundle", str(bundle_path), "--checkpoint", str(checkpoint_path)]
+    assert benchmark.run([*arguments, "--rounds", "10", "--faces", "8", "--json"]) == 0
+    record = json.loads(capfd.readouterr().out)
+    assert [case["name"] for case in record["cases"]] == ["b1", "b8"]
+    for case in record["cases"]:
+        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, NNCF}
+        for result in case["candidates"].values():
+            assert len(result["timings"]["warm"]["samples_us"]) == 10
+    assert record["answers"][EAGER]["top1_agreement"] == 1
+    assert len(record["requirements"]) == 8
+    assert {row["status"] for row in record["requirements"]} <= {"reached", "missed"}
