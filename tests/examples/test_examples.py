@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.training.trees import write_tree
+from lnlattennet.serving.triton._process import TritonProcess
+from tests.training.trees import CLASSES, write_faces, write_tree
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -35,6 +38,32 @@ def test_an_example_is_short_and_the_list_has_it(path: Path) -> None:
 def test_an_own_network_with_the_op_learns(tmp_path: Path) -> None:
     losses = [float(line.rpartition(" ")[2]) for line in run_example("kernel_op", cwd=tmp_path).splitlines()]
     assert losses[-1] < losses[0]
+
+
+def test_one_image_gives_a_label_and_an_overlay(bundle_path: Path, tmp_path: Path) -> None:
+    write_faces(tmp_path, "anger", 1)
+    printed = run_example("image", bundle_path, "anger/000.png", "overlay.png", cwd=tmp_path)
+    assert re.fullmatch(r"[a-z]+: \d+\.\d%\n", printed)
+    assert (tmp_path / "overlay.png").is_file()
+
+
+def test_a_folder_becomes_rows_and_what_is_no_image_is_named(bundle_path: Path, tmp_path: Path) -> None:
+    for label in CLASSES:
+        write_faces(tmp_path / "faces", label, 2)
+    (tmp_path / "faces" / "broken.jpg").write_bytes(b"no image")
+    (tmp_path / "faces" / "notes.txt").write_text("not asked for")
+    rows = list(csv.DictReader(run_example("folder", bundle_path, "faces", cwd=tmp_path).splitlines()))
+    assert [row["image"] for row in rows] == [f"faces/{c}/00{i}.png" for c in CLASSES for i in range(2)]
+    assert all(0 < float(row["probability"]) <= 1 for row in rows)
+
+
+@pytest.mark.slow
+def test_a_server_is_asked(server: TritonProcess, tmp_path: Path) -> None:
+    write_faces(tmp_path, "anger", 2)
+    url = server.endpoints.grpc
+    first, *lines = run_example("server", url, "anger/000.png", "anger/001.png", cwd=tmp_path).splitlines()
+    assert first.startswith(f"{url} knows ")
+    assert [line.partition(":")[0] for line in lines] == ["anger/000.png", "anger/001.png"]
 
 
 @pytest.mark.slow
