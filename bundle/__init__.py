@@ -1,1 +1,29 @@
-"""The exported bundle: manifest, engines, compatibility checks."""
+"""Exported bundle: manifest, engines, predictions and compatibility checks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lnlattennet._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from lnlattennet.bundle._bundle import Bundle
+    from lnlattennet.bundle._manifest import EngineRecord, Manifest, read_manifest
+    from lnlattennet.bundle._prediction import Prediction
+
+__all__ = [
+    "Bundle",
+    "EngineRecord",
+    "Manifest",
+    "Prediction",
+    "read_manifest",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "_bundle": ["Bundle"],
+        "_manifest": ["EngineRecord", "Manifest", "read_manifest"],
+        "_prediction": ["Prediction"],
+    },
+)

@@ -1,1 +1,33 @@
-"""Encoded images to upright RGB pixels, and the face in them."""
+"""Images: decoding, face detection and cropping, and drawing of region weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lnlattennet._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from lnlattennet.images._decode import decode_image
+    from lnlattennet.images._face_crop import FaceCrop, FaceCropper
+    from lnlattennet.images._face_detector import FaceFinder, FaceLocation
+    from lnlattennet.images._read import ImageSource, read_image
+
+__all__ = [
+    "FaceCrop",
+    "FaceCropper",
+    "FaceFinder",
+    "FaceLocation",
+    "ImageSource",
+    "decode_image",
+    "read_image",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "_decode": ["decode_image"],
+        "_face_crop": ["FaceCrop", "FaceCropper"],
+        "_face_detector": ["FaceFinder", "FaceLocation"],
+        "_read": ["ImageSource", "read_image"],
+    },
+)

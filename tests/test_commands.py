@@ -34,7 +34,7 @@ def test_the_list_imports_no_command_and_nothing_heavy() -> None:
     modules = set(output("-c", code).splitlines()[-1].split())
     assert not {"numpy", "pydantic", "rich", "torch"} & modules
     own = {name for name in modules if name.startswith("lnlattennet.")}
-    assert own == {f"lnlattennet.{name}" for name in ("_cli", "_command", "_version", "errors")}
+    assert own == {f"lnlattennet.{name}" for name in ("_cli", "_command", "_lazy", "_version", "errors")}
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -50,6 +50,11 @@ def test_the_public_names_can_be_imported() -> None:
         lnlattennet.Bundles  # noqa: B018
 
 
+def test_commands_of_serving_load_only_what_their_help_needs() -> None:
+    statement = "from lnlattennet.serving.cli import predict, serve"
+    assert not {"numpy", "cv2", "PIL", "pydantic", "rich"} & modules_after(statement)
+
+
 @pytest.mark.parametrize(
     "command", [["lnlattennet", "--help"], ["export-engine", "--help"], ["lnlattennet", "info"]]
 )

@@ -30,7 +30,7 @@ from lnlattennet.model._preprocessing import Box, Preprocessing
 from lnlattennet.runtimes._base import Arrays
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.client._transport import connect
-from lnlattennet.serving.triton._model_config import ENGINE_MODEL, ENSEMBLE
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE
 
 # Odd, so that the gray on both sides is a whole number of pixels.
 _STRIP = 17

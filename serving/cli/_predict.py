@@ -12,6 +12,7 @@ import typer
 
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.errors import UsageError
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
 if TYPE_CHECKING:
     from lnlattennet.bundle._prediction import Prediction
@@ -22,8 +23,8 @@ DEFAULT_URL = "grpc://127.0.0.1:8001"
 class Model(enum.StrEnum):
     """Public models of a served bundle; they give the same predictions."""
 
-    EXPRESSION = "expression"
-    EXPRESSION_FUSED = "expression_fused"
+    EXPRESSION = ENSEMBLE
+    EXPRESSION_FUSED = FUSED
 
 
 def predict(

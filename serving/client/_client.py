@@ -14,6 +14,7 @@ from lnlattennet.bundle._prediction import Prediction, check_outputs, prediction
 from lnlattennet.errors import ServingError
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.serving.client._transport import connect
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
 _OUTPUTS = (*OUTPUT_NAMES, "face_box", "face_found")
 
@@ -51,7 +52,7 @@ class Client:
         UnavailableError: tritonclient is not installed.
     """
 
-    def __init__(self, url: str, model: str = "expression", timeout: float = 10.0) -> None:
+    def __init__(self, url: str, model: str = ENSEMBLE, timeout: float = 10.0) -> None:
         self._model = model
         self._connection = connect(url, timeout)
         try:
@@ -101,7 +102,7 @@ def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
     except (KeyError, TypeError, ValueError) as error:
         raise ServingError(
             f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
-            "`lnlattennet serve BUNDLE` serves; ask for 'expression' or 'expression_fused'"
+            f"`lnlattennet serve BUNDLE` serves; ask for {ENSEMBLE!r} or {FUSED!r}"
         ) from error
     # A model without batching counts its largest batch as 0.
     return ModelDescription(names, grid, max(1, int(config.get("max_batch_size", 0))), parameters)

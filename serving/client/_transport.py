@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import EngineOutputError, ImageError, ServingError, UsageError, require
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -172,6 +173,6 @@ def _refused(url: str, message: str, about_image: bool) -> ServingError | ImageE
     if about_image:
         return ImageError(reason)
     return ServingError(
-        f"the server at {url} refused: {message}; `lnlattennet serve BUNDLE` serves the models 'expression' "
-        "and 'expression_fused', and its log says more"
+        f"the server at {url} refused: {message}; `lnlattennet serve BUNDLE` serves the models "
+        f"{ENSEMBLE!r} and {FUSED!r}, and its log says more"
     )

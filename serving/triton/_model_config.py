@@ -13,9 +13,6 @@ from lnlattennet.model._provenance import public_provenance
 from lnlattennet.runtimes._registry import backend_named
 
 CONFIG_NAME = "config.pbtxt"
-ENGINE_MODEL = "lnlattennet"
-ENSEMBLE = "expression"
-FUSED = "expression_fused"
 
 
 def runs_natively(engine: EngineRecord, server_backends: Collection[str]) -> bool:

@@ -20,7 +20,7 @@ from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._log import failure_reasons
-from lnlattennet.serving.triton._model_config import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.serving.triton._repository import Deployment
 
 _DRAIN_SECONDS = 10

@@ -23,14 +23,13 @@ from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving.triton._model_config import (
     CONFIG_NAME,
-    ENGINE_MODEL,
-    ENSEMBLE,
     fit_config,
     make_native,
     read_config,
     runs_natively,
     write_config,
 )
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 

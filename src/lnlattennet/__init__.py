@@ -10,9 +10,9 @@ Importing this package imports neither torch nor any runtime; each public name i
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lnlattennet._lazy import lazy_names
 from lnlattennet._version import __version__
 
 if TYPE_CHECKING:
@@ -35,19 +35,15 @@ __all__ = [
     "load",
 ]
 
-_MODULES = {
-    "Bundle": "lnlattennet.bundle._bundle",
-    "Client": "lnlattennet.serving.client._client",
-    "ExportOptions": "lnlattennet.bundle._export_options",
-    "LnlAttenNetError": "lnlattennet.errors",
-    "Prediction": "lnlattennet.bundle._prediction",
-    "export_engine": "lnlattennet.export._pipeline",
-    "load": "lnlattennet.serving.inference._predictor",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "bundle._bundle": ["Bundle"],
+        "bundle._export_options": ["ExportOptions"],
+        "bundle._prediction": ["Prediction"],
+        "errors": ["LnlAttenNetError"],
+        "export._pipeline": ["export_engine"],
+        "serving.client._client": ["Client"],
+        "serving.inference._predictor": ["load"],
+    },
+)

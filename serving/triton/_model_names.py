@@ -1,0 +1,12 @@
+"""Names of the models in the served repository."""
+
+from __future__ import annotations
+
+ENGINE_MODEL = "lnlattennet"
+"""The engine alone: faces in, outputs of the engine out."""
+
+ENSEMBLE = "expression"
+"""Public: preprocessing, engine and postprocessing as an ensemble."""
+
+FUSED = "expression_fused"
+"""Public: the same in one Python model."""

@@ -1,0 +1,135 @@
+"""A bundle served until Ctrl-C: verified, deployed, started, and watched."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
+from lnlattennet.errors import ServingError
+from lnlattennet.serving.triton._discovery import TritonServer, find_server
+from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
+from lnlattennet.serving.triton._health import probe_model
+from lnlattennet.serving.triton._model_names import ENSEMBLE
+from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._repository import Deployment, deploy
+
+_CHECK_SECONDS = 1.0
+_CHECKS_PER_PROBE = 15
+
+_logger = logging.getLogger(__name__)
+
+
+def serve_bundle(
+    bundle: Path,
+    announce: Callable[[TritonProcess, Deployment], None],
+    *,
+    deploy_to: Path | None,
+    host: str,
+    ports: tuple[int, int, int],
+    backend_directory: Path | None,
+    startup_timeout: float,
+) -> None:
+    """Serve a bundle until Ctrl-C or SIGTERM.
+
+    Args:
+        bundle: folder of the bundle.
+        announce: called once the server answers.
+        deploy_to: where the deployable copy is kept; None removes it at the end.
+        host: address to listen on.
+        ports: of HTTP, gRPC and the metrics; 0 picks a free one.
+        backend_directory: backends of the tritonserver on PATH; None takes those of NVIDIA's container.
+        startup_timeout: seconds until the server must answer.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        ServingError: the server cannot be started, or died.
+        UsageError: host or ports are refused.
+        UnavailableError: there is no tritonserver.
+    """
+    with _one_interrupt(), ExitStack() as stack:
+        verified = Bundle.load(bundle)
+        endpoints = choose_endpoints(host, *ports)
+        server = stack.enter_context(find_server(backend_directory))
+        temporary = tempfile.TemporaryDirectory(prefix="lnlattennet-serve-")
+        folder = deploy_to or Path(stack.enter_context(temporary), "deployment")
+        deployment = deploy(verified, folder, server.backends)
+        _warn(server, endpoints)
+        stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
+        started = time.monotonic()
+        _logger.info("starting tritonserver")
+        process = stack.enter_context(TritonProcess(server, deployment, endpoints, startup_timeout))
+        _logger.info("answers after %.1f s", time.monotonic() - started)
+        try:
+            announce(process, deployment)
+            _watch(process)
+        except KeyboardInterrupt:
+            _logger.info("stopping")
+
+
+@contextmanager
+def _one_interrupt() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C; the first one stops the command, later ones do not disturb the stopping."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        for stopping in earlier:
+            signal.signal(stopping, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _pointing_to(log: Path, kept: bool) -> Iterator[None]:
+    """Say where the server's log is if the server fails."""
+    try:
+        yield
+    except ServingError:
+        where = f"is {log}" if kept else "was temporary; keep it with --deploy-to DIR"
+        _logger.error("the server failed; its log %s", where)
+        raise
+
+
+def _warn(server: TritonServer, endpoints: Endpoints) -> None:
+    if server.embedded:
+        _logger.warning(
+            "the embedded Triton %s is for development only (known vulnerabilities): "
+            "use NVIDIA's container, %s or newer, in production",
+            EMBEDDED_SERVER,
+            SAFE_SINCE,
+        )
+    if not endpoints.is_loopback:
+        _logger.warning("%s is open to other machines, without encryption or password", endpoints.host)
+
+
+def _watch(process: TritonProcess) -> None:
+    """Return never; raise ServingError when the server dies, log when it stops or resumes to answer."""
+    answers = True
+    while True:
+        for _ in range(_CHECKS_PER_PROBE):
+            time.sleep(_CHECK_SECONDS)
+            process.check()
+        answers = _still_answers(process.endpoints, answers)
+
+
+def _still_answers(endpoints: Endpoints, answered_before: bool) -> bool:
+    try:
+        probe_model(endpoints.grpc, ENSEMBLE)
+    except ServingError as error:
+        _logger.error("%s", error)
+        return False
+    if not answered_before:
+        _logger.info("the server answers again")
+    return True
