@@ -1,4 +1,4 @@
-"""The commands about what is there already: `lnlattennet info`, `doctor` and `compare`."""
+"""The commands `lnlattennet info`, `doctor` and `compare`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def doctor(
     ] = None,
     target_triton: Annotated[
         str | None,
-        typer.Option(help="Judge for this release of NVIDIA's Triton container, such as 26.04, instead."),
+        typer.Option(help="Check for this release of NVIDIA's Triton container, such as 26.04, instead."),
     ] = None,
     json_output: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -71,7 +71,7 @@ def doctor(
     """
     if bundle is None:
         if target_triton:
-            raise UsageError("--target-triton judges a bundle: lnlattennet doctor BUNDLE --target-triton ...")
+            raise UsageError("--target-triton checks a bundle: lnlattennet doctor BUNDLE --target-triton ...")
         _describe_machine(json_output)
         return
     release = triton_release(target_triton) if target_triton else None
@@ -110,18 +110,18 @@ def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
     """Return what `doctor` has to say of a verified bundle, on this machine or in a release's container."""
     manifest, machine = bundle.manifest, None
     if release:
-        judged = check_triton(manifest, release)
+        reports = check_triton(manifest, release)
     else:
         machine = this_machine(name for engine in manifest.engines for name in engine.requires.packages)
-        judged = check_local(manifest, machine)
-    selected = next(one for one in judged if one.engine == manifest.selected)
+        reports = check_local(manifest, machine)
+    selected = next(report for report in reports if report.engine == manifest.selected)
     return {
         "bundle": str(bundle.path),
         "machine": machine.to_json() if machine else None,
         "target": release.model_dump() if release else None,
         "selected": manifest.selected,
         "selected_runs": selected.verdict != "cannot",
-        "engines": [one.to_json() for one in judged],
+        "engines": [report.to_json() for report in reports],
         "security": _security(release),
     }
 

@@ -22,10 +22,10 @@ from lnlattennet.bundle._manifest import (
     EngineRecord,
     VerificationRecord,
 )
+from lnlattennet.data._face_images import calibration_faces
 from lnlattennet.errors import ExportError
 from lnlattennet.export._candidate import Candidate
 from lnlattennet.export._plan import ExportPlan, Job
-from lnlattennet.export.gate._face_images import calibration_faces
 from lnlattennet.export.gate._limits import failure_text, parse_limits
 from lnlattennet.export.gate._verification import Verifier, create_verifier
 from lnlattennet.export.onnx._exporter import export_onnx

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.bundle._export_options import AUTO, ExportOptions
 from lnlattennet.bundle._manifest import SkippedEngine
+from lnlattennet.data._face_images import read_faces
 from lnlattennet.data._labeled import LabeledSource, open_labeled
 from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export._bundle_writer import check_output
 from lnlattennet.export.gate._check import batch_sizes
-from lnlattennet.export.gate._face_images import read_faces
 from lnlattennet.export.gate._limits import parse_limits
 from lnlattennet.model._checkpoint import Checkpoint, load_checkpoint
 from lnlattennet.model._config import NetworkConfig

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import Manifest
+from lnlattennet.data._face_images import calibration_faces
 from lnlattennet.export._engine_builder import STANDARD_ONNX
-from lnlattennet.export.gate._face_images import calibration_faces
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 

@@ -1,4 +1,4 @@
-"""Accuracy of an engine and of its checkpoint on the same labelled faces, with 95% bootstrap intervals."""
+"""Accuracy of an engine and of its checkpoint on the same labeled faces, with 95% bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class AccuracyComparison:
 def compare_accuracy(
     engine: NDArray[np.float32], checkpoint: NDArray[np.float32], labels: NDArray[np.int64], *, seed: int = 0
 ) -> AccuracyComparison:
-    """Judge logits [n, classes] by the labels [n], n of 1 or more; NaN logits are a wrong answer.
+    """Compare logits [n, classes] with the labels [n], n of 1 or more; NaN logits are a wrong answer.
 
     Args:
         engine: its logits.

@@ -103,7 +103,7 @@ class Metric:
         against: "reference" compares with the checkpoint in PyTorch; "first call" compares with the engine's
             own first output for the sample at the same batch size; "labels" with labeled faces.
         higher_is_better: whether the limit is a lower bound; such metrics are 1 at best.
-        mean: whether the mean over the samples is judged, or the worst sample.
+        mean: whether the limit is for the mean over the samples, or for the worst sample.
         elementwise: whether every element has a tolerance of its own, atol + rtol * |expected|.
         format: how the report writes a value.
     """

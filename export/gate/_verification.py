@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from lnlattennet._console import stderr
 from lnlattennet._statistics import Estimate
 from lnlattennet.bundle._manifest import Check, LabeledRecord
+from lnlattennet.data._face_images import verification_faces
 from lnlattennet.data._labeled import LabeledFaces, LabeledSource
 from lnlattennet.errors import CheckpointError
 from lnlattennet.export.gate._accuracy import AccuracyComparison, compare_accuracy
 from lnlattennet.export.gate._check import Faces, check_engine
-from lnlattennet.export.gate._face_images import verification_faces
 from lnlattennet.export.gate._metrics import Limits
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
@@ -107,7 +107,7 @@ def _interval(estimate: Estimate) -> tuple[float, float, float]:
 
 
 def torch_reference(network: LNLAttenNet) -> Reference:
-    """Return the checkpoint's network as a function of normalised faces, one image at a time.
+    """Return the checkpoint's network as a function of normalized faces, one image at a time.
 
     One image at a time, because a reference must not share an engine's faults with batches. The function
     raises CheckpointError if an answer is not finite: nothing could be compared with it.

@@ -53,7 +53,7 @@ def export_onnx(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
 
 def _traced(checkpoint: Checkpoint, batch: BatchRange) -> ModelProto:
     size = checkpoint.info.config.image_size
-    # torch specialises dimensions of 0 and 1, so the example has two images whatever the range is.
+    # torch specializes dimensions of 0 and 1, so the example has two images whatever the range is.
     example = torch.zeros(2, 3, size, size)
     shapes = ({0: torch.export.Dim("batch", min=1, max=max(2, batch.maximum))},)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

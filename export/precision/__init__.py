@@ -1,1 +1,1 @@
-"""Precision in the graph: plans, calibration, quantisation and casts."""
+"""Precision in the graph: calibration, quantization, casts, and the search for a plan."""

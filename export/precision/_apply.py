@@ -1,4 +1,4 @@
-"""A precision plan made true in the graph, where every runtime finds it."""
+"""Application of a precision plan to an ONNX graph, which every runtime follows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lnlattennet.export.precision._scale_groups import closed_layers
 from lnlattennet.runtimes._precision import PRECISIONS, QUANTIZED, PrecisionPlan
 
 METADATA_KEY = "precision_plan"
-"""Where a variant carries its plan."""
+"""Key of the graph's metadata that holds its plan."""
 
 _VERSIONS = {"fp8": (19, 9), "bf16": (22, 10)}
 """Opset and IR version that a precision needs: Q/DQ of 8-bit floats, and convolutions of bfloat16."""
@@ -39,7 +39,7 @@ def apply_plan(
         model: standard operators, float32, nodes named after their blocks (``onnx_inline.inlined``).
         plan: names every block of the model.
         ranges: of the layers' tensors; may be empty for a plan without int8 and fp8.
-        symmetric: quantise as TensorRT demands, without zero points.
+        symmetric: quantize as TensorRT demands, without zero points.
 
     Raises:
         ExportError: the plan does not fit the model, ranges are missing, a value does not fit float16, or the
@@ -64,7 +64,7 @@ def planned_layers(model: ModelProto, plan: PrecisionPlan) -> dict[str, int]:
     """Return precision -> how many layers every runtime can run in it, in the order of ``PRECISIONS``.
 
     Layers are convolutions and matrix products with a constant factor. In a block in int8 or fp8 those that
-    are quantised and pass their result on in 8 bits count (``scale_groups.closed_layers``), others as fp32.
+    are quantized and pass their result on in 8 bits count (``scale_groups.closed_layers``), others as fp32.
 
     Args:
         model: as for ``apply_plan``.

@@ -39,7 +39,7 @@ def activation_ranges(model: ModelProto, faces: NDArray[np.float32], method: str
 
     Args:
         model: standard operators, float32.
-        faces: normalised, float32 [n, 3, S, S].
+        faces: normalized, float32 [n, 3, S, S].
         method: "minmax", "percentile" or "entropy".
 
     Raises:

@@ -1,7 +1,7 @@
-"""Q/DQ pairs: a block in int8 or fp8 quantises its convolutions.
+"""Q/DQ pairs: a block in int8 or fp8 quantizes its convolutions.
 
-Their inputs are quantised per tensor, their weights per output channel. Concatenations and upsamplings of
-such a block take and give quantised tensors too, so that a runtime keeps the whole path in 8 bits. Matrix
+Their inputs are quantized per tensor, their weights per output channel. Concatenations and upsamplings of
+such a block take and give quantized tensors too, so that a runtime keeps the whole path in 8 bits. Matrix
 products, which are the head's and 0.3% of all multiplications, are left to other precisions.
 """
 
@@ -43,7 +43,7 @@ def quantize_blocks(
 
     Args:
         graph: changed in place; float32, its nodes named after their blocks.
-        blocks: which to quantise.
+        blocks: which to quantize.
         ranges: of ``scale_groups.measured_tensors``.
         precision: "int8" or "fp8".
         symmetric: int8 activations without zero points, and biases in float32, as TensorRT demands; fp8 is

@@ -1,4 +1,4 @@
-"""Which tensors share a scale: those that a concatenation or upsampling joins, so that it runs in 8 bits."""
+"""Groups of tensors that share a scale: concatenation and upsampling join them, and so run in 8 bits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def quantized_layers(graph: GraphProto, blocks: Collection[str]) -> list[Layer]:
 
 
 def measured_tensors(graph: GraphProto) -> list[str]:
-    """Return the tensors whose ranges decide every scale, in whatever blocks are quantised."""
+    """Return the tensors whose ranges decide every scale, in whatever blocks are quantized."""
     groups = ScaleGroups(graph, {block_of(node.name) for node in graph.node})
     return [tensor for group in groups.groups for tensor in groups.origins(group)]
 

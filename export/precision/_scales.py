@@ -1,4 +1,4 @@
-"""Scales and zero points: how floats become 8-bit numbers."""
+"""Scales and zero points of 8-bit numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Number:
-    """A type that floats are quantised to.
+    """A type that floats are quantized to.
 
     Attributes:
         dtype: its numpy type.
@@ -38,10 +38,10 @@ FP8 = Number(np.dtype(ml_dtypes.float8_e4m3fn), -448, 448)
 
 @dataclass(frozen=True)
 class Scale:
-    """value = scale * (quantised - zero_point).
+    """value = scale * (quantized - zero_point).
 
     Attributes:
-        number: the quantised type.
+        number: the quantized type.
         scale: float32 [] or [channels], positive.
         zero_point: of the type, the scale's shape.
     """
@@ -76,7 +76,7 @@ def weight_scale(weight: NDArray[np.float32], axis: int, number: Number) -> Scal
         ExportError: a weight is not finite.
     """
     if not np.isfinite(weight).all():
-        raise ExportError("weights that are not finite cannot be quantised")
+        raise ExportError("weights that are not finite cannot be quantized")
     others = tuple(index for index in range(weight.ndim) if index != axis)
     largest = np.abs(weight).max(axis=others)
     # A channel of zeros has no scale of its own; any serves.
@@ -91,7 +91,7 @@ def bias_scale(activation: Scale, weight: Scale) -> Scale:
 
 
 def quantize(values: NDArray[np.float32], scale: Scale, axis: int) -> NDArray[Any]:
-    """Return the quantised values, rounded half to even and saturated.
+    """Return the quantized values, rounded half to even and saturated.
 
     Args:
         values: any shape.

@@ -1,4 +1,4 @@
-"""Finds the blocks of the network that can run in a fast precision: tries all of them, then bisects."""
+"""Search for the blocks that can run in a fast precision: all of them at once, then by bisection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lnlattennet.runtimes._precision import PrecisionPlan
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes:
         plan: the last plan that passed, or None if no block can run in the fast precision.

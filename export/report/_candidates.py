@@ -59,7 +59,7 @@ def plan_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 def _layers(real: dict[str, int], planned: dict[str, int]) -> list[dict[str, Any]]:
     """Return per precision how many layers run in it, and how many should; None where not known.
 
-    Nothing is said of fp32: whatever runs in fewer bits than planned there was judged by the gate.
+    Nothing is said of fp32: the gate checked whatever runs in fewer bits than planned there.
     """
     return [
         {

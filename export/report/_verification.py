@@ -1,4 +1,4 @@
-"""How the engines were judged, as statements a reader can check; what is not known is not said."""
+"""Conditions of the verification, as statements a reader can check; what is unknown is left out."""
 
 from __future__ import annotations
 

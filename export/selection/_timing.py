@@ -44,7 +44,7 @@ class TimingError(ExportError):
 
 
 class TimedProcess:
-    """An engine, or whatever is compared with one, in a process that calls it when it is told to.
+    """An engine, or a candidate compared with it, in a process that calls it on request.
 
     Args:
         name: for messages.

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.data._face_images import verification_faces
 from lnlattennet.errors import BundleError, UnavailableError
-from lnlattennet.export.gate._face_images import verification_faces
 from lnlattennet.model._checkpoint import load_checkpoint
 
 

@@ -88,7 +88,7 @@ def test_rendered_faces_have_their_expressions_as_labels() -> None:
     assert found.faces.images.shape == (9, 16, 16, 3)
 
 
-def test_stored_faces_are_normalised_when_taken() -> None:
+def test_stored_faces_are_normalized_when_taken() -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
     faces = StoredFaces(pictures, RECIPE)
     order = np.array([4, 0, 4])

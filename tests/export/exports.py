@@ -31,8 +31,8 @@ def quick_options(checkpoint: Path, output: Path, **fields: Any) -> ExportOption
     return ExportOptions(checkpoint=checkpoint, output=output, **settings | fields)
 
 
-def write_pictures(folder: Path, count: int) -> Path:
-    """Pictures of noise, as PNG."""
+def write_images(folder: Path, count: int) -> Path:
+    """Images of noise, as PNG."""
     folder.mkdir()
     for index in range(count):
         noise = np.random.default_rng(index).integers(0, 256, (50, 40, 3), dtype=np.uint8)

@@ -22,14 +22,14 @@ from lnlattennet.errors import BundleError, DataError, GateError, ImageError, Ln
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export._plan import plan_export
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
-from tests.export.exports import quick_options, write_pictures
+from tests.export.exports import quick_options, write_images
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
+def images(tmp_path: Path) -> Path:
     """Folders that calibration must refuse."""
-    write_pictures(tmp_path / "few", 5)
-    cut = write_pictures(tmp_path / "damaged", 32) / "20.png"
+    write_images(tmp_path / "few", 5)
+    cut = write_images(tmp_path / "damaged", 32) / "20.png"
     cut.write_bytes(cut.read_bytes()[:500])
     for name in ("empty", "texts"):
         (tmp_path / name).mkdir()
@@ -50,19 +50,19 @@ def pictures(tmp_path: Path) -> Path:
         ("nowhere", DataError, "there is no folder"),
     ],
 )
-def test_calibration_pictures_are_refused_before_anything_is_built(
-    folder: str, kind: type[LnlAttenNetError], message: str, pictures: Path, checkpoint_path: Path
+def test_calibration_images_are_refused_before_anything_is_built(
+    folder: str, kind: type[LnlAttenNetError], message: str, images: Path, checkpoint_path: Path
 ) -> None:
     options = quick_options(
         checkpoint_path,
-        pictures / "out",
+        images / "out",
         precisions=("int8",),
-        calibration=CalibrationOptions(images=pictures / folder),
+        calibration=CalibrationOptions(images=images / folder),
     )
     for attempt in (plan_export, export_engine):
         with pytest.raises(kind, match=message):
             attempt(options)
-    assert not [path for path in pictures.iterdir() if "out" in path.name]
+    assert not [path for path in images.iterdir() if "out" in path.name]
 
 
 def test_an_impossible_gate_names_output_batch_face_and_region(checkpoint_path: Path, tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_an_impossible_gate_names_output_batch_face_and_region(checkpoint_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_labelled_faces_of_other_classes_are_refused_by_name(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_labeled_faces_of_other_classes_are_refused_by_name(checkpoint_path: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(checkpoint_path)
     names = ("calm", *checkpoint.info.class_names[1:])
     other = tmp_path / "other.safetensors"

@@ -18,7 +18,7 @@ from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._base import BuildSpec, EngineFile
 from lnlattennet.runtimes._precision import uniform_plan
 from lnlattennet.runtimes._requirements import Requirements
-from tests.export.exports import quick_options, write_pictures
+from tests.export.exports import quick_options, write_images
 
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
 
@@ -54,19 +54,19 @@ def test_a_search_finds_a_mixed_plan_which_can_be_given_back(checkpoint_path: Pa
     assert "Calibrated on rendered faces" in page
     assert "onnxruntime-int8 after " in page
 
-    pictures = write_pictures(tmp_path / "pictures", 33)
+    images = write_images(tmp_path / "images", 33)
     again = export_engine(
         quick_options(
             checkpoint_path,
             tmp_path / "again",
             plan_file=tmp_path / "found" / PLAN,
-            calibration=CalibrationOptions(images=pictures),
+            calibration=CalibrationOptions(images=images),
         )
     )
     assert [(engine["name"], engine["plan"]) for engine in again["engines"]] == [("onnxruntime-int8", plan)]
     assert (tmp_path / "again" / PLAN).read_bytes() == (tmp_path / "found" / PLAN).read_bytes()
     # As many as there were, not as many as were asked for.
-    found = {"faces": 33, "source": str(pictures), "method": "minmax"}
+    found = {"faces": 33, "source": str(images), "method": "minmax"}
     assert again["verification"]["calibration"] == found
     assert again["verification"]["plans_tried"] == {}
 

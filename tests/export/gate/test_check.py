@@ -25,7 +25,7 @@ BATCH = BatchRange(1, 4, 9)
 Faces = NDArray[np.float32]
 Fault = Callable[[Arrays, Faces], None]
 FACES = np.random.default_rng(0).standard_normal((20, 3, 16, 16)).astype(np.float32)
-# Sorted by their first value, by which they are recognised.
+# Sorted by their first value, by which they are recognized.
 FACES = FACES[np.argsort(FACES[:, 0, 0, 0])]
 
 

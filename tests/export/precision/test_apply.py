@@ -133,7 +133,7 @@ def test_fp8_is_close_where_it_can_be_run(
     assert 1e-3 < np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2)) < 0.2
 
 
-def test_planned_layers_counts_what_is_quantised_and_what_stays(small_standard: onnx.ModelProto) -> None:
+def test_planned_layers_counts_what_is_quantized_and_what_stays(small_standard: onnx.ModelProto) -> None:
     # 7 convolutions; in the head: scores, queries, keys, values, region scores, local networks, fusion.
     assert planned_layers(small_standard, FP32) == {"fp32": 14}
     # The last convolution gives the head floats.

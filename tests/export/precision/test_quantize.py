@@ -47,7 +47,7 @@ def scale_of(model: onnx.ModelProto, tensor: str) -> float:
     return float(constants(model)[f"{tensor}.int8.scale"])
 
 
-def test_one_quantised_convolution_gives_what_plain_numpy_gives(
+def test_one_quantized_convolution_gives_what_plain_numpy_gives(
     small_standard: onnx.ModelProto, small_ranges: Ranges, noise_faces: Faces
 ) -> None:
     """The 1x1 projection: round and clip its input, weight and bias, and multiply."""
@@ -104,7 +104,7 @@ def test_symmetric_graphs_have_what_tensorrt_takes(
     assert not any(values.any() for values in zero_points)
 
 
-def test_nothing_of_the_head_is_quantised(int8: onnx.ModelProto) -> None:
+def test_nothing_of_the_head_is_quantized(int8: onnx.ModelProto) -> None:
     pairs = {block_of(node.name) for node in int8.graph.node if node.op_type.endswith("eLinear")}
     assert pairs == {name for name in block_names(SMALL) if name.startswith("unet.")}
 
@@ -113,7 +113,7 @@ def test_nothing_of_the_head_is_quantised(int8: onnx.ModelProto) -> None:
 def test_a_block_that_is_raised_is_as_it_was_in_float32(
     block: str, small_standard: onnx.ModelProto, small_ranges: Ranges
 ) -> None:
-    """To the letter, its inputs' names included; and every other block keeps its quantised layers."""
+    """To the letter, its inputs' names included; and every other block keeps its quantized layers."""
     raised = apply_plan(small_standard, INT8.raised({block: "fp32"}), small_ranges)
 
     def nodes(model: onnx.ModelProto, mine: bool) -> list[str]:

@@ -122,7 +122,7 @@ def test_a_failing_check_is_named_with_value_limit_and_place(document: dict[str,
     assert "Same top class of logits: 96.48%, allowed ≥ 99%" in page.text
     failing = sum(not check["passed"] for check in document["skipped"][0]["checks"])
     assert failing >= 2
-    # Told by sign and shape, not by colour alone.
+    # Told by sign and shape, not by color alone.
     assert page.text.count("✗ openvino-int8") == failing + 1
     assert sum(attributes.get("class") == "diamond" for _, attributes in page.tags) == failing
 

@@ -26,7 +26,7 @@ Call = Callable[[NDArray[np.float32]], object]
 
 
 def recorder(folder: str, name: str) -> Call:
-    """A rival that notes who called it, when, with how many faces; it prints, as some runtimes do."""
+    """A candidate that notes who called it, when, with how many faces; it prints, as some runtimes do."""
     print("loaded")
 
     def call(faces: NDArray[np.float32]) -> None:
@@ -57,9 +57,9 @@ def killed(moment: str) -> Call:
     return end
 
 
-def test_rivals_live_in_processes_of_their_own_and_take_turns(tmp_path: Path) -> None:
-    rivals = {name: (f"{HERE}:recorder", [str(tmp_path), name]) for name in ("one", "two")}
-    samples = time_in_turns(rivals, FACES, [1, 3], 5, tmp_path)
+def test_candidates_live_in_processes_of_their_own_and_take_turns(tmp_path: Path) -> None:
+    candidates = {name: (f"{HERE}:recorder", [str(tmp_path), name]) for name in ("one", "two")}
+    samples = time_in_turns(candidates, FACES, [1, 3], 5, tmp_path)
     assert {
         name: {size: len(values) for size, values in sizes.items()} for name, sizes in samples.items()
     } == {
@@ -67,7 +67,7 @@ def test_rivals_live_in_processes_of_their_own_and_take_turns(tmp_path: Path) ->
         "two": {1: 5, 3: 5},
     }
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
-    pids = {name: {pid for who, pid, _, _ in calls if who == name} for name in rivals}
+    pids = {name: {pid for who, pid, _, _ in calls if who == name} for name in candidates}
     assert len(pids["one"]) == len(pids["two"]) == 1
     assert len(pids["one"] | pids["two"] | {str(os.getpid())}) == 3
     assert {size for _, _, size, _ in calls} == {"1", "3"}
@@ -81,15 +81,15 @@ def test_rivals_live_in_processes_of_their_own_and_take_turns(tmp_path: Path) ->
 def test_a_real_engine_is_timed(bundle_path: Path, tmp_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
     record = bundle.manifest.engine("openvino-fp32")
-    rival = engine_arguments(record.backend, bundle_path / record.file)
-    samples = time_in_turns({"openvino": rival}, FACES, [1, 4], 5, tmp_path)["openvino"]
+    candidate = engine_arguments(record.backend, bundle_path / record.file)
+    samples = time_in_turns({"openvino": candidate}, FACES, [1, 4], 5, tmp_path)["openvino"]
     found = summary(4, samples[4])
     assert 0 < found.low_ms <= found.median_ms <= found.high_ms
     assert (found.batch, found.samples) == (4, 5)
 
 
 @pytest.mark.parametrize("function", ["broken", "failing_at_two"])
-def test_a_rival_that_fails_is_named(tmp_path: Path, function: str) -> None:
+def test_a_candidate_that_fails_is_named(tmp_path: Path, function: str) -> None:
     pattern = (
         r"slow: the process that times it ended with exit code 1: ValueError: (this CPU lacks|no batch of 2)"
     )
@@ -98,8 +98,8 @@ def test_a_rival_that_fails_is_named(tmp_path: Path, function: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "while"])
-def test_a_rival_that_is_killed_is_named_with_the_signal(tmp_path: Path, moment: str) -> None:
+def test_a_candidate_that_is_killed_is_named_with_the_signal(tmp_path: Path, moment: str) -> None:
     """The kernel does that to a process that takes too much memory."""
-    rival = (f"{HERE}:killed", [moment])
+    candidate = (f"{HERE}:killed", [moment])
     with pytest.raises(TimingError, match=r"slow: .* ended with SIGKILL: it printed nothing"):
-        time_in_turns({"slow": rival}, FACES, [1, 2], 2, tmp_path)
+        time_in_turns({"slow": candidate}, FACES, [1, 2], 2, tmp_path)

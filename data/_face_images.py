@@ -1,4 +1,4 @@
-"""Faces to verify, time and calibrate engines with: rendered ones, or pictures that a user names."""
+"""Faces to verify, time and calibrate engines with: rendered ones, or a folder of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, r
 from lnlattennet.errors import DataError
 from lnlattennet.model._preprocessing import Preprocessing
 
-FEWEST_PICTURES = 32
+MIN_IMAGES = 32
 """Fewer say too little about the values that a network's activations take."""
 
 # Beyond every data set's seeds, so that no face here is one of training, and beyond one another's.
@@ -26,68 +26,70 @@ _CALIBRATION_SEED = 2**41
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
-def verification_faces(count: int, recipe: Preprocessing) -> NDArray[np.float32]:
-    """Render ``count`` different faces, normalised by ``recipe``: float32 [count, 3, S, S]."""
-    return _rendered(count, recipe, _VERIFICATION_SEED, HELD_OUT)
+def verification_faces(count: int, preprocessing: Preprocessing) -> NDArray[np.float32]:
+    """Render ``count`` different faces, normalized by ``preprocessing``: float32 [count, 3, S, S]."""
+    return _rendered(count, preprocessing, _VERIFICATION_SEED, HELD_OUT)
 
 
-def calibration_faces(count: int, recipe: Preprocessing) -> NDArray[np.float32]:
+def calibration_faces(count: int, preprocessing: Preprocessing) -> NDArray[np.float32]:
     """Render ``count`` faces as training has them, none of them in ``verification_faces``.
 
     Returns:
-        Normalised by ``recipe``, float32 [count, 3, S, S].
+        Normalized by ``preprocessing``, float32 [count, 3, S, S].
     """
-    return _rendered(count, recipe, _CALIBRATION_SEED, TRAIN)
+    return _rendered(count, preprocessing, _CALIBRATION_SEED, TRAIN)
 
 
-def read_faces(folder: Path, recipe: Preprocessing, count: int) -> NDArray[np.float32]:
+def read_faces(folder: Path, preprocessing: Preprocessing, count: int) -> NDArray[np.float32]:
     """Read faces from the JPEG and PNG files in a folder and the folders in it, prepared as for training.
 
     Args:
-        folder: of pictures of faces.
-        recipe: the checkpoint's preprocessing.
+        folder: holds face images.
+        preprocessing: the checkpoint's preprocessing.
         count: how many to read at most; of more, evenly spread ones are taken.
 
     Returns:
-        Normalised, float32 [min(count, pictures), 3, S, S].
+        Normalized, float32 [min(count, images), 3, S, S].
 
     Raises:
-        DataError: there is no such folder, it cannot be read, or it has fewer than ``FEWEST_PICTURES``.
-        ImageError: a file is damaged or no picture; names it.
+        DataError: there is no such folder, it cannot be read, or it has fewer than ``MIN_IMAGES``.
+        ImageError: a file is damaged or no image; names it.
     """
-    names = _picture_names(folder)
-    if len(names) < FEWEST_PICTURES:
+    names = _image_names(folder)
+    if len(names) < MIN_IMAGES:
         raise DataError(
             f"{printable(folder)} has {len(names)} JPEG or PNG files, calibration needs at least "
-            f"{FEWEST_PICTURES}; add pictures of faces, or name another folder"
+            f"{MIN_IMAGES}; add face images, or name another folder"
         )
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     faces = tuple(Face(names[index], label=0) for index in spread)
-    return recipe.normalize(
-        load_prepared(FaceData("folder", folder, (), faces, ImageFiles(folder)), recipe)[0]
+    return preprocessing.normalize(
+        load_prepared(FaceData("folder", folder, (), faces, ImageFiles(folder)), preprocessing)[0]
     )
 
 
-def _rendered(count: int, recipe: Preprocessing, first_seed: int, nuisance: Nuisance) -> NDArray[np.float32]:
-    pictures = [
+def _rendered(
+    count: int, preprocessing: Preprocessing, first_seed: int, nuisance: Nuisance
+) -> NDArray[np.float32]:
+    images = [
         render_face(
             first_seed + index,
             EXPRESSIONS[index % len(EXPRESSIONS)],
-            size=recipe.size,
+            size=preprocessing.size,
             nuisance=nuisance,
             with_regions=False,
         ).image
         for index in range(count)
     ]
-    return recipe.normalize(np.stack(pictures))
+    return preprocessing.normalize(np.stack(images))
 
 
-def _picture_names(folder: Path) -> list[str]:
-    """The visible pictures below ``folder``, relative to it, in order."""
+def _image_names(folder: Path) -> list[str]:
+    """Return the visible images below ``folder``, relative to it, in order."""
     if not folder.is_dir():
-        raise DataError(f"there is no folder {printable(folder)}; name one with pictures of faces")
+        raise DataError(f"there is no folder {printable(folder)}; name one with face images")
     names = []
-    for parent, folders, files in os.walk(folder, onerror=_refuse):
+    for parent, folders, files in os.walk(folder, onerror=_raise_data_error):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         names += [
             (Path(parent) / name).relative_to(folder).as_posix()
@@ -97,5 +99,5 @@ def _picture_names(folder: Path) -> list[str]:
     return names
 
 
-def _refuse(error: OSError) -> None:
+def _raise_data_error(error: OSError) -> None:
     raise DataError(f"cannot read {printable(error.filename)}: {error.strerror}") from error
