@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from lnlattennet.evaluation import EvaluationOptions, evaluate
-from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model import NetworkConfig
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._train import train
 
