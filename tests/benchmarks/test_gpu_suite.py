@@ -53,7 +53,17 @@ def test_a_bare_machine_needs_no_other_package() -> None:
         "attention._sanitize",
         "network.__main__",
     )
-    others = {"rich", "typer", "pydantic", "hypothesis", "lightning", "onnx", "onnxruntime", "safetensors"}
+    others = {
+        "rich",
+        "typer",
+        "pydantic",
+        "packaging",
+        "PIL",
+        "lightning",
+        "onnx",
+        "onnxruntime",
+        "safetensors",
+    }
     code = (
         f"import sys; [__import__('lnlattennet.benchmarks.' + m) for m in {modules}]; "
         f"print({others} & set(sys.modules))"
