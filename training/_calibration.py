@@ -1,7 +1,7 @@
 """Temperature scaling: one number that makes a network's confidence match how often it is right.
 
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
-It needs numpy only, so that a bundle is judged without torch.
+Only the fit needs more than numpy: a bundle is evaluated without torch and SciPy.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet.errors import DataError
 
 TEMPERATURES = (0.01, 100.0)
-"""Where a temperature is sought."""
-
-_HALVINGS = 60
+"""Range of a temperature."""
 
 
 def log_probabilities(logits: NDArray[np.floating[Any]], temperature: float = 1.0) -> NDArray[np.float64]:
@@ -38,7 +36,7 @@ def negative_log_likelihood(
 def fit_temperature(logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> float:
     """Return the temperature T for which softmax(logits / T) has the least negative log-likelihood.
 
-    The likelihood is convex in 1 / T, so its slope changes sign once, and bisection on log T finds where.
+    The likelihood is convex in 1 / T, so its slope changes sign once; Brent's method finds that T.
     With every face right there is no such T (the smaller, the better): there is nothing to learn from, and 1
     is returned. A network no better than chance has none either (the larger, the better): the largest
     temperature is returned, which makes all classes about equally likely.
@@ -63,13 +61,9 @@ def fit_temperature(logits: NDArray[np.floating[Any]], labels: NDArray[np.intege
         return 1.0
     if _slope(relative, math.exp(high)) >= 0:
         return TEMPERATURES[1]
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if _slope(relative, math.exp(middle)) > 0:
-            low = middle
-        else:
-            high = middle
-    return math.exp((low + high) / 2)
+    from scipy.optimize import brentq
+
+    return math.exp(brentq(lambda log: _slope(relative, math.exp(log)), low, high, xtol=1e-12))
 
 
 def check_answers(logits: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> None:

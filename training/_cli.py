@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -26,6 +26,9 @@ from lnlattennet.training._options import (
     folds_option,
     is_helper,
 )
+
+if TYPE_CHECKING:
+    from lnlattennet.training._results import CrossValidationResult, TrainingResult
 
 _DATA = "Data"
 _RECIPE = "Recipe"
@@ -150,10 +153,10 @@ def train(
         require(module, "train")
     from lnlattennet.training._train import train as run
 
-    figures = run(options)
-    if not figures:  # a process that only helped the first
+    result = run(options)
+    if result is None:  # a process that only helped the first
         return
-    print_json(figures) if json_output else stdout().print(_sentence(figures))
+    print_json(result.to_dict()) if json_output else stdout().print(_sentence(result))
 
 
 def _images(data: str, chosen: dict[str, int | None]) -> dict[str, int]:
@@ -168,19 +171,21 @@ def _images(data: str, chosen: dict[str, int | None]) -> dict[str, int]:
     return {}
 
 
-def _sentence(figures: dict[str, Any]) -> str:
-    if "folds" in figures:
+def _sentence(result: TrainingResult | CrossValidationResult) -> str:
+    from lnlattennet.training._results import CrossValidationResult
+
+    if isinstance(result, CrossValidationResult):
         return (
-            f"wrote {figures['summary']}: {figures['mean_accuracy']:.1%} mean accuracy of "
-            f"{len(figures['folds'])} folds (standard deviation {figures['standard_deviation']:.1%}), "
-            f"{figures['pooled_accuracy']:.1%} of {figures['faces']} faces"
+            f"wrote {result.summary}: {result.mean_accuracy:.1%} mean accuracy of {len(result.folds)} folds "
+            f"(standard deviation {result.standard_deviation:.1%}), {result.pooled_accuracy:.1%} of "
+            f"{result.faces} faces"
         )
     tested = "there is no test split"
-    if figures["judged_on"] == "test":
-        tested = f"{figures['test_accuracy']:.1%} on {figures['judged_faces']} held-out faces"
+    if result.test_accuracy is not None:
+        tested = f"{result.test_accuracy:.1%} on {result.judged_faces} held-out faces"
     return (
-        f"wrote {figures['checkpoint']}: {tested}, {figures['val_accuracy']:.1%} on validation, "
-        f"{figures['training_seconds']} s of training"
+        f"wrote {result.checkpoint}: {tested}, {result.val_accuracy:.1%} on validation, "
+        f"{result.training_seconds} s of training"
     )
 
 

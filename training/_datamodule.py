@@ -1,4 +1,4 @@
-"""Batches for training: prepared once, normalized by the checkpoint's recipe, ordered by the run's seed."""
+"""Batches for training: prepared once, normalized as the checkpoint says, ordered by the run's seed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from torch.utils.data import DataLoader
 from lnlattennet._atomic import replace_file
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._augmentation import AUGMENTATIONS, augment
+from lnlattennet.training._data import TrainingData
 from lnlattennet.training._dataset import BalancedOrder, EpochOrder, FaceImages, Sample, collate
 from lnlattennet.training._options import TrainingOptions
-from lnlattennet.training._sources import Source
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes of prepared faces that are kept in memory; more go to a file in the run folder."""
@@ -31,50 +31,50 @@ class FaceBatches(L.LightningDataModule):
     the system reads and forgets as it needs to.
 
     Args:
-        source: where faces and labels come from.
-        recipe: the checkpoint's preprocessing.
+        data: labels, and the function that writes the faces.
+        preprocessing: the checkpoint's preprocessing.
         options: batch size, seed, balance, augmentation, workers and number of processes.
         memory_limit: bytes.
     """
 
     def __init__(
         self,
-        source: Source,
-        recipe: Preprocessing,
+        data: TrainingData,
+        preprocessing: Preprocessing,
         options: TrainingOptions,
         *,
         memory_limit: int = MEMORY_LIMIT,
     ) -> None:
         super().__init__()
-        self.source = source
-        self.recipe = recipe
+        self.data = data
+        self.preprocessing = preprocessing
         self.options = options
-        faces = sum(len(labels) for labels in source.labels.values())
-        self.on_disk = options.processes > 1 or faces * recipe.size**2 * 3 > memory_limit
+        faces = sum(len(labels) for labels in data.labels.values())
+        self.on_disk = options.processes > 1 or faces * preprocessing.size**2 * 3 > memory_limit
         self._images: dict[str, NDArray[np.uint8]] = {}
 
     def prepare_data(self) -> None:
         """Prepare every split; of several processes Lightning calls one per machine."""
-        for split, labels in self.source.labels.items():
-            shape = (len(labels), self.recipe.size, self.recipe.size, 3)
+        for split, labels in self.data.labels.items():
+            shape = (len(labels), self.preprocessing.size, self.preprocessing.size, 3)
             if self.on_disk:
                 with replace_file(self._file(split)) as draft:
                     mapped = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
-                    self.source.fill(split, self.recipe, mapped)
+                    self.data.fill(split, self.preprocessing, mapped)
                     mapped.flush()
             else:
                 self._images[split] = np.empty(shape, np.uint8)
-                self.source.fill(split, self.recipe, self._images[split])
+                self.data.fill(split, self.preprocessing, self._images[split])
 
     def setup(self, stage: str | None = None) -> None:
         """Open the files, in every process."""
         if self.on_disk:
-            self._images = {split: np.load(self._file(split), mmap_mode="r") for split in self.source.labels}
+            self._images = {split: np.load(self._file(split), mmap_mode="r") for split in self.data.labels}
 
     def remove_files(self) -> None:
         """Remove what ``prepare_data`` wrote."""
         self._images.clear()
-        for split in self.source.labels:
+        for split in self.data.labels:
             self._file(split).unlink(missing_ok=True)
 
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -85,7 +85,7 @@ class FaceBatches(L.LightningDataModule):
         resumed run goes on as it would have.
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
-        seed, labels = self.options.seed, self.source.labels["train"]
+        seed, labels = self.options.seed, self.data.labels["train"]
         change = AUGMENTATIONS[self.options.augmentation]
         changed = (seed, epoch) if epoch and change else None
         faces = FaceImages(self._images["train"], labels, changed, change or augment)
@@ -99,7 +99,7 @@ class FaceBatches(L.LightningDataModule):
 
     def in_order(self, split: str) -> DataLoader[Sample]:
         """Return a split's batches, every face once, as it is."""
-        return self._loader(FaceImages(self._images[split], self.source.labels[split]))
+        return self._loader(FaceImages(self._images[split], self.data.labels[split]))
 
     def _loader(self, faces: FaceImages, **options: Any) -> DataLoader[Sample]:
         # On a CPU, loader processes would compete with training for the cores: augmenting a face takes
@@ -110,7 +110,7 @@ class FaceBatches(L.LightningDataModule):
                 "multiprocessing_context": "fork",
                 "pin_memory": True,
             }
-        collate_fn = partial(collate, recipe=self.recipe)
+        collate_fn = partial(collate, preprocessing=self.preprocessing)
         return DataLoader(faces, self.options.batch_size, collate_fn=collate_fn, **options)
 
     def _file(self, split: str) -> Path:

@@ -89,8 +89,8 @@ def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
     return torch.from_numpy(len(labels) / (classes * np.bincount(labels, minlength=classes))).float()
 
 
-def collate(samples: list[Sample], recipe: Preprocessing) -> tuple[Tensor, Tensor]:
+def collate(samples: list[Sample], preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
     """Stack samples to the network's input [B, 3, S, S] float32 and targets [B] int64."""
     images, labels = zip(*samples, strict=True)
-    faces = torch.from_numpy(recipe.normalize(np.stack(images)))
+    faces = torch.from_numpy(preprocessing.normalize(np.stack(images)))
     return faces.contiguous(memory_format=torch.channels_last), torch.tensor(labels)

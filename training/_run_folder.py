@@ -1,4 +1,4 @@
-"""A run's folder: what it was started with, whether it can be continued, and what came of it."""
+"""Folder of a training run: its settings, its training checkpoint, and its result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from lnlattennet._atomic import replace_file
 from lnlattennet.errors import UsageError
 from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._results import TrainingResult
 
 LAST = "last.ckpt"
 REGION_WEIGHTS = "region_weights.csv"
@@ -17,12 +18,12 @@ _FIGURES = "figures.json"
 _FACES = "faces"
 
 
-def resumable(options: TrainingOptions, faces: str) -> Path | None:
-    """Return the checkpoint to go on from, or None; what a run was started with is kept beside it.
+def resumable(options: TrainingOptions, fingerprint: str) -> Path | None:
+    """Return the checkpoint to continue from, or None for a new run, whose settings are then written.
 
     Args:
-        options: of the run.
-        faces: the fingerprint of its source.
+        options: options of the run.
+        fingerprint: digest of its faces, labels and splits.
 
     Raises:
         UsageError: the folder, the settings, the faces and --resume contradict each other.
@@ -35,7 +36,7 @@ def resumable(options: TrainingOptions, faces: str) -> Path | None:
         raise UsageError(
             f"{options.run_folder} holds a run already; pass --resume to continue it, or another --run-folder"
         )
-    settings = options.settings() | {_FACES: faces}
+    settings = options.settings() | {_FACES: fingerprint}
     if options.resume:
         _check_same(json.loads(started_with.read_text(encoding="utf-8")), settings)
         return last
@@ -43,31 +44,34 @@ def resumable(options: TrainingOptions, faces: str) -> Path | None:
     return None
 
 
-def finished_figures(options: TrainingOptions, faces: str) -> dict[str, Any] | None:
-    """Return the figures of a run that ended with these, or None; raises UsageError for others."""
+def finished_result(options: TrainingOptions, fingerprint: str) -> TrainingResult | None:
+    """Return the result of a run that ended with these options; None if there is none.
+
+    Raises:
+        UsageError: the run was started with other options or faces.
+    """
     path = options.run_folder / _FIGURES
     if not path.is_file():
         return None
     started_with = json.loads((options.run_folder / _SETTINGS).read_text(encoding="utf-8"))
-    _check_same(started_with, options.settings() | {_FACES: faces})
-    figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return figures
+    _check_same(started_with, options.settings() | {_FACES: fingerprint})
+    return TrainingResult(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def write_figures(run_folder: Path, figures: dict[str, Any]) -> None:
-    """Keep what came of the run."""
-    _write(run_folder / _FIGURES, figures)
+def write_result(run_folder: Path, result: TrainingResult) -> None:
+    """Write the result of a run into its folder."""
+    _write(run_folder / _FIGURES, result.to_dict())
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """A run that goes on under other settings would be neither of the two, and its provenance wrong."""
+    """Raise if a setting differs: the run would be neither of the two, and its provenance wrong."""
     for name, value in now.items():
         if before.get(name) == value:
             continue
         if name == _FACES:
             raise UsageError(
                 "--resume: the data set has changed since the run was started: faces were added, removed, "
-                "labeled or shared out anew, and some that were learned would be judged; start another run "
+                "labeled or split anew, and some that were learned would be evaluated; start another run "
                 "with --run-folder"
             )
         raise UsageError(

@@ -31,10 +31,10 @@ from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._loss import joint_loss
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._data import open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._module import Batch, ExpressionTraining
 from lnlattennet.training._options import TrainingOptions
-from lnlattennet.training._sources import open_sources
 from lnlattennet.training._trainer import build_run, quiet_lightning
 
 TRAINER = "lnlattennet train"
@@ -129,10 +129,10 @@ def measure(network: NetworkConfig, steps: int, epochs: int, batch_size: int, fo
         seed=0,
         workers=usable_cpus(),
     )
-    [source] = open_sources(options)
+    [training_data] = open_training_data(options)
     recipe = Preprocessing(size=options.network.image_size)
-    info = CheckpointInfo(config=options.network, class_names=source.class_names, preprocessing=recipe)
-    data = FaceBatches(source, recipe, options)
+    info = CheckpointInfo(config=options.network, class_names=training_data.class_names, preprocessing=recipe)
+    data = FaceBatches(training_data, recipe, options)
     turns = Turns(
         {
             "plain loop": PlainLoop(options, data, torch.contiguous_format),

@@ -25,9 +25,9 @@ from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._ablations import ABLATIONS
+from lnlattennet.training._data import open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._module import ExpressionTraining
-from lnlattennet.training._sources import open_sources
 from lnlattennet.training._trainer import build_run, quiet_lightning
 
 _log = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ def _prepared(options: StudyOptions, seed: int) -> Iterator[FaceBatches]:
     """Render one seed's faces once for all ablations."""
     with tempfile.TemporaryDirectory() as folder:
         training = options.training(seed, Path(folder))
-        [source] = open_sources(training)
-        data = FaceBatches(source, Preprocessing(size=options.network.image_size), training)
+        [training_data] = open_training_data(training)
+        data = FaceBatches(training_data, Preprocessing(size=options.network.image_size), training)
         data.prepare_data()
         # The trainer would ask for it again, and get the same faces for minutes of rendering.
         data.prepare_data = lambda: None  # type: ignore[method-assign]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet.data._protocols import Folds
-from lnlattennet.training._sources import open_sources
+from lnlattennet.training._data import open_training_data
 from tests.training.trees import options
 
 SEED = 5
@@ -16,6 +16,9 @@ SEED = 5
 def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:
     """The facts of a run on this fold, or on the official split, through JSON as in a checkpoint."""
     chosen = options(tree, tree, folds=folds, fold=fold, seed=SEED, format=layout)
-    facts = open_sources(chosen)[0].facts | {"settings": chosen.settings(), "command": "lnlattennet train"}
+    facts = open_training_data(chosen)[0].facts | {
+        "settings": chosen.settings(),
+        "command": "lnlattennet train",
+    }
     stored: dict[str, Any] = json.loads(json.dumps(facts))
     return stored

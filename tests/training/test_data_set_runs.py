@@ -17,10 +17,11 @@ from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import DataError, ImageError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing, center_square
+from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
-from lnlattennet.training._sources import Source, open_sources
+from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._train import train
-from tests.training.trees import CLASSES, options, write_faces, write_tree
+from tests.training.trees import CLASSES, options, train_one, write_faces, write_tree
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def prepared(source: Source, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def prepared(source: TrainingData, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     out = np.empty((len(source.labels[split]), 16, 16, 3), np.uint8)
     source.fill(split, Preprocessing(size=16), out)
     return out
@@ -53,7 +54,7 @@ def region_rows(path: Path) -> list[list[float]]:
 
 def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) -> None:
     chosen = options(tmp_path, tree, balance="loss", label_smoothing=0.1, augmentation="light")
-    figures = train(chosen)
+    figures = train_one(chosen)
     info = load_checkpoint(tmp_path / "a.safetensors").info
     assert info.class_names == CLASSES
     assert info.config.classes == 3
@@ -67,12 +68,12 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
     assert provenance["counts"]["test"] == dict.fromkeys(CLASSES, 6)
     assert provenance["settings"]["seed"] == 3
     assert {"torch", "lightning", "numpy", "pillow", "opencv", "python"} <= set(provenance)
-    assert provenance["temperature"] == figures["temperature"] > 0
+    assert provenance["temperature"] == figures.temperature > 0
     assert str(tmp_path) not in json.dumps(provenance)
-    assert figures["judged_on"] == "test"
-    assert figures["judged_faces"] == 18
-    assert figures["test_accuracy"] == round(figures["judged_right"] / 18, 4)
-    assert json.loads((chosen.run_folder / "figures.json").read_text()) == figures
+    assert figures.judged_on == "test"
+    assert figures.judged_faces == 18
+    assert figures.test_accuracy == round(figures.judged_right / 18, 4)
+    assert json.loads((chosen.run_folder / "figures.json").read_text()) == figures.to_dict()
     assert list((chosen.run_folder / "tensorboard").glob("events*"))
     assert not list(chosen.run_folder.glob("faces-*"))
 
@@ -82,7 +83,7 @@ def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None
     chosen = options(tmp_path, tree, ema=0.8, schedule="cosine", balance="sampler")
     train(chosen)
     checkpoint = load_checkpoint(chosen.output)
-    [source] = open_sources(chosen)
+    [source] = open_training_data(chosen)
     faces = torch.from_numpy(checkpoint.info.preprocessing.normalize(prepared(source, "val")))
     with torch.inference_mode():
         outputs = checkpoint.network()(faces)
@@ -97,34 +98,34 @@ def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None
 
 def test_one_epoch_of_the_cosine_schedule_is_trained_and_resumed(tree: Path, tmp_path: Path) -> None:
     """The default warm-up of one epoch would leave no epoch to train."""
-    figures = train(options(tmp_path, tree, schedule="cosine", epochs=1))
-    assert figures["epochs"] == 1
-    assert train(options(tmp_path, tree, schedule="cosine", epochs=1, resume=True)) == figures
+    figures = train_one(options(tmp_path, tree, schedule="cosine", epochs=1))
+    assert figures.epochs == 1
+    assert train_one(options(tmp_path, tree, schedule="cosine", epochs=1, resume=True)) == figures
 
 
 def test_without_a_test_split_the_figures_say_what_they_are_of(tmp_path: Path) -> None:
-    figures = train(options(tmp_path, write_tree(tmp_path / "faces", train=8, val=4)))
-    assert figures["judged_on"] == "val"
-    assert figures["judged_faces"] == 12
-    assert "test_accuracy" not in figures
+    figures = train_one(options(tmp_path, write_tree(tmp_path / "faces", train=8, val=4)))
+    assert figures.judged_on == "val"
+    assert figures.judged_faces == 12
+    assert "test_accuracy" not in figures.to_dict()
     info = load_checkpoint(tmp_path / "a.safetensors").info
     assert any("no test split" in note for note in info.provenance["notes"])
 
 
 def test_a_run_ends_early_when_nothing_gets_better(tree: Path, tmp_path: Path) -> None:
     chosen = options(tmp_path, tree, epochs=30, learning_rate=0.0, patience=2)
-    figures = train(chosen)
+    figures = train_one(chosen)
     with (chosen.run_folder / "log" / "metrics.csv").open() as file:
         accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
-    assert figures["epochs"] == len(accuracies) < 30
+    assert figures.epochs == len(accuracies) < 30
     assert accuracies.index(max(accuracies)) == len(accuracies) - 1 - 2
-    resumed = train(options(tmp_path, tree, epochs=30, learning_rate=0.0, patience=2, resume=True))
-    assert resumed["epochs"] == figures["epochs"]
+    resumed = train_one(options(tmp_path, tree, epochs=30, learning_rate=0.0, patience=2, resume=True))
+    assert resumed.epochs == figures.epochs
 
 
 def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path, tmp_path: Path) -> None:
     chosen = options(tmp_path, tree)
-    [source] = open_sources(chosen)
+    [source] = open_training_data(chosen)
     recipe = Preprocessing(size=16)
     memory = FaceBatches(source, recipe, chosen)
     disk = FaceBatches(source, recipe, chosen, memory_limit=1000)
@@ -146,14 +147,17 @@ def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path
 def test_all_folds_are_trained_and_summed_up_and_go_on_after_a_stop(tree: Path, tmp_path: Path) -> None:
     chosen = options(tmp_path, tree, folds=3, epochs=1)
     summary = train(chosen)
-    folds = summary["folds"]
-    assert [fold["judged_faces"] for fold in folds] == [26, 26, 26]
-    accuracies = [fold["judged_right"] / 26 for fold in folds]
-    assert summary["mean_accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-4)
-    assert summary["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1), abs=1e-4)
-    assert summary["pooled_accuracy"] == pytest.approx(np.mean(accuracies), abs=1e-4)
-    assert summary["faces"] == 78
-    assert json.loads((tmp_path / "a-folds.json").read_text()) | {"summary": summary["summary"]} == summary
+    assert isinstance(summary, CrossValidationResult)
+    folds = summary.folds.values()
+    assert [fold.judged_faces for fold in folds] == [26, 26, 26]
+    accuracies = [fold.judged_right / 26 for fold in folds]
+    assert summary.mean_accuracy == pytest.approx(np.mean(accuracies), abs=1e-4)
+    assert summary.standard_deviation == pytest.approx(np.std(accuracies, ddof=1), abs=1e-4)
+    assert summary.pooled_accuracy == pytest.approx(np.mean(accuracies), abs=1e-4)
+    assert summary.faces == 78
+    written = json.loads((tmp_path / "a-folds.json").read_text())
+    assert written | {"summary": summary.summary} == summary.to_dict()
+    assert [fold["name"] for fold in written["folds"]] == [f"fold {index} of 3" for index in range(3)]
     saved = [load_checkpoint(tmp_path / f"a-fold{index}.safetensors") for index in range(3)]
     assert [one.info.provenance["protocol"] for one in saved] == [f"fold {i} of 3" for i in range(3)]
     assert any("official split is set aside" in note for note in saved[0].info.provenance["notes"])
@@ -168,16 +172,17 @@ def test_all_folds_are_trained_and_summed_up_and_go_on_after_a_stop(tree: Path, 
     after = [(tmp_path / f"a-fold{index}.safetensors").stat().st_mtime_ns for index in (1, 2)]
     assert after[0] == times[0]
     assert after[1] > times[1]
-    assert again["pooled_accuracy"] == summary["pooled_accuracy"]
+    assert isinstance(again, CrossValidationResult)
+    assert again.pooled_accuracy == summary.pooled_accuracy
     assert (tmp_path / "a-fold0.safetensors").is_file()
 
 
 def test_a_run_goes_on_where_its_folder_was_moved_to(tree: Path, tmp_path: Path) -> None:
-    figures = train(options(tmp_path, tree))
+    figures = train_one(options(tmp_path, tree))
     moved = (tmp_path / "runs" / "a").rename(tmp_path / "runs" / "elsewhere")
     kept = (moved / "best.ckpt").read_bytes()
-    again = train(options(tmp_path, tree, run_folder=moved, resume=True))
-    assert again["judged_right"] == figures["judged_right"]
+    again = train_one(options(tmp_path, tree, run_folder=moved, resume=True))
+    assert again.judged_right == figures.judged_right
     assert (moved / "best.ckpt").read_bytes() == kept
     assert not (tmp_path / "runs" / "a").exists()
     logs = {path.parent.name for path in moved.glob("log*/metrics.csv")}
@@ -187,8 +192,8 @@ def test_a_run_goes_on_where_its_folder_was_moved_to(tree: Path, tmp_path: Path)
 def test_one_validation_face_chooses_the_epoch_and_calibrates_nothing(tmp_path: Path) -> None:
     faces = write_tree(tmp_path / "faces", train=8, test=2)
     write_faces(faces / "val", "anger", 1)
-    figures = train(options(tmp_path, faces))
-    assert figures["temperature"] == 1.0
+    figures = train_one(options(tmp_path, faces))
+    assert figures.temperature == 1.0
     assert load_checkpoint(tmp_path / "a.safetensors").info.provenance["val_accuracy"] in (0.0, 1.0)
 
 
@@ -210,8 +215,8 @@ def test_one_subject_is_left_out(tmp_path: Path) -> None:
             face = render_face(person * 10 + take, label, size=24, with_regions=False).image
             Image.fromarray(face).save(folder / f"{subject}.{code}{take}.{take}.tiff")
     chosen = options(tmp_path, folder, format="jaffe", folds="loso", fold=1, batch_size=4)
-    assert len(open_sources(options(tmp_path, folder, format="jaffe", folds="loso"))) == 3
-    assert train(chosen)["judged_faces"] == 14
+    assert len(open_training_data(options(tmp_path, folder, format="jaffe", folds="loso"))) == 3
+    assert train_one(chosen).judged_faces == 14
     provenance = load_checkpoint(chosen.output).info.provenance
     assert provenance["protocol"] == "without subject KL"
     assert sum(provenance["counts"]["train"].values()) == 14

@@ -11,6 +11,8 @@ from PIL import Image
 from lnlattennet.data.synthetic import render_face
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._results import TrainingResult
+from lnlattennet.training._train import train
 
 CLASSES = ("anger", "happiness", "surprise")
 TINY = NetworkConfig(
@@ -32,6 +34,13 @@ def write_tree(root: Path, **counts: int) -> Path:
         for label in CLASSES:
             write_faces(root / split, label, count, 1000 * place)
     return root
+
+
+def train_one(options: TrainingOptions) -> TrainingResult:
+    """Train one run and return its result."""
+    result = train(options)
+    assert isinstance(result, TrainingResult)
+    return result
 
 
 def options(folder: Path, tree: Path | str, **changes: Any) -> TrainingOptions:

@@ -1,4 +1,4 @@
-"""What a run learns from, synthetic or a data set, in one shape: labels, faces, facts for the record."""
+"""Training data of a run, rendered or of a data set: labels, faces, and facts for the provenance."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from lnlattennet import data as datasets
 from lnlattennet._command import printable
 from lnlattennet._console import stderr
-from lnlattennet.data._prepare import prepared_faces
+from lnlattennet.data._prepare import fill_prepared
 from lnlattennet.data._protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.data._records import FaceData
+from lnlattennet.data._registry import load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import fill_split
 from lnlattennet.errors import DataError
@@ -25,21 +25,21 @@ from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.training._options import TrainingOptions
 
 Fill = Callable[[str, Preprocessing, NDArray[np.uint8]], None]
-RENDERED_LICENCE = "Trained on faces rendered by this project (Apache-2.0); no photograph was used."
+RENDERED_LICENSE = "Trained on faces rendered by this project (Apache-2.0); no photograph was used."
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainingData:
     """The data of one run.
 
     Attributes:
-        name: of the protocol or fold.
+        name: name of the protocol or fold.
         class_names: expressions in the order of the labels.
         labels: train, val and usually test -> int64 [N].
-        fill: writes a split's faces, uint8 [N, S, S, 3], by a recipe.
+        fill: writes the faces of a split, uint8 [N, S, S, 3], with a preprocessing.
         license: note for the checkpoint.
-        facts: for the checkpoint's provenance.
-        fingerprint: another one if any face is in another split, has another label or is no longer there.
+        facts: entries of the checkpoint's provenance.
+        fingerprint: digest of the faces, their labels and their splits.
     """
 
     name: str
@@ -51,13 +51,13 @@ class Source:
     fingerprint: str
 
     @property
-    def judged_on(self) -> str:
-        """The split that the result is judged on: test, or val where there is none."""
+    def evaluation_split(self) -> str:
+        """Split that the result is evaluated on: test, or val if there is none."""
         return "test" if "test" in self.labels else "val"
 
 
-def open_sources(options: TrainingOptions) -> list[Source]:
-    """Return one source, or one for each fold with ``--fold all``.
+def open_training_data(options: TrainingOptions) -> list[TrainingData]:
+    """Return one element, or one for each fold with ``--fold all``.
 
     Raises:
         DataError: the data set cannot be used as the options want.
@@ -65,30 +65,32 @@ def open_sources(options: TrainingOptions) -> list[Source]:
     """
     if options.data == SYNTHETIC:
         return [_synthetic(options)]
-    data = datasets.load_dataset(Path(options.data), options.format)
+    data = load_dataset(Path(options.data), options.format)
     if len(data.class_names) < 2:
         raise DataError(f"{printable(data.root)} has {len(data.class_names)} class; at least 2 are needed")
-    found = partitions(data, options.folds, options.seed)
+    chosen = partitions(data, options.folds, options.seed)
     if options.fold is not None:
-        found = [select_fold(found, options.fold)]
-    return [_data_set(data, partition, options.workers) for partition in found]
+        chosen = [select_fold(chosen, options.fold)]
+    return [_data_set(data, partition, options.workers) for partition in chosen]
 
 
-def _synthetic(options: TrainingOptions) -> Source:
-    def fill(split: str, recipe: Preprocessing, out: NDArray[np.uint8]) -> None:
+def _synthetic(options: TrainingOptions) -> TrainingData:
+    def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
         fill_split(split, out, seed=options.seed, workers=options.workers)
 
     labels = {name: np.arange(count) % len(EXPRESSIONS) for name, count in options.images.items()}
     # Everything that decides these faces is in the run's settings.
-    return Source(SYNTHETIC, EXPRESSIONS, labels, fill, RENDERED_LICENCE, {"data": SYNTHETIC}, SYNTHETIC)
+    return TrainingData(
+        SYNTHETIC, EXPRESSIONS, labels, fill, RENDERED_LICENSE, {"data": SYNTHETIC}, SYNTHETIC
+    )
 
 
-def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
+def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingData:
     name = printable(data.root.resolve().name)
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}
 
-    def fill(split: str, recipe: Preprocessing, out: NDArray[np.uint8]) -> None:
-        _prepare(parts[split], recipe, out, workers)
+    def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
+        _prepare(parts[split], preprocessing, out, workers)
 
     digest = fingerprint(data, partition)
     license_note = (
@@ -104,17 +106,13 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> Source:
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
-    return Source(partition.name, data.class_names, labels, fill, license_note, facts, digest)
+    return TrainingData(partition.name, data.class_names, labels, fill, license_note, facts, digest)
 
 
-def _prepare(data: FaceData, recipe: Preprocessing, out: NDArray[np.uint8], workers: int) -> None:
-    start = 0
+def _prepare(data: FaceData, preprocessing: Preprocessing, out: NDArray[np.uint8], workers: int) -> None:
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("preparing faces", total=len(data))
-        for faces, _ in prepared_faces(data, recipe, workers):
-            out[start : start + len(faces)] = faces
-            start += len(faces)
-            progress.update(task, completed=start)
+        fill_prepared(out, data, preprocessing, workers, lambda count: progress.advance(task, count))
 
 
 def _counts(part: FaceData) -> dict[str, int]:
