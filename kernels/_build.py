@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from lnlattennet._atomic import replace_file
+from lnlattennet._atomic import file_lock, replace_file
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels._cache import (
     COMPILE_WORKER,
     CSRC,
-    exclusive,
     find_library,
     library_path,
     writable,
@@ -56,7 +55,7 @@ def build_library(device: str, architectures: Sequence[str], *, force: bool = Fa
         LnlAttenNetError: the compilers failed, or the cache's folder cannot be written.
     """
     path = library_path(device, architectures)
-    with writable(path.parent), exclusive(path.parent / f"{device}.lock", lambda: _print_waiting(device)):
+    with writable(path.parent), file_lock(path.parent / f"{device}.lock", lambda: _print_waiting(device)):
         existing = None if force else find_library(device, architectures)
         if existing:
             return existing

@@ -6,11 +6,10 @@ compilers. So another version of anything is another file, and a file that is th
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,21 +57,6 @@ def writable(folder: Path) -> Iterator[None]:
             f"the kernels' cache folder {folder} cannot be used ({error.strerror or error}); set "
             "LNLATTENNET_CACHE to a folder that can be written"
         ) from error
-
-
-@contextmanager
-def exclusive(lock: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold ``lock`` against other processes; call ``on_wait`` first if one of them holds it.
-
-    The system frees the lock when its holder dies, however it dies.
-    """
-    with lock.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def write_checksum(library: Path, content: Path) -> None:

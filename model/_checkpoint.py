@@ -38,8 +38,8 @@ class CheckpointInfo:
     Attributes:
         config: the network's configuration.
         class_names: expressions in the order of the logits.
-        preprocessing: the recipe that inputs must follow.
-        provenance: how the weights came to be: command, versions, seeds, figures.
+        preprocessing: how faces become the network's input.
+        provenance: origin of the weights: command, versions, seeds, figures.
         license: note on the license of the training data, which weights inherit.
 
     Raises:

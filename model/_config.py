@@ -1,4 +1,4 @@
-"""The one configuration of the network; every part reads its sizes from here."""
+"""Configuration of the network, from which every part reads its sizes."""
 
 from __future__ import annotations
 

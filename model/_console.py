@@ -1,4 +1,4 @@
-"""What `lnlattennet info` prints of a network."""
+"""Tables of a network for `lnlattennet info`."""
 
 from __future__ import annotations
 

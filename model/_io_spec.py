@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 INPUT_NAME = "image"
-"""The normalised faces, float32 [B, 3, S, S]."""
+"""The normalized faces, float32 [B, 3, S, S]."""
 
 OUTPUT_NAMES = ("logits", "region_weights", "region_affinity")
 """[B, classes], [B, K] and [B, K, K], in this order."""

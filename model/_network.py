@@ -59,7 +59,7 @@ class LNLAttenNet(nn.Module):
             self.fusion.weight[:, : config.regions * config.local_features] *= config.regions
 
     def forward(self, image: Tensor) -> Outputs:
-        """Return the inference outputs for normalised images [B, 3, S, S]."""
+        """Return the inference outputs for normalized images [B, 3, S, S]."""
         return self._parts(image)[0]
 
     def joint(self, image: Tensor) -> JointOutputs:

@@ -1,6 +1,6 @@
-"""The one way from an RGB picture to the network's input, used in training, engines and server.
+"""Preprocessing of an RGB image into the network's input, the same in training, verification and serving.
 
-It needs numpy and Pillow only, so that a server needs no torch and every room resizes alike.
+It needs numpy and Pillow only, so that a server needs no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from PIL import Image
 from lnlattennet.errors import ConfigError
 
 Box = tuple[float, float, float, float]
-"""Left, top, right, bottom in pixels of the picture; right and bottom are exclusive."""
+"""Left, top, right, bottom in pixels of the image; right and bottom are exclusive."""
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -28,7 +28,7 @@ _FILTERS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Recipe stored in every checkpoint and bundle.
+    """Preprocessing options, stored in every checkpoint and bundle.
 
     Attributes:
         size: S, side of the network's square input in pixels.
@@ -36,7 +36,7 @@ class Preprocessing:
         mean: subtracted per channel from values in 0..1.
         std: divided by per channel afterwards.
         resize_filter: Pillow's antialiased filter: bilinear, bicubic or lanczos.
-        face_margin: share of a found face's box that is added on each side before cropping.
+        face_margin: fraction of a detected face's box that is added on each side before cropping.
 
     Raises:
         ConfigError: a field breaks its rule.
@@ -66,9 +66,9 @@ class Preprocessing:
         if not 0 <= self.face_margin <= 1:
             raise ConfigError(f"preprocessing face_margin must be from 0 to 1, got {self.face_margin!r}")
 
-    def crop(self, picture: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        """Cut ``box`` out of ``picture`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""
-        face = Image.fromarray(picture).resize((self.size, self.size), _FILTERS[self.resize_filter], box=box)
+    def crop(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""
+        face = Image.fromarray(image).resize((self.size, self.size), _FILTERS[self.resize_filter], box=box)
         return np.asarray(face)
 
     def normalize(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -85,7 +85,7 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
-        """Build a recipe from JSON values; unknown fields are refused by name."""
+        """Build the options from JSON values; unknown fields are refused by name."""
         known = {field.name for field in dataclasses.fields(cls)}
         unknown = sorted(set(fields) - known)
         if unknown:
@@ -97,7 +97,7 @@ class Preprocessing:
 
 
 def square_box(box: Box, margin: float, width: int, height: int) -> Box:
-    """Grow ``box`` by ``margin`` on each side to a square that lies inside a width x height picture.
+    """Grow ``box`` by ``margin`` on each side to a square that lies inside a width x height image.
 
     A square that sticks out is moved inside; one larger than the picture shrinks to its short side.
     """
@@ -109,5 +109,5 @@ def square_box(box: Box, margin: float, width: int, height: int) -> Box:
 
 
 def center_square(width: int, height: int) -> Box:
-    """Return the largest square around the centre of a width x height picture."""
+    """Return the largest square around the center of a width x height image."""
     return square_box((0, 0, width, height), 0, width, height)

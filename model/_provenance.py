@@ -1,4 +1,4 @@
-"""What a model's provenance tells whoever may ask it, and what stays with whoever has its file."""
+"""Selection of the provenance fields that are safe to expose to a server's clients."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 _FACTS = ("temperature", "format", "counts", "fingerprint")
 _SETTINGS = ("folds", "fold", "seed", "images")
 SYNTHETIC = "synthetic"
-"""What stands for a data set where faces were rendered."""
+"""Name of the data set in the provenance of networks that were trained on rendered faces."""
 
 
 def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what it takes to judge a model honestly: its temperature, and which faces it was trained on.
+    """Return what an honest evaluation of a model needs: its temperature, and which faces it was trained on.
 
     Commands, folders, people, versions and machines say more of its maker and of the faces than a server's
     clients need to know. A data set's name is its folder's; the name of a fold may be that of a person.

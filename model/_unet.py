@@ -1,7 +1,7 @@
 """The U-Net that gives features with both deep meaning and fine detail.
 
 Source: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; here with batch norm, a strided stem, and
-nearest-neighbour upsampling, which every runtime executes alike.
+nearest-neighbor upsampling, which every runtime executes alike.
 """
 
 from __future__ import annotations

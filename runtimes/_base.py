@@ -9,7 +9,7 @@ A backend is a module with
     load(engine_file, threads) -> Runner            make it callable
 
 and ``Runner(inputs) -> outputs``, both dicts of named numpy arrays. Runners are independent of their
-neighbours in a batch and take any batch size within the engine's range.
+neighbors in a batch and take any batch size within the engine's range.
 """
 
 from __future__ import annotations

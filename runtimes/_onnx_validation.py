@@ -1,4 +1,4 @@
-"""Whether an ONNX file may be given to a runtime: it must hold all its data, and no more than it says."""
+"""Validation of an ONNX file before a runtime reads it: it holds all its data, and no more than it says."""
 
 from __future__ import annotations
 

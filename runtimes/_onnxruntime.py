@@ -100,7 +100,7 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
-    """Take the ONNX file as it is: a graph optimised ahead of time would be tied to this machine's CPU."""
+    """Take the ONNX file as it is: a graph optimized ahead of time would be tied to this machine's CPU."""
     device = _device_here()
     path = onnx_path if device == "cpu" else _copy_for_gpu(onnx_path, spec)
     requires = Requirements(
@@ -213,11 +213,11 @@ def _layers(path: Path, device: str, spec: BuildSpec) -> dict[str, int]:
 
 
 def _is_layer(operator: str) -> bool:
-    """Whether it is a convolution or a matrix product, fused, quantised or plain."""
+    """Whether it is a convolution or a matrix product, fused, quantized or plain."""
     return any(name in operator for name in ("Conv", "MatMul", "Gemm"))
 
 
 def _precision(kernel: dict[str, Any]) -> str:
     types = [name for item in kernel["input_type_shape"] for name in item]
-    # Quantised operators have float scales among their inputs.
+    # Quantized operators have float scales among their inputs.
     return "int8" if _EIGHT_BIT & set(types) else _TYPES.get(types[0], types[0])

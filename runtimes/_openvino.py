@@ -42,7 +42,7 @@ _CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
 """Precision -> how OpenVINO's CPU device says that it has it."""
 
 _FLOATS = ["lnlattennet", "floats"]
-"""Where an engine file says what its floats are computed in, as OpenVINO's precision hint spells it."""
+"""Path in an engine file to the type that its floats are computed in, spelled as in the precision hint."""
 
 _LAYERS = ("Convolution", "FullyConnected", "MatMul")
 _PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "I8": "int8", "i8": "int8", "u8": "int8"}

@@ -69,7 +69,7 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
 
 
 def load(engine_file: Path, threads: int = 0) -> Runner:
-    """Deserialise an engine on the current CUDA device; ``threads`` means nothing on a GPU.
+    """Deserialize an engine on the current CUDA device; ``threads`` means nothing on a GPU.
 
     Only for files whose hash a bundle has confirmed: a plan holds code for the GPU.
 
@@ -93,7 +93,7 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
 
 
 def _refuse_other_versions(trt: ModuleType, name: str, content: bytes) -> None:
-    """Refuse what cannot load before TensorRT sees it; a plan for later versions is left for it to judge."""
+    """Refuse what cannot load before TensorRT sees it; TensorRT itself checks plans of earlier versions."""
     rtx = trt.__name__ == RTX
     if content[1:4] != b"trt":
         # Nobody documents that every kind of plan of TensorRT proper begins so.

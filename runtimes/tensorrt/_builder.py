@@ -1,4 +1,4 @@
-"""ONNX -> TensorRT network -> serialised engine."""
+"""ONNX -> TensorRT network -> serialized engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class BuiltPlan:
-    """A serialised engine.
+    """A serialized engine.
 
     Attributes:
         content: the bytes of a `.plan` file.
@@ -41,7 +41,7 @@ class BuiltPlan:
 def build_plan(
     trt: ModuleType, onnx_path: Path, spec: BuildSpec, options: TensorRTBuilderConfig
 ) -> BuiltPlan:
-    """Build an engine with one optimisation profile over the batch range.
+    """Build an engine with one optimization profile over the batch range.
 
     Raises:
         ExportError: TensorRT cannot parse or build it, or lacks a flag; holds TensorRT's own words.
@@ -99,7 +99,7 @@ def _layers(trt: ModuleType, network: Any, plan: memoryview, spec: BuildSpec) ->
         return demanded
     found = inspected_layers(trt, engine, (spec.batch.optimum, *_face(spec)))
     _log.debug("TensorRT's inspector counts %s, the network %s", found, demanded)
-    # Fewer layers are no contradiction: those fused into generated kernels are not told apart.
+    # Fewer layers are no contradiction: those fused into generated kernels are counted as one.
     return found if found.get("fp32", 0) > demanded.get("fp32", 0) else demanded
 
 

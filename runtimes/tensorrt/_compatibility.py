@@ -1,4 +1,4 @@
-"""Which GPUs and drivers a TensorRT engine is built for."""
+"""GPUs and drivers that a TensorRT engine is built for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FIRST_CAPABILITY = {"bf16": (8, 0), "fp8": (8, 9)}
 https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/getting-started/support-matrix.html"""
 
 _RTX_DEFAULT = (8, 0)
-"""An engine of TensorRT-RTX runs on 8.0 and later unless it is told otherwise:
+"""An engine of TensorRT-RTX runs on 8.0 and later unless the builder is configured otherwise:
 https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html"""
 
 _AMPERE_AND_LATER = ("8.0", "8.6", "8.7", "8.9", "9.0", "10.0", "10.3", "12.0", "12.1")

@@ -32,7 +32,7 @@ def demanded_layers(network: Any) -> dict[str, int]:
     """Count the products of a parsed network by precision: what it demands of the builder.
 
     A strongly typed network leaves the builder no choice of types, so this is what will run; it is no
-    measurement, though. Products of two dequantised tensors count as what those were quantised to; with
+    measurement, though. Products of two dequantized tensors count as what those were quantized to; with
     one of them in floating point they run in floating point.
     """
     layers = [network.get_layer(index) for index in range(network.num_layers)]
@@ -75,7 +75,7 @@ def _demanded_precision(layer: Any, sources: Mapping[str, Any]) -> str:
 
 
 def _quantized_type(tensor: Any, sources: Mapping[str, Any]) -> str:
-    """Return "int8" or "fp8" if ``tensor`` is one of those, dequantised and perhaps reshaped, else ""."""
+    """Return "int8" or "fp8" if ``tensor`` is one of those, dequantized and perhaps reshaped, else ""."""
     layer = sources.get(tensor.name) if tensor is not None else None
     while layer is not None and layer.type.name in _RESHAPES:
         layer = sources.get(layer.get_input(0).name)
@@ -90,7 +90,7 @@ def _is_product(layer: Mapping[str, Any]) -> bool:
 
 
 def _inspected_precision(layer: Mapping[str, Any]) -> str:
-    """Return the precision of a layer's first input, or of its weights where that one is not told."""
+    """Return the precision of a layer's first input, or of its weights where the inspector gives no input."""
     # "Format/Datatype" in TensorRT 10; in 11 the data type has a field of its own.
     inputs = layer.get("Inputs", [])[:1]
     types = [str(value) for tensor in inputs for key, value in tensor.items() if "datatype" in key.lower()]

@@ -1,4 +1,4 @@
-"""Which TensorRT is installed, and the one logger that it allows a process."""
+"""The installed TensorRT package, and the one logger that it allows a process."""
 
 from __future__ import annotations
 

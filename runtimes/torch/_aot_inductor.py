@@ -35,7 +35,7 @@ from lnlattennet.runtimes._requirements import Requirements
 INFO = BackendInfo(name="aoti", complexity=3, packages={"torch": ()}, machine_code=True, version_bound=True)
 
 _OLDEST_TORCH = Version("2.13")
-"""The first that can be told to use no instructions but those it names (``cpp.march``)."""
+"""The first version with an option to use only instructions that it names (``cpp.march``)."""
 
 
 def availability() -> Available | Unavailable:

@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -91,7 +91,11 @@ def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.parent / f".{path.name}.lock"
-    with _locked(lock, error, path):
+
+    def refuse() -> None:
+        raise error(f"another process is writing {path}; let it end, or choose another folder")
+
+    with file_lock(lock, refuse):
         try:
             drafts = re.compile(rf"\.{re.escape(path.name)}\.(old\.)?[a-z0-9_]{{8}}")
             for draft in path.parent.iterdir():
@@ -104,15 +108,18 @@ def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
 
 
 @contextmanager
-def _locked(lock: Path, error: type[LnlAttenNetError], path: Path) -> Iterator[None]:
+def file_lock(lock: Path, on_busy: Callable[[], None]) -> Iterator[None]:
+    """Hold ``lock`` against other processes; if one of them holds it, call ``on_busy`` and then wait.
+
+    The system frees the lock when its holder dies, however it dies.
+    """
     while True:
         with lock.open("a") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as busy:
-                raise error(
-                    f"another process is writing {path}; let it end, or choose another folder"
-                ) from busy
+            except BlockingIOError:
+                on_busy()
+                fcntl.flock(stream, fcntl.LOCK_EX)
             # Its last holder may have removed the file between our opening and locking it.
             if lock.exists() and os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
                 yield

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-"""What would start a new line or steer the terminal."""
+"""Characters that would start a new line or control the terminal."""
 
 
 def run_app(app: Callable[[], object]) -> NoReturn:

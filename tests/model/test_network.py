@@ -1,4 +1,4 @@
-"""What users of the network rely on."""
+"""Properties of the network that its users rely on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_region_weights_and_affinity_rows_are_distributions(seed: int, scale: fl
         torch.testing.assert_close(distribution.sum(-1), torch.ones_like(distribution.sum(-1)))
 
 
-def test_the_answer_of_a_sample_does_not_depend_on_its_batch_neighbours() -> None:
+def test_the_answer_of_a_sample_does_not_depend_on_its_batch_neighbors() -> None:
     network = LNLAttenNet(SMALL).eval()
     images = torch.randn(5, 3, 32, 32)
     together = network(images)

@@ -1,4 +1,4 @@
-"""What the tests of all backends ask of an engine."""
+"""Assertions on engines for the tests of all backends."""
 
 from __future__ import annotations
 

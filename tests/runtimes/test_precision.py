@@ -44,7 +44,7 @@ def test_a_file_names_what_it_changes_and_the_rest_is_fp32(tmp_path: Path) -> No
     assert read_plan(path, CONFIG) == plan
 
 
-def test_quantised_plans_leave_the_head_exact() -> None:
+def test_quantized_plans_leave_the_head_exact() -> None:
     blocks = uniform_plan("int8", CONFIG).blocks
     assert {name for name, precision in blocks.items() if precision == "fp32"} == set(NAMES[-3:])
     assert uniform_plan("fp16", CONFIG).precisions == {"fp16"}

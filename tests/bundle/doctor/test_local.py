@@ -30,7 +30,7 @@ HERE = Machine(
 WITH_GPU = Machine(**(vars(HERE) | {"gpus": (L4,), "no_gpu": ""}))
 
 
-def judge(machine: Machine = HERE, name: str = "openvino-int8", **needs: Any) -> Any:
+def check(machine: Machine = HERE, name: str = "openvino-int8", **needs: Any) -> Any:
     requirements = {"device": "cpu", "packages": {"openvino": ">=2026.0"}} | needs
     [found] = check_local(manifest(engine(name, requires=Requirements(**requirements))), machine)
     return found
@@ -43,7 +43,7 @@ def run(*arguments: object) -> Any:
 
 
 def test_an_engine_whose_needs_are_met_runs_and_there_is_nothing_to_do() -> None:
-    found = judge(platform="Linux x86_64", cpu_features=["avx2"])
+    found = check(platform="Linux x86_64", cpu_features=["avx2"])
     assert (found.verdict, found.reasons, found.remedies) == ("runs", (), ())
 
 
@@ -64,45 +64,45 @@ def test_an_engine_whose_needs_are_met_runs_and_there_is_nothing_to_do() -> None
 def test_what_is_missing_here_is_named_with_its_remedy(
     needs: dict[str, Any], reason: str, remedy: str
 ) -> None:
-    found = judge(**needs)
+    found = check(**needs)
     assert found.verdict == "cannot"
     assert reason in found.reasons[0]
     assert remedy in found.remedies[0]
 
 
 def test_a_build_of_the_same_version_counts_as_that_version() -> None:
-    assert judge(packages={"torch": "==2.13.0"}).verdict == "runs"
-    assert judge(packages={"torch": "==2.12.0"}).verdict == "cannot"
+    assert check(packages={"torch": "==2.13.0"}).verdict == "runs"
+    assert check(packages={"torch": "==2.12.0"}).verdict == "cannot"
 
 
 def test_a_gpu_must_be_of_the_right_family_and_its_driver_new_enough() -> None:
     cuda: dict[str, Any] = {"device": "cuda", "packages": {"tensorrt": "==10.16.1.11"}}
     good: dict[str, Any] = {"compute_capabilities": ["8.0", "8.9"], "driver": "580.65"}
-    assert judge(WITH_GPU, **cuda, **good).verdict == "runs"
-    other = judge(WITH_GPU, **cuda, compute_capabilities=["9.0"])
+    assert check(WITH_GPU, **cuda, **good).verdict == "runs"
+    other = check(WITH_GPU, **cuda, compute_capabilities=["9.0"])
     assert (other.verdict, other.reasons) == (
         "cannot",
         ("it needs a GPU of compute capability 9.0, here is NVIDIA L4 (8.9)",),
     )
-    old = judge(WITH_GPU, **cuda, driver="600.10")
+    old = check(WITH_GPU, **cuda, driver="600.10")
     assert old.reasons == ("it needs NVIDIA driver 600.10 or later, here is 595.58.03",)
     assert old.remedies == ("update the NVIDIA driver to 600.10 or later",)
 
 
 def test_missing_instructions_slow_a_runtime_down_and_stop_compiled_code() -> None:
-    slow = judge(cpu_features=["avx2", "amx_tile"])
+    slow = check(cpu_features=["avx2", "amx_tile"])
     assert slow.verdict == "slower"
     assert "lacks amx_tile" in slow.reasons[0]
-    assert judge(name="aoti-fp32", cpu_features=["avx2", "amx_tile"]).verdict == "cannot"
+    assert check(name="aoti-fp32", cpu_features=["avx2", "amx_tile"]).verdict == "cannot"
     # Flags of another processor say nothing more than that it is another one.
-    other = judge(platform="Linux aarch64", cpu_features=["asimd"])
+    other = check(platform="Linux aarch64", cpu_features=["asimd"])
     assert len(other.reasons) == 1
 
 
 @pytest.mark.parametrize(("here", "warned"), [({"avx2"}, True), ({"avx2", "avx_vnni"}, False)])
 def test_without_8_bit_dot_products_other_answers_are_warned_of(here: set[str], warned: bool) -> None:
     machine = Machine(**(vars(HERE) | {"cpu_features": frozenset(here)}))
-    found = judge(machine, cpu_features=["avx512_vnni"])
+    found = check(machine, cpu_features=["avx512_vnni"])
     assert found.verdict == "slower"
     assert ("may saturate here" in found.reasons[0]) is warned
 
@@ -118,7 +118,7 @@ def test_an_engine_that_would_run_but_never_did_says_so() -> None:
 def test_requirements_that_cannot_be_read_are_refused(needs: dict[str, Any]) -> None:
     device = {"device": "cuda"} if "driver" in needs else {}
     with pytest.raises(BundleError, match="openvino-int8"):
-        judge(WITH_GPU, **device, **needs)
+        check(WITH_GPU, **device, **needs)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_requirements_that_cannot_be_read_are_refused(needs: dict[str, Any]) -> 
         ("25.03dev", "release unknown"),
     ],
 )
-def test_an_installed_server_is_judged_by_the_release_of_its_image(
+def test_an_installed_server_is_rated_by_the_release_of_its_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, release: str, said: str
 ) -> None:
     program = tmp_path / "tritonserver"
@@ -161,7 +161,7 @@ def test_the_command_ends_with_4_if_what_serves_cannot_run_but_prints_first(tmp_
     assert [one["verdict"] for one in document["engines"]] == ["cannot", "runs"]
 
 
-def test_the_command_judges_for_a_container_and_warns_of_an_unsafe_one(tmp_path: Path) -> None:
+def test_the_command_checks_for_a_container_and_warns_of_an_unsafe_one(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, manifest())
     document = json.loads(run(bundle, "--target-triton", "26.04", "--json").stdout)
     assert document["machine"] is None

@@ -1,4 +1,4 @@
-"""What the tests of the TensorRT backend build."""
+"""Engines for the tests of the TensorRT backend."""
 
 from __future__ import annotations
 

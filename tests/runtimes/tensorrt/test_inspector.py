@@ -11,7 +11,7 @@ from tests.runtimes.tensorrt.engines import spec_for
 from tests.runtimes.typed_graphs import write_graph
 
 
-def test_a_graph_that_is_quantised_by_half_is_not_counted_as_quantised(tmp_path: Path) -> None:
+def test_a_graph_that_is_quantized_by_half_is_not_counted_as_quantized(tmp_path: Path) -> None:
     """Only the weights are int8, so the convolutions would run in float32: no silent success."""
     import onnx
 
