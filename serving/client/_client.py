@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import ImageError, ServingError
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.serving.client._transport import connect
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
@@ -65,10 +65,16 @@ class Client:
         """Predict the expression on each encoded JPEG or PNG image, in order.
 
         Raises:
-            ImageError: the server refused an image; nothing is predicted then.
+            ImageError: ``images`` is no list of bytes, or an image was refused; nothing is predicted then.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
             ServingError: the server cannot be reached, is too slow or failed.
         """
+        wrong = next((image for image in images if not isinstance(image, bytes)), None)
+        if wrong is not None:
+            raise ImageError(
+                "images must be a list of JPEG or PNG files as bytes, such as [Path(file).read_bytes()], got "
+                f"{type(images).__name__} of {type(wrong).__name__}"
+            )
         about = self.description
         predictions: list[Prediction] = []
         for start in range(0, len(images), about.max_batch_size):

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,6 +145,21 @@ def test_more_images_than_a_batch_are_split(server: TritonProcess, scheme: str) 
 def test_an_unknown_model_is_named(server: TritonProcess, scheme: str) -> None:
     with pytest.raises(ServingError, match=r"nonsense.*serves the models 'expression'"):
         Client(getattr(server.endpoints, scheme), "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ("face.jpg", "got str of str"),
+        (jpeg(), "got bytes of int"),
+        (["face.jpg"], "got list of str"),
+        ([jpeg(), astronaut()], "got list of ndarray"),
+    ],
+    ids=["a path", "bytes", "a list of paths", "an array"],
+)
+def test_what_is_no_list_of_bytes_is_refused(server: TritonProcess, images: Any, message: str) -> None:
+    with Client(server.endpoints.grpc) as client, pytest.raises(ImageError, match=rf"as bytes.*{message}"):
+        client.predict(images)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
