@@ -203,7 +203,7 @@ def _require_effect(options: ExportOptions, jobs: list[Job]) -> None:
             "export has; add --precision int8, or leave it out"
         )
     if options.builder != TensorRTBuilderConfig() and all(job.backend != TENSORRT.name for job in jobs):
-        flags = ", ".join((*TENSORRT.builder_flags, *TENSORRT.builder_switches))
+        flags = ", ".join(TENSORRT.builder_flags)
         raise UsageError(
             f"{flags} are for TensorRT's builder, and this export builds nothing with it; "
             f"add --backend {TENSORRT.name}, or leave them out"

@@ -43,8 +43,7 @@ class BackendInfo:
         machine_code: engines are compiled code: a CPU instruction that is missing ends the process.
         version_bound: engines run only with the version of the runtime that built them.
         symmetric_int8: quantized values have a zero point of 0.
-        builder_flags: options of `export-engine` that only this backend's builder takes, with a value.
-        builder_switches: the same, without a value.
+        builder_flags: options of `export-engine` that only this backend's builder takes.
         triton_platform: platform of Triton's own backend of this name; None if engines run in its python one.
         triton_file: name that this Triton backend expects a model's file to have.
     """
@@ -56,7 +55,6 @@ class BackendInfo:
     version_bound: bool = False
     symmetric_int8: bool = False
     builder_flags: tuple[str, ...] = ()
-    builder_switches: tuple[str, ...] = ()
     triton_platform: str | None = None
     triton_file: str = ""
 

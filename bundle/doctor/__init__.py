@@ -1,21 +1,14 @@
 """Compatibility checks of a bundle with this machine or with a release of NVIDIA's Triton container."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from lnlattennet._lazy import lazy_names
-
-if TYPE_CHECKING:
-    from lnlattennet.bundle.doctor._local import CompatibilityReport, check_local
-    from lnlattennet.bundle.doctor._rebuild import rebuild_command
-    from lnlattennet.bundle.doctor._triton import check_triton
-    from lnlattennet.bundle.doctor._triton_releases import (
-        TritonRelease,
-        known_releases,
-        security_advice,
-        triton_release,
-    )
+from lnlattennet.bundle.doctor._local import CompatibilityReport, check_local
+from lnlattennet.bundle.doctor._rebuild import rebuild_command
+from lnlattennet.bundle.doctor._triton import check_triton
+from lnlattennet.bundle.doctor._triton_releases import (
+    TritonRelease,
+    known_releases,
+    security_advice,
+    triton_release,
+)
 
 __all__ = [
     "CompatibilityReport",
@@ -27,13 +20,3 @@ __all__ = [
     "security_advice",
     "triton_release",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_local": ["CompatibilityReport", "check_local"],
-        "_rebuild": ["rebuild_command"],
-        "_triton": ["check_triton"],
-        "_triton_releases": ["TritonRelease", "known_releases", "security_advice", "triton_release"],
-    },
-)

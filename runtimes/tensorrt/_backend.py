@@ -26,8 +26,12 @@ INFO = BackendInfo(
     packages={"tensorrt": ("tensorrt-cu13", "tensorrt-cu12"), "tensorrt-rtx": ()},
     version_bound=True,
     symmetric_int8=True,
-    builder_flags=("--timing-cache", "--builder-optimization-level", "--hardware-compatibility-level"),
-    builder_switches=("--version-compatible",),
+    builder_flags=(
+        "--timing-cache",
+        "--builder-optimization-level",
+        "--hardware-compatibility-level",
+        "--version-compatible",
+    ),
     triton_platform="tensorrt_plan",
     triton_file="model.plan",
 )
