@@ -59,6 +59,7 @@ def test_a_bare_machine_needs_no_other_package() -> None:
         "pydantic",
         "packaging",
         "PIL",
+        "hypothesis",
         "lightning",
         "onnx",
         "onnxruntime",
