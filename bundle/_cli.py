@@ -100,8 +100,8 @@ def compare(
     from lnlattennet.bundle._console import print_comparison
 
     first, second = Bundle.load(a), Bundle.load(b)
-    document = compare_bundles(first, second)
-    print_json(document) if json_output else print_comparison(document)
+    comparison = compare_bundles(first, second)
+    print_json(comparison.model_dump(mode="json")) if json_output else print_comparison(comparison)
     if percent is not None:
         require_no_regression(first.manifest, second.manifest, percent)
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from lnlattennet._command import printable
 from lnlattennet._console import stdout
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._compare import BundleComparison, CheckValue, EngineChange, LatencyChange
 from lnlattennet.bundle._describe import (
     checks_text,
     describe_bundle,
@@ -41,7 +42,9 @@ def print_compatibility(document: dict[str, Any]) -> None:
     for engine in document["engines"]:
         name = _marked(engine["engine"], document["selected"])
         where = [engine["where"]] if target else []
-        table.add_row(name, engine["verdict"], *where, *(printable("\n".join(engine[key])) for key in _TOLD))
+        table.add_row(
+            name, engine["verdict"], *where, *(printable("\n".join(engine[key])) for key in _COLUMNS)
+        )
     console = stdout()
     console.print(table)
     for sentence in document["security"]:
@@ -69,27 +72,25 @@ def print_machine(document: dict[str, Any]) -> None:
         console.print(sentence, soft_wrap=True)
 
 
-def print_comparison(document: dict[str, Any]) -> None:
+def print_comparison(comparison: BundleComparison) -> None:
     """Print two bundles side by side."""
-    console = stdout()
+    console, selected = stdout(), comparison.selected
     facts = Table("", "A", "B", title="bundles")
-    facts.add_row("bundle", printable(document["a"]), printable(document["b"]))
-    facts.add_row("selected", document["selected"]["a"], document["selected"]["b"])
-    for key, name in (("only_in_a", "A"), ("only_in_b", "B")):
-        cells = [", ".join(document[key]) if name == column else "" for column in "AB"]
-        facts.add_row(f"only in {name}", *cells)
-    for name, same in document["same"].items():
+    facts.add_row("bundle", printable(comparison.a), printable(comparison.b))
+    facts.add_row("selected", selected.a, selected.b)
+    facts.add_row("only in A", ", ".join(comparison.only_in_a), "")
+    facts.add_row("only in B", "", ", ".join(comparison.only_in_b))
+    for name, same in comparison.same.items():
         facts.add_row(name.replace("_", " "), "the same" if same else "DIFFERENT")
     console.print(facts)
     table = Table("engine", "batch", "A", "B", "change", "verdict", title="latency, median [95% interval]")
-    selected = document["selected"]
-    if selected["a"] != selected["b"]:
-        _add_latency(table, f"selected: {selected['a']} -> {selected['b']}", selected["latency"])
-    for engine in document["engines"]:
-        both = selected["a"] if selected["a"] == selected["b"] else ""
-        _add_latency(table, _marked(engine["name"], both), engine["latency"])
+    if selected.a != selected.b:
+        _add_latency(table, f"selected: {selected.a} -> {selected.b}", selected.latency)
+    for engine in comparison.engines:
+        both = selected.a if selected.a == selected.b else ""
+        _add_latency(table, _marked(engine.name, both), engine.latency)
     console.print(table)
-    changes = _changes_table(document["engines"])
+    changes = _changes_table(comparison.engines)
     console.print(changes if changes.row_count else "nothing else changed in the engines of both")
     console.print(
         "Each bundle was timed in a run of its own: another machine or load shows here as a change.",
@@ -97,7 +98,7 @@ def print_comparison(document: dict[str, Any]) -> None:
     )
 
 
-_TOLD = ("reasons", "remedies")
+_COLUMNS = ("reasons", "remedies")
 
 
 def _marked(name: str, selected: str) -> str:
@@ -154,29 +155,29 @@ def _lines(fields: dict[str, Any]) -> str:
     return "\n".join(f"{name}: {value}" for name, value in fields.items())
 
 
-def _add_latency(table: Table, name: str, changes: list[dict[str, Any]]) -> None:
+def _add_latency(table: Table, name: str, changes: list[LatencyChange]) -> None:
     for change in changes:
         cells = (
-            f"{one['median_ms']:.3f} ms [{one['low_ms']:.3f}, {one['high_ms']:.3f}]"
-            for one in (change["a"], change["b"])
+            f"{latency.median_ms:.3f} ms [{latency.low_ms:.3f}, {latency.high_ms:.3f}]"
+            for latency in (change.a, change.b)
         )
-        table.add_row(name, str(change["batch"]), *cells, f"{change['change']:+.1%}", change["outcome"])
+        table.add_row(name, str(change.batch), *cells, f"{change.change:+.1%}", change.outcome)
 
 
-def _changes_table(engines: list[dict[str, Any]]) -> Table:
+def _changes_table(engines: list[EngineChange]) -> Table:
     table = Table("engine", "what", "A", "B", title="other changes")
     for engine in engines:
-        sizes = [f"{engine['bytes'][side] / 2**20:.2f} MiB" for side in "ab"]
-        if engine["bytes"]["a"] != engine["bytes"]["b"]:
-            table.add_row(engine["name"], "size", *sizes)
-        for block, plan in engine["plan_changes"].items():
-            table.add_row(engine["name"], printable(block), *(plan[side] or "-" for side in "ab"))
-        for check in engine["checks"]:
-            if check["a"] != check["b"]:
-                what = printable(f"{check['metric']} of {check['output']}")
-                table.add_row(engine["name"], what, *(_check(check[side]) for side in "ab"))
+        if engine.bytes.a != engine.bytes.b:
+            sizes = (f"{size / 2**20:.2f} MiB" for size in (engine.bytes.a, engine.bytes.b))
+            table.add_row(engine.name, "size", *sizes)
+        for block, plan in engine.plan_changes.items():
+            table.add_row(engine.name, printable(block), plan.a or "-", plan.b or "-")
+        for check in engine.checks:
+            if check.a != check.b:
+                what = printable(f"{check.metric} of {check.output}")
+                table.add_row(engine.name, what, _check(check.a), _check(check.b))
     return table
 
 
-def _check(check: dict[str, Any] | None) -> str:
-    return f"{check['value']:.3g}{'' if check['passed'] else ' (failed)'}" if check else "-"
+def _check(check: CheckValue | None) -> str:
+    return f"{check.value:.3g}{'' if check.passed else ' (failed)'}" if check else "-"

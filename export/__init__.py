@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lnlattennet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from lnlattennet.bundle._export_options import (
@@ -25,12 +26,16 @@ __all__ = [
     "plan_export",
 ]
 
-_HOMES = {"ExportPlan": "export._plan", "export_engine": "export._pipeline", "plan_export": "export._plan"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562): the pipeline needs torch."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOMES.get(name, "bundle._export_options")
-    return getattr(importlib.import_module(f"lnlattennet.{home}"), name)
+__getattr__ = lazy_names(
+    "lnlattennet",
+    {
+        "bundle._export_options": [
+            "CalibrationOptions",
+            "ExportOptions",
+            "SelectionOptions",
+            "VerificationOptions",
+        ],
+        "export._pipeline": ["export_engine"],
+        "export._plan": ["ExportPlan", "plan_export"],
+    },
+)
