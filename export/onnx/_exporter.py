@@ -105,5 +105,5 @@ def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
         "class_names": json.dumps(list(info.class_names)),
         "preprocessing": json.dumps(info.preprocessing.to_dict()),
         "network": json.dumps(info.config.to_dict()),
-        "licence": info.license,
+        "license": info.license,
     }

@@ -76,7 +76,7 @@ def test_the_metadata_says_what_inputs_and_outputs_mean(
     info = load_checkpoint(checkpoint_path).info
     for form in (model, small_standard):
         facts = {item.key: item.value for item in form.metadata_props}
-        assert set(facts) == {"class_names", "preprocessing", "network", "licence"}
+        assert set(facts) == {"class_names", "preprocessing", "network", "license"}
         assert tuple(json.loads(facts["class_names"])) == info.class_names
         assert Preprocessing.from_dict(json.loads(facts["preprocessing"])) == info.preprocessing
         assert NetworkConfig.from_dict(json.loads(facts["network"])) == info.config
