@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from lnlattennet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from lnlattennet.evaluation._evaluate import Evaluation, EvaluationDocument, EvaluationOptions, evaluate
@@ -29,18 +30,13 @@ __all__ = [
     "write_report",
 ]
 
-_MODULES = {
-    "ExplanationIndex": "explain._explain",
-    "ExplanationOptions": "explain._explain",
-    "Predictor": "predictors._base",
-    "explain_checkpoint": "explain._explain",
-    "open_predictor": "predictors._open",
-    "write_report": "_report",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used (PEP 562): the command's module must load fast."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, '_evaluate')}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "_evaluate": ["Evaluation", "EvaluationDocument", "EvaluationOptions", "evaluate"],
+        "_report": ["write_report"],
+        "explain._explain": ["ExplanationIndex", "ExplanationOptions", "explain_checkpoint"],
+        "predictors._base": ["Predictor"],
+        "predictors._open": ["open_predictor"],
+    },
+)

@@ -90,11 +90,8 @@ class Throughput:
     @classmethod
     def of(cls, predictions: DatasetPredictions) -> Throughput:
         """Compute it from the measured durations."""
-        faces, predict, total = (
-            len(predictions.labels),
-            predictions.predict_seconds,
-            predictions.total_seconds,
-        )
+        faces, predict = len(predictions.labels), predictions.predict_seconds
+        total = predictions.total_seconds
         return cls(round(predict, 4), round(total, 4), round(faces / predict, 1), round(faces / total, 1))
 
 
