@@ -23,7 +23,7 @@ class KernelResources:
 
     @property
     def empty(self) -> bool:
-        """Whether the kernel has no body on this architecture."""
+        """True if the kernel has no body on this architecture: there are no thread block clusters."""
         return "/cluster/" in self.source and int(self.architecture) < _FIRST_WITH_CLUSTERS
 
 

@@ -1,4 +1,4 @@
-"""What the ops are tried on: shapes, types and layouts, and the tensors that a case stands for."""
+"""Cases that the ops are tested with: shapes, types and layouts, and the tensors of a case."""
 
 from __future__ import annotations
 

@@ -43,10 +43,10 @@ def check_region_attention(
 ) -> None:
     inputs = make_inputs(case, device)
     before = [bits(buffer).clone() for buffer in inputs.buffers]
-    found = op(*inputs[:3])
+    actual = op(*inputs[:3])
     expected = expected_outputs(*inputs[:3])
     errors = pooling_error(case.features), computing_error(case.features)
-    for tensor, array, error, what in zip(found, expected, errors, ("pooled", "mean"), strict=True):
+    for tensor, array, error, what in zip(actual, expected, errors, ("pooled", "mean"), strict=True):
         assert_close(tensor, array, case.features, error, what)
         assert tensor.is_contiguous()
         assert tensor.device == inputs.features.device
@@ -86,13 +86,13 @@ def check_region_attention_autograd(case: Case, device: str) -> None:
 
 
 def assert_gradients(
-    case: Case, inputs: Inputs, gradients: tuple[Tensor, Tensor], found: Sequence[Tensor]
+    case: Case, inputs: Inputs, gradients: tuple[Tensor, Tensor], actual: Sequence[Tensor]
 ) -> None:
     expected = expected_gradients(gradients, *inputs[:3])
     error = gradient_error(case.features)
-    assert_close(found[0], expected[0], case.features, error, "grad_features")
-    assert_close(found[1], expected[1], case.parameters, error, "grad_query")
-    assert_layout_follows(found[0], inputs.features)
+    assert_close(actual[0], expected[0], case.features, error, "grad_features")
+    assert_close(actual[1], expected[1], case.parameters, error, "grad_query")
+    assert_layout_follows(actual[0], inputs.features)
 
 
 def assert_layout_follows(gradient: Tensor, features: Tensor) -> None:
@@ -111,9 +111,9 @@ def check_nonlocal_attention(
 
 
 def assert_nonlocal(
-    case: Case, found: Sequence[Tensor], expected: oracle.NonlocalOutputs, error: float
+    case: Case, actual: Sequence[Tensor], expected: oracle.NonlocalOutputs, error: float
 ) -> None:
-    for tensor, array, what in zip(found, expected, oracle.NonlocalOutputs._fields, strict=True):
+    for tensor, array, what in zip(actual, expected, oracle.NonlocalOutputs._fields, strict=True):
         assert_close(tensor, array, case.parameters, error, what)
         assert tensor.is_contiguous()
 
@@ -121,7 +121,7 @@ def assert_nonlocal(
 def check_local_nonlocal_attention(case: Case, device: str) -> None:
     """The non-local attention may take the means before or after they are rounded to the features' type."""
     inputs, parameters = make_inputs(case, device), make_parameters(case, device)
-    pooled, mean, *found = ops.local_nonlocal_attention(*inputs[:3], *parameters)
+    pooled, mean, *actual = ops.local_nonlocal_attention(*inputs[:3], *parameters)
     expected = expected_outputs(*inputs[:3])
     error = computing_error(case.features)
     assert_close(pooled, expected[0], case.features, pooling_error(case.features), "pooled")
@@ -129,7 +129,7 @@ def check_local_nonlocal_attention(case: Case, device: str) -> None:
     expected_nonlocal = oracle.nonlocal_attention(
         expected[1], oracle.NonlocalParameters(*map(values, parameters))
     )
-    assert_nonlocal(case, found, expected_nonlocal, error + 4 * ROUNDING[case.features])
+    assert_nonlocal(case, actual, expected_nonlocal, error + 4 * ROUNDING[case.features])
 
 
 def make_nonlocal_gradients(case: Case, outputs: Sequence[Tensor]) -> list[Tensor]:
@@ -140,9 +140,9 @@ def make_nonlocal_gradients(case: Case, outputs: Sequence[Tensor]) -> list[Tenso
 
 
 def assert_parameter_gradients(
-    case: Case, found: Sequence[Tensor], expected: oracle.NonlocalParameters, error: float
+    case: Case, actual: Sequence[Tensor], expected: oracle.NonlocalParameters, error: float
 ) -> None:
-    for tensor, array, what in zip(found, expected, oracle.NonlocalParameters._fields, strict=True):
+    for tensor, array, what in zip(actual, expected, oracle.NonlocalParameters._fields, strict=True):
         assert_close(tensor, array, case.parameters, error, what)
 
 

@@ -1,4 +1,4 @@
-"""How far an answer may be from the float64 oracle, and that it has the right type, shape and memory."""
+"""Comparison with the float64 oracle: tolerances, types, shapes and bits."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def values(tensor: Tensor) -> Array:
     return array
 
 
-def assert_close(found: Tensor, expected: Array, dtype: torch.dtype, computed: float, what: str) -> None:
+def assert_close(actual: Tensor, expected: Array, dtype: torch.dtype, computed: float, what: str) -> None:
     """``computed`` is the error before rounding to ``dtype``, relative to the largest value, at least 1."""
-    assert found.dtype == dtype, what
-    assert tuple(found.shape) == expected.shape, what
+    assert actual.dtype == dtype, what
+    assert tuple(actual.shape) == expected.shape, what
     scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
     np.testing.assert_allclose(
-        values(found), expected, rtol=ROUNDING[dtype], atol=computed * scale, err_msg=what
+        values(actual), expected, rtol=ROUNDING[dtype], atol=computed * scale, err_msg=what
     )
 
 
@@ -59,6 +59,6 @@ def bits(tensor: Tensor) -> Tensor:
     return tensor.detach().contiguous().view(integers)
 
 
-def assert_same_bits(found: Tensor, expected: Tensor, what: str) -> None:
-    assert found.dtype == expected.dtype, what
-    assert torch.equal(bits(found), bits(expected)), f"{what}: {found} is not bit for bit {expected}"
+def assert_same_bits(actual: Tensor, expected: Tensor, what: str) -> None:
+    assert actual.dtype == expected.dtype, what
+    assert torch.equal(bits(actual), bits(expected)), f"{what}: {actual} is not bit for bit {expected}"

@@ -1,4 +1,4 @@
-"""What several files of this folder share and takes long to make."""
+"""Fixtures that take long to set up and are shared by several files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What test_cpu_targets.py runs in a process per SIMD target; not named test_*.py, so not run by itself."""
+"""Tests that test_cpu_targets.py runs in a process per SIMD target; not collected by themselves."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def test_local_nonlocal_attention(case: Case) -> None:
 
 
 def test_the_target_is_the_one_that_was_asked_for() -> None:
-    found = implementation("cpu")
-    assert found.library is not None, found.reason
-    target = ctypes.CDLL(str(found.library)).lnlattennet_cpu_target
+    running = implementation("cpu")
+    assert running.library is not None, running.reason
+    target = ctypes.CDLL(str(running.library)).lnlattennet_cpu_target
     target.restype = ctypes.c_char_p
     assert target().decode() == os.environ["LNLATTENNET_CPU_TARGET"]

@@ -23,8 +23,10 @@ def targets_in_sources() -> list[str]:
 def cpu_flags() -> set[str]:
     if platform.machine() != "x86_64":
         return set()
-    found = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    return set(found.group(1).split()) if found else set()
+    flags_line = re.search(
+        r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return set(flags_line.group(1).split()) if flags_line else set()
 
 
 def supported_targets() -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Layout:
-    """How a tensor lies in its buffer; dimensions are named b, c, h, w.
+    """Layout of a tensor in its buffer; dimensions are named b, c, h, w.
 
     Attributes:
         name: what a test's id shows.

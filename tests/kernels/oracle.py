@@ -1,6 +1,6 @@
 """The ops' equations (docs/reference/network.md) as plain float64 loops, vectorized over channels only.
 
-Independent of ``lnlattennet.kernels``: nothing here is shared with what it judges. Shapes as in the
+Independent of ``lnlattennet.kernels``: nothing here is shared with what it is compared with. Shapes as in the
 equations: features [B, C, H, W], query [K, heads, C], pooled [B, K, heads, C], mean [B, K, C].
 """
 
@@ -142,8 +142,8 @@ def nonlocal_attention_backward(
     grad_mean = np.zeros_like(mean)
     grads = NonlocalParameters(*(np.zeros_like(array) for array in parameters))
     for b in range(len(mean)):
-        one = NonlocalOutputs(gradient.weights[b], gradient.affinity[b], gradient.context[b])
-        grad_mean[b] = _add_image_gradient(grads, one, _image_of(mean[b], parameters), parameters)
+        of_image = NonlocalOutputs(gradient.weights[b], gradient.affinity[b], gradient.context[b])
+        grad_mean[b] = _add_image_gradient(grads, of_image, _image_of(mean[b], parameters), parameters)
     return grad_mean, grads
 
 

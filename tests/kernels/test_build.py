@@ -81,7 +81,7 @@ def wait_for(path: Path) -> None:
 
 
 def ended(process: int) -> bool:
-    """Whether a process is gone, or only waits for a parent to take note of that."""
+    """Return whether a process has ended; a zombie has."""
     status = Path(f"/proc/{process}/status")
     return not status.exists() or "\nState:\tZ" in status.read_text()
 

@@ -30,9 +30,9 @@ torch.ops.lnlattennet.region_attention(torch.ones(1, 2, 2, 2), torch.ones(4, 1, 
 @pytest.fixture(autouse=True)
 def compiled_kernels() -> None:
     ops.region_attention(*FEW_REGIONS)
-    found = implementation("cpu")
-    if found.kind != "compiled":
-        pytest.skip(f"no compiled kernels: {found.reason}")
+    running = implementation("cpu")
+    if running.kind != "compiled":
+        pytest.skip(f"no compiled kernels: {running.reason}")
 
 
 def run(target: str, *command: str | Path) -> subprocess.CompletedProcess[str]:

@@ -80,23 +80,23 @@ def forward(
         *(make_parameters(case, "cpu") if with_nonlocal else []),
     ]
     width = shape.width if with_nonlocal else 0
-    found = emulator.run(Launch(FORWARD, arrays, shape.grid, shape.heads, width, seed=seed, device=device))
+    actual = emulator.run(Launch(FORWARD, arrays, shape.grid, shape.heads, width, seed=seed, device=device))
     regions = shape.grid**2
-    pooled = found[0].view(shape.batch, regions, shape.heads, shape.channels)
-    return [pooled, found[1].view(shape.batch, regions, shape.channels), *found[2:]]
+    pooled = actual[0].view(shape.batch, regions, shape.heads, shape.channels)
+    return [pooled, actual[1].view(shape.batch, regions, shape.channels), *actual[2:]]
 
 
-def check_forward(case: Case, found: list[Tensor]) -> None:
+def check_forward(case: Case, actual: list[Tensor]) -> None:
     inputs = make_inputs(case, "cpu")
     expected = oracle.region_attention(values(inputs.features), values(inputs.query), inputs.grid)
-    for tensor, array, what in zip(found, expected, ("pooled", "mean"), strict=False):
+    for tensor, array, what in zip(actual, expected, ("pooled", "mean"), strict=False):
         assert_close(tensor, array, case.features, computing_error(case.features), what)
 
 
-def check_nonlocal(case: Case, mean: Tensor, found: list[Tensor]) -> None:
+def check_nonlocal(case: Case, mean: Tensor, actual: list[Tensor]) -> None:
     parameters = oracle.NonlocalParameters(*map(values, make_parameters(case, "cpu")))
     expected = oracle.nonlocal_attention(values(mean), parameters)
-    for tensor, array, what in zip(found, expected, ("weights", "affinity", "context"), strict=True):
+    for tensor, array, what in zip(actual, expected, ("weights", "affinity", "context"), strict=True):
         assert_close(tensor.view(array.shape), array, case.parameters, computing_error(case.features), what)
 
 
@@ -123,22 +123,22 @@ def backward(emulator: Emulator, case: Case, *, seed: int = 0, device: Device = 
     ]
 
 
-def check_backward(case: Case, found: list[Tensor]) -> None:
+def check_backward(case: Case, actual: list[Tensor]) -> None:
     inputs = make_inputs(case, "cpu")
     gradients = make_gradients(case, "cpu")
     grad_pooled, grad_mean, features, query = map(values, (*gradients, inputs.features, inputs.query))
     expected = oracle.region_attention_backward(grad_pooled, grad_mean, features, query, inputs.grid)
     accumulated = torch.float64 if case.features == torch.float64 else torch.float32
     error = 2 * computing_error(case.features)
-    assert_close(found[0], expected[0], case.features, error, "grad_features")
-    assert_close(found[1].sum(dim=0), expected[1], accumulated, error, "grad_query")
+    assert_close(actual[0], expected[0], case.features, error, "grad_features")
+    assert_close(actual[1].sum(dim=0), expected[1], accumulated, error, "grad_query")
 
 
 @pytest.mark.parametrize("case", [*CASES, *LAYOUT_CASES], ids=str)
 def test_forward_with_its_epilogue_equals_plain_loops(emulator: Emulator, case: Case) -> None:
-    found = forward(emulator, case)
-    check_forward(case, found)
-    check_nonlocal(case, found[1], found[2:])
+    actual = forward(emulator, case)
+    check_forward(case, actual)
+    check_nonlocal(case, actual[1], actual[2:])
 
 
 @pytest.mark.parametrize("case", [*CASES, *LAYOUT_CASES], ids=str)
@@ -154,16 +154,16 @@ def test_nonlocal_attention_alone_equals_plain_loops(
     case = Case(shape, *types)
     mean, parameters = make_mean(case, "cpu"), make_parameters(case, "cpu")
     unused = torch.zeros(1, dtype=case.parameters)
-    found = emulator.run(
+    actual = emulator.run(
         Launch(NONLOCAL, [mean, unused, *parameters], shape.grid, nonlocal_width=shape.width)
     )
-    check_nonlocal(case, mean, found[2:])
+    check_nonlocal(case, mean, actual[2:])
 
 
 def test_without_nonlocal_attention_nothing_but_pooled_and_mean_is_written(emulator: Emulator) -> None:
-    found = forward(emulator, BIG, with_nonlocal=False)
-    check_forward(BIG, found)
-    assert [tensor.numel() for tensor in found[2:]] == [0, 0, 0]
+    actual = forward(emulator, BIG, with_nonlocal=False)
+    check_forward(BIG, actual)
+    assert [tensor.numel() for tensor in actual[2:]] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("layout", [CHANNELS_LAST, CONTIGUOUS], ids=str)
@@ -216,9 +216,9 @@ def test_backward_reads_queries_from_memory_where_they_do_not_fit(emulator: Emul
 
 def test_a_width_too_large_for_shared_memory_works_in_scratch(emulator: Emulator) -> None:
     case = Case(Shape(2, 2, 1, 8, 2, 2, width=1100))
-    found = forward(emulator, case)
-    check_forward(case, found)
-    check_nonlocal(case, found[1], found[2:])
+    actual = forward(emulator, case)
+    check_forward(case, actual)
+    check_nonlocal(case, actual[1], actual[2:])
 
 
 @pytest.mark.parametrize("layout", [CHANNELS_LAST, CONTIGUOUS], ids=str)
@@ -227,17 +227,17 @@ def test_a_width_that_fits_blocks_of_few_threads_only_overflows_no_larger_one(
 ) -> None:
     """A block of 256 threads has room for it in 48 KiB, one of 320 has not."""
     case = Case(Shape(1, 4, 1, 372, 2, 2, width=128), layout=layout)
-    found = forward(emulator, case)
-    check_forward(case, found)
-    check_nonlocal(case, found[1], found[2:])
+    actual = forward(emulator, case)
+    check_forward(case, actual)
+    check_nonlocal(case, actual[1], actual[2:])
 
 
 def test_every_number_of_blocks_takes_the_threads_that_suit_it(emulator: Emulator) -> None:
     for processors in (1, 8, 400):
         case = Case(Shape(2, 2, 1, 64, 6, 6, width=4), torch.float16, torch.float16, CHANNELS_LAST)
-        found = forward(emulator, case, device=Device(processors=processors))
-        check_forward(case, found)
-        check_nonlocal(case, found[1], found[2:])
+        actual = forward(emulator, case, device=Device(processors=processors))
+        check_forward(case, actual)
+        check_nonlocal(case, actual[1], actual[2:])
 
 
 def test_clusters_are_refused_where_the_gpu_has_none(emulator: Emulator) -> None:

@@ -1,4 +1,4 @@
-"""Shapes, types and memory layouts that nobody thought of: drawn by hypothesis, judged by the plain loops."""
+"""Shapes, types and memory layouts drawn by hypothesis, compared with the plain loops."""
 
 from __future__ import annotations
 

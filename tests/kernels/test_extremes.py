@@ -57,14 +57,14 @@ def test_scores_of_ten_thousand_neither_overflow_nor_vanish(
     features, query = scored_problem(torch.tensor(scores, dtype=torch.float64), dtype, layout, device)
     pooled, mean = ops.region_attention(features, query, 1)
     expected = expected_outputs(features, query, 1)
-    for found, array in zip((pooled, mean), expected, strict=True):
-        assert_close(found, array, dtype, computing_error(dtype), "output")
+    for actual, array in zip((pooled, mean), expected, strict=True):
+        assert_close(actual, array, dtype, computing_error(dtype), "output")
     gradients = torch.ones_like(pooled), torch.ones_like(mean)
     backward = ops.region_attention_backward(*gradients, features, query, 1)
     expected = expected_gradients(gradients, features, query, 1)
-    for found, array in zip(backward, expected, strict=True):
+    for actual, array in zip(backward, expected, strict=True):
         # Where two large sums cancel, what is left is their rounding.
-        assert_close(found, array, dtype, BIG * computing_error(dtype), "gradient")
+        assert_close(actual, array, dtype, BIG * computing_error(dtype), "gradient")
 
 
 @every_device
@@ -92,8 +92,8 @@ def test_half_types_are_summed_in_a_wider_one(dtype: torch.dtype, layout: Layout
         features, _ = place(torch.full((1, 3, 15, 15), value, device=device).to(dtype), layout)
         query = torch.zeros(1, 1, 3, device=device)
         pooled, mean = ops.region_attention(features, query, 1)
-        for found in (pooled, mean):
-            np.testing.assert_array_equal(values(found), float(features.flatten()[0]))
+        for actual in (pooled, mean):
+            np.testing.assert_array_equal(values(actual), float(features.flatten()[0]))
 
 
 @every_device
@@ -191,14 +191,14 @@ def test_a_nan_in_a_mean_reaches_its_own_image_only(dtype: torch.dtype, device: 
     mean, parameters = make_mean(case, device), make_parameters(case, device)
     clean = ops.nonlocal_attention(mean, *parameters)
     mean[1, 2, 3] = math.nan
-    for found, good in zip(ops.nonlocal_attention(mean, *parameters), clean, strict=True):
-        assert bool(found[1].isnan().any())
+    for actual, good in zip(ops.nonlocal_attention(mean, *parameters), clean, strict=True):
+        assert bool(actual[1].isnan().any())
         for image in (0, 2):
-            assert_same_bits(found[image], good[image], "another image")
+            assert_same_bits(actual[image], good[image], "another image")
 
 
-def assert_same(found: Sequence[Tensor], expected: Sequence[Tensor], what: str) -> None:
-    for tensor, same in zip(found, expected, strict=True):
+def assert_same(actual: Sequence[Tensor], expected: Sequence[Tensor], what: str) -> None:
+    for tensor, same in zip(actual, expected, strict=True):
         assert_same_bits(tensor, same, what)
 
 

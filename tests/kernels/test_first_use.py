@@ -1,4 +1,4 @@
-"""What a user sees when an op first runs: compiled kernels, or the reference and one warning why."""
+"""First use of an op: compiled kernels, or the reference and one warning that says why."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def test_without_a_compiler_the_reference_runs_with_one_warning(cache: Path, no_
     assert done.stdout == "right\n", done.stderr
     assert done.stderr.count("RuntimeWarning") == 1
     assert "no C++ compiler is on PATH; install one" in done.stderr
-    found = implementation("cpu")
-    assert found.kind == "reference"
-    assert "no C++ compiler is on PATH" in found.reason
+    running = implementation("cpu")
+    assert running.kind == "reference"
+    assert "no C++ compiler is on PATH" in running.reason
 
 
 @slow
@@ -123,9 +123,9 @@ def test_after_a_failed_build_the_reference_runs_with_one_warning_that_names_the
     (log,) = cache.glob("*.log")
     assert f"the compilers' output is in {log}" in done.stderr
     assert "fatal error: out of ideas" in log.read_text()
-    found = implementation("cpu")
-    assert found.kind == "reference"
-    assert str(log) in found.reason
+    running = implementation("cpu")
+    assert running.kind == "reference"
+    assert str(log) in running.reason
 
 
 def test_a_library_that_cannot_be_loaded_is_named(cache: Path) -> None:

@@ -30,8 +30,8 @@ def means(numbers: Tensor, layout: Layout, device: str) -> Tensor:
     """The mean over the last dimension of [65536, positions], by the op."""
     features, _ = place(as_regions(numbers, numbers.shape[1]).to(device), layout)
     query = torch.zeros(256, 1, 256, device=device)
-    found: Tensor = ops.region_attention(features, query, 16)[1]  # (1, 256 regions, 256 channels)
-    return found[0].mT.reshape(-1).cpu()
+    actual: Tensor = ops.region_attention(features, query, 16)[1]  # (1, 256 regions, 256 channels)
+    return actual[0].mT.reshape(-1).cpu()
 
 
 @every_device
@@ -54,5 +54,5 @@ def test_the_mean_of_neighbors_is_rounded_to_even(dtype: torch.dtype, layout: La
     neighbors = torch.where(neighbors.isfinite(), neighbors, numbers)
     # torch rounds float32 as IEEE 754 says; the sum of two such numbers is exact.
     expected = ((numbers.float() + neighbors.float()) / 2).to(dtype)
-    found = means(torch.stack([numbers, neighbors], dim=1), layout, device)
-    assert_same_bits(found, expected, "mean of two neighbors")
+    actual = means(torch.stack([numbers, neighbors], dim=1), layout, device)
+    assert_same_bits(actual, expected, "mean of two neighbors")

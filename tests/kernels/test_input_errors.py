@@ -1,4 +1,8 @@
-"""What breaks a rule is refused by the compiled ops and by the reference: rule and value in the message."""
+"""Invalid arguments are refused by the compiled ops and by the reference: rule and value in the message.
+
+Both implement the rules (kernels/csrc/torch/arguments.h, kernels/_checks.py). The test of a rule runs on
+both, so neither can lack it or word it differently.
+"""
 
 from __future__ import annotations
 

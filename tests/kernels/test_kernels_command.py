@@ -27,19 +27,19 @@ def test_what_is_built_ahead_of_time_is_what_runs() -> None:
     built = run(cache, "build", "--device", "cpu", "--json")
     assert built.returncode == 0, built.stderr
     library = json.loads(built.stdout)["cpu"]["library"]
-    found = json.loads(run(cache, "info", "--json").stdout)["cpu"]
-    assert (found["kind"], found["library"]) == ("compiled", library)
-    assert found["target"] in ("avx512_bf16", "avx512", "avx2", "generic")
+    info = json.loads(run(cache, "info", "--json").stdout)["cpu"]
+    assert (info["kind"], info["library"]) == ("compiled", library)
+    assert info["target"] in ("avx512_bf16", "avx512", "avx2", "generic")
     again = run(cache, "build", "--device", "cpu")
     assert (again.returncode, again.stdout, again.stderr) == (0, f"cpu: {library}\n", "")
     # A machine without a compiler takes what another one built.
-    assert json.loads(run(cache, "info", "--json", PATH="/nonexistent").stdout)["cpu"] == found
+    assert json.loads(run(cache, "info", "--json", PATH="/nonexistent").stdout)["cpu"] == info
 
 
 def test_before_a_build_info_says_that_the_first_use_does_it(tmp_path: Path) -> None:
-    found = json.loads(run(tmp_path, "info", "--json").stdout)["cpu"]
-    assert found == found | {"kind": "compiled", "library": None, "target": None}
-    assert "at first use" in found["reason"]
+    info = json.loads(run(tmp_path, "info", "--json").stdout)["cpu"]
+    assert info == info | {"kind": "compiled", "library": None, "target": None}
+    assert "at first use" in info["reason"]
     assert not list(tmp_path.iterdir())
 
 

@@ -104,8 +104,10 @@ def test_strided_tensors_give_the_same_as_dense_ones(
     case = Case(SHAPES[9], *dtypes)
     dense = [make_mean(case, device), *make_parameters(case, device)]
     strided = [sliced(tensor)[0] for tensor in dense]
-    for found, expected in zip(ops.nonlocal_attention(*strided), ops.nonlocal_attention(*dense), strict=True):
-        assert_same_bits(found, expected, "from strided tensors")
+    for actual, expected in zip(
+        ops.nonlocal_attention(*strided), ops.nonlocal_attention(*dense), strict=True
+    ):
+        assert_same_bits(actual, expected, "from strided tensors")
 
 
 @every_device

@@ -109,8 +109,8 @@ def values(tensor: Tensor) -> oracle.Array:
 def test_the_reference_equals_plain_loops(types: tuple[torch.dtype, torch.dtype]) -> None:
     features, query, grid = make_region(*types)
     parameters = make_parameters(types[1])
-    found = reference.local_nonlocal_attention(features, query, grid, *parameters)
-    assert [output.dtype for output in found] == [types[0]] * 2 + [types[1]] * 3
+    actual = reference.local_nonlocal_attention(features, query, grid, *parameters)
+    assert [output.dtype for output in actual] == [types[0]] * 2 + [types[1]] * 3
     pooled, mean = oracle.region_attention(values(features), values(query), grid)
     expected = (
         pooled,
@@ -118,7 +118,7 @@ def test_the_reference_equals_plain_loops(types: tuple[torch.dtype, torch.dtype]
         *oracle.nonlocal_attention(mean, oracle.NonlocalParameters(*map(values, parameters))),
     )
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 5e-3, torch.bfloat16: 4e-2}
-    for output, loops in zip(found, expected, strict=True):
+    for output, loops in zip(actual, expected, strict=True):
         np.testing.assert_allclose(values(output), loops, atol=tolerance[types[0]], rtol=tolerance[types[0]])
 
 
@@ -127,9 +127,9 @@ def test_the_gradients_of_the_reference_equal_autograd(layout: torch.memory_form
     features, query, grid = make_region(torch.float64, torch.float64, layout)
     outputs = reference.region_attention(features, query, grid)
     gradients = torch.randn_like(outputs[0]), torch.randn_like(outputs[1])
-    found = reference.region_attention_backward(*gradients, features, query, grid)
-    torch.testing.assert_close(found, torch.autograd.grad(outputs, (features, query), gradients))
-    assert found[0].is_contiguous(memory_format=layout)
+    actual = reference.region_attention_backward(*gradients, features, query, grid)
+    torch.testing.assert_close(actual, torch.autograd.grad(outputs, (features, query), gradients))
+    assert actual[0].is_contiguous(memory_format=layout)
 
     mean, parameters = make_mean(torch.float64), make_parameters(torch.float64)
     nonlocal_outputs = reference.nonlocal_attention(mean, *parameters)
@@ -140,10 +140,11 @@ def test_the_gradients_of_the_reference_equal_autograd(layout: torch.memory_form
 
 def test_tracing_names_the_broken_rule() -> None:
     """Fakes check what the implementations check; test_input_errors.py has all the rules."""
-    features, query, grid = (one.to("meta") if isinstance(one, Tensor) else one for one in make_region())
+    features, query, grid = make_region()
+    features, query = features.to("meta"), query.to("meta")
     with pytest.raises(ValueError, match="6x4 positions cannot be cut into a 3x3 grid"):
         ops.region_attention(features, query, 3)
-    parameters = [one.to("meta") for one in make_parameters()]
+    parameters = [tensor.to("meta") for tensor in make_parameters()]
     with pytest.raises(ValueError, match=r"position must be \[4, 5\], got \[4, 4\]"):
         ops.local_nonlocal_attention(features, query, grid, parameters[0][:, 1:], *parameters[1:])
     with pytest.raises(ValueError, match=r"key_weight must be \[4, 5\], got \[3, 5\]"):
@@ -221,9 +222,9 @@ def test_compiled_graphs_take_any_batch_and_give_the_same_gradients() -> None:
     for batch in (2, 5):
         features = torch.randn(batch, CHANNELS, 6, 4, dtype=torch.float64, requires_grad=True)
         leaves = (features, query, *parameters)
-        expected, found = loss(*leaves), compiled(*leaves)
-        torch.testing.assert_close(found, expected)
-        torch.testing.assert_close(torch.autograd.grad(found, leaves), torch.autograd.grad(expected, leaves))
+        expected, actual = loss(*leaves), compiled(*leaves)
+        torch.testing.assert_close(actual, expected)
+        torch.testing.assert_close(torch.autograd.grad(actual, leaves), torch.autograd.grad(expected, leaves))
 
 
 @slow

@@ -39,9 +39,9 @@ def test_sliding_windows_are_read_like_any_other_view(
         *expected_outputs(features, query, 2),
         *expected_gradients(gradients, features, query, 2),
     ]
-    found = [
+    actual = [
         *ops.region_attention(features, query, 2),
         *ops.region_attention_backward(*gradients, features, query, 2),
     ]
-    for tensor, array in zip(found, expected, strict=True):
+    for tensor, array in zip(actual, expected, strict=True):
         assert_close(tensor, array, tensor.dtype, pooling_error(dtypes[0]), "output")

@@ -95,8 +95,8 @@ def test_an_output_that_the_loss_ignores_adds_nothing(output: int, device: str) 
     expected = ops.region_attention_backward(*gradients, *inputs[:3])
     leaves = [tensor.detach().requires_grad_() for tensor in inputs[:2]]
     outputs = ops.region_attention(*leaves, inputs.grid)
-    found = torch.autograd.grad(outputs[output], leaves, gradients[output], allow_unused=True)
-    for name, tensor, same in zip(("features", "query"), found, expected, strict=True):
+    actual = torch.autograd.grad(outputs[output], leaves, gradients[output], allow_unused=True)
+    for name, tensor, same in zip(("features", "query"), actual, expected, strict=True):
         torch.testing.assert_close(torch.zeros_like(same) if tensor is None else tensor, same, msg=name)
 
 
@@ -109,8 +109,8 @@ def test_expanded_gradients_equal_dense_ones(layout: Layout, device: str) -> Non
     dense = [torch.ones_like(gradient) for gradient in make_gradients(case, device)]
     expanded = [gradient.flatten()[0].expand_as(gradient) for gradient in dense]
     expected = ops.region_attention_backward(*dense, *inputs[:3])
-    found = ops.region_attention_backward(*expanded, *inputs[:3])
-    for tensor, same in zip(found, expected, strict=True):
+    actual = ops.region_attention_backward(*expanded, *inputs[:3])
+    for tensor, same in zip(actual, expected, strict=True):
         assert_same_bits(tensor, same, "from an expanded gradient")
 
     leaves = [tensor.detach().requires_grad_() for tensor in inputs[:2]]

@@ -26,7 +26,7 @@ DRIVER = Path(__file__).parent / "sanitizers"
 MEMORY = ["-fsanitize=address,undefined", "-fno-sanitize=pointer-overflow", "-fno-sanitize-recover=all"]
 THREADS = ["-fsanitize=thread"]
 # -w: GCC 12 reports its own vector headers once sanitizers rearrange the code; the real build warns.
-FLAGS = ["-std=c++17", "-O1", "-g", "-w", f"-I{SOURCES}"]
+FLAGS = ["-std=c++17", "-O1", "-g1", "-w", f"-I{SOURCES}"]
 TENSORS = [
     "features", "query", "pooled", "mean", "grad_pooled", "grad_mean", "grad_features", "grad_query",
     "mean_input", "position", "query_weight", "key_weight", "value_weight", "value_bias", "score_weight",

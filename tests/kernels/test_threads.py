@@ -45,7 +45,7 @@ def threads_as_before() -> Iterator[None]:
 
 
 def answers(case: Case, threads: int) -> tuple[list[Tensor], Tensor]:
-    """What has one entry per image, and the gradient of the query, which sums over the images."""
+    """Return the outputs that have an entry per image, and the query's gradient, a sum over the images."""
     torch.set_num_threads(threads)
     features, query, grid, _ = make_inputs(case, "cpu")
     outputs = ops.local_nonlocal_attention(features, query, grid, *make_parameters(case, "cpu"))
@@ -59,11 +59,11 @@ def test_the_number_of_threads_does_not_change_the_answer(dtype: torch.dtype, la
     case = Case(SHAPE, dtype, dtype, layout)
     expected, expected_sum = answers(case, 1)
     for threads in (2, 3):
-        found, found_sum = answers(case, threads)
-        for tensor, same in zip(found, expected, strict=True):
+        actual, actual_sum = answers(case, threads)
+        for tensor, same in zip(actual, expected, strict=True):
             assert_same_bits(tensor, same, f"with {threads} threads")
         # Partial sums of the threads are added in another order.
-        torch.testing.assert_close(found_sum, expected_sum)
+        torch.testing.assert_close(actual_sum, expected_sum)
 
 
 @every_layout

@@ -41,7 +41,7 @@ class EmulationError(Exception):
 
 @dataclass(frozen=True)
 class Device:
-    """What the launchers are told about the GPU."""
+    """Properties of the emulated GPU that the launchers see."""
 
     capability: int = 75
     processors: int = 40
@@ -61,7 +61,7 @@ class Launch:
         gradient_strides: of grad_features (BACKWARD), in elements.
         variant: one of VARIANTS.
         seed: decides the order in which threads run.
-        device: the pretended GPU.
+        device: the emulated GPU.
     """
 
     operation: int
