@@ -1,4 +1,4 @@
-// What the kernels compute on: plain pointers and sizes, no framework. Shared by the CPU and the CUDA code.
+// Problems that the kernels solve: plain pointers and sizes, no framework. Shared by the CPU and the CUDA code.
 //
 // All pointers of one problem live on one device. "Parameters" are the learned tensors (query, position, ...):
 // contiguous, and all of one type. Outputs are contiguous unless a stride says otherwise.

@@ -8,18 +8,18 @@
 namespace lnlattennet::cuda {
 namespace {
 
-constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
-constexpr int64_t kMostElements = int64_t{1} << 30;
-constexpr int64_t kMostBackwardHeads = 1024;  // their statistics share a block's memory
+constexpr int64_t kMaxBlocks = (int64_t{1} << 31) - 1;
+constexpr int64_t kMaxElements = int64_t{1} << 30;
+constexpr int64_t kMaxBackwardHeads = 1024;  // their statistics share a block's memory
 
 // Sizes and offsets within a region are ints in the kernels.
 const char* check_problem(const RegionAttention& problem) {
   const FeatureMap& f = problem.features;
   const int64_t regions = problem.grid * problem.grid;
-  if (f.batch * regions > kMostBlocks) return "region attention: batch x regions must be below 2^31; split the batch";
+  if (f.batch * regions > kMaxBlocks) return "region attention: batch x regions must be below 2^31; split the batch";
   const int64_t span = (f.height / problem.grid) * f.row_stride + (f.width / problem.grid) * f.column_stride +
                        f.channels * f.channel_stride;
-  if (span > kMostElements || f.height * f.width > kMostElements || problem.heads * f.channels > kMostElements) {
+  if (span > kMaxElements || f.height * f.width > kMaxElements || problem.heads * f.channels > kMaxElements) {
     return "region attention: a region must span fewer than 2^30 elements of memory; use smaller feature maps";
   }
   return nullptr;
@@ -61,7 +61,7 @@ const char* region_attention_backward(const RegionAttention& problem, const Regi
                                       const FeatureMap& grad_features, void* grad_query_partial, void* stream) {
   if (problem.features.batch == 0) return nullptr;
   if (const char* failure = check_problem(problem)) return failure;
-  if (problem.heads > kMostBackwardHeads) return "the gradient of region attention takes at most 1024 heads";
+  if (problem.heads > kMaxBackwardHeads) return "the gradient of region attention takes at most 1024 heads";
   RegionAttention target = problem;
   target.features = grad_features;
   if (const char* failure = check_problem(target)) return failure;

@@ -1,4 +1,4 @@
-// Launches the region-per-block backward pass.
+// Backward pass for any strides: a block per region.
 #include "backward.cuh"
 
 #include "../common/launch.cuh"
@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(Tile::kMaxThreads, Tile::kMinBlocks)
   }
 }
 
-constexpr int64_t kMostShared = 48 * 1024;
+constexpr int64_t kMaxShared = 48 * 1024;
 
 template <class Tile>
 int64_t shared_bytes(const RegionAttention& problem, int threads, int lanes) {
@@ -53,7 +53,7 @@ template <class Tile>
 bool fits_one_pass(const RegionAttention& problem) {
   const int lane_bits = region_lane_bits(problem.features.channels, Tile::kChannels);
   return problem.features.channels <= 32 * Tile::kChannels &&
-         shared_bytes<Tile>(problem, Tile::kMaxThreads, 1 << lane_bits) <= kMostShared;
+         shared_bytes<Tile>(problem, Tile::kMaxThreads, 1 << lane_bits) <= kMaxShared;
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ __device__ __forceinline__ void load_query(ForwardState<Tile>& state, const Regi
   using A = typename Tile::A;
   const A scale = kLog2E<A> * inverse_root(static_cast<A>(task.channels));
   const int64_t start = (static_cast<int64_t>(self.region) * task.heads + first_head) * task.channels;
-  with_parameters<typename Tile::T>(task.parameters, [&](auto type) {  // all loads are under way together
+  with_parameters<typename Tile::T>(task.parameters, [&](auto type) {  // all loads are in flight together
     const auto* query = static_cast<const decltype(type)*>(task.query) + start;
 #pragma unroll
     for (int h = 0; h < Tile::kHeads; ++h) {

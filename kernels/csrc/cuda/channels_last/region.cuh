@@ -1,5 +1,5 @@
-// What the kernels that give a block one region share: sizes as ints, strides in elements, how threads are spread over
-// positions and channels, and how a lane loads its channels of a position.
+// Steps of the kernels that give a block one region: sizes as ints, strides in elements, threads over positions and
+// channels, and a lane's channels of a position.
 #pragma once
 
 #include <algorithm>

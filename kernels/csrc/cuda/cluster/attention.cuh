@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(kMaxThreads) cluster_attention(const __grid_co
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
   attend<T, kLanes>(arguments);
 #else
-  __trap();  // no clusters here; `supports` says no before this can be launched
+  __trap();  // no clusters here; the launcher has checked `supports`
 #endif
 }
 

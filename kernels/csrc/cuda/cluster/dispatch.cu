@@ -30,8 +30,8 @@ LaunchShape launch_shape(const RegionAttention& problem, const NonlocalAttention
   return shape;
 }
 
-// Whether the device can hold one cluster at all; of blocks on their own CUDA refuses to say so. Asking takes
-// microseconds, so answers are kept, for devices that have the same limits together.
+// Whether the device can hold one cluster at all; CUDA answers that for launches with clusters only. The call takes
+// microseconds, so answers are kept, one for all devices with the same limits.
 bool cluster_fits(const DeviceLimits& limits, Kernel kernel, const LaunchShape& shape) {
   if (shape.cluster == 1) return true;
   static std::mutex mutex;

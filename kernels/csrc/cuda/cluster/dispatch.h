@@ -12,7 +12,7 @@ bool supports(const RegionAttention& problem, const NonlocalAttention* nonlocal,
 // The variant that should be the fastest here: one that `supports` accepts, or Variant::portable.
 Variant preferred(const RegionAttention& problem, const NonlocalAttention* nonlocal);
 
-// Only where `supports` says yes; otherwise like cuda::region_attention. Needs no counters: a cluster waits for its
+// Only where `supports` is true; otherwise like cuda::region_attention. Needs no counters: a cluster waits for its
 // own blocks.
 const char* region_attention(const RegionAttention& problem, const RegionOutputs& outputs,
                              const NonlocalAttention* nonlocal, const NonlocalOutputs* nonlocal_outputs,

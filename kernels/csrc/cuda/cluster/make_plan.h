@@ -155,9 +155,9 @@ inline Plan make_plan(const RegionAttention& problem, const NonlocalAttention* n
   return plan;
 }
 
-// The variant that came out best on an H100 (docs/kernels.md has the figures): bands, except for few images without
-// an epilogue. There a block per region is up to 9% faster than the portable kernel on a map that is not in the cache,
-// and 12 to 18% slower as a single call.
+// The variant that came out best on an H100 (docs/records/attention.md has the figures): bands, except for few images
+// without an epilogue. There a block per region is up to 9% faster than the portable kernel on a map that is not in the
+// cache, and 12 to 18% slower as a single call.
 inline Variant fastest(const RegionAttention& problem, const NonlocalAttention* nonlocal, int multiprocessors) {
   const bool few = problem.features.batch * problem.grid * problem.grid <= 2 * multiprocessors;
   return few && nonlocal == nullptr ? Variant::portable : Variant::cluster_bands;

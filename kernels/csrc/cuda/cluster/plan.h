@@ -1,4 +1,4 @@
-// How a problem is spread over thread blocks, warps and shared memory: computed on the host, read by the kernel.
+// Plan of a problem: its spread over thread blocks, warps and shared memory; computed on the host, read by the kernel.
 //
 // A tile is what one thread block pools: a band (`grid` regions side by side, over the image's full width) or one
 // region. The tiles of an image make up a cluster.

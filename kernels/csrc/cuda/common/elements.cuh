@@ -161,8 +161,8 @@ decltype(auto) dispatch(DType dtype, Run&& run) {
 // ---- learned tensors -----------------------------------------------------------------------------------------------
 //
 // In kernels for features of type T they are of that type or of float32. Which one is known only at run time, but it is
-// the same for a whole launch: the branch is uniform. Around a load, it makes the next load wait; loops that are in a
-// hurry take it once, around the loop.
+// the same for a whole launch: the branch is uniform. Around a load, it makes the next load wait; inner loops take it
+// once, around the loop.
 
 // Calls `run` with a value of the parameters' type.
 template <class T, class Run>

@@ -1,4 +1,4 @@
-// What the kernels for contiguous features share: a block has a band, the rows of one row of regions, of one image.
+// Steps of the kernels for contiguous features: a block has a band, the rows of one row of regions, of one image.
 // Neighboring columns are neighbors in memory, so a thread reads kWidth columns of a row in one word.
 #pragma once
 
@@ -36,7 +36,7 @@ inline BandTask band_task(const RegionAttention& problem) {
           problem.parameters};
 }
 
-// Two blocks of 320 threads a multiprocessor: enough loads under way, and few enough bands that L2 still holds them
+// Two blocks of 320 threads a multiprocessor: enough loads in flight, and few enough bands that L2 still holds them
 // when they are read again.
 inline constexpr int kBandThreads = 320;
 

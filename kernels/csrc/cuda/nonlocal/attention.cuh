@@ -55,7 +55,7 @@ __device__ __forceinline__ void multiply_row(A (&sums)[Projection::kTokens], con
     for (int j = 0; j < kChannels; ++j) weights[j] = next[j];
     const int here = c;
     c += Projection::kLanes * kChannels;
-    if (c < channels) load_part(next, row + c, channels - c, in_words);  // under way while this one is used
+    if (c < channels) load_part(next, row + c, channels - c, in_words);  // in flight while this one is used
 #pragma unroll
     for (int i = 0; i < Projection::kTokens; ++i) {
       A token[kChannels];
@@ -272,17 +272,17 @@ inline int64_t accumulation_bytes(DType dtype) { return dtype == DType::f64 ? 8 
 // Dynamic shared memory for the non-local attention of an image after features (or means) of this type; 0 if that is
 // more than every device grants, and so much that hardly any blocks would share a multiprocessor.
 inline int64_t nonlocal_shared_bytes(const NonlocalAttention& nonlocal, DType features, int threads) {
-  constexpr int64_t kMost = 48 * 1024;
+  constexpr int64_t kMax = 48 * 1024;
   const int64_t bytes = nonlocal_elements(nonlocal, threads) * accumulation_bytes(features);
-  return bytes <= kMost ? bytes : 0;
+  return bytes <= kMax ? bytes : 0;
 }
 
 // No kernel gives it more threads than this.
 inline constexpr int kMaxNonlocalThreads = 1024;
 
 inline const char* check_nonlocal(const NonlocalAttention& nonlocal) {
-  constexpr int64_t kMost = int64_t{1} << 30;
-  if (nonlocal_elements(nonlocal, kMaxNonlocalThreads) > kMost || nonlocal.batch > kMost) {
+  constexpr int64_t kMax = int64_t{1} << 30;
+  if (nonlocal_elements(nonlocal, kMaxNonlocalThreads) > kMax || nonlocal.batch > kMax) {
     return "nonlocal attention: regions x (channels + 3 x width) must not exceed 2^30; use a coarser grid";
   }
   return nullptr;
