@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,14 +87,11 @@ class Bundle:
             key = (record.name, threads)
             if key not in self._engines:
                 smallest, _, largest = record.batch
-                self._engines[key] = Engine(
-                    self.runner(record.name, threads), smallest, largest, self.check_outputs
+                check = partial(
+                    check_outputs, classes=len(self.manifest.class_names), regions=self.manifest.grid**2
                 )
+                self._engines[key] = Engine(self.runner(record.name, threads), smallest, largest, check)
             return self._engines[key]
-
-    def check_outputs(self, outputs: Mapping[str, NDArray[Any]], batch: int) -> None:
-        """Raise EngineOutputError if an engine's outputs for ``batch`` faces break a rule."""
-        check_outputs(outputs, batch, len(self.manifest.class_names), self.manifest.grid**2)
 
     def predict(
         self, faces: Sequence[Image] | Image, engine: str | None = None, threads: int = 0
