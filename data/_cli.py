@@ -32,17 +32,17 @@ def inspect(
     path: Annotated[Path, typer.Argument(help="The data set's folder, or FER2013's csv file.")],
     format: Annotated[
         str | None,
-        typer.Option(help="Layout of the data set, if not detected.", show_default="told by the folder"),
+        typer.Option(help="Format of the data set.", show_default="detected"),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Draw some faces of every class: a .png file.")
+        Path | None, typer.Option("--output", "-o", help="Write a .png file with some faces of every class.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = usable_cpus(),
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
 ) -> None:
-    """Read every image of a data set and say what is there: counts, sizes, people, copies, damage.
+    """Read every image of a data set; report counts, sizes, subjects, duplicates and damaged files.
 
     The exit code is 1 if an image cannot be read.
     """
@@ -70,7 +70,7 @@ def inspect(
 
 
 def _check_output(output: Path | None) -> None:
-    """Refuse a sheet that could not be written, before every image is read."""
+    """Raise if the sheet could not be written, before every image is read."""
     if output is None:
         return
     if output.suffix.lower() != ".png" or output.is_dir():

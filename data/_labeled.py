@@ -19,8 +19,8 @@ from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UsageError
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.model._provenance import SYNTHETIC
 
-SYNTHETIC = "synthetic"
 _SEED = 0
 
 

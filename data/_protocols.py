@@ -1,7 +1,7 @@
-"""Which faces a run learns from, chooses its epoch by, and is judged on.
+"""Partitions of a data set: faces to learn from, to choose the epoch by, and to evaluate on.
 
-A person never appears both in training and in what the result is judged on, wherever the data set says who is
-shown: a network that has seen a face recognizes the person, and its figures flatter it.
+A person never appears both in training and in the faces of the evaluation, wherever the data set says who
+is shown: a network that has seen a face recognizes the person, and its figures flatter it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MORE_SUBJECTS = "add faces of other subjects, so that there are at least two"
 
 @dataclass(frozen=True)
 class Partition:
-    """One run's share-out of a data set.
+    """Partition of a data set for one run.
 
     Attributes:
         name: for people and provenance: "official", "fold 3 of 10", "without subject KA".
@@ -49,7 +49,7 @@ def partitions(data: FaceData, folds: Folds, seed: int) -> list[Partition]:
     """Return one partition for the official split, or one for each fold.
 
     Raises:
-        DataError: the data set cannot be shared out in this way, or a class would be missing in training.
+        DataError: the data set cannot be divided in this way, or a class would be missing in training.
     """
     if folds is None:
         found = [_official(data, seed)]
@@ -69,7 +69,7 @@ def select_fold(found: Sequence[Partition], fold: int) -> Partition:
 
 
 def fingerprint(data: FaceData, partition: Partition) -> str:
-    """Return a digest of which faces, by name and label, are in which split: what a run may be told by."""
+    """Return a digest of which faces, by name and label, are in which split: for comparing runs."""
     listed = {
         split: [data.class_names, [(data.faces[index].name, data.faces[index].label) for index in indices]]
         for split, indices in partition.splits.items()
@@ -118,7 +118,7 @@ def _official(data: FaceData, seed: int) -> Partition:
     if not len(splits["train"]):
         found = sorted({face.split for face in data.faces if face.split is not None})
         folds = min(_USUAL_FOLDS, _most_folds(data))
-        way_out = f"share it out with --folds {folds}, or --folds loso where its subjects are known"
+        way_out = f"divide it with --folds {folds}, or --folds loso where its subjects are known"
         raise DataError(
             f"{printable(data.root)} has no official training split (found: "
             f"{', '.join(found) or 'no splits'}); {way_out if folds >= 2 else _MORE_SUBJECTS}"
@@ -145,7 +145,7 @@ def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[
     if largest < 2:
         split = any(face.split == "train" for face in data.faces)
         raise DataError(
-            f"{printable(data.root)} cannot be shared out in folds: its {len(data)} faces name {len(known)} "
+            f"{printable(data.root)} cannot be divided into folds: its {len(data)} faces name {len(known)} "
             "subjects, and each subject stays in one fold; "
             f"{'leave out --folds to use the official split, or ' if split else ''}{_MORE_SUBJECTS}"
         )
@@ -179,7 +179,7 @@ def _fold(data: FaceData, assigned: Indices, index: int, name: str, seed: int) -
     train, val, note = _hold_out(data, rest, seed)
     notes = [note]
     if any(face.split is not None for face in data.faces):
-        notes.append("The official split is set aside: all faces are pooled before they are shared out.")
+        notes.append("The official split is set aside: all faces are pooled before they are divided.")
     return Partition(
         name, {"train": train, "val": val, "test": np.flatnonzero(assigned == index)}, tuple(notes)
     )
@@ -213,7 +213,7 @@ def _tenth_of_every_class(labels: Indices, seed: int) -> NDArray[np.bool_]:
 
 
 def _check_classes(data: FaceData, partition: Partition) -> None:
-    """Every class must be there to learn, and there must be faces to judge by."""
+    """Every class must be there to learn, and there must be faces to validate and to evaluate on."""
     learned = set(data.labels()[partition.splits["train"]].tolist())
     for label, name in enumerate(data.class_names):
         if label not in learned:

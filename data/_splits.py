@@ -1,4 +1,4 @@
-"""Which split of a data set a model is judged with."""
+"""Choice of the split of a data set that a model is evaluated on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALL = "all"
 
 
 def choose_split(data: FaceData, split: str | None) -> tuple[FaceData, str, tuple[str, ...]]:
-    """Return the faces to judge a model with, the split's name, and what the reader must know of the choice.
+    """Return the faces to evaluate a model on, the name of their split, and notes for the reader.
 
     Args:
         data: the whole data set.

@@ -37,9 +37,7 @@ _IMAGES = {"train": 16_000, "val": 700, "test": 2_100}
 
 
 def train(
-    data: Annotated[
-        str, typer.Option(help="What to train on: synthetic, or the folder or file of a data set.")
-    ],
+    data: Annotated[str, typer.Option(help="Training data: synthetic, or the folder or file of a data set.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
     run_folder: Annotated[
         Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
@@ -48,7 +46,7 @@ def train(
     network: Annotated[Path | None, typer.Option(help="JSON file with network config fields.")] = None,
     data_format: Annotated[
         str | None,
-        typer.Option("--format", help="Layout of the data set; default: recognized.", rich_help_panel=_DATA),
+        typer.Option("--format", help="Format of the data set; default: detected.", rich_help_panel=_DATA),
     ] = None,
     folds: Annotated[
         str | None,
@@ -63,14 +61,12 @@ def train(
     ] = None,
     val_images: Annotated[
         int | None,
-        typer.Option(
-            min=7, help="Synthetic faces that choose the epoch; default: 700.", rich_help_panel=_DATA
-        ),
+        typer.Option(min=7, help="Synthetic faces for validation; default: 700.", rich_help_panel=_DATA),
     ] = None,
     test_images: Annotated[
         int | None,
         typer.Option(
-            min=7, help="Held-out synthetic faces that judge it; default: 2,100.", rich_help_panel=_DATA
+            min=7, help="Held-out synthetic faces for the test; default: 2,100.", rich_help_panel=_DATA
         ),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_RECIPE)] = 10,
@@ -78,7 +74,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 2e-3,
     weight_decay: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 1e-2,
     schedule: Annotated[
-        str, typer.Option(help="one-cycle or cosine.", rich_help_panel=_RECIPE)
+        str, typer.Option(help="Learning rate schedule: one-cycle or cosine.", rich_help_panel=_RECIPE)
     ] = "one-cycle",
     warmup_epochs: Annotated[
         float | None,
@@ -88,17 +84,25 @@ def train(
         ),
     ] = None,
     balance: Annotated[
-        str, typer.Option(help="For rare classes: none, loss or sampler.", rich_help_panel=_RECIPE)
+        str, typer.Option(help="Class balancing: none, loss (weights) or sampler.", rich_help_panel=_RECIPE)
     ] = "none",
-    label_smoothing: Annotated[float, typer.Option(help="From 0 to below 1.", rich_help_panel=_RECIPE)] = 0.0,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Label smoothing, from 0 to below 1.", rich_help_panel=_RECIPE)
+    ] = 0.0,
     augmentation: Annotated[str, typer.Option(help="none, light or full.", rich_help_panel=_RECIPE)] = "full",
     ema: Annotated[
         float | None,
-        typer.Option(help="Decay of averaged weights, which are then the result.", rich_help_panel=_RECIPE),
+        typer.Option(
+            help="Decay of the moving average of the weights, which is then saved.", rich_help_panel=_RECIPE
+        ),
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Stop after this many epochs without a gain.", rich_help_panel=_RECIPE),
+        typer.Option(
+            min=1,
+            help="Stop after this many epochs without a better validation accuracy.",
+            rich_help_panel=_RECIPE,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=4095, rich_help_panel=_RECIPE)] = 0,
     precision: Annotated[
@@ -190,7 +194,7 @@ def _sentence(result: TrainingResult | CrossValidationResult) -> str:
 
 
 def _check_output(output: Path) -> None:
-    """Refuse an output that could not be written at the end of the training, before it begins."""
+    """Raise if the output could not be written at the end of the training, before it begins."""
     if output.suffix != ".safetensors":
         raise UsageError(f"--output must end in .safetensors, got {output}")
     if output.is_dir():

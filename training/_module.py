@@ -1,4 +1,4 @@
-"""The training loop's inside, as a Lightning module."""
+"""Lightning module: joint loss, validation metrics, optimizer and schedule."""
 
 from __future__ import annotations
 

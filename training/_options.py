@@ -1,4 +1,4 @@
-"""Everything that one call of `lnlattennet train` may choose, and what decides its outcome."""
+"""Options of `lnlattennet train`, and their rules."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TrainingOptions:
         resume: continue the run in ``run_folder``.
         network: the network's configuration; its class count is replaced by the data's.
         data: ``synthetic``, or the path of a data set.
-        format: the data set's layout; None to recognize it.
+        format: the data set's format; None detects it.
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
         images: split -> number of synthetic faces.
@@ -91,7 +91,7 @@ class TrainingOptions:
     def settings(self) -> dict[str, Any]:
         """Return what decides the outcome, as plain JSON values."""
         indifferent = {"output", "run_folder", "resume", "network", "data", "workers", "command"}
-        fields = [one.name for one in dataclasses.fields(self) if one.name not in indifferent]
+        fields = [field.name for field in dataclasses.fields(self) if field.name not in indifferent]
         source = {"network": self.network.to_dict(), "data": printable(Path(self.data).resolve().name)}
         return source | {name: getattr(self, name) for name in fields}
 
@@ -141,7 +141,7 @@ class TrainingOptions:
 
 
 def is_helper() -> bool:
-    """Whether this process only helps the first one train: launchers number their processes so."""
+    """Return whether this process only helps the first one train, by the number its launcher gave it."""
     return any(
         os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "NODE_RANK", "SLURM_PROCID")
     )

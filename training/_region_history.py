@@ -1,4 +1,4 @@
-"""The training history of the region weights, for `lnlattennet explain`."""
+"""History of the region weights during training, for `lnlattennet explain`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the learning rate runs over all steps of a run."""
+"""Learning rate schedules over all steps of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ def one_cycle(optimizer: Optimizer, peak: float, steps: int) -> LRScheduler:
 
 
 def cosine(optimizer: Optimizer, steps: int, warm_up_steps: int) -> LRScheduler:
-    """Return a linear warm-up to the optimizer's rate, then half a cosine down to zero."""
+    """Return a linear warm-up to the optimizer's rate, then half a cosine down to zero.
+
+    ``SequentialLR`` of ``LinearLR`` and ``CosineAnnealingLR`` has the same rates, but cannot load the state
+    of runs that were started with this one.
+    """
 
     def share(step: int) -> float:
         if step < warm_up_steps:

@@ -1,4 +1,4 @@
-r"""An image that shows a few faces of every class, to see at a glance that labels fit.
+r"""Contact sheet: an image with a few faces of every class, to see at a glance that labels fit.
 
 Names are drawn in matplotlib's DejaVu Sans where matplotlib is installed, else in Pillow's own font, which
 has little more than ASCII. A character that the font has not got is drawn as its escape, 幸 as `\u5e78`.

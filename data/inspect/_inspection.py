@@ -1,4 +1,4 @@
-"""Looking at every image of a data set once: sizes, copies, damage, and a few faces to show."""
+"""Inspection of every image of a data set: sizes, copies, damage, and a few faces to show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Copies = list[tuple[Face, ...]]
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """Findings of an inspection.
 
     Attributes:
         data: the data set.
@@ -96,7 +96,7 @@ def inspect_data(
 
 
 def shared_subjects(data: FaceData) -> list[str]:
-    """Return the people who are in more than one split: a leak from training into the judgement."""
+    """Return the people who are in more than one split: a leak from training into evaluation."""
     splits: dict[str, set[str | None]] = defaultdict(set)
     for face in data.faces:
         if face.subject is not None:

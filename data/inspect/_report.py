@@ -1,4 +1,4 @@
-"""What an inspection found, as a JSON document and as lines for people."""
+"""Report of an inspection, as a JSON document and as lines for people."""
 
 from __future__ import annotations
 
@@ -50,24 +50,24 @@ def describe(inspection: Inspection) -> dict[str, Any]:
 
 def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     """Return lines for people, each with its name: what is worth a look is spelled out, with examples."""
-    found = _for_people(describe(inspection))
-    width, height = found["sizes"]["width"], found["sizes"]["height"]
+    document = _for_people(describe(inspection))
+    width, height = document["sizes"]["width"], document["sizes"]["height"]
     lines = [("images", "none could be read")]
     if width:
         sizes = (f"{kind} {width[kind]:g} x {height[kind]:g}" for kind in ("min", "median", "max"))
         lines = [("width x height", ", ".join(sizes))]
-    lines.append(("subjects", _subjects(found["subjects"])))
-    if found["subjects_in_several_splits"]:
-        shared = found["subjects_in_several_splits"]
+    lines.append(("subjects", _subjects(document["subjects"])))
+    if document["subjects_in_several_splits"]:
+        shared = document["subjects_in_several_splits"]
         lines.append(("LEAK: subjects in several splits", _counted(shared)))
-    copies = found["copies"]
+    copies = document["copies"]
     lines.append(("copies across splits", _groups(copies["across_splits"])))
     lines.append(("copies within a split", _groups(copies["within_splits"])))
     if copies["with_other_labels"]:
         lines.append(("copies with other labels", _groups(copies["with_other_labels"])))
     # Every problem names its file.
-    lines.append(("unreadable", _counted(list(found["unreadable"].values()))))
-    lines += [("note", note) for note in found["notes"]]
+    lines.append(("unreadable", _counted(list(document["unreadable"].values()))))
+    lines += [("note", note) for note in document["notes"]]
     return lines + ([("sheet", sheet)] if sheet else [])
 
 
@@ -84,7 +84,7 @@ def _for_people(value: Any) -> Any:
 
 def _subjects(faces: Mapping[str, int] | None) -> str:
     if faces is None:
-        return "not told by the data set"
+        return "not named by the data set"
     return _counted([f"{name}: {count:,} faces" for name, count in faces.items()])
 
 

@@ -14,7 +14,7 @@ from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ImageError, ServingError
 from lnlattennet.images._decode import decode_image
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def predict_file(predict: Callable[[bytes], Prediction], path: Path, overlay: Pa
         if overlay is not None:
             overlay.parent.mkdir(parents=True, exist_ok=True)
             prediction.save_overlay(overlay, decode_image(data) if prediction.image is None else None)
-            _logger.info("wrote %s", printable(overlay))
+            _log.info("wrote %s", printable(overlay))
     except OSError as error:
         return dataclasses.replace(result, error=f"cannot write its overlay: {error.strerror}")
     return result

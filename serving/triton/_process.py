@@ -40,7 +40,7 @@ if os.getppid() != int(sys.argv[1]):
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class TritonProcess:
@@ -133,7 +133,7 @@ class TritonProcess:
         try:
             self._process.wait(_DRAIN_SECONDS + 5)
         except subprocess.TimeoutExpired:
-            _logger.warning("the server did not stop within %d s and is killed", _DRAIN_SECONDS + 5)
+            _log.warning("the server did not stop within %d s and is killed", _DRAIN_SECONDS + 5)
         self._kill_what_is_left()
         for segment in _SHARED_MEMORY.glob(self._shared_memory_prefix + "*"):
             segment.unlink(missing_ok=True)
@@ -147,7 +147,7 @@ class TritonProcess:
                     os.kill(pid, signal.SIGKILL)
             time.sleep(0.01)
         if members:
-            _logger.error("processes %s of the server do not die; they may still hold its ports", members)
+            _log.error("processes %s of the server do not die; they may still hold its ports", members)
         self._process.poll()
 
 

@@ -24,7 +24,7 @@ from lnlattennet.serving.triton._repository import Deployment, deploy
 _CHECK_SECONDS = 1.0
 _CHECKS_PER_PROBE = 15
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def serve_bundle(
@@ -64,14 +64,14 @@ def serve_bundle(
         _warn(server, endpoints)
         stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
         started = time.monotonic()
-        _logger.info("starting tritonserver")
+        _log.info("starting tritonserver")
         process = stack.enter_context(TritonProcess(server, deployment, endpoints, startup_timeout))
-        _logger.info("answers after %.1f s", time.monotonic() - started)
+        _log.info("answers after %.1f s", time.monotonic() - started)
         try:
             announce(process, deployment)
             _watch(process)
         except KeyboardInterrupt:
-            _logger.info("stopping")
+            _log.info("stopping")
 
 
 @contextmanager
@@ -98,20 +98,20 @@ def _pointing_to(log: Path, kept: bool) -> Iterator[None]:
         yield
     except ServingError:
         where = f"is {log}" if kept else "was temporary; keep it with --deploy-to DIR"
-        _logger.error("the server failed; its log %s", where)
+        _log.error("the server failed; its log %s", where)
         raise
 
 
 def _warn(server: TritonServer, endpoints: Endpoints) -> None:
     if server.embedded:
-        _logger.warning(
+        _log.warning(
             "the embedded Triton %s is for development only (known vulnerabilities): "
             "use NVIDIA's container, %s or newer, in production",
             EMBEDDED_SERVER,
             SAFE_SINCE,
         )
     if not endpoints.is_loopback:
-        _logger.warning("%s is open to other machines, without encryption or password", endpoints.host)
+        _log.warning("%s is open to other machines, without encryption or password", endpoints.host)
 
 
 def _watch(process: TritonProcess) -> None:
@@ -128,8 +128,8 @@ def _still_answers(endpoints: Endpoints, answered_before: bool) -> bool:
     try:
         probe_model(endpoints.grpc, ENSEMBLE)
     except ServingError as error:
-        _logger.error("%s", error)
+        _log.error("%s", error)
         return False
     if not answered_before:
-        _logger.info("the server answers again")
+        _log.info("the server answers again")
     return True

@@ -17,7 +17,7 @@ from lnlattennet.errors import DataError, UsageError
 
 
 def no_image(face: Face) -> NDArray[np.uint8]:
-    raise AssertionError(f"sharing out needs no image, and read {face.name}")
+    raise AssertionError(f"a partition needs no image, and read {face.name}")
 
 
 def data_of(faces: list[tuple[int, str | None, str | None]], classes: int = 3) -> FaceData:
@@ -179,7 +179,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("data", "folds", "message"),
         [
-            (people(4), None, "has no official training split .found: no splits.; share it out with --folds"),
+            (people(4), None, "has no official training split .found: no splits.; divide it with --folds"),
             (
                 data_of([(i % 3, "train", None) for i in range(9)]),
                 "loso",
@@ -210,7 +210,7 @@ class TestErrors:
     @pytest.mark.parametrize("folds", ["loso", 2, 10])
     def test_one_person_is_no_two_folds(self, folds: Folds) -> None:
         """The way out is one: no number of folds would do."""
-        with pytest.raises(DataError, match=r"shared out in folds.* name 1 subjects.*; add faces of other"):
+        with pytest.raises(DataError, match=r"divided into folds.* name 1 subjects.*; add faces of other"):
             partitions(people(1), folds, 0)
         with pytest.raises(DataError, match="; leave out --folds to use the official split, or add faces"):
             partitions(people(1, split="train"), folds, 0)
