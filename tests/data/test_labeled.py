@@ -24,14 +24,14 @@ def labeled(data: str, split: str | None, limit: int, classes: Sequence[str]) ->
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """split/class/*.png; a picture's red tells its class: 40 times its place in CLASSES."""
+    """split/class/*.png; an image's red tells its class: 40 times its place in CLASSES."""
     root = tmp_path_factory.mktemp("data") / "faces"
     for split, count in (("train", 9), ("test", 6)):
         for label, name in enumerate(CLASSES):
             (root / split / name).mkdir(parents=True)
             for index in range(count):
-                picture = np.full((20, 24, 3), (40 * label, index, 0), np.uint8)
-                Image.fromarray(picture).save(root / split / name / f"{index}.png")
+                image = np.full((20, 24, 3), (40 * label, index, 0), np.uint8)
+                Image.fromarray(image).save(root / split / name / f"{index}.png")
     return root
 
 
@@ -89,8 +89,8 @@ def test_rendered_faces_have_their_expressions_as_labels() -> None:
 
 
 def test_stored_faces_are_normalized_when_taken() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
-    faces = StoredFaces(pictures, RECIPE)
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)
+    faces = StoredFaces(images, RECIPE)
     order = np.array([4, 0, 4])
     assert len(faces) == 6
-    assert np.array_equal(faces[order], RECIPE.normalize(pictures)[order])
+    assert np.array_equal(faces[order], RECIPE.normalize(images)[order])
