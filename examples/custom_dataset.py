@@ -10,8 +10,7 @@ from pathlib import Path
 
 from lnlattennet.evaluation import EvaluationOptions, evaluate
 from lnlattennet.model import NetworkConfig
-from lnlattennet.training._options import TrainingOptions
-from lnlattennet.training._train import train
+from lnlattennet.training import TrainingOptions, train
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
