@@ -19,11 +19,4 @@ __all__ = [
     "read_manifest",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_bundle": ["Bundle"],
-        "_manifest": ["EngineRecord", "Manifest", "read_manifest"],
-        "_prediction": ["Prediction"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

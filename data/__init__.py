@@ -14,12 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "DatasetFormat", "Face", "FaceData", "load_dataset", "load_prepared", "prepared_faces"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_format": ["DatasetFormat"],
-        "_prepare": ["load_prepared", "prepared_faces"],
-        "_records": ["Face", "FaceData"],
-        "_registry": ["FORMATS", "load_dataset"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -30,13 +30,4 @@ __all__ = [
     "write_report",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_evaluate": ["Evaluation", "EvaluationDocument", "EvaluationOptions", "evaluate"],
-        "_report": ["write_report"],
-        "explain._explain": ["ExplanationIndex", "ExplanationOptions", "explain_checkpoint"],
-        "predictors._base": ["Predictor"],
-        "predictors._open": ["open_predictor"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -26,16 +26,4 @@ __all__ = [
     "plan_export",
 ]
 
-__getattr__ = lazy_names(
-    "lnlattennet",
-    {
-        "bundle._export_options": [
-            "CalibrationOptions",
-            "ExportOptions",
-            "SelectionOptions",
-            "VerificationOptions",
-        ],
-        "export._pipeline": ["export_engine"],
-        "export._plan": ["ExportPlan", "plan_export"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -22,12 +22,4 @@ __all__ = [
     "read_image",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_decode": ["decode_image"],
-        "_face_crop": ["FaceCrop", "FaceCropper"],
-        "_face_detector": ["FaceFinder", "FaceLocation"],
-        "_read": ["ImageSource", "read_image"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

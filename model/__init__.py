@@ -29,14 +29,4 @@ __all__ = [
     "save_checkpoint",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_checkpoint": ["Checkpoint", "CheckpointInfo", "load_checkpoint", "save_checkpoint"],
-        "_config": ["NetworkConfig"],
-        "_io_spec": ["INPUT_NAME", "OUTPUT_NAMES"],
-        "_loss": ["joint_loss"],
-        "_network": ["JointOutputs", "LNLAttenNet", "Outputs"],
-        "_preprocessing": ["Preprocessing"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -38,22 +38,4 @@ __all__ = [
     "backend_named",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_base": [
-            "Available",
-            "Backend",
-            "BackendInfo",
-            "BatchRange",
-            "BuildSpec",
-            "EngineFile",
-            "Runner",
-            "Unavailable",
-        ],
-        "_precision": ["PrecisionPlan"],
-        "_registry": ["BACKENDS", "backend_named"],
-        "_requirements": ["Requirements"],
-        "tensorrt._builder_config": ["TensorRTBuilderConfig"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

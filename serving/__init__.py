@@ -22,13 +22,4 @@ __all__ = [
     "load",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "client._client": ["Client"],
-        "inference._predictor": ["LocalPredictor", "load"],
-        "triton._discovery": ["find_server"],
-        "triton._process": ["TritonProcess"],
-        "triton._repository": ["deploy"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

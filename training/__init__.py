@@ -13,11 +13,4 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossValidationResult", "TrainingOptions", "TrainingResult", "train"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_options": ["TrainingOptions"],
-        "_results": ["CrossValidationResult", "TrainingResult"],
-        "_train": ["train"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -14,9 +14,4 @@ __all__ = [
     "ModelDescription",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_client": ["Client", "ModelDescription"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -14,9 +14,4 @@ __all__ = [
     "load",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_predictor": ["LocalPredictor", "load"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -26,14 +26,4 @@ __all__ = [
     "probe_model",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "_discovery": ["TritonServer", "find_server"],
-        "_endpoints": ["Endpoints", "choose_endpoints"],
-        "_health": ["probe_model"],
-        "_process": ["TritonProcess"],
-        "_python_model": ["PythonModel"],
-        "_repository": ["Deployment", "deploy"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)

@@ -35,15 +35,4 @@ __all__ = [
     "load",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "bundle._bundle": ["Bundle"],
-        "bundle._export_options": ["ExportOptions"],
-        "bundle._prediction": ["Prediction"],
-        "errors": ["LnlAttenNetError"],
-        "export._pipeline": ["export_engine"],
-        "serving.client._client": ["Client"],
-        "serving.inference._predictor": ["load"],
-    },
-)
+__getattr__ = lazy_names(__name__, __file__)
