@@ -1,0 +1,92 @@
+"""Names that users may rely on; a change here is a change of the interface and belongs in CHANGELOG.md."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+import pytest
+
+import lnlattennet
+
+# fmt: off
+PUBLIC = {
+    "lnlattennet": "Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load",
+    "lnlattennet.benchmarks": "attention bundle figures gpu_suite network serving training",
+    "lnlattennet.benchmarks.serving": "latency",
+    "lnlattennet.benchmarks.training": "augmentation throughput",
+    "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction read_manifest",
+    "lnlattennet.bundle.doctor": (
+        "CompatibilityReport TritonRelease check_local check_triton known_releases rebuild_command "
+        "security_advice triton_release"
+    ),
+    "lnlattennet.data": "DatasetFormat FORMATS Face FaceData load_dataset load_prepared prepared_faces",
+    "lnlattennet.data.synthetic": "EXPRESSIONS HELD_OUT Nuisance RenderedFace TRAIN render_face",
+    "lnlattennet.evaluation": (
+        "Evaluation EvaluationDocument EvaluationOptions ExplanationIndex ExplanationOptions "
+        "Predictor evaluate explain_checkpoint open_predictor write_report"
+    ),
+    "lnlattennet.export": (
+        "CalibrationOptions ExportOptions ExportPlan SelectionOptions VerificationOptions "
+        "export_engine plan_export"
+    ),
+    "lnlattennet.images": "FaceCrop FaceCropper FaceFinder FaceLocation ImageSource decode_image read_image",
+    "lnlattennet.kernels": "local_nonlocal_attention nonlocal_attention region_attention",
+    "lnlattennet.model": (
+        "Checkpoint CheckpointInfo INPUT_NAME JointOutputs LNLAttenNet NetworkConfig OUTPUT_NAMES "
+        "Outputs Preprocessing joint_loss load_checkpoint save_checkpoint"
+    ),
+    "lnlattennet.runtimes": (
+        "Available BACKENDS Backend BackendInfo BatchRange BuildSpec EngineFile PrecisionPlan "
+        "Requirements Runner TensorRTBuilderConfig Unavailable backend_named"
+    ),
+    "lnlattennet.serving": "Client LocalPredictor TritonProcess deploy find_server load",
+    "lnlattennet.serving.cli": "predict serve",
+    "lnlattennet.serving.client": "Client ModelDescription",
+    "lnlattennet.serving.inference": "LocalPredictor load",
+    "lnlattennet.serving.triton": (
+        "Deployment Endpoints PythonModel TritonProcess TritonServer choose_endpoints deploy "
+        "find_server probe_model"
+    ),
+    "lnlattennet.training": "CrossValidationResult TrainingOptions TrainingResult train",
+}
+# fmt: on
+COMMANDS = {"benchmarks.figures", "benchmarks.serving.latency", "benchmarks.training.augmentation"}
+COMMANDS |= {"benchmarks.training.throughput"}
+"""Modules that are run with ``python -m``, so their names are public."""
+
+
+def packages() -> dict[str, ModuleType]:
+    infos = pkgutil.walk_packages(lnlattennet.__path__, "lnlattennet.")
+    names = ["lnlattennet", *(info.name for info in infos if info.ispkg)]
+    return {name: importlib.import_module(name) for name in names}
+
+
+def test_packages_offer_what_is_listed_here() -> None:
+    offered = {name: package.__all__ for name, package in packages().items() if hasattr(package, "__all__")}
+    assert {name: " ".join(sorted(names)) for name, names in offered.items()} == PUBLIC
+
+
+def test_every_top_level_package_lists_its_names() -> None:
+    infos = [info.name for info in pkgutil.iter_modules(lnlattennet.__path__) if info.ispkg]
+    assert {f"lnlattennet.{name}" for name in infos} <= set(PUBLIC)
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_a_public_name_can_be_imported(package: str) -> None:
+    for name in PUBLIC[package].split():
+        if not hasattr(importlib.import_module(package), name):
+            importlib.import_module(f"{package}.{name}")
+
+
+def test_a_package_has_no_other_attribute() -> None:
+    with pytest.raises(AttributeError, match="module 'lnlattennet' has no attribute 'nothing'"):
+        getattr(lnlattennet, "nothing")  # noqa: B009
+
+
+def test_other_modules_begin_with_an_underscore() -> None:
+    infos = pkgutil.walk_packages(lnlattennet.__path__, "lnlattennet.")
+    modules = {info.name.removeprefix("lnlattennet.") for info in infos if not info.ispkg}
+    public = {name for name in modules if not name.rpartition(".")[2].startswith("_")}
+    assert public == {"errors"} | COMMANDS
