@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING
 from lnlattennet._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from lnlattennet.serving.client._client import Client
-    from lnlattennet.serving.inference._predictor import LocalPredictor, load
-    from lnlattennet.serving.triton._discovery import find_server
+    from lnlattennet.serving._predictor import LocalPredictor, load
+    from lnlattennet.serving.client._client import Client, ModelDescription
+    from lnlattennet.serving.triton._discovery import TritonServer, find_server
+    from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
     from lnlattennet.serving.triton._process import TritonProcess
-    from lnlattennet.serving.triton._repository import deploy
+    from lnlattennet.serving.triton._repository import Deployment, deploy
 
 __all__ = [
     "Client",
+    "Deployment",
+    "Endpoints",
     "LocalPredictor",
+    "ModelDescription",
     "TritonProcess",
+    "TritonServer",
+    "choose_endpoints",
     "deploy",
     "find_server",
     "load",

@@ -19,8 +19,8 @@ from PIL import Image
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.images._face_crop import FaceCropper
 from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.inference._predictor import LocalPredictor
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess

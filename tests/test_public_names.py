@@ -41,13 +41,9 @@ PUBLIC = {
         "Available BACKENDS Backend BackendInfo BatchRange BuildSpec EngineFile PrecisionPlan "
         "Requirements Runner TensorRTBuilderConfig Unavailable backend_named"
     ),
-    "lnlattennet.serving": "Client LocalPredictor TritonProcess deploy find_server load",
-    "lnlattennet.serving.cli": "predict serve",
-    "lnlattennet.serving.client": "Client ModelDescription",
-    "lnlattennet.serving.inference": "LocalPredictor load",
-    "lnlattennet.serving.triton": (
-        "Deployment Endpoints PythonModel TritonProcess TritonServer choose_endpoints deploy "
-        "find_server probe_model"
+    "lnlattennet.serving": (
+        "Client Deployment Endpoints LocalPredictor ModelDescription TritonProcess TritonServer "
+        "choose_endpoints deploy find_server load"
     ),
     "lnlattennet.training": "CrossValidationResult TrainingOptions TrainingResult train",
 }

@@ -78,7 +78,7 @@ def _predictor(
     url: str, model: Model, timeout: float, bundle: Path | None, engine: str | None
 ) -> Iterator[Callable[[bytes], Prediction]]:
     if bundle is not None:
-        from lnlattennet.serving.inference._predictor import load
+        from lnlattennet.serving._predictor import load
 
         yield load(bundle, engine).predict
         return

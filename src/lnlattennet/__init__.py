@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lnlattennet.bundle._prediction import Prediction
     from lnlattennet.errors import LnlAttenNetError
     from lnlattennet.export._pipeline import export_engine
+    from lnlattennet.serving._predictor import load
     from lnlattennet.serving.client._client import Client
-    from lnlattennet.serving.inference._predictor import load
 
 __all__ = [
     "Bundle",

@@ -16,30 +16,24 @@ from lnlattennet._command import run_app
 from lnlattennet._version import __version__
 
 SUBCOMMANDS = {
-    "info": "Describe a network or a bundle.",
-    "doctor": "Check which engines of a bundle run here or in a Triton release.",
-    "compare": "Compare two bundles: engines, latency, agreement and size.",
-    "train": "Train the network and write a checkpoint.",
-    "evaluate": "Evaluate a checkpoint, a bundle or a running server on labeled faces.",
-    "explain": "Show what the network looks at: weights, affinity and attention.",
-    "serve": "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM.",
-    "predict": "Predict the expression on images, with region weights.",
-    "data": "Inspect data sets of faces.",
-    "kernels": "Build the compiled attention kernels, or show which run.",
+    "info": ("bundle._cli:info", "Describe a network or a bundle."),
+    "doctor": ("bundle._cli:doctor", "Check which engines of a bundle run here or in a Triton release."),
+    "compare": ("bundle._cli:compare", "Compare two bundles: engines, latency, agreement and size."),
+    "train": ("training._cli:train", "Train the network and write a checkpoint."),
+    "evaluate": (
+        "evaluation._cli:evaluate",
+        "Evaluate a checkpoint, a bundle or a running server on labeled faces.",
+    ),
+    "explain": (
+        "evaluation.explain._cli:explain",
+        "Show what the network looks at: weights, affinity and attention.",
+    ),
+    "serve": ("serving.cli._serve:serve", "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."),
+    "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
+    "data": ("data._cli:app", "Inspect data sets of faces."),
+    "kernels": ("_kernels_cli:app", "Build the compiled attention kernels, or show which run."),
 }
-
-_LOCATIONS = {
-    "info": "bundle._cli:info",
-    "doctor": "bundle._cli:doctor",
-    "compare": "bundle._cli:compare",
-    "train": "training._cli:train",
-    "evaluate": "evaluation._cli:evaluate",
-    "explain": "evaluation.explain._cli:explain",
-    "serve": "serving.cli:serve",
-    "predict": "serving.cli:predict",
-    "data": "data._cli:app",
-    "kernels": "_kernels_cli:app",
-}
+"""Name -> location of the command, and its summary."""
 
 
 class _LazyGroup(TyperGroup):
@@ -54,7 +48,7 @@ class _LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import a subcommand and return it as the command object that Typer runs."""
-    module, _, attribute = _LOCATIONS[name].partition(":")
+    module, _, attribute = SUBCOMMANDS[name][0].partition(":")
     command = getattr(importlib.import_module(f"lnlattennet.{module}"), attribute)
     if not isinstance(command, typer.Typer):
         function, command = command, typer.Typer(pretty_exceptions_enable=False)
@@ -91,7 +85,7 @@ def _placeholder() -> None:
     """Stand for a command that was not called."""
 
 
-for _name, _summary in SUBCOMMANDS.items():
+for _name, (_, _summary) in SUBCOMMANDS.items():
     app.command(_name, help=_summary)(_placeholder)
 
 

@@ -19,8 +19,8 @@ from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.errors import EngineOutputError, ServingError
 from lnlattennet.evaluation.predictors._open import open_predictor
 from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.inference._predictor import LocalPredictor
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess

@@ -15,8 +15,8 @@ import pytest
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ImageError
+from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.inference._predictor import LocalPredictor
 from lnlattennet.serving.triton._process import TritonProcess
 
 grpc = pytest.importorskip("tritonclient.grpc")

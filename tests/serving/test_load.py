@@ -16,7 +16,7 @@ from skimage import data
 
 import lnlattennet
 from lnlattennet.errors import BundleError, ImageError, UsageError
-from lnlattennet.serving.inference._predictor import LocalPredictor
+from lnlattennet.serving._predictor import LocalPredictor
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
 portrait = astronaut()

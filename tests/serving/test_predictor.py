@@ -19,7 +19,7 @@ from skimage import data
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, predictions_from_outputs, softmax
 from lnlattennet.errors import BundleError, ImageError
-from lnlattennet.serving.inference._predictor import LocalPredictor
+from lnlattennet.serving._predictor import LocalPredictor
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
 
