@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,14 @@ class Bundle:
                 raise BundleError(f"{folder}: engine {engine.name} names {engine.file}, which no hash covers")
         manifest.engine(manifest.selected)
         return cls(folder, manifest)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the manifest without hashes, with the sizes of the bundle and of every engine in bytes."""
+        document = self.manifest.report()
+        for engine, record in zip(document["engines"], self.manifest.engines, strict=True):
+            engine["bytes"] = self.manifest.engine_bytes(record)
+        sizes = [record.size for record in self.manifest.files.values()]
+        return {"bundle": str(self.path), "files": len(sizes), "bytes": sum(sizes), **document}
 
     def runner(self, engine: str | None = None, threads: int = 0) -> Runner:
         """Load an engine (the selected one if ``engine`` is None) and return it ready to run.

@@ -45,7 +45,10 @@ def info(
     engines with their precision, checks, latency and needs, and what was skipped.
     """
     if path is not None and path.is_dir():
-        _describe_bundle(path, json_output)
+        from lnlattennet.bundle._console import print_bundle
+
+        bundle = Bundle.load(path)
+        print_json(bundle.describe()) if json_output else print_bundle(bundle)
         return
     require("torch", "export")
     from lnlattennet.model._console import print_network
@@ -69,19 +72,17 @@ def doctor(
 
     Ends with exit code 4 if the bundle's selected engine cannot run there.
     """
+    from lnlattennet.bundle._console import print_compatibility, print_machine
+
     if bundle is None:
         if target_triton:
             raise UsageError("--target-triton checks a bundle: lnlattennet doctor BUNDLE --target-triton ...")
-        _describe_machine(json_output)
+        document = _describe_machine()
+        print_json(document) if json_output else print_machine(document)
         return
     release = triton_release(target_triton) if target_triton else None
     document = examine(Bundle.load(bundle), release)
-    if json_output:
-        print_json(document)
-    else:
-        from lnlattennet.bundle._console import print_compatibility
-
-        print_compatibility(document)
+    print_json(document) if json_output else print_compatibility(document)
     _require_selected(document)
 
 
@@ -101,13 +102,13 @@ def compare(
 
     first, second = Bundle.load(a), Bundle.load(b)
     comparison = compare_bundles(first, second)
-    print_json(comparison.model_dump(mode="json")) if json_output else print_comparison(comparison)
+    print_json(comparison) if json_output else print_comparison(comparison)
     if percent is not None:
         require_no_regression(first.manifest, second.manifest, percent)
 
 
 def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
-    """Return what `doctor` has to say of a verified bundle, on this machine or in a release's container."""
+    """Return the JSON document of `doctor` for a verified bundle, on this machine or in a Triton release."""
     manifest, machine = bundle.manifest, None
     if release:
         reports = check_triton(manifest, release)
@@ -133,23 +134,11 @@ def parse_percent(text: str) -> float:
     return float(text.removesuffix("%"))
 
 
-def _describe_bundle(path: Path, json_output: bool) -> None:
-    bundle = Bundle.load(path)
-    if json_output:
-        from lnlattennet.bundle._describe import describe_bundle
-
-        print_json(describe_bundle(bundle))
-    else:
-        from lnlattennet.bundle._console import print_bundle
-
-        print_bundle(bundle)
-
-
-def _describe_machine(json_output: bool) -> None:
+def _describe_machine() -> dict[str, Any]:
     runtimes = sorted({package for info in backend_infos() for package in info.packages})
     packages = {"runtimes": runtimes, **_PACKAGES}
     machine = this_machine(name for names in packages.values() for name in names)
-    document = {
+    return {
         "machine": machine.to_json(),
         "packages": {
             purpose: {name: machine.packages.get(name) for name in names}
@@ -159,12 +148,6 @@ def _describe_machine(json_output: bool) -> None:
         "server": _server(machine),
         "security": _security(None),
     }
-    if json_output:
-        print_json(document)
-    else:
-        from lnlattennet.bundle._console import print_machine
-
-        print_machine(document)
 
 
 def _server(machine: Machine) -> str:

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._manifest import Check, EngineRecord, Latency, Manifest
+from lnlattennet.bundle._manifest import EngineRecord, Latency, Manifest
 from lnlattennet.errors import RegressionError
 
 Outcome = Literal["faster", "slower", "no significant difference", "not comparable"]
-Value = TypeVar("Value")
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Pair(_Record, Generic[Value]):
-    """A value of bundle A and of bundle B."""
-
-    a: Value
-    b: Value
-
-
-class LatencyChange(Pair[Latency]):
-    """One batch size in both bundles.
+class LatencyChange(BaseModel):
+    """Latencies of two engines at one batch size.
 
     Attributes:
         change: B's median over A's, minus 1.
@@ -34,61 +23,13 @@ class LatencyChange(Pair[Latency]):
             if the two were measured with different numbers of threads.
     """
 
+    model_config = ConfigDict(frozen=True)
+
+    a: Latency
+    b: Latency
     batch: int
     change: float
     outcome: Outcome
-
-
-class CheckValue(_Record):
-    """Result of a check."""
-
-    value: float
-    limit: float | None
-    passed: bool
-
-
-class CheckChange(Pair[CheckValue | None]):
-    """A check that both bundles made, or one of them."""
-
-    metric: str
-    output: str
-
-
-class EngineChange(_Record):
-    """An engine that is in both bundles.
-
-    Attributes:
-        bytes: size of its files.
-        plan_changes: block -> precisions, where they differ.
-    """
-
-    name: str
-    bytes: Pair[int]
-    same_file: bool
-    plan_changes: dict[str, Pair[str | None]]
-    latency: list[LatencyChange]
-    checks: list[CheckChange]
-
-
-class SelectedChange(Pair[str]):
-    """The engines that serve in A and in B, whatever they are called."""
-
-    latency: list[LatencyChange]
-
-
-class BundleComparison(Pair[str]):
-    """Two bundles, ``a`` and ``b`` their folders.
-
-    Attributes:
-        same: "checkpoint", "class_names", "preprocessing", "network" -> whether both have the same.
-        engines: those that are in both.
-    """
-
-    same: dict[str, bool]
-    selected: SelectedChange
-    engines: list[EngineChange]
-    only_in_a: list[str]
-    only_in_b: list[str]
 
 
 def latency_changes(a: EngineRecord, b: EngineRecord) -> list[LatencyChange]:
@@ -107,26 +48,28 @@ def latency_changes(a: EngineRecord, b: EngineRecord) -> list[LatencyChange]:
     ]
 
 
-def compare_bundles(a: Bundle, b: Bundle) -> BundleComparison:
-    """Return the differences between two bundles."""
+def compare_bundles(a: Bundle, b: Bundle) -> dict[str, Any]:
+    """Return the differences between two bundles, as the JSON document of `compare`.
+
+    A pair {"a": ..., "b": ...} holds a value of each bundle.
+    """
     first, second = a.manifest, b.manifest
     names = [engine.name for engine in first.engines]
     others = [engine.name for engine in second.engines]
-    selected = latency_changes(first.engine(first.selected), second.engine(second.selected))
-    return BundleComparison(
-        a=str(a.path),
-        b=str(b.path),
-        same={
+    latency = _latency_documents(first.engine(first.selected), second.engine(second.selected))
+    same = ("class_names", "preprocessing", "network")
+    return {
+        "a": str(a.path),
+        "b": str(b.path),
+        "same": {
             "checkpoint": first.checkpoint_sha256 == second.checkpoint_sha256,
-            "class_names": first.class_names == second.class_names,
-            "preprocessing": first.preprocessing == second.preprocessing,
-            "network": first.network == second.network,
+            **{name: getattr(first, name) == getattr(second, name) for name in same},
         },
-        selected=SelectedChange(a=first.selected, b=second.selected, latency=selected),
-        engines=[_engine(first, second, name) for name in names if name in others],
-        only_in_a=[name for name in names if name not in others],
-        only_in_b=[name for name in others if name not in names],
-    )
+        "selected": {"a": first.selected, "b": second.selected, "latency": latency},
+        "engines": [_engine_changes(first, second, name) for name in names if name in others],
+        "only_in_a": [name for name in names if name not in others],
+        "only_in_b": [name for name in others if name not in names],
+    }
 
 
 def require_no_regression(a: Manifest, b: Manifest, percent: float) -> None:
@@ -161,29 +104,27 @@ def _outcome(a: Latency, b: Latency) -> Outcome:
     return "slower" if b.median_ms > a.median_ms else "faster"
 
 
-def _engine(first: Manifest, second: Manifest, name: str) -> EngineChange:
+def _engine_changes(first: Manifest, second: Manifest, name: str) -> dict[str, Any]:
     a, b = first.engine(name), second.engine(name)
-    return EngineChange(
-        name=name,
-        bytes=Pair(a=first.engine_bytes(a), b=second.engine_bytes(b)),
-        same_file=first.files[a.file].sha256 == second.files[b.file].sha256,
-        plan_changes={
-            block: Pair(a=a.plan.get(block), b=b.plan.get(block))
-            for block in dict.fromkeys([*a.plan, *b.plan])
-            if a.plan.get(block) != b.plan.get(block)
-        },
-        latency=latency_changes(a, b),
-        checks=_check_changes(a.checks, b.checks),
-    )
+    plans, checks = _pairs(a.plan, b.plan), _pairs(_checks(a), _checks(b))
+    return {
+        "name": name,
+        "bytes": {"a": first.engine_bytes(a), "b": second.engine_bytes(b)},
+        "same_file": first.files[a.file].sha256 == second.files[b.file].sha256,
+        "plan_changes": {block: pair for block, pair in plans.items() if pair["a"] != pair["b"]},
+        "latency": _latency_documents(a, b),
+        "checks": [pair | {"metric": key[0], "output": key[1]} for key, pair in checks.items()],
+    }
 
 
-def _check_changes(a: list[Check], b: list[Check]) -> list[CheckChange]:
-    first, second = ({(check.metric, check.output): _value(check) for check in checks} for checks in (a, b))
-    return [
-        CheckChange(metric=key[0], output=key[1], a=first.get(key), b=second.get(key))
-        for key in dict.fromkeys([*first, *second])
-    ]
+def _latency_documents(a: EngineRecord, b: EngineRecord) -> list[dict[str, Any]]:
+    return [change.model_dump() for change in latency_changes(a, b)]
 
 
-def _value(check: Check) -> CheckValue:
-    return CheckValue(value=check.value, limit=check.limit, passed=check.passed)
+def _checks(engine: EngineRecord) -> dict[tuple[str, str], dict[str, Any]]:
+    kept = {"value", "limit", "passed"}
+    return {(check.metric, check.output): check.model_dump(include=kept) for check in engine.checks}
+
+
+def _pairs(a: Mapping[Any, Any], b: Mapping[Any, Any]) -> dict[Any, dict[str, Any]]:
+    return {key: {"a": a.get(key), "b": b.get(key)} for key in dict.fromkeys([*a, *b])}

@@ -1,7 +1,9 @@
-"""The tables that `info`, `doctor` and `compare` print for people."""
+"""Tables of the commands `info`, `doctor` and `compare`."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -10,14 +12,7 @@ from rich.table import Table
 from lnlattennet._command import printable
 from lnlattennet._console import stdout
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._compare import BundleComparison, CheckValue, EngineChange, LatencyChange
-from lnlattennet.bundle._describe import (
-    checks_text,
-    describe_bundle,
-    plan_text,
-    requirements_text,
-)
-from lnlattennet.bundle._manifest import EngineRecord, Manifest
+from lnlattennet.bundle._manifest import Check, EngineRecord, Latency, Manifest
 
 
 def print_bundle(bundle: Bundle) -> None:
@@ -61,9 +56,9 @@ def print_machine(document: dict[str, Any]) -> None:
         )
     if machine["no_gpu"]:
         table.add_row("GPU", f"none: {machine['no_gpu']}")
-    for room, packages in document["packages"].items():
-        found = (f"{name} {version or 'is not installed'}" for name, version in packages.items())
-        table.add_row(room, "\n".join(found))
+    for purpose, packages in document["packages"].items():
+        versions = (f"{name} {version or 'is not installed'}" for name, version in packages.items())
+        table.add_row(purpose, "\n".join(versions))
     table.add_row("compilers", "\n".join(f"{name} {path}" for name, path in document["compilers"].items()))
     table.add_row("tritonserver", document["server"])
     console = stdout()
@@ -72,25 +67,25 @@ def print_machine(document: dict[str, Any]) -> None:
         console.print(sentence, soft_wrap=True)
 
 
-def print_comparison(comparison: BundleComparison) -> None:
-    """Print two bundles side by side."""
-    console, selected = stdout(), comparison.selected
+def print_comparison(document: dict[str, Any]) -> None:
+    """Print what `compare` found in two bundles."""
+    console, selected = stdout(), document["selected"]
     facts = Table("", "A", "B", title="bundles")
-    facts.add_row("bundle", printable(comparison.a), printable(comparison.b))
-    facts.add_row("selected", selected.a, selected.b)
-    facts.add_row("only in A", ", ".join(comparison.only_in_a), "")
-    facts.add_row("only in B", "", ", ".join(comparison.only_in_b))
-    for name, same in comparison.same.items():
+    facts.add_row("bundle", printable(document["a"]), printable(document["b"]))
+    facts.add_row("selected", selected["a"], selected["b"])
+    facts.add_row("only in A", ", ".join(document["only_in_a"]), "")
+    facts.add_row("only in B", "", ", ".join(document["only_in_b"]))
+    for name, same in document["same"].items():
         facts.add_row(name.replace("_", " "), "the same" if same else "DIFFERENT")
     console.print(facts)
     table = Table("engine", "batch", "A", "B", "change", "verdict", title="latency, median [95% interval]")
-    if selected.a != selected.b:
-        _add_latency(table, f"selected: {selected.a} -> {selected.b}", selected.latency)
-    for engine in comparison.engines:
-        both = selected.a if selected.a == selected.b else ""
-        _add_latency(table, _marked(engine.name, both), engine.latency)
+    if selected["a"] != selected["b"]:
+        _add_latency(table, f"selected: {selected['a']} -> {selected['b']}", selected["latency"])
+    for engine in document["engines"]:
+        both = selected["a"] if selected["a"] == selected["b"] else ""
+        _add_latency(table, _marked(engine["name"], both), engine["latency"])
     console.print(table)
-    changes = _changes_table(comparison.engines)
+    changes = _changes_table(document["engines"])
     console.print(changes if changes.row_count else "nothing else changed in the engines of both")
     console.print(
         "Each bundle was timed in a run of its own: another machine or load shows here as a change.",
@@ -114,18 +109,15 @@ def _engine_table(manifest: Manifest, title: str) -> Table:
             printable(plan_text(engine.plan)),
             ", ".join(f"{count} {precision}" for precision, count in engine.layers.items()) or "-",
             ":".join(map(str, engine.batch)),
-            checks_text(engine.checks),
+            _checks_text(engine.checks),
             _latencies(engine),
         )
     return table
 
 
 def _latencies(engine: EngineRecord) -> str:
-    lines = [
-        f"batch {one.batch}: {one.median_ms:.3f} ms [{one.low_ms:.3f}, {one.high_ms:.3f}]"
-        for one in engine.latency
-    ]
-    threads = sorted({one.threads for one in engine.latency})
+    lines = [f"batch {latency.batch}: {_milliseconds(latency)}" for latency in engine.latency]
+    threads = sorted({latency.threads for latency in engine.latency})
     return "\n".join([*lines, f"threads: {', '.join(map(str, threads))}"]) if lines else "-"
 
 
@@ -134,12 +126,12 @@ def _requirements_table(manifest: Manifest) -> Table:
     for engine in manifest.engines:
         built_with = ", ".join(f"{name} {version}" for name, version in engine.versions.items())
         size = f"{manifest.engine_bytes(engine) / 2**20:.2f} MiB"
-        table.add_row(engine.name, printable(requirements_text(engine)), printable(built_with), size)
+        table.add_row(engine.name, printable(_requirements_text(engine)), printable(built_with), size)
     return table
 
 
 def _print_facts(console: Console, bundle: Bundle) -> None:
-    document, facts = describe_bundle(bundle), Table(show_header=False)
+    document, facts = bundle.describe(), Table(show_header=False)
     facts.add_row("selected because", printable(document["selected_because"]))
     facts.add_row("size", f"{document['bytes'] / 2**20:.2f} MiB in {document['files']} files")
     facts.add_row("class names", printable(", ".join(document["class_names"])))
@@ -155,29 +147,66 @@ def _lines(fields: dict[str, Any]) -> str:
     return "\n".join(f"{name}: {value}" for name, value in fields.items())
 
 
-def _add_latency(table: Table, name: str, changes: list[LatencyChange]) -> None:
+def plan_text(plan: Mapping[str, str]) -> str:
+    """Return a precision plan as its most frequent precision and the exceptions to it."""
+    if not plan:
+        return "-"
+    usual = Counter(plan.values()).most_common(1)[0][0]
+    others: dict[str, list[str]] = {}
+    for block, precision in plan.items():
+        if precision != usual:
+            others.setdefault(precision, []).append(block)
+    return "; ".join([usual, *(f"{precision}: {', '.join(names)}" for precision, names in others.items())])
+
+
+def _checks_text(checks: list[Check]) -> str:
+    """Return how many checks passed, and the share of equal answers where it was counted."""
+    if not checks:
+        return "-"
+    passed = f"{sum(check.passed for check in checks)} of {len(checks)} passed"
+    agreement = next((check.value for check in checks if check.metric == "top1_agreement"), None)
+    return passed if agreement is None else f"{passed}\ntop-1 agreement {agreement:.2%}"
+
+
+def _requirements_text(engine: EngineRecord) -> str:
+    """Return an engine's requirements in one line."""
+    needs = engine.requires
+    parts = [needs.device, *(f"{name} {specifier}".strip() for name, specifier in needs.packages.items())]
+    if needs.platform:
+        parts.append(needs.platform)
+    if needs.cpu_features:
+        parts.append(f"CPU with {' '.join(needs.cpu_features)}")
+    if needs.compute_capabilities:
+        parts.append(f"compute capability {' or '.join(needs.compute_capabilities)}")
+    if needs.driver:
+        parts.append(f"driver >= {needs.driver}")
+    return ", ".join(parts)
+
+
+def _add_latency(table: Table, name: str, changes: list[dict[str, Any]]) -> None:
     for change in changes:
-        cells = (
-            f"{latency.median_ms:.3f} ms [{latency.low_ms:.3f}, {latency.high_ms:.3f}]"
-            for latency in (change.a, change.b)
-        )
-        table.add_row(name, str(change.batch), *cells, f"{change.change:+.1%}", change.outcome)
+        cells = [_milliseconds(Latency(**change[bundle])) for bundle in "ab"]
+        table.add_row(name, str(change["batch"]), *cells, f"{change['change']:+.1%}", change["outcome"])
 
 
-def _changes_table(engines: list[EngineChange]) -> Table:
+def _milliseconds(latency: Latency) -> str:
+    return f"{latency.median_ms:.3f} ms [{latency.low_ms:.3f}, {latency.high_ms:.3f}]"
+
+
+def _changes_table(engines: list[dict[str, Any]]) -> Table:
     table = Table("engine", "what", "A", "B", title="other changes")
     for engine in engines:
-        if engine.bytes.a != engine.bytes.b:
-            sizes = (f"{size / 2**20:.2f} MiB" for size in (engine.bytes.a, engine.bytes.b))
-            table.add_row(engine.name, "size", *sizes)
-        for block, plan in engine.plan_changes.items():
-            table.add_row(engine.name, printable(block), plan.a or "-", plan.b or "-")
-        for check in engine.checks:
-            if check.a != check.b:
-                what = printable(f"{check.metric} of {check.output}")
-                table.add_row(engine.name, what, _check(check.a), _check(check.b))
+        sizes = engine["bytes"]
+        if sizes["a"] != sizes["b"]:
+            table.add_row(engine["name"], "size", *(f"{sizes[bundle] / 2**20:.2f} MiB" for bundle in "ab"))
+        for block, plan in engine["plan_changes"].items():
+            table.add_row(engine["name"], printable(block), plan["a"] or "-", plan["b"] or "-")
+        for check in engine["checks"]:
+            if check["a"] != check["b"]:
+                what = printable(f"{check['metric']} of {check['output']}")
+                table.add_row(engine["name"], what, _check(check["a"]), _check(check["b"]))
     return table
 
 
-def _check(check: CheckValue | None) -> str:
-    return f"{check.value:.3g}{'' if check.passed else ' (failed)'}" if check else "-"
+def _check(check: dict[str, Any] | None) -> str:
+    return f"{check['value']:.3g}{'' if check['passed'] else ' (failed)'}" if check else "-"

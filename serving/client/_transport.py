@@ -1,12 +1,14 @@
-"""Connections over Triton's two protocols, whose failures are errors of this package."""
+"""Connections over gRPC and HTTP, whose failures are errors of this package."""
 
 from __future__ import annotations
 
+import abc
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +21,6 @@ Outputs = dict[str, NDArray[Any]]
 _URL = re.compile(r"(?P<scheme>grpc|http)://(?P<address>[^/\s@]+:(?P<port>\d{1,5}))/?")
 _LARGEST_PORT = 65535
 _SPELLINGS = "grpc://host:port (Triton's default port is 8001) or http://host:port (8000)"
-
-
-class Connection(Protocol):
-    """A connection to a Triton server."""
-
-    def model_config(self, model: str) -> dict[str, Any]:
-        """Return the configuration of ``model``."""
-        ...
-
-    def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
-        """Send encoded images [B, 1] as input ``image`` and return the named outputs."""
-        ...
-
-    def close(self) -> None:
-        """Close the connection."""
-        ...
 
 
 def connect(url: str, timeout: float) -> Connection:
@@ -54,79 +40,85 @@ def connect(url: str, timeout: float) -> Connection:
     return protocol(match["address"], timeout)
 
 
-class _Grpc:
-    def __init__(self, address: str, timeout: float) -> None:
-        self._triton = require("tritonclient.grpc", "triton")
-        self._url = f"grpc://{address}"
-        self._timeout = timeout
-        # gRPC would send even requests to this machine through the proxy of `http_proxy`.
-        direct = [("grpc.enable_http_proxy", 0)] if address.startswith(("127.", "localhost:")) else None
-        self._client = self._triton.InferenceServerClient(address, channel_args=direct)
+class Connection(abc.ABC):
+    """Connection to a Triton server; subclasses translate the failures of their protocol."""
 
+    _options: Mapping[str, float] = {}
+    """Arguments of every call of the client."""
+
+    def __init__(self, url: str, timeout: float, triton: ModuleType, client: Any) -> None:
+        self._url = url
+        self._timeout = timeout
+        self._triton = triton
+        self._client = client
+
+    @abc.abstractmethod
     def model_config(self, model: str) -> dict[str, Any]:
-        with self._explained():
-            reply = self._client.get_model_config(model, as_json=True, client_timeout=self._timeout)
-        config: dict[str, Any] = reply["config"]
-        return config
+        """Return the configuration of ``model``."""
 
     def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
-        with self._explained(sends_images=True):
-            reply = self._client.infer(
-                model,
-                [_input(self._triton, images)],
-                outputs=[self._triton.InferRequestedOutput(name) for name in outputs],
-                client_timeout=self._timeout,
-            )
+        """Send encoded images [B, 1] as input ``image`` and return the named outputs."""
+        with self._translated(sends_images=True):
+            tensor = self._triton.InferInput("image", list(images.shape), "BYTES")
+            tensor.set_data_from_numpy(images)
+            requested = [self._triton.InferRequestedOutput(name) for name in outputs]
+            reply = self._client.infer(model, [tensor], outputs=requested, **self._options)
         return {name: reply.as_numpy(name) for name in outputs}
 
     def close(self) -> None:
+        """Close the connection."""
         self._client.close()
 
+    @abc.abstractmethod
+    def _translated(self, sends_images: bool = False) -> AbstractContextManager[None]:
+        """Turn failures of a call into errors of this package."""
+
+
+class _Grpc(Connection):
+    def __init__(self, address: str, timeout: float) -> None:
+        triton = require("tritonclient.grpc", "triton")
+        # gRPC would send even requests to this machine through the proxy of `http_proxy`.
+        direct = [("grpc.enable_http_proxy", 0)] if address.startswith(("127.", "localhost:")) else None
+        client = triton.InferenceServerClient(address, channel_args=direct)
+        super().__init__(f"grpc://{address}", timeout, triton, client)
+        self._options = {"client_timeout": timeout}
+
+    def model_config(self, model: str) -> dict[str, Any]:
+        with self._translated():
+            reply = self._client.get_model_config(model, as_json=True, **self._options)
+        config: dict[str, Any] = reply["config"]
+        return config
+
     @contextmanager
-    def _explained(self, sends_images: bool = False) -> Iterator[None]:
+    def _translated(self, sends_images: bool = False) -> Iterator[None]:
         try:
             yield
         except self._triton.InferenceServerException as error:
             status, message = str(error.status()).removeprefix("StatusCode."), error.message()
             if status == "DEADLINE_EXCEEDED":
                 raise _too_slow(self._url, self._timeout) from error
-            if status == "UNAVAILABLE":  # nobody listens, or a full queue, or a server that is stopping
+            if status == "UNAVAILABLE":  # no listener, a full queue, or a server that is stopping
                 raise _no_answer(self._url, message) from error
             about_image = status == "INVALID_ARGUMENT" and sends_images
             raise _refused(self._url, message, about_image) from error
 
 
-class _Http:
+class _Http(Connection):
     def __init__(self, address: str, timeout: float) -> None:
-        self._triton = require("tritonclient.http", "triton")
+        triton = require("tritonclient.http", "triton")
+        client = triton.InferenceServerClient(address, connection_timeout=timeout, network_timeout=timeout)
+        super().__init__(f"http://{address}", timeout, triton, client)
         # The parser's base class covers a server that hangs up and one that does not speak HTTP.
         self._broken_reply = require("geventhttpclient.response", "triton").HTTPParseError
-        self._url = f"http://{address}"
-        self._timeout = timeout
         self._thread = threading.get_ident()
-        self._client = self._triton.InferenceServerClient(
-            address, connection_timeout=timeout, network_timeout=timeout
-        )
 
     def model_config(self, model: str) -> dict[str, Any]:
-        with self._explained():
+        with self._translated():
             config: dict[str, Any] = self._client.get_model_config(model)
         return config
 
-    def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
-        with self._explained(sends_images=True):
-            reply = self._client.infer(
-                model,
-                [_input(self._triton, images)],
-                outputs=[self._triton.InferRequestedOutput(name) for name in outputs],
-            )
-        return {name: reply.as_numpy(name) for name in outputs}
-
-    def close(self) -> None:
-        self._client.close()
-
     @contextmanager
-    def _explained(self, sends_images: bool = False) -> Iterator[None]:
+    def _translated(self, sends_images: bool = False) -> Iterator[None]:
         if threading.get_ident() != self._thread:
             # Its greenlets cannot switch to another thread; gevent would fail at random places.
             raise ServingError(
@@ -143,12 +135,6 @@ class _Http:
         # ValueError: the reply is HTTP but not JSON, so another program listens there.
         except (OSError, ValueError, self._broken_reply) as error:
             raise _no_answer(self._url, str(error)) from error
-
-
-def _input(triton: Any, images: NDArray[np.object_]) -> Any:
-    tensor = triton.InferInput("image", list(images.shape), "BYTES")
-    tensor.set_data_from_numpy(images)
-    return tensor
 
 
 def _no_answer(url: str, reason: str) -> ServingError:

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from lnlattennet.bundle._cli import info
-from lnlattennet.bundle._describe import plan_text
+from lnlattennet.bundle._console import plan_text
 from lnlattennet.errors import BundleError, CheckpointError
 from tests.bundle.manifests import engine, manifest, write_bundle
 
