@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,8 +26,12 @@ from lnlattennet.runtimes._registry import BACKENDS
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 _DEFAULT_BATCH = "1:8:32"
+_Text = str | None
 _Texts = list[str] | None
-_WHAT, _GATE, _CHOICE, _BUILDER, _RUN = "What to build", "Accuracy gate", "Selection", "TensorRT", "This run"
+_engines, _gate, _selection, _builder, _run = (
+    partial(typer.Option, rich_help_panel=title)
+    for title in ("What to build", "Accuracy gate", "Selection", "TensorRT", "This run")
+)
 
 
 def _with_limit_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -34,7 +39,7 @@ def _with_limit_flags(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     *parameters, _limits = signature.parameters.values()
     for name, (limit, _) in LIMITS.items():
-        option = typer.Option(limit.flag, help=limit.help, rich_help_panel=_GATE)
+        option = _gate(limit.flag, help=limit.help)
         kind = list[str] | None if limit.per_output else float | None
         parameters.append(
             inspect.Parameter(
@@ -50,133 +55,71 @@ def export_engine(
     checkpoint: Annotated[Path, typer.Option("--checkpoint", "-c", help="Checkpoint file (.safetensors).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write the bundle to.")],
     backend: Annotated[
-        _Texts,
-        typer.Option(
-            help=f"auto, {', '.join(BACKENDS)}; repeatable. [default: auto]",
-            rich_help_panel=_WHAT,
-        ),
+        _Texts, _engines(help=f"auto, {', '.join(BACKENDS)}; repeatable. [default: auto]")
     ] = None,
     precision: Annotated[
         _Texts,
-        typer.Option(
+        _engines(
             help="fp32, fp16, bf16, int8, fp8 or auto; repeatable. auto: every exact one that a backend has, "
-            "and int8 in every block that passes the gate. [default: fp32]",
-            rich_help_panel=_WHAT,
+            "and int8 in every block that passes the gate. [default: fp32]"
         ),
     ] = None,
     precision_plan: Annotated[
         Path | None,
-        typer.Option(
-            help="Precision plan file: the precision of every block, as a search writes it.",
-            rich_help_panel=_WHAT,
-        ),
+        _engines(help="Precision plan file: the precision of every block, as a search writes it."),
     ] = None,
     batch: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Batch sizes MIN:OPT:MAX, or one number. [default: {_DEFAULT_BATCH}]", rich_help_panel=_WHAT
-        ),
+        _Text, _engines(help=f"Batch sizes MIN:OPT:MAX, or one number. [default: {_DEFAULT_BATCH}]")
     ] = None,
     min_shapes: Annotated[
-        str | None,
-        typer.Option(
-            help="Smallest input shape, such as image:1x3x112x112, instead of --batch.", rich_help_panel=_WHAT
-        ),
+        _Text, _engines(help="Smallest input shape, such as image:1x3x112x112, instead of --batch.")
     ] = None,
-    opt_shapes: Annotated[
-        str | None,
-        typer.Option(help="Optimal input shape, such as image:8x3x112x112.", rich_help_panel=_WHAT),
-    ] = None,
-    max_shapes: Annotated[
-        str | None,
-        typer.Option(help="Largest input shape, such as image:32x3x112x112.", rich_help_panel=_WHAT),
-    ] = None,
+    opt_shapes: Annotated[_Text, _engines(help="Optimal input shape, such as image:8x3x112x112.")] = None,
+    max_shapes: Annotated[_Text, _engines(help="Largest input shape, such as image:32x3x112x112.")] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder of face images to calibrate int8 and fp8 with. [default: rendered faces]",
-            rich_help_panel=_WHAT,
-        ),
+        _engines(help="Folder of face images to calibrate int8 and fp8 with. [default: rendered faces]"),
     ] = None,
-    calibration_faces: Annotated[
-        int, typer.Option(help="Faces to calibrate with.", rich_help_panel=_WHAT)
-    ] = 256,
+    calibration_faces: Annotated[int, _engines(help="Faces to calibrate with.")] = 256,
     calibration_method: Annotated[
-        str, typer.Option(help="Calibration method: minmax, percentile or entropy.", rich_help_panel=_WHAT)
+        str, _engines(help="Calibration method: minmax, percentile or entropy.")
     ] = "minmax",
-    verification_faces: Annotated[
-        int, typer.Option(help="Rendered faces to compare engines on.", rich_help_panel=_GATE)
-    ] = 256,
+    verification_faces: Annotated[int, _gate(help="Rendered faces to compare engines on.")] = 256,
     data: Annotated[
-        str | None,
-        typer.Option(
-            help="Labeled faces for the accuracy check: a data set's path, or synthetic.",
-            rich_help_panel=_GATE,
-        ),
+        _Text, _gate(help="Labeled faces for the accuracy check: a data set's path, or synthetic.")
     ] = None,
     split: Annotated[
-        str | None,
-        typer.Option(
-            help="Dataset split used for the accuracy check. [default: test, else val]", rich_help_panel=_GATE
-        ),
+        _Text, _gate(help="Dataset split used for the accuracy check. [default: test, else val]")
     ] = None,
     strategy: Annotated[
-        str,
-        typer.Option(
-            help="Selection strategy: min-latency, max-throughput or latency-budget.", rich_help_panel=_CHOICE
-        ),
+        str, _selection(help="Selection strategy: min-latency, max-throughput or latency-budget.")
     ] = "min-latency",
     latency_budget: Annotated[
-        str | None,
-        typer.Option(help="Longest median latency of a call, such as 5ms.", rich_help_panel=_CHOICE),
+        _Text, _selection(help="Longest median latency of a call, such as 5ms.")
     ] = None,
     timing_cache: Annotated[
-        Path | None,
-        typer.Option(help="File of kernel timings, reused between builds.", rich_help_panel=_BUILDER),
+        Path | None, _builder(help="File of kernel timings, reused between builds.")
     ] = None,
     builder_optimization_level: Annotated[
-        int | None,
-        typer.Option(
-            help="Builder optimization level: 0 (fast build) to 5 (fast engine).", rich_help_panel=_BUILDER
-        ),
+        int | None, _builder(help="Builder optimization level: 0 (fast build) to 5 (fast engine).")
     ] = None,
     hardware_compatibility_level: Annotated[
-        str,
-        typer.Option(
-            help="GPUs that the engine also runs on: none, ampere+ or same-compute-capability.",
-            rich_help_panel=_BUILDER,
-        ),
+        str, _builder(help="GPUs that the engine also runs on: none, ampere+ or same-compute-capability.")
     ] = "none",
     version_compatible: Annotated[
         bool,
-        typer.Option(
-            "--version-compatible",
-            help="Build engines that later TensorRT versions run too.",
-            rich_help_panel=_BUILDER,
-        ),
+        _builder("--version-compatible", help="Build engines that later TensorRT versions run too."),
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Overwrite an existing bundle.", rich_help_panel=_RUN)
-    ] = False,
+    force: Annotated[bool, _run("--force", help="Overwrite an existing bundle.")] = False,
     allow_pickle: Annotated[
-        bool,
-        typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.", rich_help_panel=_RUN),
+        bool, _run("--allow-pickle", help="Accept a pickled training checkpoint.")
     ] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Check the options and print the plan; build nothing.", rich_help_panel=_RUN
-        ),
+        bool, _run("--dry-run", help="Check the options and print the plan; build nothing.")
     ] = False,
-    json_output: Annotated[
-        bool, typer.Option("--json", help="Print the report as one JSON document.", rich_help_panel=_RUN)
-    ] = False,
-    verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Increase log verbosity.", rich_help_panel=_RUN)
-    ] = 0,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.", rich_help_panel=_RUN)
-    ] = False,
+    json_output: Annotated[bool, _run("--json", help="Print the report as one JSON document.")] = False,
+    verbose: Annotated[int, _run("--verbose", "-v", count=True, help="Increase log verbosity.")] = 0,
+    quiet: Annotated[bool, _run("--quiet", "-q", help="Show warnings and errors only.")] = False,
     **limits: Any,
 ) -> None:
     """Turn a checkpoint into a bundle of verified engines.
@@ -214,17 +157,6 @@ def export_engine(
         force=force,
         allow_pickle=allow_pickle,
     )
-    _run(options, dry_run, json_output)
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(export_engine)
-    run_app(app)
-
-
-def _run(options: ExportOptions, dry_run: bool, json_output: bool) -> None:
     require("torch", "export")
     from lnlattennet.bundle._manifest import read_manifest
     from lnlattennet.export._console import print_manifest, print_plan
@@ -237,6 +169,13 @@ def _run(options: ExportOptions, dry_run: bool, json_output: bool) -> None:
     else:
         report = export_engine(options)
         print_json(report) if json_output else print_manifest(read_manifest(options.output))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(export_engine)
+    run_app(app)
 
 
 def _batch(batch: str | None, shapes: list[str | None], checkpoint: Path, allow_pickle: bool) -> BatchRange:

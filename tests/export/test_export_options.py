@@ -14,7 +14,8 @@ from lnlattennet.bundle._export_options import (
     SelectionOptions,
     VerificationOptions,
 )
-from lnlattennet.export import _cli as cli
+from lnlattennet.export import _pipeline
+from lnlattennet.export._cli import main
 from lnlattennet.runtimes._base import BatchRange
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 from tests.commands import call
@@ -50,8 +51,8 @@ def test_the_rendered_command_gives_the_same_options(
 ) -> None:
     options = ExportOptions(checkpoint=Path("my c.safetensors"), output=Path("build/x"), **fields)
     parsed: list[ExportOptions] = []
-    monkeypatch.setattr(cli, "_run", lambda options, dry_run, json_output: parsed.append(options))
-    done = call(cli.main, *shlex.split(shlex.join(options.command())))
+    monkeypatch.setattr(_pipeline, "export_engine", parsed.append)
+    done = call(main, *shlex.split(shlex.join(options.command())), "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert parsed == [options]
     assert ExportOptions.model_validate_json(options.model_dump_json()) == options
