@@ -12,12 +12,12 @@ _SHORT = {"local_networks": "local nets"}
 def candidate_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one row per engine: the selected one first, then as in the manifest."""
     engines = sorted(document["engines"], key=lambda engine: engine["name"] != document["selected"])
-    planned = document["verification"].get("planned_layers") or {}
+    planned = document["verification"]["planned_layers"]
     return [
         engine
         | {
             "selected": engine["name"] == document["selected"],
-            "layer_rows": _layers(engine["layers"], planned.get(engine["name"]) or {}),
+            "layer_rows": _layers(engine["layers"], planned.get(engine["name"], {})),
         }
         for engine in engines
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from lnlattennet._charts import LogAxis, Tick
+from lnlattennet._charts import LogAxis
 from lnlattennet.export.gate._metrics import METRICS, Metric
 from lnlattennet.export.report import _formatting as numbers
 
@@ -49,39 +49,31 @@ def check_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def tolerance_panels(document: dict[str, Any]) -> dict[str, Any]:
     """Return one panel per metric and output, all on the same scale, in the order of ``METRICS``."""
-    rows = check_rows(document)
-    shares = [share for row in rows if (share := used_share(row)) and share < math.inf]
-    axis = LogAxis.decades([*shares, 0.1, 10.0], _LEAST, _MOST)
+    rows = [(row, used_share(row)) for row in check_rows(document)]
+    finite = [share for _, share in rows if share and share < math.inf]
+    axis = LogAxis.decades([*finite, 0.1, 10.0], _LEAST, _MOST)
+    panels: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row, share in rows:
+        place = {"at": None if share is None else axis.at(share), "perfect": share == 0}
+        panels.setdefault((row["metric"], row["output"]), []).append(row | place)
     order = list(METRICS)
-    keys = list(dict.fromkeys((row["metric"], row["output"]) for row in rows))
-    keys.sort(key=lambda key: order.index(key[0]) if key[0] in METRICS else len(order))
-    return {
-        "limit": axis.at(1),
-        "ticks": _ticks(axis),
-        "panels": [_panel(metric, output, rows, axis) for metric, output in keys],
-    }
-
-
-def _panel(metric: str, output: str, rows: list[dict[str, Any]], axis: LogAxis) -> dict[str, Any]:
-    row = metric_of(metric)
-    shown = [row for row in rows if (row["metric"], row["output"]) == (metric, output)]
-    return {
-        "title": row.title,
-        "note": row.note,
-        "output": output,
-        "rows": [row | _place(row, axis) for row in shown],
-    }
-
-
-def _place(row: dict[str, Any], axis: LogAxis) -> dict[str, Any]:
-    share = used_share(row)
-    return {"at": None if share is None else axis.at(share), "perfect": share == 0}
-
-
-def _ticks(axis: LogAxis) -> list[Tick]:
-    """The limit has a mark of its own, and its label must stay clear of its neighbors'."""
     limit = axis.at(1)
-    return [tick for tick in axis.labels(numbers.power) if abs(tick.at - limit) >= 14]
+    return {
+        "limit": limit,
+        # The limit has a mark of its own, and its label must stay clear of its neighbors'.
+        "ticks": [tick for tick in axis.labels(numbers.power) if abs(tick.at - limit) >= 14],
+        "panels": [
+            {
+                "title": metric_of(metric).title,
+                "note": metric_of(metric).note,
+                "output": output,
+                "rows": panels[metric, output],
+            }
+            for metric, output in sorted(
+                panels, key=lambda key: order.index(key[0]) if key[0] in METRICS else len(order)
+            )
+        ],
+    }
 
 
 def _texts(check: dict[str, Any], grid: int) -> dict[str, str]:

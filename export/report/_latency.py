@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lnlattennet._charts import IntervalMark, LogAxis, Span, Tick
+from lnlattennet._charts import LogAxis
 
 _GOLDEN = 0.6180339887
-
-
-@dataclass(frozen=True)
-class LatencyRow:
-    """An engine's latency at one batch size.
-
-    Attributes:
-        name: name of the engine.
-        record: its latency in the manifest.
-        ratio: its median over the selected engine's; None if that was not timed at this size.
-        box: middle half of the samples.
-        median: median with its interval.
-        dots: SVG path of the samples in a box of 1000 x 100.
-    """
-
-    name: str
-    record: dict[str, Any]
-    ratio: float | None
-    box: Span
-    median: IntervalMark
-    dots: str
-
-
-@dataclass(frozen=True)
-class LatencyChart:
-    """All engines at one batch size, the fastest first."""
-
-    batch: int
-    ticks: list[Tick]
-    rows: list[LatencyRow]
 
 
 def latency_at(engine: dict[str, Any], batch: int) -> dict[str, Any] | None:
@@ -52,40 +21,36 @@ def timed_batches(document: dict[str, Any]) -> list[int]:
     return sorted({record["batch"] for engine in document["engines"] for record in engine["latency"]})
 
 
-def latency_charts(document: dict[str, Any]) -> list[LatencyChart]:
+def latency_charts(document: dict[str, Any]) -> list[dict[str, Any]]:
     """Return one chart per batch size, its rows from the fastest engine to the slowest."""
     return [_chart(document, batch) for batch in timed_batches(document)]
 
 
-def _chart(document: dict[str, Any], batch: int) -> LatencyChart:
-    timed = [(engine, record) for engine in document["engines"] if (record := latency_at(engine, batch))]
-    timed.sort(key=lambda pair: pair[1]["median_ms"])
-    values = [record[key] for _, record in timed for key in ("low_ms", "high_ms")]
-    values += [value for engine, _ in timed for value in _samples(engine, batch)]
+def _chart(document: dict[str, Any], batch: int) -> dict[str, Any]:
+    timed = [
+        (engine["name"], record, engine["samples_ms"].get(str(batch), []))
+        for engine in document["engines"]
+        if (record := latency_at(engine, batch))
+    ]
+    timed.sort(key=lambda entry: entry[1]["median_ms"])
+    values = [
+        value for _, record, samples in timed for value in (record["low_ms"], record["high_ms"], *samples)
+    ]
     axis = LogAxis.around(values)
-    selected = next((r["median_ms"] for e, r in timed if e["name"] == document["selected"]), None)
-    rows = [_row(axis, engine["name"], record, _samples(engine, batch), selected) for engine, record in timed]
-    return LatencyChart(batch, axis.labels(lambda value: f"{value:g}"), rows)
-
-
-def _samples(engine: dict[str, Any], batch: int) -> list[float]:
-    samples: list[float] = engine["samples_ms"].get(str(batch), [])
-    return samples
-
-
-def _row(
-    axis: LogAxis, name: str, record: dict[str, Any], samples: list[float], selected: float | None
-) -> LatencyRow:
-    median = record["median_ms"]
-    quartiles = np.percentile(samples, [25, 75]) if samples else [median, median]
-    return LatencyRow(
-        name=name,
-        record=record,
-        ratio=None if selected is None else median / selected,
-        box=axis.span(*quartiles),
-        median=axis.interval(median, record["low_ms"], record["high_ms"]),
-        dots=_dots(axis, samples),
-    )
+    selected = next((record["median_ms"] for name, record, _ in timed if name == document["selected"]), None)
+    rows = [
+        {
+            "name": name,
+            "record": record,
+            # None if the selected engine was not timed at this size.
+            "ratio": selected and record["median_ms"] / selected,
+            "box": axis.span(*np.percentile(samples or [record["median_ms"]], [25, 75])),
+            "median": axis.interval(record["median_ms"], record["low_ms"], record["high_ms"]),
+            "dots": _dots(axis, samples),
+        }
+        for name, record, samples in timed
+    ]
+    return {"batch": batch, "ticks": axis.labels(lambda value: f"{value:g}"), "rows": rows}
 
 
 def _dots(axis: LogAxis, samples: list[float]) -> str:

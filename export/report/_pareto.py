@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -26,96 +25,38 @@ _LABEL_OFFSETS = [
 _LABEL_GAP = 15
 
 
-@dataclass(frozen=True)
-class FrontRow:
-    """A timed engine.
+def front_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the timed engines from the fastest, numbered as in the plots.
 
-    Attributes:
-        number: its number in the plots, from 1.
-        name: its name.
-        selected: whether it serves.
-        latency: batch size to its latency in the manifest, or None if it was not timed at this size.
-        agreement: metric to its value in the manifest; None if it was not checked.
+    "latency" maps a batch size to the manifest's record, "agreement" a metric to its value; None stands for
+    what was not timed or not checked.
     """
-
-    number: int
-    name: str
-    selected: bool
-    latency: dict[int, dict[str, Any] | None]
-    agreement: dict[str, float | None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """An engine in a plot.
-
-    Attributes:
-        number: its number.
-        name: its name.
-        selected: whether it serves.
-        on_front: whether no other engine is better in both.
-        x: position in percent of the width.
-        y: position in pixels from the top.
-        label: offset of the number from the point, in pixels.
-        latency: median in milliseconds.
-        value: text of the agreement.
-    """
-
-    number: int
-    name: str
-    selected: bool
-    on_front: bool
-    x: float
-    y: float
-    label: tuple[float, float]
-    latency: float
-    value: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrontPlot:
-    """A plot of one metric against the latency at one batch size.
-
-    Attributes:
-        batch: batch size.
-        metric: name of the metric.
-        title: title of the metric and the batch size.
-        x_ticks: in percent.
-        y_ticks: in pixels from the top.
-        steps: lines of the front, (x1, y1, x2, y2).
-        points: engines.
-    """
-
-    batch: int
-    metric: str
-    title: str
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    steps: list[tuple[float, float, float, float]]
-    points: list[Point]
-
-
-def front_rows(document: dict[str, Any]) -> list[FrontRow]:
-    """Return the timed engines from the fastest, numbered as in the plots."""
     timed = [engine for engine in document["engines"] if engine["latency"]]
     timed.sort(key=lambda engine: engine["latency"][0]["median_ms"])
     return [
-        FrontRow(
-            number,
-            engine["name"],
-            engine["name"] == document["selected"],
-            {batch: latency_at(engine, batch) for batch in _batches(document)},
-            {metric: _value(engine, metric) for metric in _METRICS},
-        )
+        {
+            "number": number,
+            "name": engine["name"],
+            "selected": engine["name"] == document["selected"],
+            "latency": {batch: latency_at(engine, batch) for batch in _batches(document)},
+            "agreement": {metric: _value(engine, metric) for metric in _METRICS},
+        }
         for number, engine in enumerate(timed, start=1)
     ]
 
 
-def front_plots(document: dict[str, Any]) -> list[FrontPlot]:
-    """Return one plot per metric that separates the engines, at batch 1 and at the optimum."""
+def front_plots(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return one plot per metric that separates the engines, at batch 1 and at the optimum.
+
+    Horizontal positions are in percent of the width, vertical ones in pixels from the top.
+    """
     rows = front_rows(document)
-    separating = [metric for metric in _METRICS if len({row.agreement[metric] for row in rows} - {None}) > 1]
-    return [_plot(metric, batch, rows) for metric in separating for batch in _batches(document)]
+    return [
+        _plot(metric, batch, rows)
+        for metric in _METRICS
+        if len({row["agreement"][metric] for row in rows} - {None}) > 1
+        for batch in _batches(document)
+    ]
 
 
 def _batches(document: dict[str, Any]) -> list[int]:
@@ -129,39 +70,34 @@ def _value(engine: dict[str, Any], metric: str) -> float | None:
     return next((float(check["value"]) for check in engine["checks"] if check["metric"] == metric), None)
 
 
-def _plot(metric: str, batch: int, rows: list[FrontRow]) -> FrontPlot:
-    shown = [
-        (row, record["median_ms"], value)
-        for row in rows
-        if (record := row.latency[batch]) and (value := row.agreement[metric]) is not None
-    ]
-    latencies = [latency for _, latency, _ in shown]
+def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    shown = [row for row in rows if row["latency"][batch] and row["agreement"][metric] is not None]
+    latencies = [row["latency"][batch]["median_ms"] for row in shown]
+    values = [row["agreement"][metric] for row in shown]
     x = LogAxis.around(latencies, least_ratio=2)
-    heights, y_ticks = _upright(metric, [value for _, _, value in shown])
+    heights, y_ticks = _upright(metric, values)
     places = [(x.at(latency), height) for latency, height in zip(latencies, heights, strict=True)]
     front, labels = _front(latencies, heights), _labels(places)
-    return FrontPlot(
-        batch=batch,
-        metric=metric,
-        title=f"{metric_of(metric).title}, batch {batch}",
-        x_ticks=x.labels(lambda value: f"{value:g}"),
-        y_ticks=y_ticks,
-        steps=_steps([places[index] for index in front]),
-        points=[
-            Point(
-                number=row.number,
-                name=row.name,
-                selected=row.selected,
-                on_front=index in front,
-                x=places[index][0],
-                y=places[index][1],
-                label=labels[index],
-                latency=latency,
-                value=numbers.check_value(metric_of(metric).format, value),
-            )
-            for index, (row, latency, value) in enumerate(shown)
+    return {
+        "batch": batch,
+        "metric": metric,
+        "title": f"{metric_of(metric).title}, batch {batch}",
+        "x_ticks": x.labels(lambda value: f"{value:g}"),
+        "y_ticks": y_ticks,
+        "steps": _steps([places[index] for index in front]),
+        "points": [
+            row
+            | {
+                "on_front": index in front,
+                "x": places[index][0],
+                "y": places[index][1],
+                "label": labels[index],
+                "latency": latencies[index],
+                "value": numbers.check_value(metric_of(metric).format, values[index]),
+            }
+            for index, row in enumerate(shown)
         ],
-    )
+    }
 
 
 def _upright(metric: str, values: list[float]) -> tuple[list[float], list[Tick]]:

@@ -9,35 +9,38 @@ from lnlattennet.bundle._manifest import RENDERED
 from lnlattennet.export.report import _formatting as numbers
 
 
-def verification_facts(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return (what, statement) for everything that the manifest's verification says."""
-    found = document["verification"]
+def verification_facts(document: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Return (title, statement) for everything that the manifest's verification says."""
+    record = document["verification"]
+    calibration, budget = record["calibration"], record["latency_budget_ms"]
+    megabytes = record["peak_memory_mb"]
+    plans = [f"{engine} after {count} plans" for engine, count in record["plans_tried"].items()]
     facts = [
-        ("compared on", _faces(found)),
-        ("calibration", _calibration(found.get("calibration"))),
-        ("precision search", _searches(found.get("plans_tried") or {})),
-        ("strategy", _strategy(found)),
-        ("threads", str(found["threads"]) if found.get("threads") else ""),
-        ("whole export", numbers.duration(found["seconds"]) if found.get("seconds") else ""),
-        ("peak memory of the exporting process", _megabytes(found.get("peak_memory_mb"))),
+        ("compared on", record["faces"] and _faces(record["faces"], record["faces_source"])),
+        ("calibration", calibration and _calibration(**calibration)),
+        ("precision search", "; ".join(plans)),
+        ("strategy", record["strategy"] + (f", budget {budget:g} ms" if budget else "")),
+        ("threads", record["threads"]),
+        ("whole export", record["seconds"] and numbers.duration(record["seconds"])),
+        ("peak memory of the exporting process", megabytes and f"{megabytes:,.0f} MB"),
     ]
-    return [(what, statement) for what, statement in facts if statement]
+    return [(title, statement) for title, statement in facts if statement]
 
 
 def calibrated_on_rendered(document: dict[str, Any]) -> bool:
     """Return whether int8 and fp8 scales come from the project's rendered faces, not from photographs."""
-    calibration = document["verification"].get("calibration") or {}
-    return calibration.get("source") == RENDERED
+    calibration = document["verification"]["calibration"]
+    return bool(calibration) and calibration["source"] == RENDERED
 
 
 def accuracy_rows(document: dict[str, Any]) -> dict[str, Any] | None:
     """Return the accuracies with their 95% intervals on one linear scale, the checkpoint's first."""
-    labeled = document["verification"].get("labeled")
+    labeled = document["verification"]["labeled"]
     if not labeled:
         return None
-    found = {"checkpoint in torch": labeled["checkpoint_accuracy"], **labeled["engines"]}
-    low = min(interval[1] for interval in found.values())
-    high = max(interval[2] for interval in found.values())
+    accuracies = {"checkpoint in torch": labeled["checkpoint_accuracy"], **labeled["engines"]}
+    _, lows, highs = zip(*accuracies.values(), strict=True)
+    low, high = min(lows), max(highs)
     axis = LinearAxis(low, max(high, low + 1e-6))
     return {
         "name": labeled["name"],
@@ -50,36 +53,14 @@ def accuracy_rows(document: dict[str, Any]) -> dict[str, Any] | None:
                 "interval": f"{start:.2%} to {end:.2%}",
                 "mark": axis.interval(value, start, end),
             }
-            for name, (value, start, end) in found.items()
+            for name, (value, start, end) in accuracies.items()
         ],
     }
 
 
-def _megabytes(value: float | None) -> str:
-    return f"{value:,.0f} MB" if value else ""
+def _faces(faces: int, source: str) -> str:
+    return f"{faces:,} rendered faces" if source == RENDERED else f"{faces:,} faces from {source}"
 
 
-def _faces(found: dict[str, Any]) -> str:
-    if not found.get("faces"):
-        return ""
-    source = found.get("faces_source") or ""
-    kind = "rendered faces" if source == RENDERED else f"faces from {source}" if source else "faces"
-    return f"{found['faces']:,} {kind}"
-
-
-def _calibration(calibration: dict[str, Any] | None) -> str:
-    if not calibration:
-        return ""
-    source = calibration.get("source") or ""
-    kind = "rendered faces, not photographs" if source == RENDERED else f"faces from {source}"
-    return f"{calibration.get('method', '')} on {calibration.get('faces', 0):,} {kind}".strip()
-
-
-def _searches(tried: dict[str, int]) -> str:
-    return "; ".join(f"{engine} after {count} plans" for engine, count in tried.items())
-
-
-def _strategy(found: dict[str, Any]) -> str:
-    budget = found.get("latency_budget_ms")
-    strategy = str(found.get("strategy") or "")
-    return f"{strategy}, budget {budget:g} ms" if strategy and budget else strategy
+def _calibration(faces: int, source: str, method: str) -> str:
+    return f"{method} on {_faces(faces, source)}" + (", not photographs" if source == RENDERED else "")

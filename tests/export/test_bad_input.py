@@ -118,7 +118,7 @@ def name_no_operator(model: ModelProto) -> None:
 
 
 def vouch_for_everything(bundle: Path) -> None:
-    """Write a manifest whose hashes are right, as whoever changed the files would."""
+    """Write a manifest whose hashes are right, as someone who changed the files would."""
     manifest = json.loads((bundle / MANIFEST_NAME).read_text())
     files = [path for path in bundle.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
     manifest["files"] = {path.relative_to(bundle).as_posix(): hash_file(path).model_dump() for path in files}

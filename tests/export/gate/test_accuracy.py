@@ -52,7 +52,7 @@ def test_intervals_contain_the_truth_about_as_often_as_they_say() -> None:
         hits += [estimate.low <= truth <= estimate.high for estimate, truth in truths]
     # 95% of 200 with room for chance: 5 standard deviations of a share of 0.95.
     assert (hits / rounds >= 0.95 - 5 * np.sqrt(0.95 * 0.05 / rounds)).all()
-    # Paired: far narrower than if the two were judged on different faces.
+    # Paired: far narrower than if the two saw different faces.
     width = found.drop.high - found.drop.low
     apart = np.hypot(found.engine.high - found.engine.low, found.checkpoint.high - found.checkpoint.low)
     assert width < 0.9 * apart

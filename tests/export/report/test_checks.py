@@ -53,7 +53,7 @@ def test_panels_hold_one_metric_of_one_output(document: dict[str, Any]) -> None:
     assert len(set.union(*keys)) == len(panels)
 
 
-def test_a_region_is_told_by_row_and_column(document: dict[str, Any]) -> None:
+def test_a_region_is_given_by_row_and_column(document: dict[str, Any]) -> None:
     worst = next(row for row in check_rows(document) if row["region"] == 10)
     assert worst["where"] == "batch 8, face 12, region 10 (row 3, column 3)"
 

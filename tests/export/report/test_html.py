@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lnlattennet.bundle._manifest import Manifest, SkippedEngine
+from lnlattennet.bundle._manifest import Manifest, SkippedEngine, VerificationRecord
 from lnlattennet.export.report._document import report_document
 from lnlattennet.export.report._html import render_html, write_reports
 
@@ -51,18 +51,16 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def minimal(make_manifest: Callable[..., Manifest]) -> dict[str, Any]:
+def minimal(make_manifest: Callable[..., Manifest]) -> Manifest:
     """One engine that could not be run here, and nothing known beyond what the manifest must say."""
     engine = next(e for e in make_manifest().engines if e.name == "tensorrt-fp16")
-    manifest = make_manifest(
+    return make_manifest(
         engines=[engine.model_copy(update={"layers": {}})],
         skipped=[],
-        verification={},
         provenance={},
         selected=engine.name,
         files={},
     )
-    return report_document(manifest, {})
 
 
 def test_both_files_are_written_and_tell_the_same(document: dict[str, Any], tmp_path: Path) -> None:
@@ -122,7 +120,7 @@ def test_a_failing_check_is_named_with_value_limit_and_place(document: dict[str,
     assert "Same top class of logits: 96.48%, allowed ≥ 99%" in page.text
     failing = sum(not check["passed"] for check in document["skipped"][0]["checks"])
     assert failing >= 2
-    # Told by sign and shape, not by color alone.
+    # By sign and shape, not by color alone.
     assert page.text.count("✗ openvino-int8") == failing + 1
     assert sum(attributes.get("class") == "diamond" for _, attributes in page.tags) == failing
 
@@ -171,12 +169,12 @@ def test_accuracy_has_its_interval(document: dict[str, Any]) -> None:
     [
         {},
         {"labeled": None, "calibration": None, "planned_layers": {}, "latency_budget_ms": None},
-        {"strategy": "latency-budget", "latency_budget_ms": 5.0, "planned_layers": None},
+        {"strategy": "latency-budget", "latency_budget_ms": 5.0},
     ],
 )
-def test_what_is_not_known_is_left_away(minimal: dict[str, Any], verification: dict[str, Any]) -> None:
-    minimal["verification"] = verification
-    text = Page(render_html(minimal)).text
+def test_what_is_not_known_is_left_away(minimal: Manifest, verification: dict[str, Any]) -> None:
+    record = VerificationRecord(**verification)
+    text = Page(render_html(report_document(minimal.model_copy(update={"verification": record}), {}))).text
     assert "tensorrt-fp16 serves" in text
     assert "Nothing: every candidate is in the bundle." in text
     assert ("latency-budget, budget 5 ms" in text) == bool(verification.get("strategy"))
@@ -196,8 +194,6 @@ def test_a_broken_engine_of_not_a_number_is_shown(
 def test_tables_and_charts_can_be_read_aloud(document: dict[str, Any]) -> None:
     page = Page(render_html(document))
     assert all(attributes.get("scope") for tag, attributes in page.tags if tag == "th")
-    pictures = [
-        attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"
-    ]
-    assert len(pictures) > 50
-    assert all(attributes.get("aria-label") for attributes in pictures)
+    charts = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("role") == "img"]
+    assert len(charts) > 50
+    assert all(attributes.get("aria-label") for attributes in charts)

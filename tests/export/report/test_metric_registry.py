@@ -1,4 +1,4 @@
-"""Every metric of the registry has its flag, is judged in its direction and is drawn in the report."""
+"""Every metric of the registry has its flag, is checked in its direction, and is drawn in the report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_every_limit_is_a_flag_with_help(metric: Metric) -> None:
 
 @metrics
 @pytest.mark.parametrize("value", [0.25, 0.75])
-def test_a_value_is_judged_in_the_metrics_direction(metric: Metric, value: float) -> None:
+def test_a_value_passes_in_the_metrics_direction(metric: Metric, value: float) -> None:
     def compare(output: Output, expected: Output) -> MetricValues:
         return MetricValues(output.astype(np.float64)[:, 0])
 

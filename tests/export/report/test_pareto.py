@@ -12,18 +12,18 @@ from lnlattennet.export.report._pareto import front_plots, front_rows
 
 
 def test_the_front_is_what_nothing_beats(document: dict[str, Any]) -> None:
-    rows = {row.name: row for row in front_rows(document)}
+    rows = {row["name"]: row for row in front_rows(document)}
     for plot in front_plots(document):
         # Divergences below 1e-9 are rounding, and count as none.
         bad = {
-            name: max(value, 1e-9) if plot.metric == "kl" else -value
+            name: max(value, 1e-9) if plot["metric"] == "kl" else -value
             for name, row in rows.items()
-            if (value := row.agreement[plot.metric]) is not None
+            if (value := row["agreement"][plot["metric"]]) is not None
         }
         fast = {
             name: record["median_ms"]
             for name, row in rows.items()
-            if (record := row.latency[plot.batch]) is not None
+            if (record := row["latency"][plot["batch"]]) is not None
         }
         expected = {
             name
@@ -32,13 +32,13 @@ def test_the_front_is_what_nothing_beats(document: dict[str, Any]) -> None:
                 fast[other] <= fast[name] and bad[other] <= bad[name] and other != name for other in rows
             )
         }
-        assert {point.name for point in plot.points if point.on_front} == expected
+        assert {point["name"] for point in plot["points"] if point["on_front"]} == expected
 
 
 def test_plots_are_at_batch_1_and_at_the_optimum(document: dict[str, Any]) -> None:
-    assert [plot.batch for plot in front_plots(document)] == [1, 8, 1, 8]
+    assert [plot["batch"] for plot in front_plots(document)] == [1, 8, 1, 8]
     assert all(
-        [point.name for point in plot.points if point.selected] == ["openvino-auto"]
+        [point["name"] for point in plot["points"] if point["selected"]] == ["openvino-auto"]
         for plot in front_plots(document)
     )
 
@@ -46,7 +46,7 @@ def test_plots_are_at_batch_1_and_at_the_optimum(document: dict[str, Any]) -> No
 @pytest.mark.parametrize("width", [270, 500])
 def test_numbers_do_not_cover_each_other(document: dict[str, Any], width: int) -> None:
     for plot in front_plots(document):
-        labels = [(p.x * width / 100 + p.label[0], p.y + p.label[1]) for p in plot.points]
+        labels = [(p["x"] * width / 100 + p["label"][0], p["y"] + p["label"][1]) for p in plot["points"]]
         assert all(0 <= y <= PLOT_HEIGHT for _, y in labels)
         assert all(max(abs(a - c), abs(b - d)) >= 10 for (a, b), (c, d) in combinations(labels, 2))
 
