@@ -42,10 +42,10 @@ class Bundle:
 
     @classmethod
     def load(cls, path: Path | str) -> Bundle:
-        """Verify the folder at ``path``; nothing in it is deserialized before its hash is right.
+        """Verify the folder at ``path``; nothing in it is deserialized before its hash is verified.
 
         Raises:
-            BundleError: it is no bundle, or a file in it is missing, changed or not listed.
+            BundleError: it is not a bundle, or a file in it is missing, changed or not listed.
         """
         if "://" in str(path):
             raise BundleError(f"a bundle is a folder, got the URL {path}; lnlattennet.Client asks a server")

@@ -41,8 +41,8 @@ def info(
 ) -> None:
     """Describe a network or a bundle.
 
-    Of a network: its configuration, parameters and FLOPs per part, classes and provenance. Of a bundle: its
-    engines with their precision, checks, latency and needs, and what was skipped.
+    For a network: its configuration, parameters and FLOPs per part, classes and provenance. For a bundle: its
+    engines with precision, checks, latency and requirements, and the engines that were skipped.
     """
     if path is not None and path.is_dir():
         from lnlattennet.bundle._console import print_bundle

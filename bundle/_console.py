@@ -16,7 +16,7 @@ from lnlattennet.bundle._manifest import Check, EngineRecord, Latency, Manifest
 
 
 def print_bundle(bundle: Bundle) -> None:
-    """Print what a bundle holds and what was skipped."""
+    """Print the engines of a bundle and those that were skipped."""
     manifest, console = bundle.manifest, stdout()
     console.print(_engine_table(manifest, f"{printable(bundle.path)}: engines"))
     console.print(_requirements_table(manifest))
@@ -29,7 +29,7 @@ def print_bundle(bundle: Bundle) -> None:
 
 
 def print_compatibility(document: dict[str, Any]) -> None:
-    """Print `doctor`'s verdict on every engine of a bundle."""
+    """Print the document of `doctor` for a bundle."""
     target = document["target"]
     place = f"Triton {target['release']}" if target else "this machine"
     columns = ["engine", "verdict", *(["Triton backend"] if target else []), "why", "what to do"]
@@ -37,9 +37,8 @@ def print_compatibility(document: dict[str, Any]) -> None:
     for engine in document["engines"]:
         name = _marked(engine["engine"], document["selected"])
         where = [engine["where"]] if target else []
-        table.add_row(
-            name, engine["verdict"], *where, *(printable("\n".join(engine[key])) for key in _COLUMNS)
-        )
+        advice = (printable("\n".join(engine[key])) for key in ("reasons", "remedies"))
+        table.add_row(name, engine["verdict"], *where, *advice)
     console = stdout()
     console.print(table)
     for sentence in document["security"]:
@@ -47,7 +46,7 @@ def print_compatibility(document: dict[str, Any]) -> None:
 
 
 def print_machine(document: dict[str, Any]) -> None:
-    """Print what `doctor` without a bundle found on this machine."""
+    """Print the document of `doctor` without a bundle."""
     machine, table = document["machine"], Table(show_header=False)
     table.add_row("platform", f"{machine['platform']}, Python {machine['python']}")
     for gpu in machine["gpus"]:
@@ -68,7 +67,7 @@ def print_machine(document: dict[str, Any]) -> None:
 
 
 def print_comparison(document: dict[str, Any]) -> None:
-    """Print what `compare` found in two bundles."""
+    """Print the document of `compare`."""
     console, selected = stdout(), document["selected"]
     facts = Table("", "A", "B", title="bundles")
     facts.add_row("bundle", printable(document["a"]), printable(document["b"]))
@@ -91,9 +90,6 @@ def print_comparison(document: dict[str, Any]) -> None:
         "Each bundle was timed in a run of its own: another machine or load shows here as a change.",
         soft_wrap=True,
     )
-
-
-_COLUMNS = ("reasons", "remedies")
 
 
 def _marked(name: str, selected: str) -> str:

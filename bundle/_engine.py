@@ -40,7 +40,7 @@ class Engine:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _run(self, faces: NDArray[np.float32]) -> Arrays:
-        # Some engines have a smallest batch; answers do not depend on the neighbors that fill it up.
+        # Some engines have a smallest batch; outputs do not depend on the padding.
         missing = max(0, max(self._smallest, 1) - len(faces))
         outputs = self._runner({INPUT_NAME: np.pad(faces, ((0, missing), (0, 0), (0, 0), (0, 0)))})
         self._check(outputs, len(faces) + missing)

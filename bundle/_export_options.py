@@ -1,4 +1,4 @@
-"""Options of an export: what `export-engine` is asked for, and what the manifest records of it.
+"""Options of `export-engine`, as the manifest records them.
 
 They are part of the bundle, so that `doctor` can render the command that builds one of its engines again.
 """
@@ -21,10 +21,10 @@ AUTO = "auto"
 CALIBRATION_METHODS = ("minmax", "percentile", "entropy")
 STRATEGIES = ("min-latency", "max-throughput", "latency-budget")
 MIN_FACES = 32
-"""To calibrate with, and to verify with: fewer say too little."""
+"""Minimum number of faces for calibration and for verification."""
 MAX_BATCH = 4096
 
-# JSON has no text for bytes of a path that are no text.
+# JSON cannot hold the bytes of a path that are not UTF-8.
 _Path = Annotated[Path, PlainSerializer(printable, when_used="json")]
 
 
@@ -53,11 +53,11 @@ class _Options(BaseModel):
 
 
 class CalibrationOptions(_Options):
-    """How the ranges of activations are measured for int8 and fp8.
+    """Measurement of the ranges of activations for int8 and fp8.
 
     Attributes:
         images: folder of face images, or None for rendered faces.
-        faces: how many to use.
+        faces: number of faces.
         method: one of ``CALIBRATION_METHODS``.
     """
 
@@ -73,13 +73,13 @@ class CalibrationOptions(_Options):
 
 
 class VerificationOptions(_Options):
-    """What engines are compared on, and what passes.
+    """Faces that engines are compared on, and limits of the accuracy gate.
 
     Attributes:
-        faces: rendered faces for the accuracy gate.
+        faces: number of rendered faces for the accuracy gate.
         data: labeled faces for the accuracy: a data set's path, "synthetic", or None.
         split: of ``data``; None takes test, else val, else all.
-        labeled_faces: most labeled faces, evenly spread over the split.
+        labeled_faces: maximum number of labeled faces, evenly spread over the split.
         limits: changes of the gate's limits by name, such as {"atol": ("logits:1e-3",), "max_kl": 1e-4}.
     """
 
@@ -102,7 +102,7 @@ class VerificationOptions(_Options):
 
 
 class SelectionOptions(_Options):
-    """How the engine that serves is chosen.
+    """Choice of the engine that serves.
 
     Attributes:
         strategy: one of ``STRATEGIES``.
@@ -126,17 +126,17 @@ class SelectionOptions(_Options):
 
 
 class ExportOptions(_Options):
-    """One export.
+    """Options of one export.
 
     Attributes:
         checkpoint: the file to export.
         output: the bundle's folder.
         batch: batch sizes that every engine accepts.
         backends: names to build, or empty for all that are available.
-        precisions: of ``PRECISIONS``, or "auto": every exact one that a backend has, and int8 where it
+        precisions: names of ``PRECISIONS``, or "auto": every exact one that a backend has, and int8 where it
             passes, found by search; fp32 if empty.
         plan_file: a precision plan to build instead of whole precisions.
-        builder: for TensorRT's builder.
+        builder: options of TensorRT's builder.
         force: replace an existing bundle.
         allow_pickle: accept a pickled training checkpoint.
 

@@ -42,11 +42,11 @@ class Check(_Strict):
             batch neighbors change), "accuracy_drop" (share of labeled faces); and, only where an output has
             the wrong form, "missing", "dtype", "shape", "finite" (how many samples).
         output: name of the engine's output.
-        value: what was found at its worst.
-        limit: what it may be: at least for "cosine", "top1_agreement" and "top3_overlap", else at most;
-            None if nothing is required and the value only reported.
+        value: the worst value that was measured.
+        limit: smallest value allowed for "cosine", "top1_agreement" and "top3_overlap", else the largest;
+            None if the value is only reported.
         passed: whether it is within the limit.
-        batch: batch size at which the worst was found, if the metric has one.
+        batch: batch size of the worst value, if the metric has one.
         sample: index of the worst verification face, if the metric has one.
         region: row-major index of the region that differs most there, for outputs about regions.
     """
@@ -74,7 +74,7 @@ class Latency(_Strict):
 
 
 class EngineRecord(_Strict):
-    """One engine: what it is, what it needs, and whether it passed.
+    """One engine: identity, requirements, and results of its verification.
 
     Attributes:
         plan: block of the network -> precision (``PrecisionPlan.blocks``).
@@ -135,20 +135,20 @@ class CalibrationRecord(_Strict):
 
 
 class VerificationRecord(_Strict):
-    """Conditions of the verification and the selection; what is not known has its default.
+    """Conditions of the verification and the selection; an unknown one has its default.
 
     Attributes:
-        faces: how many faces the engines were compared on.
-        faces_source: ``RENDERED``.
-        threads: of every engine.
-        labeled: accuracy, if labeled faces were given.
-        calibration: for int8 and fp8.
+        faces: number of faces that the engines were compared on.
+        faces_source: source of those faces: ``RENDERED``.
+        threads: threads of every engine.
+        labeled: accuracies, if labeled faces were given.
+        calibration: faces that int8 and fp8 were calibrated on.
         planned_layers: engine -> precision -> layers that its plan puts in it.
         plans_tried: engine -> plans that a search tried until it found the engine's.
-        strategy: how the engine that serves was chosen.
+        strategy: rule by which the engine that serves was chosen.
         latency_budget_ms: milliseconds per call that the strategy allowed.
         seconds: duration of the whole export.
-        peak_memory_mb: megabytes, of the exporting process.
+        peak_memory_mb: peak memory of the exporting process in megabytes.
     """
 
     faces: int = 0
@@ -169,9 +169,9 @@ class Manifest(_Strict):
 
     Attributes:
         files: path inside the bundle -> record, for every file except the manifest itself.
-        checkpoint_sha256: of the checkpoint that everything was compared with.
+        checkpoint_sha256: SHA-256 of the checkpoint that the engines were compared with.
         network: the network's configuration (``NetworkConfig.to_dict``).
-        options: what was asked for; ``options.command()`` is the command line.
+        options: options of the export; ``options.command()`` is the command line.
         skipped: engines that are not in the bundle, with reasons.
         selected: name of the engine that serves.
         selected_because: the sentence that justifies the choice.
@@ -240,7 +240,7 @@ def read_manifest(bundle: Path) -> Manifest:
         ) from error
     except LnlAttenNetError as error:
         raise BundleError(
-            f"{path} holds what this version refuses: {error}; export the bundle again"
+            f"{path} holds a value that this version refuses: {error}; export the bundle again"
         ) from error
 
 

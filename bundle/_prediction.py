@@ -1,8 +1,8 @@
 """Checked outputs of an engine, and the prediction for one face that is made from them.
 
 Every way to a prediction checks with ``check_outputs``: ``Bundle.engine`` (and so ``Bundle.predict``,
-``lnlattennet.load`` and the evaluation of a bundle), the Triton models, and the client. Whoever needs arrays
-calls ``Bundle.engine()``, whose outputs are checked already.
+``lnlattennet.load`` and the evaluation of a bundle), the Triton models, and the client. Code that
+needs arrays calls ``Bundle.engine()``, whose outputs are checked already.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.model._preprocessing import Box
 
 LARGEST_SUM_ERROR = 5e-3
-"""What a softmax in bf16 needs: its sum was up to 3e-3 from 1. Outputs further off are refused."""
+"""Largest accepted distance of a sum from 1: a softmax in bf16 was up to 3e-3 off."""
 
 _ADVICE = "export the bundle again, without this engine if it is at fault (--backend)"
 
@@ -110,7 +110,7 @@ def predictions_from_outputs(
     """
     probabilities = softmax(outputs["logits"])
     grid = round(outputs["region_weights"].shape[1] ** 0.5)
-    # Servers answer in float32, so a box has these digits whoever predicts.
+    # Servers answer in float32: a box gets the same digits in this process.
     corners = np.asarray(boxes, np.float32).reshape(-1, 4).tolist()
     return [
         Prediction(

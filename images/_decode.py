@@ -1,8 +1,8 @@
 """Decoder of image files and Pillow images to upright RGB pixels.
 
-Files of strangers, sent to a server or named by a user, may be JPEG or PNG of at most 16 megapixels, and
-``read_container`` cuts off their metadata. Files of a data set, unpacked by its owner, may have the formats
-that data sets come in and 80 megapixels. Orientation and colors are treated alike.
+Untrusted files, sent to a server or named by a user, must be JPEG or PNG of at most 16 megapixels, and
+``read_container`` removes their metadata. Files of a data set, unpacked by its owner, may have any of
+``DATA_SET_FORMATS`` and 80 megapixels. Orientation and colors are treated alike.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from lnlattennet.errors import ImageError
 from lnlattennet.images._containers import Container, read_container
 
 MIN_SIDE = 16
-"""Fewest pixels per side of a stranger's image: below, no expression can be seen."""
+"""Minimum side of an untrusted image in pixels: a smaller one shows no expression."""
 
 MAX_PIXELS = 16_000_000
-"""Most pixels of a stranger's image: 16 megapixels decode to 48 MB."""
+"""Maximum number of pixels of an untrusted image: they decode to 48 MB."""
 
 DATA_SET_MAX_PIXELS = 80_000_000
-"""Most pixels of a data set's image: they decode to 240 MB. Pillow's own alarm is a little above."""
+"""Maximum number of pixels of a data set's image: 240 MB decoded, slightly below Pillow's own limit."""
 
 DATA_SET_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "PPM")
 
@@ -44,7 +44,7 @@ _UPRIGHT = {
 
 
 def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode a stranger's JPEG or PNG file to upright RGB, uint8 [H, W, 3].
+    """Decode an untrusted JPEG or PNG file to upright RGB, uint8 [H, W, 3].
 
     Its EXIF orientation is applied. Transparent parts show white, as viewers show them. Of 16-bit channels
     the upper 8 bits are kept. Embedded color profiles are ignored.
@@ -57,7 +57,7 @@ def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uin
     check_size(container.width, container.height, max_pixels)
     try:
         image = _to_rgb(_open(container), container.format, container.bit_depth)
-    # What Pillow raises on damaged files; SyntaxError is its "not this format after all".
+    # Pillow raises these on damaged files; SyntaxError means that the data has another format.
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         raise ImageError(
             f"the {container.format} file ({len(data)} bytes) is damaged or cut off: {error}; "
@@ -88,7 +88,7 @@ def read_data_set_image(path: Path) -> NDArray[np.uint8]:
         raise ImageError(f"{printable(path)} is missing; unpack the data set again") from error
     # Pillow's readers raise nearly anything on damaged files: KeyError, TypeError, struct.error, ...
     except Exception as error:
-        # Of a file of another format Pillow says no more than its name.
+        # For a file of another format Pillow's message is only its name.
         reason = "" if isinstance(error, UnidentifiedImageError) else f" ({type(error).__name__}: {error})"
         raise ImageError(
             f"{printable(path)} is damaged, or no image of the formats {', '.join(DATA_SET_FORMATS)}"

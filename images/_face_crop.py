@@ -1,4 +1,4 @@
-"""Crop of the face in an image, as every server and local prediction makes it."""
+"""Crop of the face in an image, the same in a server and in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FaceCrop:
     Attributes:
         image: the upright RGB image, uint8 [H, W, 3].
         face: its crop at the network's size, uint8 [S, S, 3].
-        box: what was cropped, in pixels of ``image``.
+        box: the cropped square, in pixels of ``image``.
         found: whether a face was found; otherwise the box is the center square.
     """
 

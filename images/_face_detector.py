@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet.model._preprocessing import Box, center_square, square_box
 
 # Of OpenCV's frontal cascades, alt2 found most of 150 jittered portraits (148) and nothing in 126 faceless
-# images; `default` found 132 to 147 and up to 10 things that are no faces.
+# images; `default` found 132 to 147 and had up to 10 false positives.
 _CASCADE = "haarcascade_frontalface_alt2.xml"
 _MIN_NEIGHBORS = 3
 
@@ -41,7 +41,7 @@ class FaceLocation:
     """The square to crop.
 
     Attributes:
-        box: in pixels of the image, inside it.
+        box: its corners in pixels, inside the image.
         found: whether a face was found there; otherwise it is the center square.
     """
 

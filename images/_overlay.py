@@ -26,10 +26,10 @@ _SHORTEST_SIDE = 480
 """A smaller image is enlarged to this many pixels, or its caption would not fit."""
 
 _NUMBER_CELL = 38
-"""A cell narrower than this many pixels has no room for a number."""
+"""Minimum width in pixels of a cell with a number."""
 
 _LONGEST_SIDE = 2000
-"""No image is enlarged beyond this many pixels to make room for numbers."""
+"""Maximum side in pixels to which an image is enlarged so that numbers fit."""
 
 _FAINTEST, _STRONGEST = 0.15, 0.55
 """Opacity of the tint for a weight of 0 and for the largest one."""
@@ -138,9 +138,9 @@ def _draw_fitting(
     draw: ImageDraw.ImageDraw, text: str, position: tuple[float, float], size: float, color: _Rgb
 ) -> None:
     """Write ``text``, smaller if the image is too narrow for it."""
-    room = draw.im.size[0] - 2 * position[0]
+    available = draw.im.size[0] - 2 * position[0]
     width = draw.textlength(text, ImageFont.load_default(size))
-    font = ImageFont.load_default(min(size, size * room / width))
+    font = ImageFont.load_default(min(size, size * available / width))
     draw.text(position, text, color, font)
 
 

@@ -37,16 +37,7 @@ def load(path: Path | str, engine: str | None = None, threads: int = 0) -> Local
 class LocalPredictor:
     """Runs a bundle's engine in this process; the predictions are those of the server.
 
-    One predictor may be used by many threads.
-
-    Args:
-        bundle: a verified bundle.
-        engine: name of one of its engines; None takes the selected one.
-        threads: threads of the engine; 0 lets its runtime choose.
-
-    Raises:
-        BundleError: no engine of that name.
-        UnavailableError: the engine's runtime cannot run it here.
+    One predictor may be used by many threads. ``load`` makes one and describes the arguments and errors.
     """
 
     def __init__(self, bundle: Bundle, engine: str | None = None, threads: int = 0) -> None:
@@ -72,7 +63,7 @@ class LocalPredictor:
 
         Raises:
             EngineOutputError: an output of the engine breaks a rule of ``check_outputs``.
-            ImageError: an image is damaged or unsupported; of a list, none is predicted then.
+            ImageError: an image is damaged or unsupported; no image of a list is predicted then.
         """
         if isinstance(images, list | tuple):
             return self._predict(self._crop_face.crop_batch(images)) if images else []

@@ -54,5 +54,5 @@ def weight_table(weights: list[list[float]]) -> Table:
 def _weight_cell(weight: float, peak: float) -> Text:
     color = weight_color(weight / peak)
     style = Style(color=Color.from_rgb(*text_color(color)), bgcolor=Color.from_rgb(*color))
-    # The star finds the largest weight where there are no colors.
+    # The star marks the largest weight where there are no colors.
     return Text(f" {weight:.3f}{'*' if weight == peak else ' '}", style)

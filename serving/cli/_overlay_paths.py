@@ -1,4 +1,4 @@
-"""Paths of the overlays, decided before anything is predicted, and never an image that is predicted."""
+"""Paths of the overlay files, chosen before the first prediction; none replaces an input image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def overlay_paths(overlay: Path | None, images: Sequence[Path]) -> list[Path | N
         raise UsageError(f"--overlay must be a .png file or a folder, got the file {overlay}")
     paths = [overlay] if is_file else _distinct_paths(overlay, images)
     for path in paths:
-        if any(_same_file(path, image) for image in images):
+        if path.exists() and any(image.exists() and path.samefile(image) for image in images):
             raise UsageError(f"--overlay would replace the image {path}; choose another name or folder")
     return list(paths)
 
@@ -39,7 +39,3 @@ def _distinct_paths(folder: Path, images: Sequence[Path]) -> list[Path]:
         names = itertools.chain([f"{image.stem}-overlay.png"], numbered)
         taken.append(next(name for name in names if name not in taken))
     return [folder / name for name in taken]
-
-
-def _same_file(path: Path, image: Path) -> bool:
-    return path.exists() and image.exists() and path.samefile(image)

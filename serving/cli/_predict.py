@@ -51,7 +51,7 @@ def predict(
 ) -> None:
     """Predict the expression on images, with region weights.
 
-    An image that fails does not stop the others; the exit code is 1 then.
+    An image that fails does not stop the others; the exit code is then 1.
     """
     configure_logging(verbose, quiet)
     from lnlattennet.serving.cli._console import print_results

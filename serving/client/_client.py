@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +25,7 @@ class ModelDescription:
     Attributes:
         class_names: in the order of the logits.
         grid: g; the face has g * g regions.
-        max_batch_size: most images per request.
+        max_batch_size: maximum number of images per request.
         parameters: every parameter of its configuration: name -> text.
     """
 
@@ -65,7 +64,7 @@ class Client:
         """Predict the expression on each encoded JPEG or PNG image, in order.
 
         Raises:
-            ImageError: ``images`` is no list of bytes, or an image was refused; nothing is predicted then.
+            ImageError: ``images`` is not a list of bytes, or an image was refused; nothing is predicted then.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
             ServingError: the server cannot be reached, is too slow or failed.
         """
@@ -78,8 +77,7 @@ class Client:
         about = self.description
         predictions: list[Prediction] = []
         for start in range(0, len(images), about.max_batch_size):
-            batch = np.empty((len(images[start : start + about.max_batch_size]), 1), dtype=np.object_)
-            batch[:, 0] = images[start : start + about.max_batch_size]
+            batch = np.array(images[start : start + about.max_batch_size], dtype=np.object_)[:, None]
             outputs = self._connection.infer(self._model, batch, _OUTPUTS)
             check_outputs(outputs, len(batch), len(about.class_names), about.grid**2)
             predictions += predictions_from_outputs(
@@ -94,9 +92,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -110,5 +106,5 @@ def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
             f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
             f"`lnlattennet serve BUNDLE` serves; ask for {ENSEMBLE!r} or {FUSED!r}"
         ) from error
-    # A model without batching counts its largest batch as 0.
+    # A model without batching states a maximum batch size of 0.
     return ModelDescription(names, grid, max(1, int(config.get("max_batch_size", 0))), parameters)

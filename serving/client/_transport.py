@@ -152,7 +152,7 @@ def _too_slow(url: str, timeout: float) -> ServingError:
 
 
 def _refused(url: str, message: str, about_image: bool) -> ServingError | ImageError:
-    # Which model of the ensemble refused does not help the person who sent the image.
+    # The name of the ensemble's model that refused does not help the person who sent the image.
     reason = re.sub(r"^in ensemble '[^']*', ", "", message)
     if reason.startswith("engine output "):
         return EngineOutputError(reason)

@@ -1,7 +1,7 @@
 """Discovery of the tritonserver to run: the one on PATH, else the one of the `server` extra.
 
 The extra's wheel (nvidia-pytriton) keeps the stubs of its python backend apart from the backend, one per
-Python version, and links against libraries of its own; its parts are put together here.
+Python version, and links against libraries of its own; its parts are assembled here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from lnlattennet.errors import UnavailableError
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 DEFAULT_BACKENDS = Path("/opt/tritonserver/backends")
-"""Where NVIDIA's container image keeps the backends."""
+"""Folder of the backends in NVIDIA's container."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class TritonServer:
     """A server that can be started.
 
     Attributes:
-        executable: the program.
+        executable: path of the program.
         backend_directory: holds one folder per backend.
-        environment: variables that it needs on top of the caller's.
-        embedded: it is the one of the `server` extra, which is for development only.
+        environment: variables that it needs in addition to the caller's.
+        embedded: whether it is the one of the `server` extra, which is for development only.
     """
 
     executable: Path
@@ -48,13 +48,13 @@ class TritonServer:
 
 @contextmanager
 def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]:
-    """Yield the server to use; what had to be put together for it is removed afterwards.
+    """Yield the server to use; files that were assembled for it are removed afterwards.
 
     Args:
-        backend_directory: backends of the server on PATH, if they are not where NVIDIA's image has them.
+        backend_directory: backends of the server on PATH, if not in ``DEFAULT_BACKENDS``.
 
     Raises:
-        UnavailableError: no server, or one that cannot run this package's models.
+        UnavailableError: there is no server, or it cannot run this package's models.
     """
     program = shutil.which("tritonserver")
     if program:
@@ -77,7 +77,7 @@ def _installed(program: Path, backends: Path) -> TritonServer:
 
 
 def _embedded(folder: Path) -> TritonServer:
-    """Put the wheel's server together; ``folder`` becomes its backend directory."""
+    """Assemble the wheel's server; ``folder`` becomes its backend directory."""
     require_shell_safe_path(folder, "set TMPDIR to another folder")
     package = _wheel()
     _require_numpy_1()

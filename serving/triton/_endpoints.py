@@ -76,7 +76,7 @@ def _resolve(host: str) -> str:
 
 
 def _bind(sock: socket.socket, address: str, flag: str, port: int) -> int:
-    # As servers do: a connection of an earlier server that is still closing is no obstacle.
+    # As servers do: a closing connection of an earlier server does not block the port.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address, port))

@@ -1,4 +1,4 @@
-"""Reasons of a failure in a tritonserver's log."""
+"""Reasons for a server's failure, read from tritonserver's log."""
 
 from __future__ import annotations
 

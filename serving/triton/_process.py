@@ -24,13 +24,13 @@ from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.serving.triton._repository import Deployment
 
 _DRAIN_SECONDS = 10
-"""How long the server may finish requests in flight when it is told to stop."""
+"""Seconds in which a stopping server may finish requests in flight."""
 
 _KILL_SECONDS = 5
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
-# The server is told to stop when this process dies, however it dies. prctl(PR_SET_PDEATHSIG, SIGTERM)
+# The kernel stops the server when this process dies, however it dies: prctl(PR_SET_PDEATHSIG, SIGTERM)
 # survives the exec; a preexec_fn instead would be unsafe next to other threads.
 _EXEC_TIED_TO_PARENT = """
 import ctypes, os, signal, sys
@@ -124,7 +124,7 @@ class TritonProcess:
             time.sleep(0.1)
         for model in (ENSEMBLE, FUSED):
             probe_model(self.endpoints.grpc, model)
-        # Whoever answered, it was this server only if this server is still there.
+        # Another server on the same ports may have answered: this one must still run.
         self.check()
         self._processes = len(_group_members(self.pid))
 
@@ -154,7 +154,7 @@ class TritonProcess:
 def _command(
     server: TritonServer, deployment: Deployment, endpoints: Endpoints, shared_memory: str
 ) -> list[str]:
-    # Nobody gets this key: what it guards is switched off, on both protocols alike.
+    # The random key is never given out, so what it guards is switched off on both protocols.
     guarded = f"shared-memory,model-repository,trace,logging:lnlattennet-key={secrets.token_urlsafe(32)}"
     return [
         str(server.executable),

@@ -84,7 +84,7 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
 def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
     with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
         shutil.copytree(models, draft.models, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-    # Triton wants a version folder even where, as in an ensemble, it holds nothing.
+    # Triton requires a version folder even for an ensemble, where it is empty.
     (draft.models / ENSEMBLE / "1").mkdir(exist_ok=True)
     for name in (*bundle.manifest.files, MANIFEST_NAME):
         (draft.bundle / name).parent.mkdir(parents=True, exist_ok=True)

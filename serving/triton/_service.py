@@ -1,4 +1,4 @@
-"""A bundle served until Ctrl-C: verified, deployed, started, and watched."""
+"""Service of a bundle until Ctrl-C: verify, deploy, start and watch."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def serve_bundle(
     Args:
         bundle: folder of the bundle.
         announce: called once the server answers.
-        deploy_to: where the deployable copy is kept; None removes it at the end.
+        deploy_to: folder that keeps the deployable copy; None removes it at the end.
         host: address to listen on.
-        ports: of HTTP, gRPC and the metrics; 0 picks a free one.
+        ports: ports of HTTP, gRPC and the metrics; 0 picks a free one.
         backend_directory: backends of the tritonserver on PATH; None takes those of NVIDIA's container.
         startup_timeout: seconds until the server must answer.
 
@@ -58,8 +58,10 @@ def serve_bundle(
         verified = Bundle.load(bundle)
         endpoints = choose_endpoints(host, *ports)
         server = stack.enter_context(find_server(backend_directory))
-        temporary = tempfile.TemporaryDirectory(prefix="lnlattennet-serve-")
-        folder = deploy_to or Path(stack.enter_context(temporary), "deployment")
+        folder = deploy_to
+        if folder is None:
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="lnlattennet-serve-"))
+            folder = Path(temporary, "deployment")
         deployment = deploy(verified, folder, server.backends)
         _warn(server, endpoints)
         stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
@@ -76,7 +78,7 @@ def serve_bundle(
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C; the first one stops the command, later ones do not disturb the stopping."""
+    """Treat SIGTERM like Ctrl-C; the first one stops the command, later ones are ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for stopping in earlier:
@@ -93,7 +95,7 @@ def _one_interrupt() -> Iterator[None]:
 
 @contextmanager
 def _pointing_to(log: Path, kept: bool) -> Iterator[None]:
-    """Say where the server's log is if the server fails."""
+    """Log the location of the server's log if the server fails."""
     try:
         yield
     except ServingError:
@@ -115,7 +117,7 @@ def _warn(server: TritonServer, endpoints: Endpoints) -> None:
 
 
 def _watch(process: TritonProcess) -> None:
-    """Return never; raise ServingError when the server dies, log when it stops or resumes to answer."""
+    """Watch the server: raise ServingError when it dies, log when it stops or resumes answering."""
     answers = True
     while True:
         for _ in range(_CHECKS_PER_PROBE):

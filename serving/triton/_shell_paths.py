@@ -11,10 +11,10 @@ _SAFE = re.compile(r"[A-Za-z0-9_./+@%:,=-]*")
 
 
 def require_shell_safe_path(path: Path, hint: str) -> None:
-    """Refuse a path that a shell would take apart, or worse, run.
+    """Refuse a path that a shell would split or execute.
 
     Raises:
-        ServingError: a character other than letters, digits and ``_./+@%:,=-`` is in it.
+        ServingError: the path holds a character other than letters, digits and ``_./+@%:,=-``.
     """
     if not _SAFE.fullmatch(str(path)):
         raise ServingError(

@@ -1,7 +1,7 @@
-"""Stages of the served models: functions over several requests whose failures stay apart.
+"""Stages of the served models: functions over several requests that fail independently.
 
 A stage maps a list of values, one per request, to their outcomes in order: the next stage's value, or the
-exception that this one request met. Most values are dicts of arrays whose first axis is the request's batch.
+exception that this request raised. Most values are dicts of arrays whose first axis is the request's batch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IMAGE, FACE = "image", "face"
 
 
 def run_stages(stages: Iterable[Stage], requests: Sequence[Any]) -> list[Any]:
-    """Send requests through every stage; one that failed skips the stages that are left."""
+    """Send requests through every stage; a failed one skips the remaining stages."""
     outcomes = list(requests)
     for stage in stages:
         alive = [i for i, outcome in enumerate(outcomes) if not isinstance(outcome, Exception)]

@@ -1,7 +1,7 @@
-"""Files and folders that appear whole or not at all.
+"""Atomic replacement of files and folders: each appears whole or not at all.
 
-Drafts are named before they are made, which `tempfile` does the other way round: a signal that arrives in
-between would leave one behind that nobody knows of.
+Drafts are named before they are created. `tempfile` does it the other way round: a signal in between would
+leave a draft that nothing removes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from lnlattennet.errors import LnlAttenNetError
 
 
 def try_folder(folder: Path) -> None:
-    """Make ``folder`` and a file in it that is gone at once, before work whose result is to go there.
+    """Create ``folder`` and a temporary file in it, before long work whose result goes there.
 
-    Permissions alone do not tell: root has them all, and a file system may still refuse.
+    Permissions alone prove nothing: root has them all, and a file system may still refuse.
 
     Raises:
         OSError: nothing can be written there.
@@ -36,7 +36,7 @@ def try_folder(folder: Path) -> None:
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give a temporary file beside ``path``; on success it replaces ``path``, on any error it is removed."""
+    """Yield a temporary file beside ``path``; on success it replaces ``path``, on any error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     try:
@@ -51,7 +51,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def draft_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder beside ``path``, which is removed in the end; it may be moved elsewhere before."""
+    """Yield a new folder beside ``path``; it is removed at the end unless it was moved elsewhere."""
     draft = _beside(path)
     remove = partial(shutil.rmtree, draft, ignore_errors=True)
     # A signal may also arrive between the yield and the caller's `with`, where no `finally` is in force yet.
@@ -66,7 +66,7 @@ def draft_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``path``; on success it takes the place of ``path``.
+    """Yield a temporary folder beside ``path``; on success it takes the place of ``path``.
 
     An older folder at ``path`` is moved aside first and put back if the new one cannot be moved in.
     """
@@ -82,7 +82,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
-    """Be the only process that replaces the folder at ``path``; removes what a killed one left beside it.
+    """Lock the folder at ``path`` against other writers; remove the drafts that a killed one left beside it.
 
     The lock is a file beside the folder; the system frees it when its holder dies, however it dies.
 
@@ -154,7 +154,7 @@ def _swap(new: Path, path: Path) -> None:
 
 
 def _beside(path: Path, kind: str = "") -> Path:
-    """Return a name that nothing has yet; ``sole_writer`` recognizes it."""
+    """Return an unused name that ``sole_writer`` recognizes."""
     return path.parent / f".{path.name}.{kind}{secrets.token_hex(4)}"
 
 

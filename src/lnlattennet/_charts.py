@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 PLOT_HEIGHT = 240
-"""Pixels of a plot's height; its width follows the page."""
+"""Height of a plot in pixels; its width follows the page."""
 
 _MOST_TICKS = 6
 
@@ -48,7 +48,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of a scale, in percent of its length."""
+    """A part of a scale, in percent of its length."""
 
     left: float
     width: float
@@ -64,7 +64,7 @@ class IntervalMark:
 
 @dataclass(frozen=True)
 class Axis(ABC):
-    """A scale from ``low`` to ``high``; what lies outside is drawn at the nearer end."""
+    """A scale from ``low`` to ``high``; values outside are drawn at the nearer end."""
 
     low: float
     high: float
@@ -78,7 +78,7 @@ class Axis(ABC):
         """Return two to six round values on the scale."""
 
     def span(self, low: float, high: float) -> Span:
-        """Return the stretch from ``low`` to ``high``."""
+        """Return the part from ``low`` to ``high``."""
         left = self.at(low)
         return Span(left, round(self.at(high) - left, 2))
 

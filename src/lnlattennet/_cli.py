@@ -1,7 +1,7 @@
 """Command `lnlattennet`: a list of subcommands, each imported when it runs.
 
-Importing all of them takes several times as long as printing the list, so their summaries stand here too; a
-test compares each with the docstring of its command.
+Importing all of them takes several times as long as printing the list, so this module repeats
+their summaries; a test compares each with the docstring of its command.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def load_command(name: str) -> Any:
 app = typer.Typer(
     help="From a facial-expression checkpoint to a verified, fast, served engine.",
     cls=_LazyGroup,
-    # The list needs no frames: importing what draws them takes longer than everything else.
+    # rich would only draw frames around the list, and importing it takes longer than everything else.
     rich_markup_mode=None,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

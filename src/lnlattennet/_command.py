@@ -1,6 +1,6 @@
-"""Exit codes, logging to stderr and one JSON document on stdout: the frame of every command.
+"""Exit codes, logging to stderr and one JSON document on stdout: shared by every command.
 
-rich is imported where it is used: it is half of what starting a command takes.
+rich is imported where it is used: it takes half of a command's start-up time.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        # The reader of stdout went away (`| head`); a second error at interpreter exit helps nobody.
+        # The reader of stdout went away (`| head`); a second error at interpreter exit would say no more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        # A file that cannot be read, a name that is too long: nothing that a traceback would explain.
+        # A file that cannot be read, a name that is too long: a traceback would add nothing.
         if caused_by_interrupt(error):
             sys.exit(INTERRUPTED)
-        _print_error(_format_os_error(error))
+        _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
     except Exception as error:
         if not caused_by_interrupt(error):
@@ -64,12 +64,8 @@ def _print_error(message: str) -> None:
     stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
-def _format_os_error(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-
-
 def caused_by_interrupt(error: BaseException | None) -> bool:
-    """Whether Ctrl-C lies behind an error: one that arrives while a C extension loads becomes ImportError."""
+    """Return whether Ctrl-C caused an error: while a C extension loads, it becomes an ImportError."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True
@@ -80,7 +76,13 @@ def caused_by_interrupt(error: BaseException | None) -> bool:
 def configure_logging(verbose: int, quiet: bool) -> None:
     """Send this package's log to stderr: warnings with -q, progress by default, detail with -v."""
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
-    handler = _terminal_handler() if sys.stderr.isatty() else logging.StreamHandler(sys.stderr)
+    handler: logging.Handler = logging.StreamHandler(sys.stderr)
+    if sys.stderr.isatty():
+        from rich.logging import RichHandler
+
+        from lnlattennet._console import stderr
+
+        handler = RichHandler(console=stderr, show_time=False, show_path=False)
     logger = logging.getLogger("lnlattennet")
     logger.handlers[:] = [handler]
     logger.setLevel(level)
@@ -93,19 +95,11 @@ def print_json(document: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def _terminal_handler() -> logging.Handler:
-    from rich.logging import RichHandler
-
-    from lnlattennet._console import stderr
-
-    return RichHandler(console=stderr, show_time=False, show_path=False)
-
-
 def printable(text: str | Path) -> str:
-    """Return a path or argument as text; bytes of it that are no text become question marks."""
+    """Return a path or argument as text, with U+FFFD in place of bytes that are not UTF-8."""
     return os.fsencode(text).decode(errors="replace")
 
 
 def on_one_line(text: str | Path) -> str:
-    r"""Return ``printable`` text for people: a line end is shown as `\n`, an escape as `\x1b`."""
+    r"""Return ``printable`` text on one line: a line end is shown as `\n`, an escape as `\x1b`."""
     return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], printable(text))

@@ -28,12 +28,12 @@ def usable_cpus() -> int:
 
 
 def cpu_model() -> str:
-    """Return the name of this machine's processor; empty where /proc/cpuinfo does not say."""
+    """Return the name of this machine's processor; empty if /proc/cpuinfo does not name it."""
     return _cpu_field(_cpuinfo(), "model name")
 
 
 def cpu_flags() -> frozenset[str]:
-    """Return this processor's flags, as /proc/cpuinfo spells them; empty where there is no such file."""
+    """Return this processor's flags, as /proc/cpuinfo spells them; empty if there is no such file."""
     return parse_cpu_flags(_cpuinfo())
 
 
@@ -43,7 +43,7 @@ def parse_cpu_flags(cpuinfo: str) -> frozenset[str]:
 
 
 def find_gpus() -> tuple[tuple[Gpu, ...], str]:
-    """Return the NVIDIA GPUs of this machine, and why there is none, or ""."""
+    """Return the NVIDIA GPUs of this machine, and the reason if there is none, else ""."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return (), "no NVIDIA driver is installed (nvidia-smi is not on PATH)"
@@ -59,7 +59,7 @@ def find_gpus() -> tuple[tuple[Gpu, ...], str]:
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """Read what nvidia-smi answers to the query for name, compute capability and driver."""
+    """Parse nvidia-smi's answer to the query for name, compute capability and driver."""
     # A name may hold a comma, the other two never do.
     rows = [line.rsplit(",", 2) for line in text.splitlines() if line.count(",") >= 2]
     return tuple(Gpu(*(cell.strip() for cell in row)) for row in rows)

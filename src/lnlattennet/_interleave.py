@@ -1,4 +1,4 @@
-"""Interleaved timing: every candidate has its turn in each round.
+"""Interleaved timing: every candidate runs once in each round.
 
 The machine may drift, and a call may profit or suffer from the one before it: so every round calls every
 candidate once, in a new random order, and no sample is left out.
@@ -21,9 +21,9 @@ def interleave(
 
     Args:
         turns: name -> turn.
-        rounds: how many rounds there are at least.
-        most_rounds: further rounds begin, up to this number of all, ...
-        seconds: ... while fewer seconds than this have passed.
+        rounds: minimum number of rounds.
+        most_rounds: maximum number of rounds, if larger.
+        seconds: time after which no further round begins, once there are ``rounds``.
     """
     order, shuffled = list(turns), random.Random(0)  # noqa: S311 - an order, not a secret
     samples: dict[str, list[float]] = {name: [] for name in turns}

@@ -1,7 +1,7 @@
 """The commands `lnlattennet kernels build` and `lnlattennet kernels info`.
 
-Not in the package itself: importing that registers the ops, which imports torch, and a command must start
-without it.
+They are outside the package `kernels`, whose import registers the operators and so imports torch: a command
+must start without it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,12 @@ def info(json_output: Annotated[bool, _JSON] = False) -> None:
 
     per_device = {device: implementation(device) for device in Device}
     if json_output:
-        print_json({device: _json(dataclasses.asdict(running)) for device, running in per_device.items()})
+        print_json(
+            {
+                device: dataclasses.asdict(running) | {"library": running.library and str(running.library)}
+                for device, running in per_device.items()
+            }
+        )
         return
     table = Table("device", "runs", "for", "why")
     for device, running in per_device.items():
@@ -94,7 +99,3 @@ def _architectures(names: list[str]) -> tuple[str, ...]:
                 f"({', '.join(ARCHITECTURES)}), got {name!r}"
             )
     return tuple(sorted(set(names), key=int))
-
-
-def _json(fields: dict[str, Any]) -> dict[str, Any]:
-    return fields | {"library": str(fields["library"]) if fields["library"] else None}

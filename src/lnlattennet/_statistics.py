@@ -1,4 +1,4 @@
-"""Percentile bootstrap: how much a figure would differ on other draws of as many faces or timings.
+"""Percentile bootstrap: 95% intervals of figures over faces or timings.
 
 Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. It needs numpy only: the
 benchmarks run on machines that have little else.
@@ -17,7 +17,7 @@ Indices = NDArray[np.int64]
 
 RESAMPLES = 1000
 _TIMING_RESAMPLES = 400
-"""Every recorded interval of the benchmarks was computed with so many; another number would move them all."""
+"""Number that every recorded interval of the benchmarks was computed with."""
 
 _DRAWS_AT_ONCE = 1_000_000
 """Bound of the memory that the draws take; the random numbers do not depend on it."""
@@ -27,7 +27,7 @@ class Estimate(NamedTuple):
     """A figure and its 95% interval.
 
     Attributes:
-        value: of the whole sample.
+        value: figure of the whole sample.
         low: 2.5th percentile of the resamples.
         high: 97.5th percentile.
     """
@@ -77,7 +77,7 @@ def mean_interval(values: Floats, seed: int = 0) -> Estimate:
 
 
 def median_interval(samples: Sequence[float]) -> Estimate:
-    """Return the median of timings, in their unit."""
+    """Return the median of timings and its interval, in their unit."""
     values = np.asarray(samples)
     medians = bootstrap(
         lambda draws: np.median(values[draws], axis=1), len(values), resamples=_TIMING_RESAMPLES
@@ -86,7 +86,7 @@ def median_interval(samples: Sequence[float]) -> Estimate:
 
 
 def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
-    """Return the ratio of the medians of two timings that took turns, round by round.
+    """Return the ratio of the medians of two interleaved timings.
 
     Both samples of a round are drawn together, so a slow spell of the machine hits both.
     """

@@ -1,4 +1,4 @@
-"""Every error that this package raises on purpose, with the exit code that its command returns.
+"""Exceptions that this package raises deliberately, with the exit code of a command that ends with one.
 
     LnlAttenNetError            1
     ├── UsageError              2  a flag or argument breaks a rule

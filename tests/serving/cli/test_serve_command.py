@@ -87,6 +87,7 @@ def test_it_fails_when_its_server_is_killed(
     with serving(bundle_path, tmp_path / "temporary", "--json", "--deploy-to", str(kept)) as process:
         document = read_document(process)
         assert document["deployment"] == str(kept)
+        assert not list((tmp_path / "temporary").glob("lnlattennet-serve-*"))
         os.kill(document["pid"], signal.SIGKILL)
         _, log = process.communicate(timeout=30)
     assert process.returncode == 1

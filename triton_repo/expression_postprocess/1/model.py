@@ -8,7 +8,7 @@ from lnlattennet.serving.triton._stages import AnswerStep, Stage, each
 
 
 class TritonPythonModel(PythonModel):
-    """Requests stay apart: an engine output that breaks a rule fails only its own request."""
+    """Each request is handled alone: an engine output that breaks a rule fails only its own request."""
 
     def stages(self, bundle: Bundle) -> list[Stage]:
         """Check, then name the most probable class."""

@@ -8,7 +8,7 @@ from lnlattennet.serving.triton._stages import FaceStep, Stage, each
 
 
 class TritonPythonModel(PythonModel):
-    """Requests stay apart: a damaged image fails only the request that brought it."""
+    """Each request is handled alone: a damaged image fails only its own request."""
 
     def stages(self, bundle: Bundle) -> list[Stage]:
         """Decode, find the face, crop and normalize."""
