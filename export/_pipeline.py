@@ -79,26 +79,25 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
     """Build the engine of the job's plan, or of as much of its quantized part as passes the gate."""
     precision = job.plan.precision
     quantized = [name for name, chosen in job.plan.blocks.items() if chosen in QUANTIZED]
-    built: list[Candidate] = []
-    failures: list[RejectedError] = []
+    outcomes: list[Candidate | RejectedError] = []
 
     def passes(plan: PrecisionPlan) -> bool:
         _log.info("%s: trying %d blocks in %s", job.name, plan.count(precision), precision)
         try:
-            built.append(builder.build(job, plan))
+            outcomes.append(builder.build(job, plan))
         except RejectedError as failure:
             _log.info("%s: %s", job.name, failure)
-            failures.append(failure)
-            return False
-        return True
+            outcomes.append(failure)
+        return isinstance(outcomes[-1], Candidate)
 
-    result = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, "fp32")), passes)
-    if result.plan is None:
-        reason = f"{failures[0]}; nor did fewer blocks in {precision} pass ({len(result.tried)} plans tried)"
-        raise RejectedError(reason, failures[0].checks)
+    kept = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, "fp32")), passes)
+    first, last = outcomes[0], outcomes[-1]
+    if kept is None and isinstance(first, RejectedError):
+        reason = f"{first}; nor did fewer blocks in {precision} pass ({len(outcomes)} plans tried)"
+        raise RejectedError(reason, first.checks)
     # Each try replaces the one before: if the last one failed, the engine of the kept plan is gone.
-    candidate = built[-1] if result.tried[-1][1] else builder.build(job, result.plan)
-    candidate.plans_tried = len(result.tried)
+    candidate = last if isinstance(last, Candidate) else builder.build(job, kept or job.plan)
+    candidate.plans_tried = len(outcomes)
     return candidate
 
 

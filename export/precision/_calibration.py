@@ -23,13 +23,14 @@ Ranges = dict[str, tuple[float, float]]
 
 _BATCH = 8
 
-_SETTINGS: dict[str, dict[str, Any]] = {
-    "minmax": {},
+_METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "minmax": ("MinMaxCalibrater", {}),
     # Both tails together lose 1 value in 10,000.
-    "percentile": {"num_bins": 2048, "percentile": 99.99},
+    "percentile": ("PercentileCalibrater", {"num_bins": 2048, "percentile": 99.99}),
     # Its levels are symmetric about 0: of 512, what follows a ReLU has the 256 that 8 bits have.
-    "entropy": {"num_bins": 1024, "num_quantized_bins": 512},
+    "entropy": ("EntropyCalibrater", {"num_bins": 1024, "num_quantized_bins": 512}),
 }
+"""Name of a method -> ONNX Runtime's class, and its settings."""
 
 
 def activation_ranges(model: ModelProto, faces: NDArray[np.float32], method: str) -> Ranges:
@@ -45,9 +46,9 @@ def activation_ranges(model: ModelProto, faces: NDArray[np.float32], method: str
     Raises:
         ExportError: an unknown method, or the network gives values that are not finite.
     """
-    if method not in _SETTINGS:
-        raise ExportError(f"unknown calibration method {method!r}; known: {', '.join(_SETTINGS)}")
-    # The calibrators tell of their progress on stdout, which belongs to a command's result.
+    if method not in _METHODS:
+        raise ExportError(f"unknown calibration method {method!r}; known: {', '.join(_METHODS)}")
+    # The calibrators report progress on stdout, which belongs to a command's result.
     with (
         tempfile.TemporaryDirectory(prefix="lnlattennet-") as folder,
         contextlib.redirect_stdout(io.StringIO()),
@@ -57,13 +58,16 @@ def activation_ranges(model: ModelProto, faces: NDArray[np.float32], method: str
             for start in range(0, len(faces), _BATCH):
                 calibrator.collect_data(_OneBatch(faces[start : start + _BATCH]))
         except (ValueError, IndexError) as error:
-            # numpy's histogram finds no bin for an infinity, and says so in either way.
+            # numpy's histogram has no bin for an infinity, and raises one or the other.
             raise ExportError(
                 f"the network cannot be calibrated with {method!r}: are its values finite? ({error})"
             ) from error
         measured = calibrator.compute_data()
-    ranges = {name: _bounds(*data.range_value) for name, data in measured.items()}
-    for name, bounds in ranges.items():
+    ranges = {}
+    for name, data in measured.items():
+        # Scalars or arrays of one element or several, depending on the method.
+        low, high = data.range_value
+        ranges[name] = bounds = float(np.min(low)), float(np.max(high))
         if not np.isfinite(bounds).all():
             raise ExportError(f"tensor {name!r} takes values that are not finite: {bounds}")
     return ranges
@@ -73,17 +77,13 @@ def _calibrator(model: ModelProto, method: str, folder: Path) -> Any:
     import_onnxruntime()
     from onnxruntime.quantization import calibrate
 
-    classes = {
-        "minmax": calibrate.MinMaxCalibrater,
-        "percentile": calibrate.PercentileCalibrater,
-        "entropy": calibrate.EntropyCalibrater,
-    }
+    name, settings = _METHODS[method]
     onnx.save_model(model, str(folder / "model.onnx"))
-    calibrator = classes[method](
-        folder / "model.onnx", augmented_model_path=str(folder / "augmented.onnx"), **_SETTINGS[method]
+    calibrator = getattr(calibrate, name)(
+        folder / "model.onnx", augmented_model_path=str(folder / "augmented.onnx"), **settings
     )
     tensors = set(measured_tensors(model.graph))
-    # Left to itself it measures both sides of every operator, which takes several times as long.
+    # By default it measures inputs and outputs of every operator, which takes several times as long.
     select = calibrator.select_tensors_to_calibrate
     calibrator.select_tensors_to_calibrate = lambda graph: (tensors, select(graph)[1])
     calibrator.augment_graph()
@@ -92,15 +92,10 @@ def _calibrator(model: ModelProto, method: str, folder: Path) -> Any:
 
 
 class _OneBatch:
-    """A CalibrationDataReader over one batch."""
+    """CalibrationDataReader of one batch."""
 
     def __init__(self, faces: NDArray[np.float32]) -> None:
         self._batches = iter([{INPUT_NAME: faces}])
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         return next(self._batches, None)
-
-
-def _bounds(low: Any, high: Any) -> tuple[float, float]:
-    # Calibrators give scalars or arrays of one element or several, as the method has it.
-    return float(np.min(low)), float(np.max(high))

@@ -106,14 +106,14 @@ class _Quantizer(GraphEditor):
         name = node.input[layer.weight]
         weight = self.constant(name)
         try:
-            scale = weight_scale(weight, 0, number)
+            scale = weight_scale(weight, number)
         except ExportError as error:
             raise ExportError(f"{name}: {error}") from error
-        node.input[layer.weight] = self._parameter(node, name, quantize(weight, scale, 0), scale)
+        node.input[layer.weight] = self._parameter(node, name, quantize(weight, scale), scale)
         if activation is not None and len(node.input) == 3:
             name = node.input[2]
             accumulator = bias_scale(activation, scale)
-            values = quantize(self.constant(name), accumulator, 0)
+            values = quantize(self.constant(name), accumulator)
             node.input[2] = self._parameter(node, name, values, accumulator)
 
     def _pair(self, tensor: str, scale: Scale, block: str) -> str:

@@ -10,20 +10,13 @@ from onnx import GraphProto, NodeProto
 from lnlattennet.export.onnx._naming import block_of
 from lnlattennet.export.precision._graph import Layer, layers
 
-_QUANTIZED_OPERATORS = ("Conv",)
-
 _JOINING = {"Concat": None, "Resize": 1}
 """Operators that only move values, and how many of their inputs hold such (None: all)."""
 
 
-def quantizable(layer: Layer) -> bool:
-    """Return whether a layer becomes 8-bit where its block is."""
-    return layer.node.op_type in _QUANTIZED_OPERATORS
-
-
 def quantized_layers(graph: GraphProto, blocks: Collection[str]) -> list[Layer]:
-    """Return the layers that become 8-bit where ``blocks`` do."""
-    return [layer for layer in layers(graph) if layer.block in blocks and quantizable(layer)]
+    """Return the layers that become 8-bit where ``blocks`` do: their convolutions."""
+    return [layer for layer in layers(graph) if layer.block in blocks and layer.node.op_type == "Conv"]
 
 
 def measured_tensors(graph: GraphProto) -> list[str]:

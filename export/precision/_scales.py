@@ -69,16 +69,15 @@ def activation_scale(low: float, high: float, number: Number) -> Scale:
     return Scale(number, np.float32(scale).reshape(()), np.array(zero_point, number.dtype))
 
 
-def weight_scale(weight: NDArray[np.float32], axis: int, number: Number) -> Scale:
-    """Return a symmetric scale for every channel along ``axis``.
+def weight_scale(weight: NDArray[np.float32], number: Number) -> Scale:
+    """Return a symmetric scale for every output channel of a weight [channels, ...].
 
     Raises:
         ExportError: a weight is not finite.
     """
     if not np.isfinite(weight).all():
         raise ExportError("weights that are not finite cannot be quantized")
-    others = tuple(index for index in range(weight.ndim) if index != axis)
-    largest = np.abs(weight).max(axis=others)
+    largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     # A channel of zeros has no scale of its own; any serves.
     scale = np.where(largest > 0, np.maximum(largest / number.highest, _SMALLEST_SCALE), 1.0)
     return Scale(number, scale.astype(np.float32), np.zeros(len(scale), number.dtype))
@@ -90,16 +89,9 @@ def bias_scale(activation: Scale, weight: Scale) -> Scale:
     return Scale(INT32, scale, np.zeros(scale.shape, np.int32))
 
 
-def quantize(values: NDArray[np.float32], scale: Scale, axis: int) -> NDArray[Any]:
-    """Return the quantized values, rounded half to even and saturated.
-
-    Args:
-        values: any shape.
-        scale: with one scale for each channel along ``axis``.
-        axis: the channels' dimension.
-    """
-    shape = [-1 if index == axis else 1 for index in range(values.ndim)]
-    scaled = values / scale.scale.reshape(shape)
+def quantize(values: NDArray[np.float32], scale: Scale) -> NDArray[Any]:
+    """Quantize values [channels, ...] with a scale per channel: rounded half to even, saturated."""
+    scaled = values / scale.scale.reshape(-1, *[1] * (values.ndim - 1))
     if scale.number.dtype.kind in "iu":
         scaled = np.rint(scaled)
     return np.clip(scaled, scale.number.lowest, scale.number.highest).astype(scale.number.dtype)

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from lnlattennet.runtimes._precision import PrecisionPlan
 
 
-@dataclass(frozen=True)
-class SearchResult:
-    """Result of a search.
-
-    Attributes:
-        plan: the last plan that passed, or None if no block can run in the fast precision.
-        tried: every plan that was tried, in order, with whether it passed.
-    """
-
-    plan: PrecisionPlan | None
-    tried: list[tuple[PrecisionPlan, bool]] = field(default_factory=list)
-
-
 def search_plan(
     fast: PrecisionPlan, exact: PrecisionPlan, passes: Callable[[PrecisionPlan], bool]
-) -> SearchResult:
-    """Return the fast plan if it passes, else as much of it as bisection keeps.
+) -> PrecisionPlan | None:
+    """Return the fast plan if it passes, else as much of it as bisection keeps; None if that is no block.
 
     A group of blocks that fails is halved; each half is tried on top of what was kept so far. So every plan
     that is kept has passed as a whole, and n blocks of which k must stay exact need about 2 k log2(n) tries.
@@ -32,14 +18,12 @@ def search_plan(
     Args:
         fast: the plan that is wanted.
         exact: the precision that a block is raised to; where it equals ``fast`` there is nothing to search.
-        passes: builds a plan's engine and puts it through the gate.
+        passes: builds a plan's engine and puts it through the gate. The last plan that passes is returned.
     """
-    tried: list[tuple[PrecisionPlan, bool]] = []
 
     def keeps(blocks: Sequence[str], kept: PrecisionPlan) -> PrecisionPlan:
         candidate = kept.raised({name: fast.blocks[name] for name in blocks})
-        tried.append((candidate, passes(candidate)))
-        if tried[-1][1]:
+        if passes(candidate):
             return candidate
         if len(blocks) == 1:
             return kept
@@ -48,6 +32,5 @@ def search_plan(
             kept = keeps(half, kept)
         return kept
 
-    blocks = [name for name, precision in fast.blocks.items() if precision != exact.blocks[name]]
-    plan = keeps(blocks, exact)
-    return SearchResult(None if plan == exact else plan, tried)
+    plan = keeps([name for name, precision in fast.blocks.items() if precision != exact.blocks[name]], exact)
+    return None if plan == exact else plan

@@ -14,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +36,7 @@ class TimingError(ExportError):
 
     def __init__(self, name: str, exit_code: int, message: str) -> None:
         how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
-        super().__init__(
-            f"{name}: the process that times it ended with {how}: {message or 'it printed nothing'}"
-        )
+        super().__init__(f"{name}: the process that times it ended with {how}: {message}")
         self.name = name
 
 
@@ -56,24 +53,16 @@ class TimedProcess:
     def __init__(self, name: str, function: str, arguments: Sequence[Any], faces: Path) -> None:
         command = [sys.executable, "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
         self._name = name
-        self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by __exit__
+        self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see close
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._messages, text=True
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the process."""
         self._process.kill()
         self._process.communicate()
         self._messages.close()
-
-    def wait_until_ready(self) -> None:
-        """Return when it has loaded what it times; raises TimingError if it could not."""
-        self._answer()
 
     def seconds(self, batch: int) -> float:
         """Let it call a few times on such a batch uncounted, then once more; return the seconds of that."""
@@ -82,17 +71,21 @@ class TimedProcess:
             with suppress(BrokenPipeError):
                 self._process.stdin.write(f"{batch}\n")
                 self._process.stdin.flush()
-        return float(self._answer())
+        return float(self.answer())
 
-    def _answer(self) -> str:
+    def answer(self) -> str:
+        """Wait for a line; the first one says that it has loaded what it times.
+
+        Raises:
+            TimingError: the process ended instead.
+        """
         line = self._process.stdout.readline() if self._process.stdout is not None else ""
         if not line:
-            raise TimingError(self._name, self._process.wait(), self._last_message())
+            exit_code = self._process.wait()
+            self._messages.seek(0)
+            messages = [line.strip() for line in self._messages if line.strip()]
+            raise TimingError(self._name, exit_code, messages[-1] if messages else "it printed nothing")
         return line.strip()
-
-    def _last_message(self) -> str:
-        self._messages.seek(0)
-        return next((line.strip() for line in reversed(self._messages.readlines()) if line.strip()), "")
 
 
 def time_in_turns(
@@ -119,11 +112,11 @@ def time_in_turns(
     samples: dict[str, dict[int, list[float]]] = {name: {} for name in candidates}
     with ExitStack() as stack:
         processes = {
-            name: stack.enter_context(TimedProcess(name, function, arguments, file))
+            name: stack.enter_context(closing(TimedProcess(name, function, arguments, file)))
             for name, (function, arguments) in candidates.items()
         }
         for process in processes.values():
-            process.wait_until_ready()
+            process.answer()
         for batch in batches:
             turns = {name: partial(process.seconds, batch) for name, process in processes.items()}
             for name, seconds in interleave(turns, rounds).items():

@@ -1,4 +1,4 @@
-"""A process that times one engine (or another candidate) on request; see ``timing.TimedProcess``.
+"""Process that times one engine (or another candidate) on request; see ``_timing.TimedProcess``.
 
     python -m lnlattennet.export.selection._worker MODULE:FUNCTION ARGUMENTS FACES
 
@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,7 @@ def serve(function: str, arguments: str, faces_file: str, requests: TextIO, answ
     module, _, name = function.partition(":")
     call: Call = getattr(importlib.import_module(module), name)(*json.loads(arguments))
     faces = np.load(faces_file)
-    _answer(answers, "ready")
+    print("ready", file=answers, flush=True)
     warm: set[int] = set()
     for line in requests:
         size = int(line)
@@ -55,12 +55,7 @@ def serve(function: str, arguments: str, faces_file: str, requests: TextIO, answ
         warm.add(size)
         start = time.perf_counter_ns()
         call(faces[:size])
-        _answer(answers, str((time.perf_counter_ns() - start) / 1e9))
-
-
-def _answer(answers: TextIO, text: Any) -> None:
-    answers.write(f"{text}\n")
-    answers.flush()
+        print((time.perf_counter_ns() - start) / 1e9, file=answers, flush=True)
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,30 +20,45 @@ def in_int8(plan: PrecisionPlan) -> set[str]:
     return {name for name, precision in plan.blocks.items() if precision == "int8"}
 
 
+def search(passes: Callable[[PrecisionPlan], bool]) -> tuple[PrecisionPlan | None, list[PrecisionPlan]]:
+    """Search; return the plan and every plan that was tried, in order."""
+    tried: list[PrecisionPlan] = []
+
+    def recorded(plan: PrecisionPlan) -> bool:
+        tried.append(plan)
+        return passes(plan)
+
+    return search_plan(FAST, EXACT, recorded), tried
+
+
 def test_a_plan_that_passes_is_taken_at_once() -> None:
-    result = search_plan(FAST, EXACT, lambda plan: True)
-    assert result.plan == FAST
-    assert len(result.tried) == 1
+    assert search(lambda plan: True) == (FAST, [FAST])
 
 
 def test_if_no_block_can_be_fast_there_is_no_plan() -> None:
-    result = search_plan(FAST, EXACT, lambda plan: False)
-    assert result.plan is None
-    assert len(result.tried) <= 2 * len(QUANTIZED)
+    plan, tried = search(lambda plan: False)
+    assert plan is None
+    assert len(tried) <= 2 * len(QUANTIZED)
 
 
 @given(st.sets(st.sampled_from(QUANTIZED)))
 def test_exactly_the_blocks_that_fail_stay_exact(guilty: set[str]) -> None:
-    result = search_plan(FAST, EXACT, lambda plan: not guilty & in_int8(plan))
-    found = in_int8(result.plan) if result.plan else set()
-    assert found == set(QUANTIZED) - guilty
-    assert len(result.tried) <= 1 + 2 * max(1, len(guilty)) * 4
+    plan, tried = search(lambda plan: not guilty & in_int8(plan))
+    assert (in_int8(plan) if plan else set()) == set(QUANTIZED) - guilty
+    assert len(tried) <= 1 + 2 * max(1, len(guilty)) * 4
 
 
 @given(st.integers(0, len(QUANTIZED)))
 def test_what_is_kept_has_passed_as_a_whole(budget: int) -> None:
     """Errors add up: no block is guilty alone, but more than ``budget`` together are too many."""
-    result = search_plan(FAST, EXACT, lambda plan: len(in_int8(plan)) <= budget)
-    assert len(in_int8(result.plan) if result.plan else ()) == budget
-    if result.plan:
-        assert (result.plan, True) in result.tried
+    passed: list[PrecisionPlan] = []
+
+    def passes(plan: PrecisionPlan) -> bool:
+        if len(in_int8(plan)) <= budget:
+            passed.append(plan)
+        return len(in_int8(plan)) <= budget
+
+    plan, _ = search(passes)
+    assert len(in_int8(plan) if plan else ()) == budget
+    if plan:
+        assert plan == passed[-1]
