@@ -83,7 +83,11 @@ def write_bundle(
 ) -> dict[str, Any]:
     """Write everything but the engines into ``folder``; return the report (what `report.json` holds)."""
     info = plan.checkpoint.info
-    _write_plans(candidates, folder)
+    for candidate in candidates:
+        precisions = PrecisionPlan(candidate.record.plan)
+        # Beside the engine, so that it can be passed as --precision-plan.
+        if precisions.precision != "fp32":
+            (folder / "engines" / candidate.name / PLAN_NAME).write_text(precisions.to_json())
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -110,11 +114,3 @@ def write_bundle(
 
 def _hashes(folder: Path, files: Iterable[Path]) -> dict[str, FileRecord]:
     return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}
-
-
-def _write_plans(candidates: list[Candidate], folder: Path) -> None:
-    """Leave the plan of every engine that is not fp32 beside it, to be given back as --precision-plan."""
-    for candidate in candidates:
-        plan = PrecisionPlan(candidate.record.plan)
-        if plan.precision != "fp32":
-            (folder / "engines" / candidate.name / PLAN_NAME).write_text(plan.to_json())

@@ -1,4 +1,4 @@
-"""Build of one engine: its variant of the graph, its file, its precisions as read back, its verification."""
+"""Build of one engine: its graph in the plan's precisions, its file, and its verification."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RejectedError(ExportError):
 
 @dataclass(frozen=True)
 class EngineBuilder:
-    """Everything that engines are built from and verified with.
+    """Builder and verifier of an export's engines.
 
     Attributes:
         folder: the bundle's draft.
@@ -76,7 +76,7 @@ class EngineBuilder:
     def build(self, job: Job, plan: PrecisionPlan) -> Candidate:
         """Build the job's engine in a plan, read back its precisions, load it and put it through the gate.
 
-        What was built under its name before is gone.
+        Removes what was built under its name before.
 
         Raises:
             ExportError: the runtime refused.
@@ -109,7 +109,8 @@ class EngineBuilder:
             strategy=self.plan.options.selection.strategy,
             latency_budget_ms=self.plan.options.selection.budget_ms,
             seconds=round(seconds, 1),
-            peak_memory_mb=_peak_memory(),
+            # Of this process only: Linux counts its peak in its children's too.
+            peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         )
 
     def _build(self, job: Job, plan: PrecisionPlan) -> Candidate:
@@ -124,7 +125,10 @@ class EngineBuilder:
             graph = self._graph(job.backend, plan, directory)
             engine = backend_named(job.backend).build(graph, spec)
         seconds = time.perf_counter() - start
-        _remove_leftovers(graph, directory, engine.path)
+        if engine.path != graph and graph.parent == directory:
+            graph.unlink()
+        if not any(directory.iterdir()):
+            directory.rmdir()
         require_precision(plan, planned, engine)
         _log.info("built %s in %.1f s", job.name, seconds)
         record = EngineRecord(
@@ -216,28 +220,15 @@ def _as_safetensors(plan: ExportPlan, scratch: Path) -> Path:
     return path
 
 
-def _peak_memory() -> float:
-    """Return megabytes; only of this process: what Linux keeps of children includes their parent's peak."""
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
-
-
-def _remove_leftovers(graph: Path, directory: Path, engine: Path) -> None:
-    """Remove the graph if the engine is another file, and a folder that holds nothing."""
-    if engine != graph and graph.parent == directory:
-        graph.unlink()
-    if not any(directory.iterdir()):
-        directory.rmdir()
-
-
 def require_precision(plan: PrecisionPlan, planned: dict[str, int], engine: EngineFile) -> None:
     """Refuse an engine that silently computes in another precision than was asked for."""
     if not engine.layers:
         return
     for wanted in sorted(plan.precisions - {"fp32"}):
-        wished = planned.get(wanted, 0)
-        if engine.layers.get(wanted, 0) < max(wished, wanted == plan.precision):
+        expected = planned.get(wanted, 0)
+        if engine.layers.get(wanted, 0) < max(expected, wanted == plan.precision):
             layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
             raise RejectedError(
-                f"of {wished} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
+                f"of {expected} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
                 f"is not the engine that was asked for; leave {wanted} to another backend or to more blocks"
             )

@@ -20,7 +20,6 @@ from lnlattennet.export._plan import Job, plan_export
 from lnlattennet.export.precision._search import search_plan
 from lnlattennet.export.selection._strategy import Selection, select
 from lnlattennet.export.selection._timing import TimingError, engine_arguments, summary, time_in_turns
-from lnlattennet.runtimes._base import BatchRange
 from lnlattennet.runtimes._precision import QUANTIZED, PrecisionPlan
 
 _log = logging.getLogger(__name__)
@@ -50,7 +49,9 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
         skipped = [*plan.skipped, *failed]
         skipped += _time(candidates, builder, options, scratch)
         selection = _select(candidates, skipped, options.selection)
-        _require_unchanged(options.checkpoint, plan.checkpoint_sha256)
+        # Some backends read the file themselves, minutes after it was first read.
+        if hash_file(options.checkpoint).sha256 != plan.checkpoint_sha256:
+            raise CheckpointError(f"{options.checkpoint} was changed while it was exported; export it again")
         verification = builder.verification_record(candidates, time.perf_counter() - started)
         report = write_bundle(plan, candidates, skipped, selection, verification, folder)
     _log.info("wrote %s: %s serves: %s", options.output, selection.name, selection.because)
@@ -110,6 +111,9 @@ def _time(
     are then timed anew without it, since all must have taken part in the same rounds.
     """
     failed: list[SkippedEngine] = []
+    sizes = {options.batch.minimum, options.batch.optimum}
+    if options.selection.strategy != "min-latency":
+        sizes.add(options.batch.maximum)
     while True:
         passed = {candidate.name: candidate for candidate in candidates if candidate.passed}
         try:
@@ -117,7 +121,7 @@ def _time(
                 samples = time_in_turns(
                     {name: engine_arguments(c.record.backend, c.path) for name, c in passed.items()},
                     builder.verifier.faces,
-                    _timed_sizes(options.batch, options.selection.strategy),
+                    sorted(sizes),
                     options.selection.rounds,
                     scratch,
                 )
@@ -138,12 +142,6 @@ def _time(
     return failed
 
 
-def _timed_sizes(batch: BatchRange, strategy: str) -> list[int]:
-    """Return the batch sizes that the strategy looks at."""
-    largest = set() if strategy == "min-latency" else {batch.maximum}
-    return sorted({batch.minimum, batch.optimum} | largest)
-
-
 def _select(
     candidates: list[Candidate], skipped: list[SkippedEngine], options: SelectionOptions
 ) -> Selection:
@@ -153,9 +151,3 @@ def _select(
         outcomes += [f"{item.backend} {item.precision}".strip() + f": {item.reason}" for item in skipped]
         raise GateError("no engine ran and passed, so nothing was written: " + "; ".join(outcomes))
     return select(passed, options)
-
-
-def _require_unchanged(checkpoint: Path, sha256: str) -> None:
-    """Raise if the file changed: some backends read it themselves, minutes after it was first read."""
-    if hash_file(checkpoint).sha256 != sha256:
-        raise CheckpointError(f"{checkpoint} was changed while it was exported; export it again")

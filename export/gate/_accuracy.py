@@ -14,17 +14,15 @@ from lnlattennet.export.gate._metrics import METRICS
 
 @dataclass(frozen=True)
 class AccuracyComparison:
-    """How often an engine and its checkpoint are right on the same faces.
+    """Accuracies of an engine and its checkpoint on the same faces.
 
     Attributes:
-        faces: how many there are.
         engine: share of faces that the engine gets right.
         checkpoint: share that the checkpoint gets right.
         drop: the checkpoint's share less the engine's; its interval is of the faces' differences (paired).
         lost: indices of the faces that only the checkpoint gets right.
     """
 
-    faces: int
     engine: Estimate
     checkpoint: Estimate
     drop: Estimate
@@ -50,15 +48,14 @@ def compare_accuracy(
     """Compare logits [n, classes] with the labels [n], n of 1 or more; NaN logits are a wrong answer.
 
     Args:
-        engine: its logits.
-        checkpoint: the checkpoint's.
+        engine: logits of the engine.
+        checkpoint: logits of the checkpoint.
         labels: true classes.
-        seed: of the resamples.
+        seed: seed of the resamples.
     """
     engine_right, checkpoint_right = _right(engine, labels), _right(checkpoint, labels)
     lost = np.flatnonzero(checkpoint_right > engine_right)
     return AccuracyComparison(
-        faces=len(labels),
         engine=mean_interval(engine_right, seed),
         checkpoint=mean_interval(checkpoint_right, seed),
         drop=mean_interval(checkpoint_right - engine_right, seed),

@@ -22,7 +22,6 @@ class Faces(Protocol):
 
     def __getitem__(self, indices: NDArray[np.int64], /) -> NDArray[np.float32]:
         """Return the faces of these indices, [len(indices), 3, S, S], as a copy."""
-        ...
 
 
 def check_engine(

@@ -13,13 +13,13 @@ LIMITS = {limit.name: (limit, metric.outputs) for metric in METRICS.values() for
 """Name of a limit -> the limit, and the outputs that it is for."""
 
 
-def default_limits(precision: str) -> Limits:
+def default_limits(precision: str) -> dict[str, dict[str, float | None]]:
     """Return what passes in a precision, one of ``PRECISIONS``; for a plan, its fastest one.
 
     fp32 must give the checkpoint's numbers. Lower precisions must give its answers: at least 99% of them the
-    same, accuracy within half a point, and probabilities and region weights that a reader of the result could
-    not tell apart. Chosen from the demo checkpoint (256 rendered faces, logits from -20 to 22), in the order
-    worst cosine of logits, region weights and affinity; mean KL; top-3 overlap; largest error of a sum:
+    same, accuracy within half a point, and probabilities and region weights without a visible difference.
+    Chosen from the demo checkpoint (256 rendered faces, logits from -20 to 22), in the order worst cosine of
+    logits, region weights and affinity; mean KL; top-3 overlap; largest error of a sum:
 
         fp32  1.0000 1.0000 1.0000   1e-13   1.000   2e-7    OpenVINO
         fp16  1.0000 1.0000 1.0000   4e-7    0.996   4e-4    torch, all of it in fp16
@@ -31,22 +31,27 @@ def default_limits(precision: str) -> Limits:
     and 0.8 in int8; an int8 engine that changed 0.8% of the answers had 10.6, and region weights of cosine
     0.93. fp8 takes int8's limits: it was not measured.
     """
-    return {name: _default(limit, outputs, precision) for name, (limit, outputs) in LIMITS.items()}
+    limits: dict[str, dict[str, float | None]] = {}
+    for name, (limit, outputs) in LIMITS.items():
+        value = limit.defaults.get(precision, limit.defaults["fp32"])
+        values = value if isinstance(value, tuple) else [value] * len(outputs)
+        limits[name] = dict(zip(outputs, values, strict=True))
+    return limits
 
 
-def parse_limits(precision: str, overrides: Mapping[str, Sequence[str] | float | None]) -> Limits:
+def parse_limits(precision: str, overrides: Mapping[str, Sequence[str] | float]) -> Limits:
     """Return the limits of a precision with what the user changed.
 
     Args:
         precision: one of ``PRECISIONS``.
         overrides: name of a limit -> its number, or the texts "[OUTPUT:]VALUE" of a limit per output, of
-            which later ones win; None changes nothing.
+            which later ones win.
 
     Raises:
         UsageError: an unknown limit or output, or a value that is no number or that no engine could have; it
             names the flag, the rule and the value.
     """
-    limits = {name: dict(values) for name, values in default_limits(precision).items()}
+    limits = default_limits(precision)
     for name, value in overrides.items():
         if name not in LIMITS:
             raise UsageError(f"unknown limit {name!r}; limits: {', '.join(LIMITS)}")
@@ -55,7 +60,8 @@ def parse_limits(precision: str, overrides: Mapping[str, Sequence[str] | float |
             if value not in limit.range:
                 raise UsageError(f"{limit.flag} must be {limit.range.text}, got {value!r}")
             limits[name] = dict.fromkeys(outputs, value)
-        for text in value if isinstance(value, Sequence) else ():
+            continue
+        for text in value:
             limits[name] |= _parse(limit, outputs, text)
     return limits
 
@@ -64,12 +70,6 @@ def failure_text(checks: Iterable[Check]) -> str:
     """Name every failed check with its output, worst place, value and limit; "" if none failed."""
     failed = [_sentence(check) for check in checks if not check.passed]
     return f"failed the gate: {'; '.join(failed)}" if failed else ""
-
-
-def _default(limit: Limit, outputs: Sequence[str], precision: str) -> dict[str, float | None]:
-    value = limit.defaults.get(precision, limit.defaults["fp32"])
-    values = value if isinstance(value, tuple) else [value] * len(outputs)
-    return dict(zip(outputs, values, strict=True))
 
 
 def _parse(limit: Limit, outputs: Sequence[str], text: str) -> dict[str, float]:

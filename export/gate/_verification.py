@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._console import stderr
-from lnlattennet._statistics import Estimate
 from lnlattennet.bundle._manifest import Check, LabeledRecord
 from lnlattennet.data._face_images import verification_faces
 from lnlattennet.data._labeled import LabeledFaces, LabeledSource
@@ -67,8 +66,8 @@ class Verifier:
         return LabeledRecord(
             name=self.labeled.name,
             faces=len(self.labeled.labels),
-            checkpoint_accuracy=_interval(checkpoint.engine),
-            engines={name: _interval(accuracy.engine) for name, accuracy in self.accuracies.items()},
+            checkpoint_accuracy=checkpoint.engine,
+            engines={name: accuracy.engine for name, accuracy in self.accuracies.items()},
         )
 
 
@@ -102,10 +101,6 @@ def _logits(runner: Runner, labeled: LabeledFaces, batch: BatchRange) -> Floats:
     return np.concatenate(parts)
 
 
-def _interval(estimate: Estimate) -> tuple[float, float, float]:
-    return estimate.value, estimate.low, estimate.high
-
-
 def torch_reference(network: LNLAttenNet) -> Reference:
     """Return the checkpoint's network as a function of normalized faces, one image at a time.
 
@@ -121,17 +116,13 @@ def torch_reference(network: LNLAttenNet) -> Reference:
             name: np.concatenate([getattr(answer, name).numpy() for answer in answers])
             for name in OUTPUT_NAMES
         }
-        _require_finite(reference)
+        for name, array in reference.items():
+            broken = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+            if len(broken):
+                raise CheckpointError(
+                    f"the checkpoint's {name} must be finite, but is not for face {broken[0]}: its weights "
+                    "are at fault; train it again"
+                )
         return reference
 
     return run
-
-
-def _require_finite(reference: Arrays) -> None:
-    for name, array in reference.items():
-        broken = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
-        if len(broken):
-            raise CheckpointError(
-                f"the checkpoint's {name} must be finite, but is not for face {broken[0]}: its weights are "
-                "at fault; train it again"
-            )

@@ -17,8 +17,6 @@ DOMAIN = "lnlattennet"
 OPERATOR = "local_nonlocal_attention"
 """The torch op of the same name takes the same arguments in the same order, and gives the same outputs."""
 
-_BLOCK = "attention"
-
 
 def attention_node(
     features: Tensor, query: Tensor, grid: int, position: Tensor, *tail: Tensor
@@ -60,20 +58,18 @@ def attention_function(config: NetworkConfig, opset: int) -> FunctionProto:
     The equations are in docs/reference/network.md. Scores are scaled by way of the small parameters, so that
     what depends on parameters alone can be computed once.
     """
-    function = onnx.parser.parse_function(_BODY.format(opset=opset, **_sizes(config)))
-    for index, node in enumerate(function.node):
-        node.name = f"{_BLOCK}/{node.op_type}_{index}"
-    return function
-
-
-def _sizes(config: NetworkConfig) -> dict[str, str]:
     grid, side, channels = config.grid, config.feature_size // config.grid, config.channels
-    return {
-        "cells": f"[-1, {channels}, {grid}, {side}, {grid}, {side}]",
-        "regions": f"[-1, {config.regions}, {channels}, {side * side}]",
-        "query_scale": repr(1 / math.sqrt(channels)),
-        "key_scale": repr(1 / math.sqrt(config.affinity_features)),
-    }
+    body = _BODY.format(
+        opset=opset,
+        cells=f"[-1, {channels}, {grid}, {side}, {grid}, {side}]",
+        regions=f"[-1, {config.regions}, {channels}, {side * side}]",
+        query_scale=repr(1 / math.sqrt(channels)),
+        key_scale=repr(1 / math.sqrt(config.affinity_features)),
+    )
+    function = onnx.parser.parse_function(body)
+    for index, node in enumerate(function.node):
+        node.name = f"attention/{node.op_type}_{index}"
+    return function
 
 
 _BODY = (

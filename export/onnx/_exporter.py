@@ -34,18 +34,24 @@ def export_onnx(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
 
     Input ``image`` [batch, 3, S, S] float32; outputs ``logits``, ``region_weights``, ``region_affinity``. The
     head's fused attention is one node of the domain ``lnlattennet`` with a model-local function of standard
-    operators as its body; ``onnx_inline.inlined`` gives the form without it. Every node is called
+    operators as its body; ``_inline.inlined`` gives the form without it. Every node is called
     ``BLOCK/OPERATOR_INDEX`` after the named blocks of the network, and its output after the node.
 
     Raises:
         ExportError: torch could not export the network, or the file fails onnx.checker.
     """
-    config = checkpoint.info.config
+    info = checkpoint.info
     model = _traced(checkpoint, batch)
     name_after_blocks(model.graph, traced_blocks(model.graph))
-    _declare(model, config)
-    model.functions.append(attention_function(config, OPSET))
-    for key, value in _metadata(checkpoint).items():
+    _declare(model, info.config)
+    model.functions.append(attention_function(info.config, OPSET))
+    metadata = {
+        "class_names": json.dumps(list(info.class_names)),
+        "preprocessing": json.dumps(info.preprocessing.to_dict()),
+        "network": json.dumps(info.config.to_dict()),
+        "license": info.license,
+    }
+    for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     check_model(model)
     onnx.save_model(model, str(path))
@@ -76,34 +82,21 @@ def _traced(checkpoint: Checkpoint, batch: BatchRange) -> ModelProto:
 
 
 def _declare(model: ModelProto, config: NetworkConfig) -> None:
-    """Set versions, names and the outputs' shapes; drop what only tells how the graph was traced."""
+    """Set versions, names and the outputs' shapes; drop the traces of the export itself."""
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = DOMAIN, __version__
     graph = model.graph
     graph.name = "LNLAttenNet"
-    shapes = {
-        "logits": [config.classes],
-        "region_weights": [config.regions],
-        "region_affinity": [config.regions, config.regions],
+    shapes: dict[str, list[int | str]] = {
+        "logits": ["batch", config.classes],
+        "region_weights": ["batch", config.regions],
+        "region_affinity": ["batch", config.regions, config.regions],
     }
     for output in graph.output:
-        onnx_type = onnx.helper.make_tensor_type_proto(
-            onnx.TensorProto.FLOAT, ["batch", *shapes[output.name]]
-        )
-        output.type.CopyFrom(onnx_type)
+        output.type.CopyFrom(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shapes[output.name]))
     # Stack traces of the exporting machine (with its paths) do not belong in a published file.
     for item in [model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer]:
         del item.metadata_props[:]
         item.doc_string = ""
     # The names and shapes in it are the tracer's; runtimes infer their own.
     del graph.value_info[:]
-
-
-def _metadata(checkpoint: Checkpoint) -> dict[str, str]:
-    info = checkpoint.info
-    return {
-        "class_names": json.dumps(list(info.class_names)),
-        "preprocessing": json.dumps(info.preprocessing.to_dict()),
-        "network": json.dumps(info.config.to_dict()),
-        "license": info.license,
-    }

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto
+from onnx import GraphProto, ModelProto
 
 from lnlattennet.errors import ExportError
 
@@ -59,17 +59,13 @@ def traced_blocks(graph: GraphProto) -> list[str]:
     consumer: dict[str, str] = {}
     for node in reversed(graph.node):
         # What joins two levels of the U-Net lies in no level's module; it belongs to the level it feeds.
-        block = _block(_module_names(node)) or next(
+        properties = {item.key: item.value for item in node.metadata_props}
+        block = _block(ast.literal_eval(properties[_SCOPES])) or next(
             consumer[value] for value in node.output if value in consumer
         )
         blocks.append(block)
         consumer.update(dict.fromkeys(node.input, block))
     return blocks[::-1]
-
-
-def _module_names(node: NodeProto) -> list[str]:
-    properties = {item.key: item.value for item in node.metadata_props}
-    return list(ast.literal_eval(properties[_SCOPES]))
 
 
 def _block(modules: list[str]) -> str:
