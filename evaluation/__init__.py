@@ -9,11 +9,7 @@ from lnlattennet._lazy import lazy_names
 if TYPE_CHECKING:
     from lnlattennet.evaluation._evaluate import Evaluation, EvaluationDocument, EvaluationOptions, evaluate
     from lnlattennet.evaluation._report import write_report
-    from lnlattennet.evaluation.explain._explain import (
-        ExplanationIndex,
-        ExplanationOptions,
-        explain_checkpoint,
-    )
+    from lnlattennet.evaluation.explain._explain import ExplanationOptions, explain_checkpoint
     from lnlattennet.evaluation.predictors._base import Predictor
     from lnlattennet.evaluation.predictors._open import open_predictor
 
@@ -21,7 +17,6 @@ __all__ = [
     "Evaluation",
     "EvaluationDocument",
     "EvaluationOptions",
-    "ExplanationIndex",
     "ExplanationOptions",
     "Predictor",
     "evaluate",

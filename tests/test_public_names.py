@@ -24,7 +24,7 @@ PUBLIC = {
     "lnlattennet.data": "DatasetFormat FORMATS Face FaceData load_dataset load_prepared prepared_faces",
     "lnlattennet.data.synthetic": "EXPRESSIONS HELD_OUT Nuisance RenderedFace TRAIN render_face",
     "lnlattennet.evaluation": (
-        "Evaluation EvaluationDocument EvaluationOptions ExplanationIndex ExplanationOptions "
+        "Evaluation EvaluationDocument EvaluationOptions ExplanationOptions "
         "Predictor evaluate explain_checkpoint open_predictor write_report"
     ),
     "lnlattennet.export": (

@@ -1,4 +1,4 @@
-"""Means per expression over a data set of any size: sums are in memory, never all faces."""
+"""Means per expression over a data set of any size, in memory that does not grow with it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.evaluation.explain._internals import Explanation
+from lnlattennet.evaluation.explain._internals import Explanation, rounded
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ClassMean:
-    """The mean over the faces of one expression.
+    """Mean over the faces of one expression.
 
     Attributes:
         name: the expression.
@@ -24,7 +24,7 @@ class ClassMean:
         weights: mean region weights [K].
         affinity: mean affinity [K, K].
         attention: mean local attention over the heads [H, W]; sums to 1 inside every region.
-        change: mean share of the visible change per region [K] on rendered faces, otherwise None.
+        change: mean share of the visible change per region [K]; None unless the faces are rendered.
     """
 
     name: str
@@ -33,17 +33,17 @@ class ClassMean:
     weights: Floats
     affinity: Floats
     attention: Floats
-    change: Floats | None
+    change: Floats | None = None
 
     def to_dict(self, region: int) -> dict[str, Any]:
         """Return the table's row, affinity only around ``region``, as plain JSON values."""
         row = {
             "expression": self.name,
             "faces": self.count,
-            "region_weights": _rounded(self.weights),
-            "affinity_row": _rounded(self.affinity[region]),
+            "region_weights": rounded(self.weights),
+            "affinity_row": rounded(self.affinity[region]),
         }
-        return row if self.change is None else row | {"visible_change": _rounded(self.change)}
+        return row if self.change is None else row | {"visible_change": rounded(self.change)}
 
 
 class ClassMeans:
@@ -71,7 +71,7 @@ class ClassMeans:
             faces: RGB [N, S, S, 3].
             labels: indices into the class names [N].
             explanation: of the same faces.
-            change: share of the visible change per region [N, K], if it is known (then for every chunk).
+            change: share of the visible change per region [N, K], for every chunk or for none.
         """
         values = {
             "face": faces,
@@ -89,18 +89,11 @@ class ClassMeans:
     def means(self) -> list[ClassMean]:
         """Return the mean of every class that had faces, in the order of the class names."""
         return [
-            self._mean(label, name) for label, name in enumerate(self.class_names) if self.counts[label] > 0
+            ClassMean(name, int(count), **{key: total[label] / count for key, total in self._sums.items()})
+            for label, (name, count) in enumerate(zip(self.class_names, self.counts, strict=True))
+            if count > 0
         ]
 
     def mean_weights(self) -> Floats:
         """Return the mean region weights over all faces [K]."""
         return np.asarray(self._sums["weights"].sum(axis=0) / self.counts.sum())
-
-    def _mean(self, label: int, name: str) -> ClassMean:
-        count = int(self.counts[label])
-        mean = {key: total[label] / count for key, total in self._sums.items()}
-        return ClassMean(name, count, **({"change": None} | mean))
-
-
-def _rounded(values: Floats) -> list[float]:
-    return [round(value, 6) for value in values.tolist()]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.errors import UsageError, require
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def explain(
@@ -60,11 +63,9 @@ def explain(
     require("torch", "train")
     require("matplotlib", "train")
     from lnlattennet._console import stdout
-    from lnlattennet.evaluation.explain._console import score_table
-    from lnlattennet.evaluation.explain._data import RenderedScores
     from lnlattennet.evaluation.explain._explain import ExplanationOptions, explain_checkpoint
 
-    index = explain_checkpoint(
+    document = explain_checkpoint(
         ExplanationOptions(
             checkpoint=checkpoint,
             output=output,
@@ -79,9 +80,35 @@ def explain(
         )
     )
     if json_output:
-        print_json(index.to_dict())
+        print_json(document)
         return
-    if index.data is not None and isinstance(index.data.facts, RenderedScores):
-        stdout().print(score_table(index.data.facts, regions=index.grid**2))
-    for file in index.files:
+    if data == SYNTHETIC:
+        stdout().print(_score_table(document["data"], regions=document["grid"] ** 2))
+    for file in document["files"]:
         stdout().print(file)
+
+
+def _score_table(scores: dict[str, Any], *, regions: int) -> Table:
+    """Return crucial-region recall beside that of even weights, and the accuracy with regions covered."""
+    from rich.table import Table
+
+    def share(figure: dict[str, float]) -> tuple[str, str]:
+        return f"{figure['value']:.1%}", f"{figure['low']:.1%} to {figure['high']:.1%}"
+
+    crucial = scores["crucial_regions"]
+    table = Table("figure", "value", "95% interval", "even weights", "at most")
+    even = f"{crucial['uniform_share']:.1%}"
+    table.add_row("weight on the true regions", *share(crucial["share_of_weight"]), even, "100.0%")
+    times = crucial["times_uniform"]
+    interval = f"{times['low']:.2f} to {times['high']:.2f}"
+    table.add_row(
+        "  times uniform", f"{times['value']:.2f}", interval, "1", f"{crucial['best_possible']:.2f}"
+    )
+    for k in (1, 3):
+        hits = share(crucial[f"top_{k}_hit_rate"])
+        table.add_row(f"top-{k} hit rate", *hits, f"{min(1, k / regions):.1%}", "100.0%")
+    table.add_section()
+    for point in scores["occlusion"]:
+        name = f"accuracy, {point['covered']} of {regions} regions covered"
+        table.add_row(name, *share(point["accuracy"]), "", "")
+    return table

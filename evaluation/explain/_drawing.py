@@ -22,6 +22,8 @@ from PIL import Image
 from lnlattennet._atomic import replace_file
 
 Values = NDArray[np.floating[Any]]
+Face = NDArray[np.uint8] | NDArray[np.floating[Any]]
+"""RGB [S, S, 3] in 0..255."""
 
 WEIGHT_COLORS = "viridis"
 """Regions: even steps of value are even steps of lightness, also for color-blind readers and in print."""
@@ -60,7 +62,7 @@ def save_png(figure: Figure, path: Path) -> None:
 
 @contextmanager
 def _boxes_for_missing_glyphs() -> Iterator[None]:
-    """Let a box stand for a character that the font has not got: the index has every name whole."""
+    """Draw a box for a character that the font lacks, without a warning: the index has every name whole."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield
@@ -75,34 +77,31 @@ def bare(axes: Axes, title: str = "") -> None:
         axes.set_title(title, fontsize=9, color=INK)
 
 
-def draw_face(axes: Axes, face: Values | NDArray[np.uint8], grid: int) -> None:
-    """Show a face [S, S, 3] in 0..255, with thin lines between its regions."""
+def draw_face(axes: Axes, face: Face, grid: int) -> None:
+    """Show a face, with thin lines between its regions."""
     axes.imshow(face.round().astype(np.uint8), extent=(0, grid, grid, 0))
     draw_grid(axes, grid)
 
 
+def draw_gray(axes: Axes, face: Face, grid: int) -> None:
+    """Show a face in gray, as the ground of a map."""
+    axes.imshow(face.mean(axis=2), cmap="gray", vmin=0, vmax=255, extent=(0, grid, grid, 0))
+
+
 class RegionMap:
-    """One value per region [K] as colors on the scale 0..``top`` and as numbers, over a gray face if given.
+    """One value per region [K], as colors on the scale 0..``top`` and as numbers.
 
     Args:
-        axes: to draw on; becomes grid x grid units large.
+        axes: axes to draw on; they become grid x grid units large.
         values: [K].
         grid: regions per side.
         top: value of the brightest color.
-        face: RGB [S, S, 3] in 0..255.
+        face: shown in gray below the colors; None for colors alone.
     """
 
-    def __init__(
-        self,
-        axes: Axes,
-        values: Values,
-        grid: int,
-        top: float,
-        face: Values | NDArray[np.uint8] | None = None,
-    ) -> None:
-        extent = (0, grid, grid, 0)
+    def __init__(self, axes: Axes, values: Values, grid: int, top: float, face: Face | None = None) -> None:
         if face is not None:
-            axes.imshow(face.mean(axis=2), cmap="gray", vmin=0, vmax=255, extent=extent)
+            draw_gray(axes, face, grid)
         self._grid = grid
         self._top = top
         self._image = axes.imshow(
@@ -110,7 +109,7 @@ class RegionMap:
             cmap=WEIGHT_COLORS,
             vmin=0,
             vmax=top,
-            extent=extent,
+            extent=(0, grid, grid, 0),
             interpolation="nearest",
             alpha=1.0 if face is None else _OPACITY,
         )
@@ -124,30 +123,6 @@ class RegionMap:
         for text, value in zip(self._numbers, values.tolist(), strict=False):
             text.set_text(f"{value:.3f}".removeprefix("0"))
             text.set_color(INK if value > _BRIGHT * self._top else "white")
-
-
-def attention_top(relative: Values) -> float:
-    """Return the value of the brightest color: the few positions above would leave the rest dark."""
-    return float(np.quantile(relative, 0.995))
-
-
-def draw_attention(
-    axes: Axes, relative: Values, grid: int, top: float, face: Values | NDArray[np.uint8]
-) -> None:
-    """Show local attention [H, W] over the gray ``face``; where it is low, the face is seen instead.
-
-    Args:
-        axes: to draw on.
-        relative: multiples of even attention: 1 everywhere is what a plain mean would be.
-        grid: regions per side.
-        top: value of the brightest color.
-        face: RGB [S, S, 3] in 0..255.
-    """
-    extent = (0, grid, grid, 0)
-    axes.imshow(face.mean(axis=2), cmap="gray", vmin=0, vmax=255, extent=extent)
-    opacity = (1.6 * relative / top - 0.35).clip(0, 0.95)
-    axes.imshow(relative, cmap=ATTENTION_COLORS, vmin=0, vmax=top, extent=extent, alpha=opacity)
-    draw_grid(axes, grid)
 
 
 def mark_region(axes: Axes, region: int, grid: int) -> None:

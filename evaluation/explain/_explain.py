@@ -1,4 +1,4 @@
-"""Explanations of a checkpoint: images, and an index of everything that they show."""
+"""Explanations of a checkpoint: drawings, and an index of the values in them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,16 @@ import torch
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import printable
 from lnlattennet.errors import DataError, UsageError
-from lnlattennet.evaluation.explain._class_panel import class_panel
-from lnlattennet.evaluation.explain._data import (
-    DataExplanation,
-    DatasetFacts,
-    RenderedScores,
-    explain_data,
-    explain_synthetic,
-)
+from lnlattennet.evaluation.explain._data import explain_data, explain_synthetic
 from lnlattennet.evaluation.explain._drawing import save_png
-from lnlattennet.evaluation.explain._history import WeightHistory, read_history
-from lnlattennet.evaluation.explain._history_images import history_strip, save_animation
-from lnlattennet.evaluation.explain._images import ImageExplanation, explain_images, panel_paths
+from lnlattennet.evaluation.explain._history import (
+    WeightHistory,
+    history_strip,
+    read_history,
+    save_animation,
+)
+from lnlattennet.evaluation.explain._images import explain_images, panel_paths
+from lnlattennet.evaluation.explain._panels import class_panel
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._provenance import SYNTHETIC
@@ -40,7 +38,7 @@ class ExplanationOptions:
 
     Attributes:
         checkpoint: checkpoint of the network.
-        output: folder for images and index.
+        output: folder of the drawings and the index.
         images: image files of faces.
         data: path of a data set, or "synthetic".
         format: layout of the data set; None to detect it.
@@ -63,47 +61,11 @@ class ExplanationOptions:
     allow_pickle: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExplanationIndex:
-    """Content of `explanations.json`; what was not asked for is None.
-
-    Attributes:
-        checkpoint: path of the checkpoint.
-        grid: regions per side.
-        images: explanation of each image.
-        data: explanation of the data set.
-        history: course of the region weights in training.
-        files: every file that was written.
-    """
-
-    checkpoint: str
-    grid: int
-    images: list[ImageExplanation] | None
-    data: DataExplanation | None
-    history: WeightHistory | None
-    files: list[str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        document: dict[str, Any] = {
-            "checkpoint": self.checkpoint,
-            "grid": self.grid,
-            "region_numbers": "row by row over the face, from 0",
-        }
-        if self.images is not None:
-            document["images"] = [vars(image) for image in self.images]
-        if self.data is not None:
-            document["data"] = self.data.to_dict()
-        if self.history is not None:
-            document["history"] = self.history.to_dict()
-        return document | {"files": self.files}
-
-
-def explain_checkpoint(options: ExplanationOptions) -> ExplanationIndex:
+def explain_checkpoint(options: ExplanationOptions) -> dict[str, Any]:
     """Draw and tabulate the requested explanations.
 
     Returns:
-        The index, also written to `explanations.json`.
+        The index as plain JSON values, also written to `explanations.json`.
 
     Raises:
         UsageError: the options break a rule.
@@ -120,27 +82,29 @@ def explain_checkpoint(options: ExplanationOptions) -> ExplanationIndex:
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"--output must be a folder, got the file {options.output}")
     files = panel_paths(options.output, options.images)
-    # Cheap and easily wrong, so it is read before minutes of work.
+    # Read first: a wrong folder is reported at once, not after minutes of work.
     history = None if options.history is None else _history(options.history, regions)
-    images = explain_images(network, info, options.images, files, options.region) if options.images else None
-    data = None
+    document: dict[str, Any] = {
+        "checkpoint": printable(options.checkpoint),
+        "grid": info.config.grid,
+        "region_numbers": "row by row over the face, from 0",
+    }
+    if options.images:
+        document["images"] = explain_images(network, info, options.images, files, options.region)
     if options.data is not None:
         files.append(options.output / "classes.png")
-        data = _explain_data(network, info, options, files[-1])
+        document["data"] = _explain_data(network, info, options, files[-1])
     if history is not None:
-        files += _draw_history(history, options.output)
-    index = options.output / INDEX
-    result = ExplanationIndex(
-        checkpoint=printable(options.checkpoint),
-        grid=info.config.grid,
-        images=images,
-        data=data,
-        history=history,
-        files=[printable(path) for path in (*files, index)],
-    )
-    with replace_file(index) as draft:
-        draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return result
+        strip, animation = options.output / "history.png", options.output / "history.gif"
+        save_png(history_strip(history), strip)
+        save_animation(history, animation)
+        files += [strip, animation]
+        document["history"] = history.to_dict()
+    files.append(options.output / INDEX)
+    document["files"] = [printable(path) for path in files]
+    with replace_file(files[-1]) as draft:
+        draft.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return document
 
 
 def _history(run_folder: Path, regions: int) -> WeightHistory:
@@ -155,10 +119,9 @@ def _history(run_folder: Path, regions: int) -> WeightHistory:
 
 def _explain_data(
     network: LNLAttenNet, info: CheckpointInfo, options: ExplanationOptions, panel: Path
-) -> DataExplanation:
+) -> dict[str, Any]:
     name = str(options.data)
     _log.info("explaining the faces of %s", name)
-    facts: DatasetFacts | RenderedScores
     if name == SYNTHETIC:
         means, facts = explain_synthetic(network, info, options.count)
     else:
@@ -167,18 +130,11 @@ def _explain_data(
     rows = means.means()
     title = "rendered faces" if name == SYNTHETIC else printable(Path(name).name)
     save_png(class_panel(rows, grid=info.config.grid, region=region, name=title), panel)
-    return DataExplanation(
-        name=printable(name),
-        faces=int(means.counts.sum()),
-        region=region,
-        panel=printable(panel),
-        classes=rows,
-        facts=facts,
-    )
-
-
-def _draw_history(history: WeightHistory, output: Path) -> list[Path]:
-    strip, animation = output / "history.png", output / "history.gif"
-    save_png(history_strip(history), strip)
-    save_animation(history, animation)
-    return [strip, animation]
+    return {
+        "name": printable(name),
+        "faces": int(means.counts.sum()),
+        "region": region,
+        "picture": printable(panel),
+        "classes": [mean.to_dict(region) for mean in rows],
+        **facts,
+    }

@@ -3,45 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from lnlattennet._command import printable
 from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.evaluation.explain._drawing import save_png
-from lnlattennet.evaluation.explain._face_panel import face_panel
-from lnlattennet.evaluation.explain._internals import explain_faces
+from lnlattennet.evaluation.explain._internals import explain_faces, rounded
+from lnlattennet.evaluation.explain._panels import face_panel
 from lnlattennet.images._face_crop import FaceCrop, FaceCropper
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._network import LNLAttenNet
-
-
-@dataclass(frozen=True)
-class ImageExplanation:
-    """Explanation of one image, in the order of the index.
-
-    Attributes:
-        image: path of the image.
-        picture: path of its panel.
-        face_found: whether a face was detected; without one the center square is explained.
-        label: predicted expression.
-        probabilities: expression to probability.
-        region_weights: K weights, row by row over the face.
-        region: region whose affinity is shown.
-        affinity_row: affinity of that region to all regions.
-    """
-
-    image: str
-    picture: str
-    face_found: bool
-    label: str
-    probabilities: dict[str, float]
-    region_weights: list[float]
-    region: int
-    affinity_row: list[float]
 
 
 def panel_paths(output: Path, images: Sequence[Path]) -> list[Path]:
@@ -64,14 +36,14 @@ def explain_images(
     images: Sequence[Path],
     paths: Sequence[Path],
     region: int | None,
-) -> list[ImageExplanation]:
-    """Draw a panel per image and return what it shows.
+) -> list[dict[str, Any]]:
+    """Draw a panel per image, and return an entry of the index per image.
 
     Args:
         network: network of the checkpoint, in evaluation mode.
         info: metadata of the same checkpoint.
         images: JPEG or PNG files.
-        paths: where their panels go.
+        paths: PNG files of their panels, in the same order.
         region: region whose affinity is shown; None for each image's highest weighted one.
 
     Raises:
@@ -94,16 +66,16 @@ def explain_images(
         )
         save_png(panel, path)
         rows.append(
-            ImageExplanation(
-                image=printable(image),
-                picture=printable(path),
-                face_found=crop.found,
-                label=info.class_names[int(probabilities.argmax())],
-                probabilities=dict(zip(info.class_names, _rounded(probabilities), strict=True)),
-                region_weights=_rounded(weights),
-                region=shown,
-                affinity_row=_rounded(explanation.affinity[0, shown]),
-            )
+            {
+                "image": printable(image),
+                "picture": printable(path),
+                "face_found": crop.found,
+                "label": info.class_names[int(probabilities.argmax())],
+                "probabilities": dict(zip(info.class_names, rounded(probabilities), strict=True)),
+                "region_weights": rounded(weights),
+                "region": shown,
+                "affinity_row": rounded(explanation.affinity[0, shown]),
+            }
         )
     return rows
 
@@ -115,7 +87,3 @@ def _crop(path: Path, crop_face: FaceCropper) -> FaceCrop:
         raise ImageError(f"{printable(path)} cannot be read: {error.strerror}") from error
     except ImageError as error:
         raise ImageError(f"{printable(path)}: {error}") from error
-
-
-def _rounded(values: NDArray[np.float32]) -> list[float]:
-    return [round(value, 6) for value in values.tolist()]

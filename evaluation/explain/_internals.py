@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,8 +27,8 @@ class Explanation:
 
     Attributes:
         probabilities: softmax of the logits [N, classes].
-        weights: w, the share that every region has in the answer [N, K], rows sum to 1.
-        affinity: A [N, K, K]; row k says where region k looked, rows sum to 1.
+        weights: w, the share of every region in the prediction [N, K], rows sum to 1.
+        affinity: A [N, K, K]; row k holds the weights of all regions around region k, rows sum to 1.
         local_attention: a [N, heads, H, W] at the feature map's resolution; sums to 1 inside every region,
             so that 1/P (P positions per region) is even attention.
     """
@@ -44,7 +45,7 @@ class Explanation:
 def local_attention(features: Tensor, query: Tensor, grid: int) -> Tensor:
     """Return the attention of every local network: a = softmax_p(<q, F_p> / sqrt(C)).
 
-    The op that the network runs keeps only what the attention pooled; this gives the attention itself.
+    The network's fused op returns only the pooled features, not the attention.
 
     Args:
         features: F [B, C, H, W].
@@ -61,6 +62,11 @@ def local_attention(features: Tensor, query: Tensor, grid: int) -> Tensor:
 def attention_map(attention: Tensor, grid: int, size: int) -> Tensor:
     """Lay a [B, K, heads, P] out over the face: [B, heads, size, size]."""
     return join_regions(attention, grid, size, size)
+
+
+def rounded(values: NDArray[np.floating[Any]]) -> list[float]:
+    """Return values [K] with 6 digits, for JSON."""
+    return [round(value, 6) for value in values.tolist()]
 
 
 @torch.inference_mode()

@@ -10,8 +10,13 @@ from PIL import Image
 
 from lnlattennet.errors import DataError
 from lnlattennet.evaluation.explain._drawing import save_png
-from lnlattennet.evaluation.explain._history import WeightHistory, read_history
-from lnlattennet.evaluation.explain._history_images import evenly, history_strip, save_animation
+from lnlattennet.evaluation.explain._history import (
+    WeightHistory,
+    evenly,
+    history_strip,
+    read_history,
+    save_animation,
+)
 from lnlattennet.training._run_folder import REGION_WEIGHTS
 
 HEADER = "step,region_0,region_1,region_2,region_3\n"

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lnlattennet.evaluation.explain._class_means import ClassMean
-from lnlattennet.evaluation.explain._class_panel import class_panel
 from lnlattennet.evaluation.explain._drawing import RegionMap, image_of, new_figure, save_png
-from lnlattennet.evaluation.explain._face_panel import face_panel
 from lnlattennet.evaluation.explain._internals import Explanation
+from lnlattennet.evaluation.explain._panels import class_panel, face_panel
 
 SIZE = 48
 
