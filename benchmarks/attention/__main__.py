@@ -14,9 +14,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from lnlattennet.benchmarks.attention._candidates import FUSED
 from lnlattennet.benchmarks.attention._cases import cpu_cases, cuda_cases
 from lnlattennet.benchmarks.attention._measure import measure
-from lnlattennet.benchmarks.attention._tables import case_table
 from lnlattennet.benchmarks.harness._command import main, report
 from lnlattennet.benchmarks.harness._experiment import (
     case_parser,
@@ -24,7 +24,7 @@ from lnlattennet.benchmarks.harness._experiment import (
     read_settings,
     steadiness_code,
 )
-from lnlattennet.benchmarks.harness._tables import requirement_table
+from lnlattennet.benchmarks.harness._tables import requirement_table, timing_table
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write("".join(f"{case.name}\n" for case in cases))
         return 0
     record = measure(read_settings(options), cases, options.output)
-    report(record, f"{case_table(record)}\n\n{requirement_table(record.requirements)}", options)
+    report(record, f"{timing_table(record, FUSED)}\n\n{requirement_table(record.requirements)}", options)
     return steadiness_code(record)
 
 

@@ -1,10 +1,11 @@
-"""The fused op and what it is measured against, ready to be called on the features of one case."""
+"""The fused op and the formulations it is compared with, ready to be called on the features of one case."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ READ = "read (F.sum())"
 ONE_ELEMENT = "one-element kernel"
 CUDA_VARIANTS = ("portable", "cluster_bands", "cluster_regions")
 VARIANT_VARIABLE = "LNLATTENNET_CUDA_VARIANT"
+DEFAULT_VARIANT = os.environ.get(VARIANT_VARIABLE, "automatic")
 
 TOLERANCES = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 3e-2}
 """Largest |out - reference| / |reference| (Euclidean norms), the reference in float64 on the same inputs."""
@@ -45,13 +47,13 @@ class Candidate:
     Attributes:
         name: in records and tables.
         call: features -> outputs, or with ``Case.backward`` the gradients of features and query.
-        environment: variables that must be set while it is called or captured.
+        variant: of the CUDA kernels; the environment variable has it while the call is made or captured.
         checked: whether it computes what the case asks for; False for what only shows the machine's speed.
     """
 
     name: str
     call: Callable[[Tensor], Any]
-    environment: dict[str, str] = field(default_factory=dict)
+    variant: str = DEFAULT_VARIANT
     checked: bool = True
 
 
@@ -86,11 +88,6 @@ class Parameters:
 def candidates(case: Case, parameters: Parameters, features: Tensor) -> list[Candidate]:
     """Return the fused op first, its baselines and what shows the machine's speed.
 
-    Args:
-        case: what is computed.
-        parameters: of the case.
-        features: one of the case's inputs.
-
     "eager" is the matmul form without a compiler: what one would write. The broadcast form without a
     compiler is not among them: it took two to four times as long.
     """
@@ -103,16 +100,21 @@ def candidates(case: Case, parameters: Parameters, features: Tensor) -> list[Can
         MASKED: partial(masked_attention, mask=mask),
     }
     fused = Candidate(FUSED, _call(fused_operator(case), case, parameters))
-    all_ = [fused]
+    result = [fused]
     for name, form in forms.items():
         function: Callable[..., Outputs] = with_nonlocal(form) if case.nonlocal_attention else form
         if name in COMPILED:
             # The CUDA graphs are this benchmark's own, for every candidate alike.
             mode = "max-autotune-no-cudagraphs" if cuda else None
             function = torch.compile(function, dynamic=False, fullgraph=True, mode=mode)
-        all_.append(Candidate(name, _call(function, case, parameters)))
-    all_.append(Candidate(READ, lambda features: features.detach().sum(), checked=False))
-    return all_ + (_cuda_only(case, fused) if cuda else [])
+        result.append(Candidate(name, _call(function, case, parameters)))
+    result.append(Candidate(READ, lambda features: features.detach().sum(), checked=False))
+    if cuda:
+        one = torch.ones(1, device="cuda")
+        result.append(Candidate(ONE_ELEMENT, lambda _: one.add_(1), checked=False))
+        variants = () if case.backward else CUDA_VARIANTS
+        result += [Candidate(f"{FUSED}, {name}", fused.call, name) for name in variants]
+    return result
 
 
 def fused_operator(case: Case) -> Callable[..., Outputs]:
@@ -149,12 +151,3 @@ def _call(
         return torch.autograd.grad(outputs, (features, query), parameters.gradients)
 
     return forward_and_backward if case.backward else forward
-
-
-def _cuda_only(case: Case, fused: Candidate) -> list[Candidate]:
-    one = torch.ones(1, device="cuda")
-    floor = Candidate(ONE_ELEMENT, lambda _: one.add_(1), checked=False)
-    variants = () if case.backward else CUDA_VARIANTS
-    return [floor] + [
-        Candidate(f"{FUSED}, {name}", fused.call, {VARIANT_VARIABLE: name}) for name in variants
-    ]

@@ -125,8 +125,4 @@ def make_pool(count: int, dtype: torch.dtype, device: str) -> Tensor:
     """Return ``count`` normal random numbers: a block of a few million, repeated."""
     # Odd, so that two maps of the pool never hold the same numbers in the same places.
     block = torch.randn(min(count, 2**22 - 3), dtype=torch.float32).to(dtype).to(device)
-    pool = torch.empty(count, dtype=dtype, device=device)
-    for start in range(0, count, block.numel()):
-        end = min(start + block.numel(), count)
-        pool[start:end] = block[: end - start]
-    return pool
+    return block.repeat(math.ceil(count / len(block)))[:count]

@@ -9,7 +9,6 @@ from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.attention._candidates import COMPILED, EAGER, FUSED, MASKED, ONE_ELEMENT, READ
 from lnlattennet.benchmarks.attention._cases import SHAPES, Case
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
-from lnlattennet.benchmarks.harness._requirements import with_ratio
 
 BEST = (*COMPILED, MASKED)
 OVER_BEST = "over the best of compile and masked SDPA"
@@ -77,7 +76,7 @@ def _result(
     if not candidates:
         copy_us = case.config["traffic_bytes"] / record.facts[COPY_RATE] * 1e6
         return required.with_value(*ratio_interval([copy_us] * len(fused.samples_us), fused.samples_us))
-    result = with_ratio(required, case, FUSED, candidates)
+    result = required.with_ratio(case, FUSED, candidates)
     read, fastest = case.timing(READ, required.state), case.timing(result.against, required.state)
     if read and fastest and result.against != READ and not required.upper and not case.config["backward"]:
         return dataclasses.replace(result, at_read_rate=fastest.median_us / read.median_us)

@@ -10,16 +10,14 @@ nothing.
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lnlattennet._command import configure_logging
 from lnlattennet._hardware import usable_cpus
-from lnlattennet.benchmarks.bundle._accuracy import Accuracy, compare_answers, labeled_faces
+from lnlattennet.benchmarks.bundle._accuracy import compare_answers, labeled_faces
 from lnlattennet.benchmarks.bundle._candidates import (
     EAGER,
     NNCF,
@@ -41,7 +39,6 @@ from lnlattennet.benchmarks.harness._record import (
     RequirementResult,
     warm_results,
 )
-from lnlattennet.benchmarks.harness._requirements import with_ratio
 from lnlattennet.benchmarks.harness._tables import comparison_table, requirement_table
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import ExportOptions
@@ -66,12 +63,12 @@ def measure(
     """Measure a bundle's selected engine beside the other candidates.
 
     Args:
-        bundle: made from ``checkpoint``.
-        checkpoint: for torch.
-        threads: of every candidate.
-        rounds: counted calls of every candidate at every batch size.
+        bundle: exported from ``checkpoint``.
+        checkpoint: run by torch.
+        threads: number for each candidate.
+        rounds: counted calls of each candidate at each batch size.
         face_count: held-out rendered faces to compare answers on.
-        scratch: a folder for the model that NNCF makes.
+        scratch: folder for temporary files.
 
     Raises:
         UsageError: the bundle was made from another checkpoint.
@@ -100,8 +97,7 @@ def measure(
         "engine": manifest.engine(manifest.selected).model_dump(mode="json"),
         "selected_because": manifest.selected_because,
         "export": manifest.verification.model_dump(include={"seconds", "peak_memory_mb"}),
-        "answers": {"faces": face_count, "of": "rendered, held out"}
-        | {name: dataclasses.asdict(accuracy) for name, accuracy in answers.items()},
+        "answers": {"faces": face_count, "of": "rendered, held out"} | answers,
     }
     return record
 
@@ -127,51 +123,43 @@ def _experiments(
         yield ExperimentResult(f"b{batch}", {"batch": batch}, warm_results(seconds))
 
 
-def _requirements(record: Record, accuracy: Accuracy) -> Iterable[RequirementResult]:
+def _requirements(record: Record, answers: Mapping[str, float]) -> Iterable[RequirementResult]:
     for case in record.cases:
         for name, bound in REQUIRED.items():
-            required = RequirementResult(
+            yield RequirementResult(
                 text=f"time of {name} over the engine's", case=case.name, state=WARM, bound=bound
-            )
-            yield with_ratio(required, case, OURS, [name])
+            ).with_ratio(case, OURS, [name])
     agreement = RequirementResult(text="top-1 agreement with torch", case="answers", bound=MIN_AGREEMENT)
-    yield agreement.with_value(accuracy.top1_agreement)
+    yield agreement.with_value(answers["top1_agreement"])
     drop = RequirementResult(
         text="accuracy lost against torch", case="answers", bound=MAX_ACCURACY_DROP, upper=True
     )
-    yield drop.with_value(accuracy.accuracy_drop)
-
-
-@contextmanager
-def _bundle(path: Path | None, checkpoint: Path) -> Iterator[Path]:
-    """Give the bundle at ``path``, or export one into a temporary folder."""
-    if path is not None:
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "auto"
-        export_engine(ExportOptions(checkpoint=checkpoint, output=output, precisions=("auto",)))
-        yield output
+    yield drop.with_value(answers["accuracy_drop"])
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
     parser = option_parser("bundle", __doc__ or "")
     parser.add_argument(
-        "--bundle", type=Path, metavar="FOLDER", help="exported from the checkpoint; default: a new one"
+        "--bundle", type=Path, metavar="FOLDER", help="bundle to measure; default: export one"
     )
     parser.add_argument(
-        "--checkpoint", "-c", type=Path, default=DEMO, help="what the bundle was exported from"
+        "--checkpoint",
+        "-c",
+        type=Path,
+        default=DEMO,
+        help="from which the bundle was exported; default: the demo's",
     )
-    add_count(parser, "--threads", usable_cpus(), 1, "of every candidate")
-    add_count(parser, "--rounds", 300, 10, "counted calls of every candidate")
+    add_count(parser, "--threads", usable_cpus(), 1, "threads of each candidate")
+    add_count(parser, "--rounds", 300, 10, "counted calls of each candidate")
     add_count(parser, "--faces", 2_100, 8, "held-out faces for the accuracy")
     options = parser.parse_args(arguments)
     configure_logging(0, quiet=False)
-    with _bundle(options.bundle, options.checkpoint) as bundle, tempfile.TemporaryDirectory() as scratch:
-        record = measure(
-            bundle, options.checkpoint, options.threads, options.rounds, options.faces, Path(scratch)
-        )
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint, bundle = options.checkpoint, options.bundle or Path(folder) / "auto"
+        if options.bundle is None:
+            export_engine(ExportOptions(checkpoint=checkpoint, output=bundle, precisions=("auto",)))
+        record = measure(bundle, checkpoint, options.threads, options.rounds, options.faces, Path(folder))
     times = comparison_table(record.cases, OURS, "median ms", 1e3)
     report(record, f"{times}\n\n{requirement_table(record.requirements)}", options)
     return 0

@@ -1,4 +1,4 @@
-"""A bundle's engine, and what it is measured against: torch, ONNX Runtime and OpenVINO made by hand."""
+"""A bundle's engine and its competitors: torch, ONNX Runtime, and OpenVINO quantized by NNCF."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ NNCF_FACES = 300
 
 
 def bundle_engine(bundle: str, threads: int) -> Logits:
-    """The bundle's selected engine, as a server would run it."""
+    """Load the bundle's selected engine, as a server would run it."""
     runner = Bundle.load(bundle).runner(None, threads)
     return lambda faces: runner({INPUT_NAME: faces})["logits"]
 
 
 def torch_eager(checkpoint: str, threads: int) -> Logits:
-    """The network as `load_checkpoint` gives it, in inference mode."""
+    """Load the network with `load_checkpoint`, to be run in inference mode."""
     import torch
 
     from lnlattennet.model._checkpoint import load_checkpoint
@@ -53,7 +53,7 @@ def torch_eager(checkpoint: str, threads: int) -> Logits:
 
 
 def onnxruntime_defaults(bundle: str, threads: int) -> Logits:
-    """The bundle's fp32 graph in a session with default options, but for the number of threads."""
+    """Start the bundle's fp32 graph in a session with default options except the number of threads."""
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -62,7 +62,7 @@ def onnxruntime_defaults(bundle: str, threads: int) -> Logits:
 
 
 def openvino_nncf(model: str, threads: int) -> Logits:
-    """A model that ``quantize_with_nncf`` wrote, compiled for latency, otherwise by OpenVINO's defaults."""
+    """Compile a model of ``quantize_with_nncf`` for latency, otherwise with OpenVINO's defaults."""
     import openvino as ov
 
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}

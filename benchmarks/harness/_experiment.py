@@ -16,7 +16,6 @@ from torch import Tensor
 from lnlattennet.benchmarks.harness._command import add_count, option_parser, say
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
-from lnlattennet.benchmarks.harness._requirements import unsteady
 from lnlattennet.errors import LnlAttenNetError, UnavailableError, UsageError
 from lnlattennet.kernels._loader import compiled_target
 
@@ -160,10 +159,11 @@ def check_outputs(name: str, outputs: Outputs, expected: Outputs, tolerance: flo
 def steadiness_code(record: Record) -> int:
     """Name the required figures that are unsteady; return the exit code, 5 if there are any, else 0."""
     # A few rounds are never steady.
-    names = [] if record.quick else unsteady(record.requirements)
-    if names:
+    rows = [] if record.quick else [row for row in record.requirements if row.unsteady]
+    if rows:
+        names = (f"{row.text}, {row.case} {row.state}".strip() for row in rows)
         say(f"unsteady, so not to be relied on (run again on a quieter machine): {'; '.join(names)}")
-    return UNSTEADY_EXIT_CODE if names else 0
+    return UNSTEADY_EXIT_CODE if rows else 0
 
 
 def case_parser(module: str, description: str, pattern: str) -> argparse.ArgumentParser:

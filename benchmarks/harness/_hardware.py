@@ -1,4 +1,4 @@
-"""The facts about a machine that a record of measurements needs."""
+"""Facts about the machine that every record of measurements holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from lnlattennet._hardware import cpu_flags, cpu_model, find_gpus, usable_cpus
 _FLAGS = re.compile(r"^(avx|amx|fma|f16c|asimd|sve|neon)")
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-_UNITS = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def machine_facts(device: str) -> dict[str, Any]:
@@ -39,8 +38,9 @@ def machine_facts(device: str) -> dict[str, Any]:
 
 def last_level_cache() -> int:
     """Return the bytes of the largest cache of the first CPU; 0 if the system does not say."""
-    sizes = [_size(path.read_text().strip()) for path in _CACHES.glob("index*/size")]
-    return max(sizes, default=0)
+    # Linux writes every size in KiB, such as "32768K".
+    sizes = (int(path.read_text().strip().removesuffix("K")) for path in _CACHES.glob("index*/size"))
+    return 2**10 * max(sizes, default=0)
 
 
 def gpu_name() -> str:
@@ -48,12 +48,8 @@ def gpu_name() -> str:
     return re.sub(r"[^a-z0-9]+", "-", torch.cuda.get_device_name().lower()).strip("-")
 
 
-def _size(text: str) -> int:
-    return int(text[:-1]) * _UNITS[text[-1]] if text[-1:] in _UNITS else int(text)
-
-
 def _huge_pages() -> str:
-    """Whether large allocations come in large pages, which decides what a fresh tensor costs on a CPU."""
+    """Return when large allocations come in large pages, which decides what a new tensor costs on a CPU."""
     chosen = re.search(r"\[(\w+)\]", _HUGE_PAGES.read_text()) if _HUGE_PAGES.exists() else None
     return chosen.group(1) if chosen else "unknown"
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +16,13 @@ import numpy as np
 
 from lnlattennet import __version__
 from lnlattennet._atomic import replace_file
+from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._hardware import machine_facts
 
 WARM = "warm"
 """State of the caches after calls on the same input."""
+STEADY = 0.3
+"""Widest 95% interval of a required ratio, as a share of the ratio, that counts as steady."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class CandidateResult:
         relative_error: distance of its outputs from the reference's, as a share of their norm.
         prepare_seconds: duration of its first call or of its build.
         launches: names of the kernels, copies and fills that one call starts on the GPU.
+        moved_bytes: the fewest bytes that a call must move; 0 where that is not of interest.
         cuda_graph: whose CUDA graph was timed, or why there was none.
     """
 
@@ -57,6 +61,7 @@ class CandidateResult:
     relative_error: float | None = None
     prepare_seconds: float | None = None
     launches: tuple[str, ...] = ()
+    moved_bytes: int = 0
     cuda_graph: str = ""
 
 
@@ -119,6 +124,34 @@ class RequirementResult:
         else:
             status = "reached" if (value <= self.bound if self.upper else value >= self.bound) else "missed"
         return dataclasses.replace(self, value=value, interval=interval or None, status=status)
+
+    def with_ratio(
+        self, case: ExperimentResult | None, subject: str, candidates: Iterable[str]
+    ) -> RequirementResult:
+        """Return it with a ratio and its 95% interval, if subject and a candidate were measured.
+
+        Args:
+            case: the experiment, if it was run.
+            subject: the candidate whose speed is required.
+            candidates: the time of the fastest of them, divided by the subject's, is the ratio; with an
+                upper bound it is the other way round.
+        """
+        own = case.timing(subject, self.state) if case else None
+        timings = {name: case.timing(name, self.state) for name in candidates} if case else {}
+        known = {name: timing for name, timing in timings.items() if timing}
+        if own is None or not known:
+            return self
+        fastest = min(known, key=lambda name: known[name].median_us)
+        pair = known[fastest].samples_us, own.samples_us
+        ratio = ratio_interval(*(pair[::-1] if self.upper else pair))
+        return dataclasses.replace(self.with_value(*ratio), against=fastest)
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether the interval of a required figure is too wide to state the figure."""
+        if self.bound is None or not self.value or not self.interval:
+            return False
+        return self.interval[1] - self.interval[0] > STEADY * self.value
 
 
 @dataclass(kw_only=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lnlattennet._statistics import median_interval, ratio_interval
-from lnlattennet.benchmarks.harness._record import ExperimentResult, RequirementResult
+from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
 
+_TIMING_COLUMNS = (
+    "case", "candidate", "caches", "median, us", "p10 - p90", "GB/s",
+    "time over the first", "error", "CUDA graph", "prepared in, s",
+)  # fmt: skip
 _REQUIREMENT_COLUMNS = (
     "required", "case", "state", "bound", "measured",
     "95% interval", "at F.sum()'s rate", "against", "status",
@@ -14,11 +18,33 @@ _REQUIREMENT_COLUMNS = (
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as lines of even columns, a rule under the first."""
+    """Return rows of cells as lines of even columns, a rule under the first; empty columns are left out."""
+    rows = list(zip(*(column for column in zip(*rows, strict=True) if any(column[1:])), strict=True))
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def timing_table(record: Record, subject: str) -> str:
+    """Return a row for each candidate, case and state of the caches, and the reasons for those left out."""
+    rows, reasons = [_TIMING_COLUMNS], []
+    for case in record.cases:
+        for name, result in case.candidates.items():
+            error = "" if result.relative_error is None else f"{result.relative_error:.1e}"
+            prepared = "" if result.prepare_seconds is None else f"{result.prepare_seconds:.1f}"
+            for state, timing in result.timings.items():
+                own = case.timing(subject, state)
+                rows.append((
+                    case.name, name, state, f"{timing.median_us:.1f}",
+                    f"{timing.p10_us:.1f} - {timing.p90_us:.1f}",
+                    f"{result.moved_bytes / timing.median_us / 1e3:.1f}" if result.moved_bytes else "",
+                    f"{timing.median_us / own.median_us:.2f}" if own else "",
+                    error, result.cuda_graph, prepared,
+                ))  # fmt: skip
+            if result.failed:
+                reasons.append(f"{case.name}: {name} is left out: {result.failed}")
+    return "\n".join([aligned(rows), *reasons])
 
 
 def comparison_table(cases: Iterable[ExperimentResult], subject: str, unit: str, per_unit: float) -> str:
@@ -27,8 +53,8 @@ def comparison_table(cases: Iterable[ExperimentResult], subject: str, unit: str,
     Args:
         cases: measured ones.
         subject: the candidate that the others are compared with.
-        unit: of the printed times, such as "ms per face".
-        per_unit: microseconds in it.
+        unit: unit of the printed times, such as "ms per face".
+        per_unit: microseconds in the unit.
     """
     rows = [("case", "candidate", unit, "95% interval", "time over the first", "95% interval")]
     for case in cases:
@@ -52,8 +78,7 @@ def requirement_table(results: Iterable[RequirementResult]) -> str:
         value, at_rate = ("" if n is None else f"{n:.4g}" for n in (row.value, row.at_read_rate))
         interval = _interval(row.interval)
         rows.append((row.text, row.case, row.state, bound, value, interval, at_rate, row.against, row.status))
-    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-    return aligned(list(zip(*columns, strict=True)))
+    return aligned(rows)
 
 
 def _interval(bounds: Sequence[float] | None) -> str:

@@ -25,10 +25,10 @@ from lnlattennet.benchmarks.harness._experiment import (
     steadiness_code,
 )
 from lnlattennet.benchmarks.harness._record import Record
-from lnlattennet.benchmarks.harness._tables import requirement_table
+from lnlattennet.benchmarks.harness._tables import requirement_table, timing_table
 from lnlattennet.benchmarks.network._cases import network_cases
 from lnlattennet.benchmarks.network._measure import measure
-from lnlattennet.benchmarks.network._tables import cases_without_aoti, network_table
+from lnlattennet.benchmarks.network._torch_candidates import AOTI
 from lnlattennet.model._config import NetworkConfig
 
 
@@ -37,15 +37,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     options = case_parser("network", __doc__ or "", "fp16/*").parse_args(arguments)
     cases = choose_cases(network_cases(options.device), options.case)
     record = measure(read_settings(options), cases, NetworkConfig(), options.output)
-    report(record, f"{network_table(record)}\n\n{requirement_table(record.requirements)}", options)
+    report(record, f"{timing_table(record, AOTI)}\n\n{requirement_table(record.requirements)}", options)
     return exit_code(record)
 
 
 def exit_code(record: Record) -> int:
     """Say what went wrong; return 1 if AOTInductor failed in a case, 5 if a ratio is unsteady, else 0."""
-    failures = cases_without_aoti(record)
-    if failures:
-        say(f"error: AOTInductor was not measured; {'; '.join(failures)}")
+    failures = [(case.name, case.candidates[AOTI].failed) for case in record.cases]
+    reasons = [f"{name}: {failed}" for name, failed in failures if failed]
+    if reasons:
+        say(f"error: AOTInductor was not measured; {'; '.join(reasons)}")
         return 1
     return steadiness_code(record)
 

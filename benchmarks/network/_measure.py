@@ -7,7 +7,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from torch import Tensor
 
 from lnlattennet._interleave import Turn, interleave
 from lnlattennet.benchmarks.harness._command import say
-from lnlattennet.benchmarks.harness._cuda_graph import graph_turn
 from lnlattennet.benchmarks.harness._experiment import (
     Outputs,
     Settings,
@@ -32,23 +31,22 @@ from lnlattennet.benchmarks.harness._record import (
     Record,
     Timing,
 )
-from lnlattennet.benchmarks.harness._timing import host_turn
+from lnlattennet.benchmarks.harness._turns import Replayable, graph_turn, host_turn
 from lnlattennet.benchmarks.network._cases import TOLERANCES, NetworkCase, expected_outputs, images
 from lnlattennet.benchmarks.network._onnx_candidates import ONNX_RUNTIME, TENSORRT, onnxruntime, tensorrt
-from lnlattennet.benchmarks.network._tables import requirement_results
+from lnlattennet.benchmarks.network._requirements import requirement_results
 from lnlattennet.benchmarks.network._torch_candidates import (
     AOTI,
     COMPILED,
     EAGER,
     NetworkBuilds,
-    Prepared,
     aoti,
     compiled,
     eager,
 )
 from lnlattennet.model._config import NetworkConfig
 
-Prepare = Callable[[NetworkBuilds, NetworkCase, Tensor], tuple[Prepared, str]]
+Prepare = Callable[[NetworkBuilds, NetworkCase, Tensor], tuple[Replayable, str]]
 
 CANDIDATES: Mapping[str, Prepare] = {
     AOTI: aoti,
@@ -83,10 +81,8 @@ def _versions() -> dict[str, str]:
     """Return the versions of the packages that candidates need beside torch, as far as installed."""
     versions = {}
     for name in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return versions
 
 
@@ -116,7 +112,7 @@ def _run_experiment(builds: NetworkBuilds, case: NetworkCase, settings: Settings
             results[name] = CandidateResult(failed=str(failure).strip().partition("\n")[0] or repr(failure))
         else:
             results[name] = CandidateResult(relative_error=error, cuda_graph=graph)
-            turns[name] = _turn(prepared, image)
+            turns[name] = graph_turn(prepared) if image.is_cuda else _host_turn(prepared, image)
         seconds = round(time.monotonic() - started, 2)
         results[name] = dataclasses.replace(results[name], prepare_seconds=seconds)
         say(f"  {case.name}: {name}: {results[name].failed or 'is right'}")
@@ -125,7 +121,7 @@ def _run_experiment(builds: NetworkBuilds, case: NetworkCase, settings: Settings
     return ExperimentResult(case.name, dataclasses.asdict(case), results)
 
 
-def _check(name: str, case: NetworkCase, prepared: Prepared, expected: Outputs) -> float:
+def _check(name: str, case: NetworkCase, prepared: Replayable, expected: Outputs) -> float:
     """Return how far a replay's outputs are from the float32 network's."""
     prepared.replay()
     if expected[0].is_cuda:
@@ -133,7 +129,5 @@ def _check(name: str, case: NetworkCase, prepared: Prepared, expected: Outputs) 
     return check_outputs(name, prepared.outputs, expected, TOLERANCES[case.precision])
 
 
-def _turn(prepared: Prepared, image: Tensor) -> Turn:
-    if image.is_cuda:
-        return graph_turn(prepared)
+def _host_turn(prepared: Replayable, image: Tensor) -> Turn:
     return host_turn(lambda _: prepared.replay(), [image])

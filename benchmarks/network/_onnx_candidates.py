@@ -6,6 +6,7 @@ and its record names the missing package.
 
 from __future__ import annotations
 
+import functools
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lnlattennet.benchmarks.harness._turns import Replayable
 from lnlattennet.benchmarks.network._cases import LARGEST_BATCH, NetworkCase
-from lnlattennet.benchmarks.network._torch_candidates import NO_GPU, Call, NetworkBuilds, Prepared, captured
+from lnlattennet.benchmarks.network._torch_candidates import NO_GPU, Call, NetworkBuilds, captured
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 
@@ -24,29 +26,28 @@ TENSORRT = "TensorRT"
 OWN_GRAPH = "its own"
 
 
-def onnxruntime(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
-    """The CUDA provider with its own CUDA graph (on the CPU its CPU provider), inputs and outputs bound."""
+def onnxruntime(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Replayable, str]:
+    """Start the CUDA provider with its own CUDA graph (or the CPU provider), inputs and outputs bound."""
     from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 
     ort = import_onnxruntime()
-    provider = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}[builds.device]
+    provider = f"{builds.device.upper()}ExecutionProvider"
     if provider not in ort.get_available_providers():
         raise UnavailableError(f"the installed onnxruntime {ort.__version__} has no {provider}")
-    path = builds.file("onnx", case.precision, _export_variant)
+    path = _export_variant(builds, case.precision)
     options = ort.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     session = ort.InferenceSession(str(path), options, [(provider, _provider_options(builds.device))])
     if session.get_providers()[0] != provider:
         raise UnavailableError(f"onnxruntime {ort.__version__} could not start its {provider}")
-    return _Session(
-        ort, session, image, _empty_outputs(builds, image)
-    ), OWN_GRAPH if image.is_cuda else NO_GPU
+    bound = _Session(ort, session, image, _empty_outputs(builds, image))
+    return bound, OWN_GRAPH if image.is_cuda else NO_GPU
 
 
-def tensorrt(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Prepared, str]:
-    """An engine for exactly this batch size; TensorRT-RTX builds it on any machine, and runs it on a GPU."""
-    # The exporter's own words for this need packages that a bare machine lacks.
+def tensorrt(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Replayable, str]:
+    """Build an engine for this batch size only; TensorRT-RTX builds it anywhere, and runs it on a GPU."""
+    # The exporter's message for this needs packages that a bare machine lacks.
     if not any(find_spec(name) for name in ("tensorrt", "tensorrt_rtx")):
         raise UnavailableError("neither 'tensorrt' nor 'tensorrt_rtx' is installed")
     from lnlattennet.runtimes._base import BatchRange, BuildSpec
@@ -56,11 +57,10 @@ def tensorrt(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[P
     from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
     trt = tensorrt_module.module()
-    path = builds.file("onnx", case.precision, _export_variant)
-    sizes = BatchRange(case.batch, case.batch, case.batch)
+    path = _export_variant(builds, case.precision)
     spec = BuildSpec(
         plan=uniform_plan(case.precision, builds.config),
-        batch=sizes,
+        batch=BatchRange(case.batch, case.batch, case.batch),
         image_size=builds.config.image_size,
         checkpoint=path,  # only torch's own backends read it
         directory=builds.folder,
@@ -116,6 +116,7 @@ class _Execution:
         return self._outputs
 
 
+@functools.lru_cache(maxsize=1)  # cases of one precision follow each other, and two candidates share it
 def _export_variant(builds: NetworkBuilds, precision: str) -> Path:
     """Write the network as standard ONNX operators in a precision, as `export-engine` does."""
     import onnx
@@ -130,9 +131,8 @@ def _export_variant(builds: NetworkBuilds, precision: str) -> Path:
 
     config = builds.config
     names = tuple(f"class {number}" for number in range(config.classes))
-    info = CheckpointInfo(
-        config=config, class_names=names, preprocessing=Preprocessing(size=config.image_size)
-    )
+    recipe = Preprocessing(size=config.image_size)
+    info = CheckpointInfo(config=config, class_names=names, preprocessing=recipe)
     weights = {name: tensor.cpu() for name, tensor in builds.network.state_dict().items()}
     exported, path = builds.folder / "model.onnx", builds.folder / f"{precision}.onnx"
     export_onnx(Checkpoint(info, weights), exported, BatchRange(1, 8, LARGEST_BATCH))

@@ -21,7 +21,7 @@ from lnlattennet._interleave import interleave
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
-from lnlattennet.benchmarks.harness._timing import host_turn
+from lnlattennet.benchmarks.harness._turns import host_turn
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UnavailableError
 from lnlattennet.training._augmentation import augment

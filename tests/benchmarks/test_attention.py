@@ -22,10 +22,9 @@ from lnlattennet.benchmarks.attention._candidates import Parameters, candidates,
 from lnlattennet.benchmarks.attention._cases import Case, cpu_cases, cuda_cases, make_pool, views_of
 from lnlattennet.benchmarks.attention._measure import measure
 from lnlattennet.benchmarks.attention._requirements import requirement_results, requirements
-from lnlattennet.benchmarks.harness._experiment import Settings, choose_cases, relative_error
+from lnlattennet.benchmarks.harness._experiment import Settings, choose_cases, relative_error, steadiness_code
 from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, Timing
-from lnlattennet.benchmarks.harness._requirements import unsteady
-from lnlattennet.benchmarks.harness._timing import host_turn
+from lnlattennet.benchmarks.harness._turns import host_turn
 from lnlattennet.errors import LnlAttenNetError, UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -175,18 +174,20 @@ def test_requirements_are_reached_or_missed_by_medians() -> None:
         assert found["over eager", state] == (26, "reached")
         assert found["over the best of compile and masked SDPA", state] == (4, "missed")
         assert found["share of what F.sum() reads per second", state] == (0.8, "reached")
-    assert not unsteady(record.requirements)
+    assert not any(row.unsteady for row in record.requirements)
     assert sum(row.status == "not measured" for row in record.requirements) > 10
     [row] = [row for row in record.requirements if row.state == "warm" and row.bound == 25]
     assert row.at_read_rate == pytest.approx(260 / 8)
 
 
-def test_an_unsteady_ratio_is_named() -> None:
+def test_an_unsteady_ratio_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     record = record_of(Case(8), "cpu", fused=[10.0, 30.0] * 9, eager=[80.0] * 18)
     status_of(record)
-    assert unsteady(record.requirements) == [
-        f"over eager, {Case(8).name} {state}" for state in ("warm", "cold")
-    ]
+    rows = [(row.text, row.case, row.state) for row in record.requirements if row.unsteady]
+    assert rows == [("over eager", Case(8).name, state) for state in ("warm", "cold")]
+    assert steadiness_code(record) == 5
+    printed = capsys.readouterr().err
+    assert f"over eager, {Case(8).name} warm; over eager, {Case(8).name} cold" in printed
 
 
 def test_gpu_requirements_compare_with_the_copy_and_a_one_element_kernel() -> None:

@@ -1,7 +1,9 @@
-"""Timing of calls as CUDA graphs with events, and the kernels that they launch."""
+"""Turns of calls on the host and of CUDA graphs, and the kernels that a call launches."""
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -21,16 +23,18 @@ COPIES = 20
 
 
 class Replayable(Protocol):
-    """Work on the GPU.
+    """Prepared calls that have their inputs.
 
     Attributes:
         calls: how many calls one ``replay`` queues on the current stream.
+        outputs: what the last call gave, once the GPU is done.
     """
 
     calls: int
+    outputs: Any
 
     def replay(self) -> None:
-        """Queue it."""
+        """Queue the calls; on a CPU they are done when it returns."""
 
 
 class Graph:
@@ -55,9 +59,27 @@ class Graph:
         self._graph.replay()
 
 
+def host_turn(call: Callable[[Tensor], object], inputs: Sequence[Tensor]) -> Turn:
+    """Time a call that is done when it returns; each turn takes the next of the inputs in a circle.
+
+    A call that is not counted goes first, since the candidate before it may have put threads to sleep and
+    code out of the cache.
+    """
+    circle = itertools.cycle(inputs)
+
+    def turn() -> float:
+        call(next(circle))
+        features = next(circle)
+        start = time.perf_counter_ns()
+        call(features)
+        return (time.perf_counter_ns() - start) / 1e9
+
+    return turn
+
+
 def graph_turn(graph: Replayable) -> Turn:
     """Time a graph, or what takes its place; a replay that is not counted goes first."""
-    start, end = _event(), _event()
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
     head_start = HEAD_START_CYCLES + graph.calls * HEAD_START_CYCLES_PER_CALL
 
     def turn() -> float:
@@ -79,18 +101,12 @@ def launches(call: Callable[[Tensor], Any], features: Tensor) -> list[str]:
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:
         call(features)
         torch.cuda.synchronize()
-    on_gpu = [event for event in recorded.events() or () if event.device_type.name == "CUDA"]
-    return [event.name for event in on_gpu]
+    return [event.name for event in recorded.events() or () if event.device_type.name == "CUDA"]
 
 
 def copy_bandwidth() -> tuple[float, list[float]]:
     """Return the bytes per second, read and written, of a large copy on the GPU, and every sample."""
     source = torch.ones(COPY_BYTES // 4, device="cuda")
-    graph = Graph(torch.empty_like(source).copy_, [source])
-    turn = graph_turn(graph)
+    turn = graph_turn(Graph(torch.empty_like(source).copy_, [source]))
     samples = sorted(turn() for _ in range(COPIES))
     return 2 * COPY_BYTES / samples[len(samples) // 2], samples
-
-
-def _event() -> torch.cuda.Event:
-    return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
