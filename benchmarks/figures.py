@@ -15,22 +15,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lnlattennet._statistics import median_interval, ratio_interval
+import numpy as np
+
+from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._command import main, say
 from lnlattennet.errors import UsageError
 
 RESULTS = Path("benchmarks/results")
 _BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
-_FUSED = "fused"
 _BEST = ("compile, matmul form", "compile, broadcast form", "masked SDPA")
 
-Samples = Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]
-"""Case -> candidate -> state of the caches -> microseconds."""
+Candidates = Mapping[str, Mapping[str, Sequence[float]]]
+"""Candidate -> state of the caches -> microseconds."""
+Samples = Mapping[str, Candidates]
+"""Case -> candidates."""
 
 
 def fill_page(text: str, results: Path = RESULTS) -> str:
-    """Return a page with its figures as the records have them now.
+    """Return a page whose figures are those of the newest records.
 
     Raises:
         UsageError: a marker names no record.
@@ -64,15 +67,11 @@ def render(path: Path) -> str:
 
 
 def read_samples(record: Mapping[str, Any]) -> Samples:
-    """Return every sample of a record; the first ones had other names and units."""
+    """Return every sample of a record; old records have other names and units."""
     if "cases" in record:
         return {
             case["name"].replace("tail/", "attention+nonlocal/"): {
-                name: {
-                    state: timing["samples_us"]
-                    for state, timing in result.get("timings", result).items()
-                    if isinstance(timing, dict)
-                }
+                name: _samples_by_state(result.get("timings", result))
                 for name, result in case.get("candidates", case.get("rivals")).items()
             }
             for case in record["cases"]
@@ -87,16 +86,20 @@ def read_samples(record: Mapping[str, Any]) -> Samples:
     }
 
 
+def _samples_by_state(timings: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    return {state: timing["samples_us"] for state, timing in timings.items() if isinstance(timing, dict)}
+
+
 def _origin(path: Path, record: Mapping[str, Any]) -> str:
     machine = record["machine"]
     facts = [path.stem[:10]]
     if isinstance(machine, str):
         facts.append(machine)
     else:
-        threads = f"{machine['threads']} {'thread' if machine['threads'] == 1 else 'threads'}"
+        threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
         facts += [machine["gpu"]] if "gpu" in machine else [machine["cpu"], threads]
         facts += [f"{record['kernel']} kernels"] if "kernel" in record else []
-        facts += [f"torch {machine['torch']}"]
+        facts.append(f"torch {machine['torch']}")
     return f"*{', '.join(facts)}; every sample: `{path.as_posix()}`.*"
 
 
@@ -115,13 +118,11 @@ def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         head += [f"batch {case[1:]}: median, ms", "time over the first"]
     rows = [[*head, "accuracy", "agreement with torch"]]
     for name, answers in record["answers"].items():
-        if not isinstance(answers, dict):
-            continue
-        row = [name]
-        for candidates in samples.values():
-            own = next(iter(candidates.values()))["warm"]
-            row += _time_and_ratio(candidates[name]["warm"], own, 1e3)
-        rows.append([*row, f"{answers['accuracy']:.2%}", f"{answers['top1_agreement']:.2%}"])
+        if isinstance(answers, dict):
+            times = [
+                cell for candidates in samples.values() for cell in _time_and_ratio(candidates, name, 1e3)
+            ]
+            rows.append([name, *times, f"{answers['accuracy']:.2%}", f"{answers['top1_agreement']:.2%}"])
     yield f"The bundle's engine is `{record['engine']['name']}`."
     yield _table(rows)
 
@@ -132,34 +133,29 @@ def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
              "as the best of torch.compile and masked SDPA", "share of F.sum()'s rate"]]  # fmt: skip
     for (case, candidates), config in zip(samples.items(), configs, strict=True):
         rows += [
-            [f"`{case}`", state, *_attention_row(candidates, state, config)] for state in candidates[_FUSED]
+            [f"`{case}`", state, *_attention_row(candidates, state, config)] for state in candidates["fused"]
         ]
     yield _table(rows)
     if record["device"] == "cuda":
         yield _table(_gpu_medians(samples))
 
 
-def _attention_row(
-    candidates: Mapping[str, Mapping[str, Sequence[float]]], state: str, config: Mapping[str, Any]
-) -> list[str]:
+def _attention_row(candidates: Candidates, state: str, config: Mapping[str, Any]) -> list[str]:
     timings = {name: states[state] for name, states in candidates.items() if state in states}
-    fused = timings[_FUSED]
-    median = median_interval(fused).value
-    others = [timings[name] for name in _BEST if name in timings]
-    best = [min(others, key=lambda timing: median_interval(timing).value)] if others else []
-    eager = [timings["eager"]] if "eager" in timings else []
-    read = [] if config["backward"] else [timings["read (F.sum())"]]
-    ratios = ("".join(_ratio(timing, fused) for timing in group) for group in (eager, best, read))
-    return [f"{median:.1f}", f"{config['traffic_bytes'] / median / 1e3:.0f}", *ratios]
+    fused = timings["fused"]
+    best = min((timings[name] for name in _BEST if name in timings), key=np.median, default=None)
+    read = None if config["backward"] else timings["read (F.sum())"]
+    ratios = (_ratio(other, fused) if other else "" for other in (timings.get("eager"), best, read))
+    return [f"{np.median(fused):.1f}", f"{config['traffic_bytes'] / np.median(fused) / 1e3:.0f}", *ratios]
 
 
 def _gpu_medians(samples: Samples) -> list[list[str]]:
-    """Medians of every candidate: of a lone call for one image, of calls on other maps for larger batches."""
+    """Return every candidate's medians: of single calls for one image, of calls on changing maps for more."""
     states = {case: "launch" if case.endswith("/b1") else "cold" for case in samples}
     rows = [["median, us", *(f"`{case}`, {state}" for case, state in states.items())]]
     for name in next(iter(samples.values())):
         timings = (samples[case].get(name, {}).get(state) for case, state in states.items())
-        rows.append([name, *(f"{median_interval(timing).value:.1f}" if timing else "" for timing in timings)])
+        rows.append([name, *(f"{np.median(timing):.1f}" if timing else "" for timing in timings)])
     return rows
 
 
@@ -179,16 +175,15 @@ def _augmentation(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield _comparison(candidates, "ms per face", 1e3 * faces)
 
 
-def _comparison(candidates: Mapping[str, Mapping[str, Sequence[float]]], unit: str, per_unit: float) -> str:
-    own = next(iter(candidates.values()))["warm"]
+def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
-    rows += [[name, *_time_and_ratio(states["warm"], own, per_unit)] for name, states in candidates.items()]
-    return _table(rows)
+    return _table(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
 
 
-def _time_and_ratio(timing: Sequence[float], own: Sequence[float], per_unit: float) -> list[str]:
-    median = median_interval(timing).value / per_unit
-    return [f"{median:.2f}", "" if timing is own else _ratio(timing, own)]
+def _time_and_ratio(candidates: Candidates, name: str, per_unit: float) -> list[str]:
+    first, timing = next(iter(candidates)), candidates[name]["warm"]
+    ratio = "" if name == first else _ratio(timing, candidates[first]["warm"])
+    return [f"{np.median(timing) / per_unit:.2f}", ratio]
 
 
 def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> str:
@@ -219,11 +214,10 @@ def pages(paths: Sequence[Path]) -> list[Path]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Fill the pages that the command line names; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lnlattennet.benchmarks.figures", description=(__doc__ or "").partition("\n")[0]
-    )
+    program, description = "python -m lnlattennet.benchmarks.figures", (__doc__ or "").partition("\n")[0]
+    parser = argparse.ArgumentParser(prog=program, description=description)
     parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="PATH", help="Markdown file, or a folder of them"
+        "paths", type=Path, nargs="+", metavar="PATH", help="Markdown file, or folder of them"
     )
     for page in pages(parser.parse_args(arguments).paths):
         text = page.read_text(encoding="utf-8")

@@ -24,17 +24,15 @@ from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.errors import UnavailableError
 
 SECONDS = 570
-"""Ten minutes, less the start of the machine's Python and the writing of the records."""
+"""Ten minutes, less the start of Python and the writing of the records."""
 
 BUILD, TESTS, ATTENTION, NETWORK = "build", "tests", "attention", "network"
 _BENCHMARKS = (ATTENTION, NETWORK)
-"""Steps that measure: each is a benchmark's package, and its record ends with this name."""
-_BUILD = (
-    "import sys; from lnlattennet.kernels._loader import compiled_target; print(compiled_target(sys.argv[1]))"
-)
-"""`lnlattennet kernels build`, without the packages that it needs."""
-# No conftest.py and no pyproject.toml: they ask for packages that a bare machine lacks. A file that does so
-# too is an error, but must not cost the others their run on the GPU.
+"""Steps that measure: each runs the benchmark of this name, and its record's name ends with it."""
+_BUILD = "from lnlattennet.kernels._loader import compiled_target; print(compiled_target({!r}))"
+"""`lnlattennet kernels build`, without the packages that the command needs."""
+# No conftest.py and no pyproject.toml: they need packages that a bare machine lacks. A test file that does
+# so too is an error, but must not keep the others from running on the GPU.
 _PYTEST = ("-m", "pytest", "-c", "/dev/null", "--rootdir=.", "--noconftest", "-p", "no:cacheprovider", "-q",
            "--continue-on-collection-errors")  # fmt: skip
 
@@ -47,16 +45,19 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         records: where ``ATTENTION`` and ``NETWORK`` write their records.
         quick: measure a few rounds only.
     """
-    sanitizer = shutil.which("compute-sanitizer")
-    missing = "" if sanitizer else "compute-sanitizer is not on PATH"
+    missing = "" if shutil.which("compute-sanitizer") else "compute-sanitizer is not on PATH"
     if device == "cpu":
-        missing = (
-            "compute-sanitizer checks CUDA only (`make test` has an ASan and UBSan build of the CPU kernels)"
-        )
+        missing = "compute-sanitizer checks CUDA only (`make test` runs the CPU kernels with ASan and UBSan)"
 
     def sanitize(tool: str) -> Step:
-        options = ["--tool", tool, "--error-exitcode", "1"]
-        command = [sanitizer or "compute-sanitizer", *options, *_module("attention._sanitize")]
+        command = [
+            "compute-sanitizer",
+            "--tool",
+            tool,
+            "--error-exitcode",
+            "1",
+            *_module("attention._sanitize"),
+        ]
         return Step(tool, lambda _: command, limit=75, least=20, needs=(BUILD,), unavailable=missing)
 
     def measure(name: str, limit: float, least: float) -> Step:
@@ -69,7 +70,7 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTEADY_EXIT_CODE)
 
     marks = "gpu" if device == "cuda" else "not gpu and not slow"
-    build = [sys.executable, "-c", _BUILD, device]
+    build = [sys.executable, "-c", _BUILD.format(device)]
     tests = [sys.executable, *_PYTEST, "-m", marks, "tests/kernels"]
     return [
         Step(BUILD, lambda _: build, limit=180, least=10),
@@ -83,11 +84,20 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
 
 def run_suite(arguments: Sequence[str] | None = None) -> int:
     """Run the suite; return the exit code."""
-    options = _parse(arguments)
+    parser = argparse.ArgumentParser(
+        prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
+    )
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cuda by default")
+    parser.add_argument(
+        "--results", type=Path, default=Path("benchmarks/results"), help="folder of the records"
+    )
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="time for all steps together")
+    parser.add_argument("--quick", action="store_true", help="measure few rounds: a rehearsal")
+    options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UnavailableError(
-            "make gpu-suite needs an NVIDIA GPU and a CUDA build of torch, and found none; its figures stay "
-            "open (SUITE='--device cpu' rehearses the steps with the CPU library)"
+            "make gpu-suite needs an NVIDIA GPU and a CUDA build of torch, and found none, so nothing is "
+            "measured (SUITE='--device cpu' rehearses the steps with the CPU library)"
         )
     machine = gpu_name() if options.device == "cuda" else "cpu"
     begin = f"{datetime.now(UTC):%Y-%m-%d}-{machine}"
@@ -98,10 +108,10 @@ def run_suite(arguments: Sequence[str] | None = None) -> int:
         # An older record of the same day is not what this run measured.
         record.unlink(missing_ok=True)
     results = run_steps(steps, options.seconds, {"PYTHONUNBUFFERED": "1"})
+    document = {"benchmark": "gpu-suite", "machine": facts, "seconds": options.seconds,
+                "steps": [dataclasses.asdict(result) for result in results]}  # fmt: skip
     report = options.results / f"{begin}-suite.json"
     with replace_file(report) as temporary:
-        document = {"benchmark": "gpu-suite", "machine": facts, "seconds": options.seconds}
-        document["steps"] = [dataclasses.asdict(result) for result in results]
         temporary.write_text(json.dumps(document, indent=1) + "\n")
     written = {step: path for step, path in records.items() if path.exists()}
     measured = {step: json.loads(path.read_text()) for step, path in written.items()}
@@ -117,7 +127,7 @@ def summary(results: Sequence[StepResult], records: Mapping[str, dict[str, Any]]
     parts = [aligned(rows)]
     for step in _BENCHMARKS:
         if step not in records:
-            parts.append(f"{step}: nothing was measured, every required figure stays open")
+            parts.append(f"{step}: nothing was measured, so no requirement is checked")
             continue
         parts.append(requirement_table(RequirementResult(**row) for row in records[step]["requirements"]))
         if records[step]["skipped"]:
@@ -131,19 +141,6 @@ def exit_code(results: Sequence[StepResult]) -> int:
     if statuses & {FAILED, LATE}:
         return 1
     return UNSTEADY_EXIT_CODE if UNSTEADY in statuses else 0
-
-
-def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
-    )
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument(
-        "--results", type=Path, default=Path("benchmarks/results"), help="folder of the records"
-    )
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="for all steps together")
-    parser.add_argument("--quick", action="store_true", help="measure few rounds: a rehearsal")
-    return parser.parse_args(arguments)
 
 
 def _module(name: str) -> list[str]:
