@@ -1,21 +1,10 @@
-"""Interface of a backend module.
-
-A backend is a module with
-
-    INFO: BackendInfo                               facts that hold on every machine
-    availability() -> Available | Unavailable       can this machine build / run its engines?
-    unsupported_reason(plan) -> str | None          why it cannot give the plan's precisions, if it cannot
-    build(onnx_path, spec) -> EngineFile            write an engine file into ``spec.directory``
-    load(engine_file, threads) -> Runner            make it callable
-
-and ``Runner(inputs) -> outputs``, both dicts of named numpy arrays. Runners are independent of their
-neighbors in a batch and take any batch size within the engine's range.
-"""
+"""Interface of a backend module: ``Backend`` lists its names."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,17 +19,23 @@ if TYPE_CHECKING:
 
 Arrays = dict[str, NDArray[np.float32]]
 
+Runner = Callable[[Mapping[str, NDArray[np.float32]]], Arrays]
+"""A loaded engine: {"image": float32 [B, 3, S, S]} -> logits, region_weights and region_affinity.
+
+It takes every batch size in the engine's range; an image's outputs do not depend on the rest of its batch.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackendInfo:
     """Facts about a backend that hold on every machine; reading them imports no runtime.
 
     Attributes:
-        name: its name in `--backend`, in engine names and in manifests.
+        name: as in `--backend`, in engine names and in manifests.
         complexity: rank by what a server needs to run its engines, from least to most.
         packages: Python package that brings the runtime -> other distributions of the same module. Triton's
             own backend of this name, if there is one, brings the first.
-        machine_code: engines are compiled code: a CPU instruction that is missing ends the process.
+        machine_code: engines are compiled code, which crashes on a CPU that lacks one of its instructions.
         version_bound: engines run only with the version of the runtime that built them.
         symmetric_int8: quantized values have a zero point of 0.
         builder_flags: options of `export-engine` that only this backend's builder takes.
@@ -86,6 +81,16 @@ class Unavailable:
     reason: str
 
 
+def installed(*packages: str, extra: str) -> Available | Unavailable:
+    """Return the versions of ``packages``, or the extra that installs them if one is missing."""
+    try:
+        return Available({name: metadata.version(name) for name in packages})
+    except metadata.PackageNotFoundError as error:
+        return Unavailable(
+            f"the Python package {error.name!r} is not installed: pip install 'lnlattennet[{extra}]'"
+        )
+
+
 @dataclass(frozen=True)
 class BatchRange:
     """Smallest, most usual and largest batch size of an engine."""
@@ -100,7 +105,7 @@ class BatchRange:
 
 @dataclass(frozen=True)
 class BuildSpec:
-    """What to build: where to, for which batches, input and precision.
+    """Order for one engine: its folder, batch sizes, input size and precisions.
 
     Attributes:
         directory: existing folder that the engine file is written into.
@@ -135,16 +140,8 @@ class EngineFile:
     layers: Mapping[str, int] = field(default_factory=dict)
 
 
-class Runner(Protocol):
-    """A loaded engine."""
-
-    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        """Run on ``{"image": float32 [B, 3, S, S]}``; return logits, region_weights, region_affinity."""
-        ...
-
-
 class Backend(Protocol):
-    """The names of a backend module."""
+    """Names of a backend module."""
 
     @property
     def INFO(self) -> BackendInfo:  # noqa: N802  (a module's constant)
@@ -152,7 +149,7 @@ class Backend(Protocol):
         ...
 
     def availability(self) -> Available | Unavailable:
-        """Say whether this machine can build and run engines of this runtime."""
+        """Return whether this machine can build and run engines of this runtime."""
         ...
 
     def unsupported_reason(self, plan: PrecisionPlan) -> str | None:

@@ -1,4 +1,4 @@
-"""Facts of this machine that decide which engines run on it, found without importing a runtime."""
+"""Facts of this machine that decide which engines run on it, read without importing a runtime."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Machine:
         platform: operating system and processor, such as "Linux x86_64".
         python: version of this Python.
         cpu_features: flags of /proc/cpuinfo.
-        packages: package -> installed version, for those that were asked for and are installed.
+        packages: package -> installed version; packages that are not installed are absent.
         gpus: the NVIDIA GPUs.
-        no_gpu: why there is none, or "".
+        no_gpu: why there is no GPU, or "".
     """
 
     platform: str
@@ -51,10 +51,7 @@ class Machine:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON has them, the CPU's flags sorted."""
-        gpus = [dataclasses.asdict(gpu) for gpu in self.gpus]
-        fields = {name: getattr(self, name) for name in ("platform", "python", "no_gpu")}
-        features = sorted(self.cpu_features)
-        return {**fields, "cpu_features": features, "packages": dict(self.packages), "gpus": gpus}
+        return dataclasses.asdict(self) | {"cpu_features": sorted(self.cpu_features)}
 
 
 def this_machine(packages: Iterable[str]) -> Machine:

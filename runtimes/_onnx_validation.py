@@ -19,11 +19,8 @@ MAX_BYTES = 2**31 - 1
 """Largest protobuf message, and so the largest ONNX file; no constant may fill more memory either."""
 
 _BITS_BELOW_A_BYTE: dict[int, int] = {
-    TensorProto.INT4: 4,
-    TensorProto.UINT4: 4,
-    TensorProto.FLOAT4E2M1: 4,
-    TensorProto.INT2: 2,
-    TensorProto.UINT2: 2,
+    **dict.fromkeys((TensorProto.INT4, TensorProto.UINT4, TensorProto.FLOAT4E2M1), 4),
+    **dict.fromkeys((TensorProto.INT2, TensorProto.UINT2), 2),
 }
 _FILLING = {"ConstantOfShape": 0, "Expand": 1}
 """Operators that make a tensor of a given shape, and the input that gives it."""
@@ -124,7 +121,8 @@ def _check_size(tensor: TensorProto) -> None:
     elif tensor.HasField("raw_data"):
         stored, declared = len(tensor.raw_data), _bytes(kind, count)
     else:
-        stored, declared = _stored_values(tensor), _declared_values(kind, count)
+        stored = len(getattr(tensor, onnx.helper.tensor_dtype_to_field(kind)))
+        declared = _declared_values(kind, count)
     if stored != declared:
         unit = "bytes" if tensor.HasField("raw_data") else "values"
         raise BundleError(
@@ -144,12 +142,8 @@ def _bytes(kind: int, count: int) -> int:
     return -(-count * bits // 8)
 
 
-def _stored_values(tensor: TensorProto) -> int:
-    return len(getattr(tensor, onnx.helper.tensor_dtype_to_field(tensor.data_type)))
-
-
 def _declared_values(kind: int, count: int) -> int:
-    """How many entries of its typed field a tensor fills: packed below a byte, two for a complex number."""
+    """Return how many entries of its typed field a tensor fills: packed below a byte, 2 if complex."""
     if kind in _BITS_BELOW_A_BYTE:
         return _bytes(kind, count)
     return 2 * count if kind in (TensorProto.COMPLEX64, TensorProto.COMPLEX128) else count

@@ -13,25 +13,15 @@ import os
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._base import (
-    Arrays,
-    Available,
-    BackendInfo,
-    BuildSpec,
-    EngineFile,
-    Runner,
-    Unavailable,
-)
+from lnlattennet.runtimes._base import Available, BackendInfo, BuildSpec, EngineFile, Runner, Unavailable
 from lnlattennet.runtimes._machine import features_used
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
@@ -65,7 +55,7 @@ _PRECISIONS = {
         "bf16": "the CPU provider has no such convolution",
     },
 }
-"""Device -> precision -> why it cannot be had there, or ""; those that are not named do not exist at all."""
+"""Device -> precision -> why the provider lacks it, or "" if it has it; it has no other precisions."""
 
 _SPIN_US = 20
 """Microseconds that an idle worker spins before it sleeps; ONNX Runtime knows this option since 1.26.
@@ -80,7 +70,7 @@ _TYPES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 
 def availability() -> Available | Unavailable:
-    """ONNX Runtime is a core dependency, so it is missing only from a damaged installation."""
+    """Return the installed package; without one the installation is damaged, as it is a core dependency."""
     for name in reversed(_PACKAGES.values()):
         try:
             return Available({name: metadata.version(name)})
@@ -90,7 +80,7 @@ def availability() -> Available | Unavailable:
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
-    """The CPU provider has fp32 and int8, the CUDA provider fp32 and fp16."""
+    """Return why the plan does not run here; the CPU has fp32 and int8, the CUDA provider fp32 and fp16."""
     device = _device_here()
     for precision in sorted(plan.precisions):
         reason = _PRECISIONS[device].get(precision, f"it has no {precision} convolutions")
@@ -128,18 +118,10 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
             f"{engine_file.name} is for the CUDA provider of onnxruntime-gpu, which finds no GPU here; "
             "choose another engine of the bundle, or export again on this machine"
         )
-    return _SessionRunner(_session(str(engine_file), device, threads))
-
-
-class _SessionRunner:
-    """A session may be called from several threads."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self._names = [output.name for output in session.get_outputs()]
-
-    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
+    session = _session(str(engine_file), device, threads)
+    names = [output.name for output in session.get_outputs()]
+    # Several threads may call a session.
+    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def import_onnxruntime() -> Any:
@@ -174,13 +156,10 @@ def _device_here() -> str:
 
 
 def _smallest_model() -> bytes:
-    from onnx import TensorProto, helper
+    from onnx import parser
 
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("input", "output")]
-    node = helper.make_node("Identity", ["input"], ["output"])
-    graph = helper.make_graph([node], "identity", ends[:1], ends[1:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
-    return bytes(model.SerializeToString())
+    text = '<ir_version: 8, opset_import: ["": 18]> identity (float[1] x) => (float[1] y) { y = Identity(x) }'
+    return bytes(parser.parse_model(text).SerializeToString())
 
 
 def _copy_for_gpu(onnx_path: Path, spec: BuildSpec) -> Path:
@@ -213,7 +192,7 @@ def _layers(path: Path, device: str, spec: BuildSpec) -> dict[str, int]:
 
 
 def _is_layer(operator: str) -> bool:
-    """Whether it is a convolution or a matrix product, fused, quantized or plain."""
+    """Return whether it is a convolution or a matrix product, fused, quantized or plain."""
     return any(name in operator for name in ("Conv", "MatMul", "Gemm"))
 
 

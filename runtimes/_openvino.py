@@ -14,7 +14,6 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from lnlattennet.runtimes._base import (
     EngineFile,
     Runner,
     Unavailable,
+    installed,
 )
 from lnlattennet.runtimes._machine import features_used
 from lnlattennet.runtimes._precision import PrecisionPlan
@@ -39,7 +39,7 @@ from lnlattennet.runtimes._requirements import Requirements
 INFO = BackendInfo(name="openvino", complexity=1, packages={"openvino": ()})
 
 _CAPABILITIES = {"int8": "INT8", "bf16": "BF16"}
-"""Precision -> how OpenVINO's CPU device says that it has it."""
+"""Precision -> its name among the capabilities of OpenVINO's CPU device."""
 
 _FLOATS = ["lnlattennet", "floats"]
 """Path in an engine file to the type that its floats are computed in, spelled as in the precision hint."""
@@ -50,13 +50,8 @@ _PRECISIONS = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "I8": "int8", "i8":
 
 
 def availability() -> Available | Unavailable:
-    """Say whether OpenVINO is installed."""
-    try:
-        return Available({"openvino": metadata.version("openvino")})
-    except metadata.PackageNotFoundError:
-        return Unavailable(
-            "the Python package 'openvino' is not installed: pip install 'lnlattennet[openvino]'"
-        )
+    """Return whether OpenVINO is installed."""
+    return installed("openvino", extra="openvino")
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
@@ -64,9 +59,10 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
     import openvino as ov
 
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    for precision in sorted(plan.precisions - {"fp32"}):
-        if _CAPABILITIES.get(precision) not in capabilities:
-            return f"OpenVINO has no {precision} on this CPU; it has fp32, {', '.join(_known(capabilities))}"
+    known = ["fp32", *(precision for precision, name in _CAPABILITIES.items() if name in capabilities)]
+    for precision in sorted(plan.precisions):
+        if precision not in known:
+            return f"OpenVINO has no {precision} on this CPU; it has {', '.join(known)}"
     # Where there is AVX-512 without it, OpenVINO offers bf16 all the same, and emulates it slowly.
     if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in cpu_flags():
         return "this CPU has no bf16 instructions (avx512_bf16), and OpenVINO would be slower for bf16"
@@ -95,20 +91,18 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
 
 def load(engine_file: Path, threads: int = 0) -> Runner:
     """Compile the engine for this machine's CPU, each part in the precision that the graph gives it."""
-    return _CompiledRunner(_compiled(engine_file, threads))
+    compiled = _compiled(engine_file, threads)
+    request = compiled.create_infer_request()
+    names = [output.any_name for output in compiled.outputs]
+    # One request owns one set of tensors, so calls from several threads take turns.
+    lock = threading.Lock()
 
+    def run(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        with lock:
+            results = request.infer(dict(inputs), share_inputs=True)
+            return {name: np.array(results[name]) for name in names}
 
-class _CompiledRunner:
-    def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
-        self._names = [output.any_name for output in compiled.outputs]
-        # One request owns one set of tensors, so calls from several threads take turns.
-        self._lock = threading.Lock()
-
-    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        with self._lock:
-            results = self._request.infer(dict(inputs), share_inputs=True)
-            return {name: np.array(results[name]) for name in self._names}
+    return run
 
 
 def _compiled(path: Path, threads: int) -> Any:
@@ -126,10 +120,6 @@ def _compiled(path: Path, threads: int) -> Any:
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     return core.compile_model(model, "CPU", settings)
-
-
-def _known(capabilities: list[str]) -> list[str]:
-    return [precision for precision, name in _CAPABILITIES.items() if name in capabilities]
 
 
 def _layers(compiled: Any) -> dict[str, int]:

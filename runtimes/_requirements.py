@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Requirements(BaseModel):
-    """What a machine must have to run an engine.
+    """Requirements that a machine must meet to run an engine.
 
     Attributes:
-        device: where it runs.
+        device: kind of processor that it runs on.
         packages: Python package -> version specifier (PEP 440), such as ">=2025.0" or "==1.7.1.116".
         platform: operating system and machine it is tied to, such as "Linux x86_64"; "" if to none.
         cpu_features: flags of /proc/cpuinfo that its code needs, or without which it would be slow.

@@ -1,7 +1,7 @@
 """NVIDIA TensorRT: module `tensorrt` if it is installed, else `tensorrt_rtx` (same Python API).
 
 TensorRT-RTX builds real engines ahead of time on a machine with no GPU; running one needs a GPU.
-Networks are strongly typed, the only kind that TensorRT 11 knows: precision is what the ONNX graph says.
+Networks are strongly typed, the only kind of TensorRT 11: the ONNX graph decides the precision.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ https://github.com/NVIDIA/TensorRT/issues/3073"""
 
 
 def availability() -> Available | Unavailable:
-    """TensorRT proper needs a GPU to build; TensorRT-RTX needs one only to run."""
+    """Return the installed version; TensorRT proper needs a GPU to build, TensorRT-RTX only to run."""
     name = tensorrt_module.module_name()
     if name is None:
         return Unavailable(tensorrt_module.NOT_INSTALLED)
@@ -66,14 +66,14 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     """
     trt = tensorrt_module.module()
     options = spec.builder_config or TensorRTBuilderConfig()
-    plan = build_plan(trt, onnx_path, spec, options)
+    content, layers = build_plan(trt, onnx_path, spec, options)
     path = spec.directory / f"{trt.__name__.replace('_', '-')}-{spec.plan.precision}.plan"
-    path.write_bytes(plan.content)
-    return EngineFile(path, requirements(trt, spec.plan, options), plan.layers)
+    path.write_bytes(content)
+    return EngineFile(path, requirements(trt, spec.plan, options), layers)
 
 
 def load(engine_file: Path, threads: int = 0) -> Runner:
-    """Deserialize an engine on the current CUDA device; ``threads`` means nothing on a GPU.
+    """Deserialize an engine on the current CUDA device; ``threads`` has no effect on a GPU.
 
     Only for files whose hash a bundle has confirmed: a plan holds code for the GPU.
 
@@ -100,7 +100,7 @@ def _refuse_other_versions(trt: ModuleType, name: str, content: bytes) -> None:
     """Refuse what cannot load before TensorRT sees it; TensorRT itself checks plans of earlier versions."""
     rtx = trt.__name__ == RTX
     if content[1:4] != b"trt":
-        # Nobody documents that every kind of plan of TensorRT proper begins so.
+        # NVIDIA does not document that every kind of plan of TensorRT proper begins so.
         if rtx:
             raise ExportError(_foreign(trt, name, "it is not an engine of TensorRT"))
         return

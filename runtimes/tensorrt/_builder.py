@@ -1,9 +1,8 @@
-"""ONNX -> TensorRT network -> serialized engine."""
+"""Build of a serialized TensorRT engine from an ONNX file."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,26 +24,16 @@ from lnlattennet.runtimes.tensorrt._progress import build_with_progress
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class BuiltPlan:
-    """A serialized engine.
-
-    Attributes:
-        content: the bytes of a `.plan` file.
-        layers: precision -> convolutions and matrix products (``EngineFile.layers``).
-    """
-
-    content: memoryview
-    layers: dict[str, int]
-
-
 def build_plan(
     trt: ModuleType, onnx_path: Path, spec: BuildSpec, options: TensorRTBuilderConfig
-) -> BuiltPlan:
+) -> tuple[memoryview, dict[str, int]]:
     """Build an engine with one optimization profile over the batch range.
 
+    Returns:
+        The bytes of a `.plan` file, and ``EngineFile.layers``.
+
     Raises:
-        ExportError: TensorRT cannot parse or build it, or lacks a flag; holds TensorRT's own words.
+        ExportError: TensorRT cannot parse or build it, or lacks a flag; includes TensorRT's own message.
         KeyboardInterrupt: after the builder has stopped.
     """
     tensorrt_module.forget_errors()
@@ -57,11 +46,11 @@ def build_plan(
         raise ExportError(f"TensorRT built no engine: {tensorrt_module.errors()}")
     save_timing_cache(config, options)
     content = memoryview(plan)
-    return BuiltPlan(content, _layers(trt, network, content, spec))
+    return content, _layers(trt, network, content, spec)
 
 
 def _strongly_typed(trt: ModuleType) -> int:
-    # TensorRT 11 knows no other networks and may drop the flag.
+    # Networks of TensorRT 11 are always strongly typed; it may drop the flag.
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
@@ -78,13 +67,13 @@ def _configured(trt: ModuleType, builder: Any, spec: BuildSpec, options: TensorR
     # On by default, and then float32 products keep 10 bits of mantissa and miss the gate by far; it says
     # nothing about products in other types.
     config.clear_flag(trt.BuilderFlag.TF32)
-    # Without it the inspector tells names only.
+    # Without it the inspector gives names only.
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     set_target(trt, config, spec.plan)
     apply_builder_config(trt, config, options)
     profile = builder.create_optimization_profile()
     batches = (spec.batch.minimum, spec.batch.optimum, spec.batch.maximum)
-    profile.set_shape(INPUT_NAME, *((batch, *_face(spec)) for batch in batches))
+    profile.set_shape(INPUT_NAME, *((batch, 3, spec.image_size, spec.image_size) for batch in batches))
     config.add_optimization_profile(profile)
     return config
 
@@ -97,11 +86,7 @@ def _layers(trt: ModuleType, network: Any, plan: memoryview, spec: BuildSpec) ->
     engine = trt.Runtime(tensorrt_module.logger(trt)).deserialize_cuda_engine(plan)
     if engine is None:
         return demanded
-    found = inspected_layers(trt, engine, (spec.batch.optimum, *_face(spec)))
+    found = inspected_layers(trt, engine, (spec.batch.optimum, 3, spec.image_size, spec.image_size))
     _log.debug("TensorRT's inspector counts %s, the network %s", found, demanded)
     # Fewer layers are no contradiction: those fused into generated kernels are counted as one.
     return found if found.get("fp32", 0) > demanded.get("fp32", 0) else demanded
-
-
-def _face(spec: BuildSpec) -> tuple[int, int, int]:
-    return (3, spec.image_size, spec.image_size)

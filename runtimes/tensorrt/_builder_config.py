@@ -20,7 +20,7 @@ HARDWARE_LEVELS = ("none", *_HARDWARE_LEVELS)
 
 @dataclass(frozen=True, kw_only=True)
 class TensorRTBuilderConfig:
-    """What a user may ask of TensorRT's builder.
+    """User's options for TensorRT's builder.
 
     Attributes:
         timing_cache: file that keeps kernel timings between builds; read if it is there, then written.
@@ -29,7 +29,7 @@ class TensorRTBuilderConfig:
         version_compatible: the engine also runs on later versions of the same major one.
 
     Raises:
-        UsageError: a level that no TensorRT has; it would clamp or ignore it.
+        UsageError: a level that no TensorRT has: TensorRT itself would clamp or ignore it.
     """
 
     timing_cache: Path | None = None

@@ -1,4 +1,4 @@
-"""The little of CUDA's runtime that running a TensorRT engine needs (through NVIDIA's cuda-bindings)."""
+"""CUDA stream and device buffers of a TensorRT engine, through NVIDIA's cuda-bindings."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class DeviceBuffers:
         self._copy(array.ctypes.data, self.addresses[name], array.nbytes, kind)
 
     def synchronize(self) -> None:
-        """Wait for everything that the stream was given."""
+        """Wait for all work on the stream."""
         _checked(self._runtime.cudaStreamSynchronize(self.stream))
 
     def _copy(self, target: int, source: int, size: int, kind: Any) -> None:
@@ -82,5 +82,7 @@ def _runtime() -> Any:
 def _checked(result: Any) -> Any:
     status, *values = result
     if status.value != 0:
-        raise UnavailableError(f"CUDA failed with {status.name}; see its meaning in the CUDA runtime's docs")
+        raise UnavailableError(
+            f"CUDA failed with {status.name}; the documentation of the CUDA runtime explains it"
+        )
     return values[0] if values else None

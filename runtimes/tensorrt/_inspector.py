@@ -1,4 +1,4 @@
-"""In which precision an engine's convolutions and matrix products run."""
+"""Precisions that an engine's convolutions and matrix products run in."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import Any
 
 from lnlattennet.model._io_spec import INPUT_NAME
 
-_PRECISIONS = {"FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8"}
-_PRODUCTS = {"CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "EINSUM"}
+_PRODUCTS = ("conv", "gemm", "matmul", "matrixmultiply", "einsum")
 _RESHAPES = {"SHUFFLE", "SQUEEZE", "UNSQUEEZE"}
-
-_INSPECTED_PRODUCTS = ("conv", "gemm", "matmul", "matrixmultiply", "einsum")
-_INSPECTED_PRECISIONS = {
+_PRECISIONS = {
     "int8": "int8",
     "fp8": "fp8",
     "bf16": "bf16",
@@ -25,31 +22,31 @@ _INSPECTED_PRECISIONS = {
     "fp32": "fp32",
     "float": "fp32",
 }
-"""Words of the inspector's data types, those that contain another before it."""
+"""Word in a data type of a network or of the inspector -> precision; the first that occurs decides."""
 
 
 def demanded_layers(network: Any) -> dict[str, int]:
-    """Count the products of a parsed network by precision: what it demands of the builder.
+    """Count the products of a parsed network by the precision that it demands of the builder.
 
-    A strongly typed network leaves the builder no choice of types, so this is what will run; it is no
-    measurement, though. Products of two dequantized tensors count as what those were quantized to; with
-    one of them in floating point they run in floating point.
+    A strongly typed network leaves the builder no choice of types, so this is what will run, although it is
+    not measured. Products of two dequantized tensors count as what those were quantized to; with one of
+    them in floating point they run in floating point.
     """
     layers = [network.get_layer(index) for index in range(network.num_layers)]
     sources = {layer.get_output(k).name: layer for layer in layers for k in range(layer.num_outputs)}
     counts = collections.Counter(
-        _demanded_precision(layer, sources) for layer in layers if layer.type.name in _PRODUCTS
+        _demanded_precision(layer, sources) for layer in layers if _is_product(layer.type.name)
     )
     return dict(counts)
 
 
 def inspected_layers(trt: ModuleType, engine: Any, shape: tuple[int, ...]) -> dict[str, int]:
-    """Count an engine's products by precision, as its inspector tells; needs a GPU.
+    """Count an engine's products by precision, as its inspector reports them; needs a GPU.
 
     Args:
         trt: the TensorRT module.
         engine: built with detailed profiling verbosity.
-        shape: of the input; data types of a dynamic engine are known only for a shape.
+        shape: the input's; data types of a dynamic engine are known only for a shape.
     """
     context = engine.create_execution_context()
     context.set_input_shape(INPUT_NAME, shape)
@@ -61,7 +58,7 @@ def inspected_layers(trt: ModuleType, engine: Any, shape: tuple[int, ...]) -> di
 def count_inspected(text: str) -> dict[str, int]:
     """Count the products in the inspector's JSON; layers that it gives no data type for are left out."""
     layers = [layer for layer in json.loads(text).get("Layers", []) if isinstance(layer, dict)]
-    found = [_inspected_precision(layer) for layer in layers if _is_product(layer)]
+    found = [_inspected_precision(layer) for layer in layers if _is_product(layer.get("LayerType"))]
     return dict(collections.Counter(precision for precision in found if precision))
 
 
@@ -71,7 +68,7 @@ def _demanded_precision(layer: Any, sources: Mapping[str, Any]) -> str:
     if len(quantized) == 1 and "" not in quantized:
         return quantized.pop()
     name = str(operands[0].dtype.name)
-    return _PRECISIONS.get(name, name.lower())
+    return _precision(name) or name.lower()
 
 
 def _quantized_type(tensor: Any, sources: Mapping[str, Any]) -> str:
@@ -81,12 +78,16 @@ def _quantized_type(tensor: Any, sources: Mapping[str, Any]) -> str:
         layer = sources.get(layer.get_input(0).name)
     if layer is None or layer.type.name != "DEQUANTIZE":
         return ""
-    return _PRECISIONS[layer.get_input(0).dtype.name]
+    return _precision(layer.get_input(0).dtype.name)
 
 
-def _is_product(layer: Mapping[str, Any]) -> bool:
-    kind = str(layer.get("LayerType", "")).lower().replace("_", "")
-    return any(word in kind for word in _INSPECTED_PRODUCTS)
+def _is_product(layer_type: object) -> bool:
+    kind = str(layer_type).lower().replace("_", "")
+    return any(word in kind for word in _PRODUCTS)
+
+
+def _precision(data_type: str) -> str:
+    return next((precision for word, precision in _PRECISIONS.items() if word in data_type.lower()), "")
 
 
 def _inspected_precision(layer: Mapping[str, Any]) -> str:
@@ -96,8 +97,4 @@ def _inspected_precision(layer: Mapping[str, Any]) -> str:
     types = [str(value) for tensor in inputs for key, value in tensor.items() if "datatype" in key.lower()]
     weights = layer.get("Weights", {})
     types += [str(weights["Type"])] if isinstance(weights, dict) and "Type" in weights else []
-    for text in types:
-        for word, precision in _INSPECTED_PRECISIONS.items():
-            if word in text.lower():
-                return precision
-    return ""
+    return next(filter(None, map(_precision, types)), "")

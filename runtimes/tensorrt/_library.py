@@ -34,7 +34,7 @@ def module_name() -> str | None:
 
 
 def module() -> ModuleType:
-    """Import it; raise UnavailableError if there is none."""
+    """Import the module that ``module_name`` chooses; raise UnavailableError if none is installed."""
     name = module_name()
     if name is None:
         raise UnavailableError(NOT_INSTALLED)
@@ -59,7 +59,7 @@ def logger(trt: ModuleType) -> Any:
 
 
 def forget_errors() -> None:
-    """Call before an operation whose failure ``errors`` shall explain."""
+    """Clear what ``errors`` returns, before an operation whose failure it is to explain."""
     _errors.clear()
 
 
@@ -69,7 +69,7 @@ def errors() -> str:
 
 
 def _record(severity: str, message: str) -> None:
-    # Errors end up in an exception's text, so the log need not repeat them aloud.
+    # Errors end up in an exception's message, so the log need not show them by default.
     level = {"WARNING": logging.WARNING, "VERBOSE": 5}.get(severity, logging.DEBUG)
     if "ERROR" in severity:
         _errors.append(message[:_MAX_MESSAGE].strip())

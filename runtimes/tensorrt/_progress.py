@@ -1,4 +1,4 @@
-"""A TensorRT build shows its phases on a terminal and can be stopped with Ctrl-C."""
+"""Progress of a TensorRT build on a terminal, and its interruption with Ctrl-C."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def build_with_progress(trt: ModuleType, config: Any, build: Callable[[], T]) ->
     """
     cancelled = threading.Event()
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
-        config.progress_monitor = _monitor(trt, _Phases(bars, cancelled))
-        # TensorRT swallows what is raised inside its callbacks, and C++ hears of no signal. So the builder
-        # gets a thread of its own, and this one is free to receive signals.
+        config.progress_monitor = _monitor(trt, bars, cancelled)
+        # TensorRT swallows what is raised inside its callbacks, and C++ receives no signals. So the builder
+        # gets a thread of its own, and this one is free to receive them.
         with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool, _signals_deferred(cancelled):
             return pool.submit(build).result()
 
@@ -66,50 +66,33 @@ def _signals_deferred(cancelled: threading.Event) -> Iterator[None]:
 
 
 def _stopping_handlers() -> dict[int, Callable[[int, FrameType | None], object]]:
-    """What Python calls at Ctrl-C and SIGTERM; nothing in other threads, which get no signals."""
+    """Return the handlers of Ctrl-C and SIGTERM; none in other threads, which get no signals."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     return {number: handler for number, handler in handlers.items() if callable(handler)}
 
 
-class _Phases:
-    """The phases that are open, each a bar; TensorRT may report them from several threads."""
+def _monitor(trt: ModuleType, bars: Progress, cancelled: threading.Event) -> Any:
+    """Return a monitor with a bar for each open phase; TensorRT may call it from several threads."""
+    tasks: dict[str, TaskID] = {}
+    lock = threading.Lock()
 
-    def __init__(self, bars: Progress, cancelled: threading.Event) -> None:
-        self._bars = bars
-        self._cancelled = cancelled
-        self._tasks: dict[str, TaskID] = {}
-        self._lock = threading.Lock()
-
-    def start(self, name: str, steps: int) -> None:
-        _log.debug("TensorRT: %s, %d steps", name, steps)
-        with self._lock:
-            self._tasks[name] = self._bars.add_task(name, total=steps)
-
-    def advance(self, name: str, step: int) -> bool:
-        """Show that ``step`` is done; return whether to go on."""
-        with self._lock:
-            if name in self._tasks:
-                self._bars.update(self._tasks[name], completed=step + 1)
-        return not self._cancelled.is_set()
-
-    def finish(self, name: str) -> None:
-        with self._lock:
-            task = self._tasks.pop(name, None)
-            if task is not None:
-                self._bars.remove_task(task)
-
-
-def _monitor(trt: ModuleType, phases: _Phases) -> Any:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            phases.start(phase_name, num_steps)
+            _log.debug("TensorRT: %s, %d steps", phase_name, num_steps)
+            with lock:
+                tasks[phase_name] = bars.add_task(phase_name, total=num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
-            return phases.advance(phase_name, step)
+            with lock:
+                if phase_name in tasks:
+                    bars.update(tasks[phase_name], completed=step + 1)
+            return not cancelled.is_set()  # whether the builder goes on
 
         def phase_finish(self, phase_name: str) -> None:
-            phases.finish(phase_name)
+            with lock:
+                if phase_name in tasks:
+                    bars.remove_task(tasks.pop(phase_name))
 
     return Monitor()

@@ -10,9 +10,7 @@ import platform
 import shutil
 import threading
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +25,8 @@ from lnlattennet.runtimes._base import (
     EngineFile,
     Runner,
     Unavailable,
+    installed,
 )
-from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
@@ -39,25 +37,21 @@ _OLDEST_TORCH = Version("2.13")
 
 
 def availability() -> Available | Unavailable:
-    """Say whether torch is installed and new enough, without importing it."""
-    try:
-        version = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        return Unavailable("the Python package 'torch' is not installed: pip install 'lnlattennet[export]'")
-    if Version(version) < _OLDEST_TORCH:
+    """Return whether torch is installed and new enough, without importing it."""
+    found = installed("torch", extra="export")
+    if isinstance(found, Available) and Version(version := found.versions["torch"]) < _OLDEST_TORCH:
         return Unavailable(f"compiled engines need torch {_OLDEST_TORCH} or later, installed is {version}")
-    return Available({"torch": version})
+    return found
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """It compiles one precision, and needs a C++ compiler for that."""
-    from lnlattennet.runtimes.torch._network import device_here
+    from lnlattennet.runtimes.torch._network import unsupported_precisions
     from lnlattennet.runtimes.torch._package import cxx_compiler
 
     if shutil.which(compiler := cxx_compiler()) is None:
         return f"AOTInductor needs a C++ compiler, and {compiler!r} is not on PATH; install g++, or set CXX"
-    known = ("fp32", "bf16", "fp16") if device_here() == "cuda" else ("fp32", "bf16")
-    return unsupported_unless_one_of("AOTInductor", plan, known)
+    return unsupported_precisions("AOTInductor", plan)
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
@@ -98,19 +92,14 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     from lnlattennet.runtimes.torch import _network as torch_network
 
     torch_network.use_threads(threads)
-    return _PackageRunner(torch._inductor.aoti_load_package(str(engine_file)))
+    package = torch._inductor.aoti_load_package(str(engine_file))
+    device = package.get_metadata()["AOTI_DEVICE_KEY"]
+    # A package runs one call at a time and waits for its turn without letting other threads run, while
+    # the first call of the fused op may need them: take turns here.
+    lock = threading.Lock()
 
+    def run(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        with lock:
+            return torch_network.run_on_arrays(package, device, inputs)
 
-class _PackageRunner:
-    def __init__(self, package: Any) -> None:
-        self._package = package
-        self._device = package.get_metadata()["AOTI_DEVICE_KEY"]
-        # A package runs one call at a time and waits for its turn without letting other threads run, while
-        # the first call of the fused op may need them: take turns here.
-        self._lock = threading.Lock()
-
-    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        from lnlattennet.runtimes.torch._network import run_on_arrays
-
-        with self._lock:
-            return run_on_arrays(self._package, inputs, self._device)
+    return run

@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from importlib import metadata
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lnlattennet.errors import require
 from lnlattennet.runtimes._base import (
-    Arrays,
     Available,
     BackendInfo,
     BuildSpec,
     EngineFile,
     Runner,
     Unavailable,
+    installed,
 )
 from lnlattennet.runtimes._machine import features_used
-from lnlattennet.runtimes._one_precision import unsupported_unless_one_of
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 
-if TYPE_CHECKING:
-    from lnlattennet.runtimes.torch._network import EngineNetwork
-
 INFO = BackendInfo(name="torch", complexity=4, packages={"torch": ()})
-
-_PACKAGES = ("torch", "safetensors")
 
 
 def availability() -> Available | Unavailable:
-    """Say whether torch is installed, without importing it."""
-    try:
-        return Available({name: metadata.version(name) for name in _PACKAGES})
-    except metadata.PackageNotFoundError as error:
-        return Unavailable(
-            f"the Python package '{error.name}' is not installed: pip install 'lnlattennet[export]'"
-        )
+    """Return whether torch is installed, without importing it."""
+    return installed("torch", "safetensors", extra="export")
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """Torch runs one precision: fp32 or bf16, on a GPU fp16 too."""
-    from lnlattennet.runtimes.torch._network import device_here
+    from lnlattennet.runtimes.torch._network import unsupported_precisions
 
-    if device_here() == "cuda":
-        return unsupported_unless_one_of("torch on a GPU", plan, ("fp32", "bf16", "fp16"))
-    return unsupported_unless_one_of("torch on the CPU", plan, ("fp32", "bf16"))
+    return unsupported_precisions("torch", plan)
 
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
@@ -86,17 +68,6 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     checkpoint = load_checkpoint(engine_file)
     device = torch_network.device_here()
     dtype = checkpoint.weights["fusion.weight"].dtype
-    return _NetworkRunner(torch_network.engine_network(checkpoint.network(), dtype, device), device)
-
-
-class _NetworkRunner:
-    """May be called from several threads: nothing in the network changes while it runs."""
-
-    def __init__(self, network: EngineNetwork, device: str) -> None:
-        self._network = network
-        self._device = device
-
-    def __call__(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        from lnlattennet.runtimes.torch._network import run_on_arrays
-
-        return run_on_arrays(self._network, inputs, self._device)
+    network = torch_network.engine_network(checkpoint.network(), dtype, device)
+    # Several threads may call it: nothing in the network changes while it runs.
+    return partial(torch_network.run_on_arrays, network, device)

@@ -15,12 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.runtimes._precision import PRECISIONS, PrecisionPlan
 
 if TYPE_CHECKING:
     from lnlattennet.runtimes._base import Arrays
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-PRECISIONS = {dtype: precision for precision, dtype in DTYPES.items()}
+_PRECISION_OF = {dtype: precision for precision, dtype in DTYPES.items()}
 
 _aten = torch.ops.aten
 _LAYERS: dict[Any, tuple[int, int]] = {
@@ -60,6 +61,20 @@ def device_here() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def unsupported_precisions(runtime: str, plan: PrecisionPlan) -> str | None:
+    """Return why ``runtime`` cannot give the plan here; None if its only precision is one that it has."""
+    device = device_here()
+    known = [name for name in DTYPES if device == "cuda" or name != "fp16"]
+    if len(plan.precisions) == 1 and plan.precision in known:
+        return None
+    place = "a GPU" if device == "cuda" else "the CPU"
+    asked = " and ".join(name for name in PRECISIONS if name in plan.precisions)
+    return (
+        f"{runtime} on {place} computes the whole network in one precision, {' or '.join(known)}; "
+        f"the plan has {asked}"
+    )
+
+
 def compute_capabilities(device: str) -> list[str]:
     """Return the GPU's compute capability, such as ["9.0"]; nothing for the CPU."""
     return ["{}.{}".format(*torch.cuda.get_device_capability())] if device == "cuda" else []
@@ -80,9 +95,9 @@ def layer_precisions(network: EngineNetwork, image_size: int) -> dict[str, int]:
 
 
 def run_on_arrays(
-    network: Callable[[Tensor], Any], inputs: Mapping[str, NDArray[np.float32]], device: str
+    network: Callable[[Tensor], Any], device: str, inputs: Mapping[str, NDArray[np.float32]]
 ) -> Arrays:
-    """Call a network that takes and gives tensors on ``device`` with arrays."""
+    """Call a network whose inputs and outputs are tensors on ``device`` with arrays."""
     with torch.inference_mode():
         # A copy: the array may be read-only, which torch's views of arrays warn of.
         outputs = network(torch.tensor(inputs[INPUT_NAME], device=device))
@@ -107,5 +122,5 @@ class _LayerCounter(TorchDispatchMode):
     ) -> Any:
         if func in _LAYERS:
             position, layers = _LAYERS[func]
-            self.layers[PRECISIONS[args[position].dtype]] += layers
+            self.layers[_PRECISION_OF[args[position].dtype]] += layers
         return func(*args, **(kwargs or {}))
