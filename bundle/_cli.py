@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 from pathlib import Path
@@ -122,7 +123,7 @@ def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
         "target": release.model_dump() if release else None,
         "selected": manifest.selected,
         "selected_runs": selected.verdict != "cannot",
-        "engines": [report.to_json() for report in reports],
+        "engines": [dataclasses.asdict(report) for report in reports],
         "security": _security(release),
     }
 

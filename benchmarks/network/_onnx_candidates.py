@@ -65,7 +65,7 @@ def tensorrt(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[R
         checkpoint=path,  # only torch's own backends read it
         directory=builds.folder,
     )
-    plan = build_plan(trt, path, spec, TensorRTBuilderConfig()).content
+    plan, _ = build_plan(trt, path, spec, TensorRTBuilderConfig())
     name = tensorrt_module.display_name(trt)
     if builds.device == "cpu":
         raise UnavailableError(f"{name} built an engine of {len(plan)} bytes, and needs a GPU to run it")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -16,7 +16,6 @@ from lnlattennet.runtimes._machine import EXACT_INT8, Machine
 from lnlattennet.runtimes._registry import backend_named
 
 Effect = Literal["cannot", "slower", "runs"]
-
 _WORST_FIRST: tuple[Effect, ...] = ("cannot", "slower", "runs")
 
 
@@ -27,7 +26,7 @@ class Issue:
     Attributes:
         effect: "cannot" if the engine will not run, "slower" if it runs below the speed that was measured,
             "runs" if it runs and the reader should know the reason.
-        reason: the requirement and what this place has instead.
+        reason: the requirement, and what the machine or release has instead.
         remedy: what to do about it, a command where there is one, or "".
     """
 
@@ -42,7 +41,7 @@ class CompatibilityReport:
 
     Attributes:
         verdict: the worst effect of all issues.
-        where: the Triton backend it would run in, or "" on this machine.
+        where: the Triton backend that would run the engine, or "" on this machine.
     """
 
     engine: str
@@ -50,10 +49,6 @@ class CompatibilityReport:
     reasons: tuple[str, ...]
     remedies: tuple[str, ...]
     where: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON has them."""
-        return asdict(self) | {"reasons": list(self.reasons), "remedies": list(self.remedies)}
 
 
 def check_local(manifest: Manifest, machine: Machine) -> list[CompatibilityReport]:
@@ -67,9 +62,12 @@ def check_local(manifest: Manifest, machine: Machine) -> list[CompatibilityRepor
 
 def summarize(engine: EngineRecord, issues: Iterable[Issue], where: str = "") -> CompatibilityReport:
     """Merge issues into a report: the worst effect decides, and every remedy is named once."""
-    issues = [*issues, *_unverified(engine)]
+    issues = list(issues)
+    if engine.status != "passed":
+        reason = f"it was built but never run ({engine.reason}), so its outputs are not verified"
+        issues.append(Issue("runs", reason))
     worst: Effect = min((issue.effect for issue in issues), key=_WORST_FIRST.index, default="runs")
-    # Once an engine cannot run, nothing but what stops it is of interest.
+    # If an engine cannot run, only the reasons for that are of interest.
     shown_effects = {worst} if worst == "cannot" else {worst, "runs"}
     shown = [issue for issue in issues if issue.effect in shown_effects]
     remedies = dict.fromkeys(issue.remedy for issue in shown if issue.remedy)
@@ -83,7 +81,7 @@ def summarize(engine: EngineRecord, issues: Iterable[Issue], where: str = "") ->
 
 
 def allows(engine: EngineRecord, package: str, version: str) -> bool:
-    """Whether an engine's requirements allow this version of a package that they name.
+    """Return whether an engine's requirements allow this version of a package that they name.
 
     Raises:
         BundleError: the version specifier is not one of PEP 440.
@@ -100,25 +98,16 @@ def install_command(engine: EngineRecord, *packages: str) -> str:
     return " ".join(["pip install", *(f"'{package}'" for package in wanted)])
 
 
-def _unverified(engine: EngineRecord) -> Iterator[Issue]:
-    if engine.status != "passed":
-        reason = f"it was built but never run ({engine.reason}), so its outputs are not verified"
-        yield Issue("runs", reason)
-
-
 def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Issue]:
-    rebuild = rebuild_command(manifest, engine)
-    yield from _platform(engine, machine, rebuild)
+    rebuild, platform = rebuild_command(manifest, engine), engine.requires.platform
+    foreign = platform not in ("", machine.platform)
+    if foreign:
+        yield Issue("cannot", f"it was built for {platform}, this is {machine.platform}", rebuild)
     yield from _packages(engine, machine, rebuild)
     if engine.requires.device == "cuda":
         yield from _gpu(engine, machine, rebuild)
-    yield from _cpu(engine, machine, rebuild)
-
-
-def _platform(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
-    wanted = engine.requires.platform
-    if wanted and wanted != machine.platform:
-        yield Issue("cannot", f"it was built for {wanted}, this is {machine.platform}", rebuild)
+    if not foreign:  # no flag of another processor can be here
+        yield from _cpu(engine, machine, rebuild)
 
 
 def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
@@ -159,7 +148,7 @@ def _driver(engine: EngineRecord, installed: str) -> Iterator[Issue]:
 
 def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
     missing = [name for name in engine.requires.cpu_features if name not in machine.cpu_features]
-    if not missing or _other_processor(engine, machine):
+    if not missing:
         return
     flags = ", ".join(missing)
     if backend_named(engine.backend).INFO.machine_code:
@@ -171,8 +160,3 @@ def _cpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue
                 "; its sums of 8-bit products may saturate here, so outputs may differ from the verified ones"
             )
         yield Issue("slower", reason, rebuild)
-
-
-def _other_processor(engine: EngineRecord, machine: Machine) -> bool:
-    """Whether the platform already differs: then no flag of the other processor can be here."""
-    return bool(engine.requires.platform) and engine.requires.platform != machine.platform

@@ -14,10 +14,10 @@ from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 
 def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
-    """Return the bundle's own command line for this engine alone, into a folder of its own.
+    """Return the bundle's command line for this engine alone, with another output folder.
 
-    What concerned other engines of the bundle is left out: an export refuses an option without effect. An
-    engine whose plan a search found is searched for again: its precision as a whole had failed the gate.
+    Options of the other engines are left out, since an export refuses an option without effect. If a search
+    found the engine's plan, the command searches again: in one precision, the engine failed the gate.
     """
     options = manifest.options
     changes: dict[str, Any] = {

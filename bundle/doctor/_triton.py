@@ -50,22 +50,19 @@ def _library(
     manifest: Manifest, engine: EngineRecord, release: TritonRelease, package: str
 ) -> Iterator[Issue]:
     # ``TritonRelease`` has a field for each of Triton's own backends.
-    found = getattr(release, engine.backend)
-    if not allows(engine, package, found):
-        reason = f"it needs {package} {engine.requires.packages[package]}, {release.release} has {found}"
-        yield Issue("cannot", reason, _other_library(manifest, engine, package, found))
-
-
-def _other_library(manifest: Manifest, engine: EngineRecord, package: str, found: str) -> str:
+    version = getattr(release, engine.backend)
+    if allows(engine, package, version):
+        return
     fitting = [
         row.release
         for row in known_releases().values()
         if allows(engine, package, getattr(row, engine.backend))
     ]
-    ways = [_take_release(fitting)] if fitting else []
+    remedies = [_take_release(fitting)] if fitting else []
     if backend_named(engine.backend).INFO.version_bound:
-        ways.append(f"pip install '{package}=={found}' and then: {rebuild_command(manifest, engine)}")
-    return ", or: ".join(ways) or "serve another engine"
+        remedies.append(f"pip install '{package}=={version}' and then: {rebuild_command(manifest, engine)}")
+    reason = f"it needs {package} {engine.requires.packages[package]}, {release.release} has {version}"
+    yield Issue("cannot", reason, ", or: ".join(remedies) or "serve another engine")
 
 
 def _take_release(releases: list[str]) -> str:
@@ -86,10 +83,10 @@ def _python(release: TritonRelease) -> Iterator[Issue]:
 def _cpu(engine: EngineRecord) -> Iterator[Issue]:
     if engine.requires.cpu_features:
         wanted = " ".join(engine.requires.cpu_features)
-        without = "the process ends" if backend_named(engine.backend).INFO.machine_code else "it is slower"
+        without = "the process crashes" if backend_named(engine.backend).INFO.machine_code else "it is slower"
         if set(engine.requires.cpu_features) & set(EXACT_INT8):
             without += ", and its outputs may differ from the verified ones"
-        yield Issue("runs", f"the host's CPU should have {wanted}: without, {without}")
+        yield Issue("runs", f"the host's CPU should have {wanted}: without these, {without}")
 
 
 def _gpu(engine: EngineRecord, release: TritonRelease) -> Iterator[Issue]:

@@ -1,16 +1,17 @@
-"""Contents of NVIDIA's Triton containers, from a table with its sources, and which of them are safe."""
+"""Contents of NVIDIA's Triton containers, from a table with its sources, and the oldest safe release."""
 
 from __future__ import annotations
 
 import functools
 from importlib import resources
 
+from packaging.version import Version
 from pydantic import BaseModel, ConfigDict
 
 from lnlattennet.errors import UsageError
 
 SAFE_SINCE = "26.04"
-"""Oldest release for production; the older ones have ``FIXED_BY_THEN`` or a part of it open."""
+"""Oldest release for production; older ones lack some of the fixes in ``FIXED_BY_THEN``."""
 
 FIXED_BY_THEN = (
     "CVE-2025-23310",
@@ -72,22 +73,18 @@ def triton_release(name: str) -> TritonRelease:
     known = known_releases()
     if name not in known:
         raise UsageError(
-            f"--target-triton {name}: no source says what that release holds; known: {', '.join(known)}"
+            f"--target-triton {name}: the contents of that release are not known; known: {', '.join(known)}"
         )
     return known[name]
 
 
 def is_safe(release: str) -> bool:
-    """Whether a release, such as "26.04", may serve in production."""
-    return _ordered(release) >= _ordered(SAFE_SINCE)
-
-
-def _ordered(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in release.split("."))
+    """Return whether a release, such as "26.04", is safe in production."""
+    return Version(release) >= Version(SAFE_SINCE)
 
 
 def security_advice() -> str:
-    """Return the sentence about which server to run."""
+    """Return the recommendation of a server."""
     return (
         f"in production run Triton {SAFE_SINCE} or later, which has the fixes for "
         f"{', '.join(FIXED_BY_THEN)}; the embedded server ({EMBEDDED_SERVER}, of nvidia-pytriton) is for "
