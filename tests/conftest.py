@@ -1,4 +1,4 @@
-"""Fixtures that several rooms share; each is made once per test session."""
+"""Fixtures that several packages share; each is made once per test session."""
 
 from __future__ import annotations
 
