@@ -100,18 +100,27 @@ def test_augmentation_is_repeated_for_the_same_epoch_and_differs_in_the_next() -
 
 @given(seed=st.integers(0, 2**32), size=st.sampled_from([16, 48, 112]))
 @settings(max_examples=60, deadline=None)
-def test_an_augmented_face_is_still_that_face(seed: int, size: int) -> None:
-    """Shape and type stay, the input is not changed, and the image stays more like itself than noise."""
+def test_augmentation_keeps_shape_and_input_and_leaves_an_image(seed: int, size: int) -> None:
     face = render_face(seed % 50, "happiness", size=size, with_regions=False).image
     before = face.copy()
     changed = augment(face, np.random.default_rng(seed))
     assert np.array_equal(face, before)
     assert changed.shape == face.shape
     assert changed.dtype == np.uint8
-    shown = changed.astype(float).ravel()
-    likeness = max(np.corrcoef(shown, image.astype(float).ravel())[0, 1] for image in (face, face[:, ::-1]))
-    assert shown.std() > 2
-    assert likeness > 0.1
+    assert changed.std() > 2
+
+
+@pytest.mark.parametrize("size", [16, 48, 112])
+def test_an_augmented_face_is_still_that_face(size: int) -> None:
+    """No bound holds for every draw: a strong light from the side, or a box, can outweigh the face."""
+    faces = [render_face(seed, "happiness", size=size, with_regions=False).image for seed in range(20)]
+    likeness = []
+    for seed in range(200):
+        face = faces[seed % 20]
+        changed = augment(face, np.random.default_rng(seed)).ravel()
+        likeness.append(max(np.corrcoef(changed, seen.ravel())[0, 1] for seen in (face, face[:, ::-1])))
+    assert np.mean(likeness) > 0.6
+    assert np.quantile(likeness, 0.05) > 0.3
 
 
 @pytest.mark.slow
