@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -30,9 +31,9 @@ from lnlattennet.training._options import (
 if TYPE_CHECKING:
     from lnlattennet.training._results import CrossValidationResult, TrainingResult
 
-_DATA = "Data"
-_RECIPE = "Recipe"
-_MACHINE = "Machine"
+_data_option = partial(typer.Option, rich_help_panel="Data")
+_recipe_option = partial(typer.Option, rich_help_panel="Recipe")
+_machine_option = partial(typer.Option, rich_help_panel="Machine")
 _IMAGES = {"train": 16_000, "val": 700, "test": 2_100}
 
 
@@ -45,75 +46,48 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
     network: Annotated[Path | None, typer.Option(help="JSON file with network config fields.")] = None,
     data_format: Annotated[
-        str | None,
-        typer.Option("--format", help="Format of the data set; default: detected.", rich_help_panel=_DATA),
+        str | None, _data_option("--format", help="Format of the data set; default: detected.")
     ] = None,
-    folds: Annotated[
-        str | None,
-        typer.Option(help="Cross-validate: number of folds, or loso.", rich_help_panel=_DATA),
-    ] = None,
-    fold: Annotated[
-        str | None, typer.Option(help="The fold to train, from 0; default: all.", rich_help_panel=_DATA)
-    ] = None,
+    folds: Annotated[str | None, _data_option(help="Cross-validate: number of folds, or loso.")] = None,
+    fold: Annotated[str | None, _data_option(help="The fold to train, from 0; default: all.")] = None,
     train_images: Annotated[
-        int | None,
-        typer.Option(min=7, help="Synthetic faces to train on; default: 16,000.", rich_help_panel=_DATA),
+        int | None, _data_option(min=7, help="Synthetic faces to train on; default: 16,000.")
     ] = None,
     val_images: Annotated[
-        int | None,
-        typer.Option(min=7, help="Synthetic faces for validation; default: 700.", rich_help_panel=_DATA),
+        int | None, _data_option(min=7, help="Synthetic faces for validation; default: 700.")
     ] = None,
     test_images: Annotated[
-        int | None,
-        typer.Option(
-            min=7, help="Held-out synthetic faces for the test; default: 2,100.", rich_help_panel=_DATA
-        ),
+        int | None, _data_option(min=7, help="Held-out synthetic faces for the test; default: 2,100.")
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, rich_help_panel=_RECIPE)] = 10,
-    batch_size: Annotated[int, typer.Option(min=2, help="Per process.", rich_help_panel=_RECIPE)] = 64,
-    learning_rate: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 2e-3,
-    weight_decay: Annotated[float, typer.Option(min=0.0, rich_help_panel=_RECIPE)] = 1e-2,
+    epochs: Annotated[int, _recipe_option(min=1)] = 10,
+    batch_size: Annotated[int, _recipe_option(min=2, help="Per process.")] = 64,
+    learning_rate: Annotated[float, _recipe_option(min=0.0)] = 2e-3,
+    weight_decay: Annotated[float, _recipe_option(min=0.0)] = 1e-2,
     schedule: Annotated[
-        str, typer.Option(help="Learning rate schedule: one-cycle or cosine.", rich_help_panel=_RECIPE)
+        str, _recipe_option(help="Learning rate schedule: one-cycle or cosine.")
     ] = "one-cycle",
     warmup_epochs: Annotated[
         float | None,
-        typer.Option(
-            help="Linear warm-up of the cosine schedule; default: 1, or 0 for one epoch.",
-            rich_help_panel=_RECIPE,
-        ),
+        _recipe_option(help="Linear warm-up of the cosine schedule; default: 1, or 0 for one epoch."),
     ] = None,
     balance: Annotated[
-        str, typer.Option(help="Class balancing: none, loss (weights) or sampler.", rich_help_panel=_RECIPE)
+        str, _recipe_option(help="Class balancing: none, loss (weights) or sampler.")
     ] = "none",
-    label_smoothing: Annotated[
-        float, typer.Option(help="Label smoothing, from 0 to below 1.", rich_help_panel=_RECIPE)
-    ] = 0.0,
-    augmentation: Annotated[str, typer.Option(help="none, light or full.", rich_help_panel=_RECIPE)] = "full",
+    label_smoothing: Annotated[float, _recipe_option(help="Label smoothing, from 0 to below 1.")] = 0.0,
+    augmentation: Annotated[str, _recipe_option(help="none, light or full.")] = "full",
     ema: Annotated[
-        float | None,
-        typer.Option(
-            help="Decay of the moving average of the weights, which is then saved.", rich_help_panel=_RECIPE
-        ),
+        float | None, _recipe_option(help="Decay of the moving average of the weights, which is then saved.")
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            help="Stop after this many epochs without a better validation accuracy.",
-            rich_help_panel=_RECIPE,
-        ),
+        _recipe_option(min=1, help="Stop after this many epochs without a better validation accuracy."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=4095, rich_help_panel=_RECIPE)] = 0,
-    precision: Annotated[
-        str, typer.Option(help="32-true, bf16-mixed or 16-mixed (CUDA).", rich_help_panel=_MACHINE)
-    ] = "32-true",
-    devices: Annotated[
-        int, typer.Option(min=1, help="Processes, or GPUs, per machine.", rich_help_panel=_MACHINE)
-    ] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines.", rich_help_panel=_MACHINE)] = 1,
+    seed: Annotated[int, _recipe_option(min=0, max=4095)] = 0,
+    precision: Annotated[str, _machine_option(help="32-true, bf16-mixed or 16-mixed (CUDA).")] = "32-true",
+    devices: Annotated[int, _machine_option(min=1, help="Processes, or GPUs, per machine.")] = 1,
+    nodes: Annotated[int, _machine_option(min=1, help="Machines.")] = 1,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that render, threads that decode.", rich_help_panel=_MACHINE)
+        int, _machine_option(min=1, help="Processes that render, threads that decode.")
     ] = usable_cpus(),
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON document.")

@@ -90,7 +90,10 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingDat
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}
 
     def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
-        _prepare(parts[split], preprocessing, out, workers)
+        part = parts[split]
+        with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+            task = progress.add_task("preparing faces", total=len(part))
+            fill_prepared(out, part, preprocessing, workers, lambda count: progress.advance(task, count))
 
     digest = fingerprint(data, partition)
     license_note = (
@@ -107,12 +110,6 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingDat
     }
     labels = {split: part.labels() for split, part in parts.items()}
     return TrainingData(partition.name, data.class_names, labels, fill, license_note, facts, digest)
-
-
-def _prepare(data: FaceData, preprocessing: Preprocessing, out: NDArray[np.uint8], workers: int) -> None:
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("preparing faces", total=len(data))
-        fill_prepared(out, data, preprocessing, workers, lambda count: progress.advance(task, count))
 
 
 def _counts(part: FaceData) -> dict[str, int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import lightning as L
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torchmetrics.classification import MulticlassAccuracy
 
 from lnlattennet.errors import DataError
@@ -14,7 +17,6 @@ from lnlattennet.model._checkpoint import METADATA_KEY, CheckpointInfo
 from lnlattennet.model._loss import joint_loss
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
 from lnlattennet.training._options import TrainingOptions
-from lnlattennet.training._schedules import cosine, one_cycle
 
 Batch = tuple[Tensor, Tensor]
 REGION_METRIC = "val_region_"
@@ -80,9 +82,10 @@ class ExpressionTraining(L.LightningModule):
         )
         if options.schedule == "cosine":
             warm_up = round(steps * options.cosine_warmup / options.epochs)
-            schedule = cosine(optimizer, steps, warm_up)
+            schedule: LRScheduler = cosine(optimizer, steps, warm_up)
         else:
-            schedule = one_cycle(optimizer, options.learning_rate, steps)
+            # Its warm-up must end after the first step and before the last, or it divides by zero.
+            schedule = OneCycleLR(optimizer, options.learning_rate, steps, pct_start=max(0.1, 2 / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -94,3 +97,19 @@ def _float32(joint: JointOutputs) -> JointOutputs:
     """Losses are computed in float32, also when the network ran in bf16."""
     outputs = Outputs(*(tensor.float() for tensor in joint.outputs))
     return JointOutputs(outputs, joint.local_logits.float(), joint.nonlocal_logits.float())
+
+
+def cosine(optimizer: Optimizer, steps: int, warm_up_steps: int) -> LRScheduler:
+    """Return a linear warm-up to the optimizer's rate, then half a cosine down to zero.
+
+    ``SequentialLR`` of ``LinearLR`` and ``CosineAnnealingLR`` has the same rates, but cannot load the state
+    of runs that were started with this one.
+    """
+
+    def share(step: int) -> float:
+        if step < warm_up_steps:
+            return (step + 1) / (warm_up_steps + 1)
+        done = (step - warm_up_steps) / max(1, steps - warm_up_steps)
+        return (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+    return LambdaLR(optimizer, share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 import warnings
 from collections.abc import Iterator
@@ -20,9 +21,10 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from lnlattennet._atomic import replace_file
 from lnlattennet._console import stderr
+from lnlattennet.training._module import REGION_METRIC
 from lnlattennet.training._options import TrainingOptions
-from lnlattennet.training._region_history import RegionHistory
 from lnlattennet.training._run_folder import REGION_WEIGHTS
 
 _MONITOR = "val_accuracy"
@@ -35,6 +37,40 @@ class Run:
     trainer: L.Trainer
     best: ModelCheckpoint
     timer: Timer
+
+
+class RegionHistory(L.Callback):
+    """Mean weight of each region over the validation faces, a row per epoch, for `lnlattennet explain`.
+
+    Columns: ``step`` (of the optimizer), ``region_0`` .. ``region_{K-1}``. The rows are part of the training
+    checkpoint, under the name of this class, so that a resumed run continues the file.
+    """
+
+    def __init__(self, path: Path, regions: int) -> None:
+        self.path = path
+        self.regions = regions
+        self.rows: list[list[float]] = []
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # The trial batches before training make no row.
+        if trainer.sanity_checking:
+            return
+        weights = [float(trainer.callback_metrics[f"{REGION_METRIC}{k}"]) for k in range(self.regions)]
+        self.rows.append([trainer.global_step, *weights])
+        if trainer.is_global_zero:
+            self._write()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = [list(row) for row in state_dict["rows"]]
+
+    def _write(self) -> None:
+        with replace_file(self.path) as draft, draft.open("w", newline="") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(["step", *(f"region_{k}" for k in range(self.regions))])
+            writer.writerows([step, *(f"{weight:.6f}" for weight in weights)] for step, *weights in self.rows)
 
 
 class _Kept(ModelCheckpoint):

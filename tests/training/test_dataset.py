@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lnlattennet.training._augmentation import AUGMENTATIONS, augment_lightly
 from lnlattennet.training._dataset import BalancedOrder, EpochOrder, FaceImages, class_weights
-from lnlattennet.training._schedules import cosine
+from lnlattennet.training._module import cosine
 
 LABELS = np.array([0] * 900 + [1] * 90 + [2] * 10)
 
