@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
@@ -15,9 +15,6 @@ from lnlattennet._command import configure_logging, on_one_line, print_json, pri
 from lnlattennet._console import stderr, stdout
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError
-
-if TYPE_CHECKING:
-    from lnlattennet.data.inspect._inspection import Inspection
 
 app = typer.Typer(help="Inspect data sets of faces.", no_args_is_help=True)
 
@@ -60,11 +57,11 @@ def inspect(
     if output is not None:
         with replace_file(output) as temporary:
             draw_sheet(inspection).save(temporary, "PNG")
-    document = describe(inspection) | {"sheet": printable(output) if output else None}
+    document = describe(inspection, output)
     if json_output:
         print_json(document)
     else:
-        _print_tables(document, inspection)
+        _print_tables(document)
     if inspection.unreadable:
         raise typer.Exit(1)
 
@@ -83,7 +80,7 @@ def _check_output(output: Path | None) -> None:
         ) from error
 
 
-def _print_tables(document: dict[str, Any], inspection: Inspection) -> None:
+def _print_tables(document: dict[str, Any]) -> None:
     from lnlattennet.data.inspect._report import facts
 
     splits = document["splits"]
@@ -99,6 +96,6 @@ def _print_tables(document: dict[str, Any], inspection: Inspection) -> None:
     console = stdout()
     console.print(counts)
     table = Table(show_header=False)
-    for name, value in facts(inspection, document["sheet"]):
+    for name, value in facts(document):
         table.add_row(name, Text(value))
     console.print(table)

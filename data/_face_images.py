@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
@@ -63,9 +62,7 @@ def read_faces(folder: Path, preprocessing: Preprocessing, count: int) -> NDArra
         )
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     faces = tuple(Face(names[index], label=0) for index in spread)
-    return preprocessing.normalize(
-        load_prepared(FaceData("folder", folder, (), faces, ImageFiles(folder)), preprocessing)[0]
-    )
+    return preprocessing.normalize(load_prepared(FaceData("folder", folder, (), faces), preprocessing)[0])
 
 
 def _rendered(

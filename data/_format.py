@@ -11,7 +11,7 @@ from lnlattennet.data._records import FaceData
 from lnlattennet.data._tree import ExpectedTree
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class DatasetFormat:
     """One way in which a data set lies on the disk.
 

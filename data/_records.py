@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.images._decode import read_data_set_image
+
 SPLITS = ("train", "val", "test")
 
 
@@ -39,7 +41,7 @@ class FaceData:
         root: the folder or file that it was read from.
         class_names: expressions in the order of the labels.
         faces: what it holds, in a fixed order.
-        read: returns a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face.
+        reader: returns a face's image as ``read`` does; None reads the file ``root / name``.
         notes: what was left out and why, a sentence each.
     """
 
@@ -47,7 +49,7 @@ class FaceData:
     root: Path
     class_names: tuple[str, ...]
     faces: tuple[Face, ...]
-    read: Callable[[Face], NDArray[np.uint8]]
+    reader: Callable[[Face], NDArray[np.uint8]] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -64,6 +66,10 @@ class FaceData:
     def split(self, name: str) -> FaceData:
         """Return the faces of one official split; empty if there are none."""
         return self.select([index for index, face in enumerate(self.faces) if face.split == name])
+
+    def read(self, face: Face) -> NDArray[np.uint8]:
+        """Return a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face."""
+        return self.reader(face) if self.reader else read_data_set_image(self.root / face.name)
 
     def counts(self) -> dict[str | None, Counter[int]]:
         """Return split -> label -> number of faces."""

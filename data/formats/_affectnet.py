@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, readable
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError, ImageError
@@ -113,7 +112,7 @@ def _from_npy(path: Path, classes: int) -> FaceData:
             raise DataError(
                 f"{len(unmatched):,} images or _exp.npy files are without the other: {first_few(unmatched)}"
             )
-    return FaceData(_name(classes), path, CODES[:classes], tuple(faces), ImageFiles(path), _notes(dropped))
+    return FaceData(_name(classes), path, CODES[:classes], tuple(faces), notes=_notes(dropped))
 
 
 def _name(classes: int) -> str:
@@ -257,18 +256,13 @@ def _decode(content: bytes) -> int:
 
 FORMATS = (
     DatasetFormat(
-        name="affectnet-8",
-        summary="AffectNet, 8 classes",
-        tree=TREE,
-        load=partial(load, classes=8),
-        detect=detect,
-        published={"val": 4_000},
+        "affectnet-8", "AffectNet, 8 classes", TREE, partial(load, classes=8), detect, {"val": 4_000}
     ),
     DatasetFormat(
-        name="affectnet-7",
-        summary="AffectNet, 7 classes (without contempt)",
-        tree=TREE,
-        load=partial(load, classes=7),
+        "affectnet-7",
+        "AffectNet, 7 classes (without contempt)",
+        TREE,
+        partial(load, classes=7),
         published={"train": 283_901, "val": 3_500},
     ),
 )

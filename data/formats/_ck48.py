@@ -8,7 +8,6 @@ from pathlib import Path
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
@@ -57,7 +56,7 @@ def load(path: Path) -> FaceData:
         Face(face.name, face.label, subject=_subject(face.name.rpartition("/")[2]))
         for face in tree.faces(_FOLDERS)
     )
-    data = FaceData("ck48", root, CLASS_NAMES, faces, ImageFiles(root), ignored_notes(tree.ignored))
+    data = FaceData("ck48", root, CLASS_NAMES, faces, notes=ignored_notes(tree.ignored))
     TREE.require_classes(data, (None,))
     return data
 
@@ -72,12 +71,5 @@ def _subject(name: str) -> str | None:
 
 
 FORMATS = (
-    DatasetFormat(
-        name="ck48",
-        summary="CK+48, 48x48 images of CK+ in class folders",
-        tree=TREE,
-        load=load,
-        detect=detect,
-        published={None: 981},
-    ),
+    DatasetFormat("ck48", "CK+48, 48x48 images of CK+ in class folders", TREE, load, detect, {None: 981}),
 )

@@ -13,7 +13,6 @@ from pathlib import Path
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, read_lines
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frame_number, frames_in
@@ -63,7 +62,7 @@ def load(path: Path, neutral: bool) -> FaceData:
                 f"{len(files):,} sequences have a label file, {len(cut_off):,} of them lack frames, the "
                 f"labeled last one or those before: {first_few(cut_off)}"
             )
-    data = FaceData(name, root, class_names, tuple(faces), ImageFiles(root))
+    data = FaceData(name, root, class_names, tuple(faces))
     TREE.require_classes(data, (None,))
     return data
 
@@ -128,18 +127,13 @@ def _code(file: Path) -> int:
 
 FORMATS = (
     DatasetFormat(
-        name="ckplus",
-        summary="CK+, last three frames, 7 classes",
-        tree=TREE,
-        load=partial(load, neutral=False),
-        detect=detect,
-        published={None: 981},
+        "ckplus", "CK+, last three frames, 7 classes", TREE, partial(load, neutral=False), detect, {None: 981}
     ),
     DatasetFormat(
-        name="ckplus-neutral",
-        summary="CK+, last three frames and the first as neutral, 8 classes",
-        tree=TREE,
-        load=partial(load, neutral=True),
+        "ckplus-neutral",
+        "CK+, last three frames and the first as neutral, 8 classes",
+        TREE,
+        partial(load, neutral=True),
         published={None: 981 + 327},
     ),
 )

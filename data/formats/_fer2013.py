@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes, listing, readable
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData, ordered_splits
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
@@ -208,7 +207,7 @@ def load_folders(path: Path) -> FaceData:
         raise FOLDER_TREE.error(path, problem, tree.counts())
     labels = {name: _FOLDERS[name.lower()] for name in tree.names()}
     notes = ignored_notes(tree.ignored)
-    data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), ImageFiles(path), notes)
+    data = FaceData("fer2013-folders", path, CLASS_NAMES, tree.faces(labels), notes=notes)
     FOLDER_TREE.require_classes(data, ordered_splits({"train", "test", *tree.splits()}))
     return data
 
@@ -244,21 +243,21 @@ def _split(row: Row, file: Path) -> str | None:
 
 FORMATS = (
     DatasetFormat(
-        name="fer2013",
-        summary="FER2013, the csv file",
-        tree=TREE,
-        load=load,
-        detect=detect,
-        published={"train": 28_709, "val": 3_589, "test": 3_589},
+        "fer2013",
+        "FER2013, the csv file",
+        TREE,
+        load,
+        detect,
+        {"train": 28_709, "val": 3_589, "test": 3_589},
         is_file=True,
     ),
+    # The mirror's test folder holds both test parts.
     DatasetFormat(
-        name="fer2013-folders",
-        summary="mirror of FER2013 with a folder per class",
-        tree=FOLDER_TREE,
-        load=load_folders,
-        detect=detect_folders,
-        # The mirror's test folder holds both test parts.
-        published={"train": 28_709, "test": 7_178},
+        "fer2013-folders",
+        "mirror of FER2013 with a folder per class",
+        FOLDER_TREE,
+        load_folders,
+        detect_folders,
+        {"train": 28_709, "test": 7_178},
     ),
 )

@@ -17,7 +17,6 @@ import numpy as np
 from lnlattennet._command import printable
 from lnlattennet.data._files import readable
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._fer2013 import USAGES, PixelRows, Row, csv_in, read_rows
@@ -167,7 +166,7 @@ def _from_folders(path: Path) -> FaceData:
             for name, votes in _read_labels(path / folder / "label.csv"):
                 faces.append(Face(f"{folder}/{name}", majority(votes), split))
     kept, notes = _kept(faces)
-    data = FaceData("ferplus", path, CLASS_NAMES, kept, ImageFiles(path), notes)
+    data = FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes)
     TREE.require_images(data, "label.csv")
     return data
 
@@ -227,12 +226,4 @@ def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:
     return kept, tuple(notes)
 
 
-FORMATS = (
-    DatasetFormat(
-        name="ferplus",
-        summary="FERPlus, majority of the votes, 8 classes",
-        tree=TREE,
-        load=load,
-        detect=detect,
-    ),
-)
+FORMATS = (DatasetFormat("ferplus", "FERPlus, majority of the votes, 8 classes", TREE, load, detect),)

@@ -9,7 +9,6 @@ from pathlib import Path
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
@@ -50,7 +49,7 @@ def load(path: Path) -> FaceData:
     _check_names(path, tree, names)
     faces = tree.faces({name: label for label, name in enumerate(names)})
     notes = (*ignored_notes(tree.ignored), *_gaps(tree, names), *_other_names(names))
-    return FaceData("folder", path, tuple(names), faces, ImageFiles(path), notes)
+    return FaceData("folder", path, tuple(names), faces, notes=notes)
 
 
 def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
@@ -95,8 +94,4 @@ def _other_names(names: list[str]) -> tuple[str, ...]:
     )
 
 
-FORMATS = (
-    DatasetFormat(
-        name="folder", summary="a folder per class, any names", tree=TREE, load=load, detect=detect
-    ),
-)
+FORMATS = (DatasetFormat("folder", "a folder per class, any names", TREE, load, detect),)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from lnlattennet.data._files import ignored_notes, listing
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 
@@ -50,11 +49,9 @@ def load(path: Path) -> FaceData:
         notes = (*notes, f"left out {len(others):,} images with other names, first: {others[0]}")
     if not faces:
         raise TREE.error(path, "no image has a name of its kind")
-    data = FaceData("jaffe", path, CLASS_NAMES, faces, ImageFiles(path), notes)
+    data = FaceData("jaffe", path, CLASS_NAMES, faces, notes=notes)
     TREE.require_classes(data, (None,))
     return data
 
 
-FORMATS = (
-    DatasetFormat(name="jaffe", summary="JAFFE", tree=TREE, load=load, detect=detect, published={None: 213}),
-)
+FORMATS = (DatasetFormat("jaffe", "JAFFE", TREE, load, detect, {None: 213}),)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from lnlattennet.data._files import first_few, listing
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frames_in
@@ -58,7 +57,7 @@ def load(path: Path) -> FaceData:
                 f"{len(subjects):,} subjects must have {len(CLASS_NAMES)} sequences of {PEAK_FRAMES} frames; "
                 f"{len(cut_off):,} of these are missing or cut off, first: {first_few(cut_off)}"
             )
-    return FaceData("oulu-casia", root, CLASS_NAMES, tuple(faces), ImageFiles(root))
+    return FaceData("oulu-casia", root, CLASS_NAMES, tuple(faces))
 
 
 def _places(path: Path) -> tuple[Path, str]:
@@ -87,11 +86,6 @@ def _read_subject(path: Path, strong: str, subject: str, faces: list[Face]) -> l
 
 FORMATS = (
     DatasetFormat(
-        name="oulu-casia",
-        summary="Oulu-CASIA, VL/Strong, last three frames, 6 classes",
-        tree=TREE,
-        load=load,
-        detect=detect,
-        published={None: 1_440},
+        "oulu-casia", "Oulu-CASIA, VL/Strong, last three frames, 6 classes", TREE, load, detect, {None: 1_440}
     ),
 )

@@ -14,7 +14,6 @@ from typing import Literal
 from lnlattennet._command import printable
 from lnlattennet.data._files import read_lines
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError
@@ -60,14 +59,8 @@ def load(path: Path, kind: ImageKind) -> FaceData:
     faces, repeats = _read_list(path, kind)
     if repeats:
         notes = (*notes, f"left out {repeats:,} lines that list an image once more, with the same label")
-    data = FaceData(
-        format="rafdb" if kind == "aligned" else "rafdb-original",
-        root=path,
-        class_names=CLASS_NAMES,
-        faces=faces,
-        read=ImageFiles(path),
-        notes=notes,
-    )
+    name = "rafdb" if kind == "aligned" else "rafdb-original"
+    data = FaceData(name, path, CLASS_NAMES, faces, notes=notes)
     TREE.require_images(data, "the list")
     TREE.require_classes(data, ("train", "test"))
     return data
@@ -116,18 +109,13 @@ def _listed(path: Path, kind: ImageKind) -> Iterator[tuple[int, Face]]:
 _PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}
 FORMATS = (
     DatasetFormat(
-        name="rafdb",
-        summary="RAF-DB basic, aligned faces",
-        tree=TREE,
-        load=partial(load, kind="aligned"),
-        detect=detect,
-        published=_PUBLISHED,
+        "rafdb", "RAF-DB basic, aligned faces", TREE, partial(load, kind="aligned"), detect, _PUBLISHED
     ),
     DatasetFormat(
-        name="rafdb-original",
-        summary="RAF-DB basic, original photographs",
-        tree=TREE,
-        load=partial(load, kind="original"),
+        "rafdb-original",
+        "RAF-DB basic, original photographs",
+        TREE,
+        partial(load, kind="original"),
         published=_PUBLISHED,
     ),
 )

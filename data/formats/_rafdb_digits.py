@@ -8,7 +8,6 @@ from pathlib import Path
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
 from lnlattennet.data._format import DatasetFormat
-from lnlattennet.data._image_files import ImageFiles
 from lnlattennet.data._records import FaceData, ordered_splits
 from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
@@ -71,7 +70,7 @@ def load(path: Path, name: str) -> FaceData:
             problem = f"{split} must have the folders {first} to {first + 6}, has {_or_none(here)}"
             raise _tree(name).error(path, problem, tree.counts())
     faces = tree.faces(labels)
-    data = FaceData(name, path, classes, faces, ImageFiles(path), ignored_notes(tree.ignored))
+    data = FaceData(name, path, classes, faces, notes=ignored_notes(tree.ignored))
     _tree(name).require_classes(data, splits)
     return data
 
@@ -87,10 +86,10 @@ def _or_none(names: set[str]) -> str:
 
 FORMATS = tuple(
     DatasetFormat(
-        name=name,
-        summary=f"mirror of RAF-DB with folders {first} to {first + 6}",
-        tree=_tree(name),
-        load=partial(load, name=name),
+        name,
+        f"mirror of RAF-DB with folders {first} to {first + 6}",
+        _tree(name),
+        partial(load, name=name),
         published={"train": 12_271, "test": 3_068},
     )
     for name, (first, _) in ORDERS.items()

@@ -1,9 +1,10 @@
-"""Report of an inspection, as a JSON document and as lines for people."""
+"""Report of an inspection, as a JSON document and as human-readable lines."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ NO_SPLIT = "no split"
 _FEW = 5
 
 
-def describe(inspection: Inspection) -> dict[str, Any]:
-    """Return plain JSON values: counts, sizes in pixels, faces per subject, copies, damage and notes."""
+def describe(inspection: Inspection, sheet: Path | None) -> dict[str, Any]:
+    """Return plain JSON values: counts, sizes in pixels, faces per subject, copies, damage, notes, sheet."""
     data = inspection.data
     counts = data.counts()
     subjects = Counter(face.subject for face in data.faces if face.subject is not None)
@@ -32,10 +33,7 @@ def describe(inspection: Inspection) -> dict[str, Any]:
             split or NO_SPLIT: {printable(name): counts[split][i] for i, name in enumerate(data.class_names)}
             for split in ordered_splits(counts)
         },
-        "sizes": {
-            "width": _spread(inspection, 0),
-            "height": _spread(inspection, 1),
-        },
+        "sizes": {"width": _spread(inspection, 0), "height": _spread(inspection, 1)},
         "subjects": {printable(name): subjects[name] for name in sorted(subjects)} or None,
         "subjects_in_several_splits": [printable(name) for name in shared_subjects(data)],
         "copies": {
@@ -45,12 +43,13 @@ def describe(inspection: Inspection) -> dict[str, Any]:
         },
         "unreadable": {printable(name): problem for name, problem in inspection.unreadable.items()},
         "notes": list(data.notes),
+        "sheet": printable(sheet) if sheet else None,
     }
 
 
-def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
-    """Return lines for people, each with its name: what is worth a look is spelled out, with examples."""
-    document = _for_people(describe(inspection))
+def facts(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return the named lines of a human-readable report on a document of ``describe``, with examples."""
+    document = _on_one_line(document)
     width, height = document["sizes"]["width"], document["sizes"]["height"]
     lines = [("images", "none could be read")]
     if width:
@@ -68,17 +67,17 @@ def facts(inspection: Inspection, sheet: str | None) -> list[tuple[str, str]]:
     # Every problem names its file.
     lines.append(("unreadable", _counted(list(document["unreadable"].values()))))
     lines += [("note", note) for note in document["notes"]]
-    return lines + ([("sheet", sheet)] if sheet else [])
+    return lines + ([("sheet", document["sheet"])] if document["sheet"] else [])
 
 
-def _for_people(value: Any) -> Any:
+def _on_one_line(value: Any) -> Any:
     """Return a JSON value with every name in it on one line."""
     if isinstance(value, str):
         return on_one_line(value)
     if isinstance(value, list):
-        return [_for_people(item) for item in value]
+        return [_on_one_line(item) for item in value]
     if isinstance(value, dict):
-        return {on_one_line(name): _for_people(item) for name, item in value.items()}
+        return {on_one_line(name): _on_one_line(item) for name, item in value.items()}
     return value
 
 

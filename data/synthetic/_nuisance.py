@@ -15,25 +15,18 @@ from lnlattennet.errors import ConfigError
 
 Range = tuple[float, float]
 
-HAIR_STYLES = ("bald", "short", "swept", "fringe", "long", "receding", "curly", "parted")
-BEARDS = ("none", "stubble", "mustache", "full", "goatee")
-GLASSES = ("round", "rectangle", "aviator", "browline")
-OCCLUDERS = ("bar", "blob", "hand", "scarf", "phone")
-BACKGROUNDS = ("flat", "gradient", "blobs", "noise", "stripes", "bokeh")
-
-
 _KINDS: dict[str, tuple[str, ...]] = {
-    "hair_styles": HAIR_STYLES,
+    "hair_styles": ("bald", "short", "swept", "fringe", "long", "receding", "curly", "parted"),
     "hair_colors": tuple(HAIR),
-    "beards": BEARDS,
-    "glasses_shapes": GLASSES,
-    "backgrounds": BACKGROUNDS,
-    "occluders": OCCLUDERS,
+    "beards": ("none", "stubble", "mustache", "full", "goatee"),
+    "glasses_shapes": ("round", "rectangle", "aviator", "browline"),
+    "backgrounds": ("flat", "gradient", "blobs", "noise", "stripes", "bokeh"),
+    "occluders": ("bar", "blob", "hand", "scarf", "phone"),
 }
 
 _CHANCES = ("glasses", "occlusion", "grayscale", "low_resolution", "jpeg")
 
-# What a range may reach: beyond these, the image breaks or nobody could tell the expression.
+# What a range may reach: beyond these, the image breaks or the expression cannot be recognized.
 _BOUNDS: dict[str, Range] = {
     "melanin": (0.0, 1.0),
     "age": (0.0, 1.0),
@@ -147,7 +140,6 @@ HELD_OUT = Nuisance(
     hair_styles=("receding", "curly", "parted"),
     hair_colors=("auburn", "platinum", "dyed", "black"),
     beards=("none", "none", "none", "goatee"),
-    glasses=0.25,
     glasses_shapes=("aviator", "browline"),
     glasses_tint=(0.2, 0.45),
     light_azimuth=(45.0, 70.0),
@@ -163,7 +155,6 @@ HELD_OUT = Nuisance(
     blur=(0.0, 1.1),
     motion=(0.0, 3.0),
     noise=(0.0, 0.035),
-    low_resolution=0.3,
     jpeg=0.4,
     jpeg_quality=(20.0, 60.0),
 )
