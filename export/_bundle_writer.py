@@ -1,4 +1,4 @@
-"""Output of an export: where it may be written, and the manifest, reports and precision plans in it."""
+"""Output of an export: the check of its folder, and the manifest, reports and precision plans in it."""
 
 from __future__ import annotations
 
@@ -64,13 +64,11 @@ def write_errors(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = f" cannot be written ({error.strerror or error}); choose another folder"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise BundleError(
-                f"-o {output}: the disk is full ({error.strerror}); nothing was written, free space or "
-                "choose another folder"
-            ) from error
-        reason = f"cannot be written ({error.strerror or error}); choose another folder"
-        raise BundleError(f"-o {output} {reason}") from error
+            full = f": the disk is full ({error.strerror})"
+            reason = f"{full}; nothing was written, free space or choose another folder"
+        raise BundleError(f"-o {output}{reason}") from error
 
 
 def write_bundle(

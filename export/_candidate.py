@@ -1,4 +1,4 @@
-"""An engine on its way from the build to the selection."""
+"""Record of an engine between its build and the selection."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from lnlattennet.bundle._manifest import EngineRecord
 
 @dataclass
 class Candidate:
-    """An engine that was built.
+    """Engine that was built.
 
     Attributes:
         record: the manifest's record, complete once the engine was verified and timed.
         path: the file that its backend loads.
-        planned: precision -> layers that the plan puts in it.
-        plans_tried: how many plans a search tried until it found this one; 1 without a search.
-        samples: batch size -> every timed call in milliseconds.
+        planned: precision -> number of layers that the plan puts in it.
+        plans_tried: number of plans that a search tried; 1 without a search.
+        samples: batch size -> milliseconds of every timed call.
     """
 
     record: EngineRecord

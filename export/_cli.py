@@ -146,7 +146,7 @@ def export_engine(
         ),
         selection=SelectionOptions(
             strategy=strategy,
-            budget_ms=parse_duration("--latency-budget", latency_budget) if latency_budget else None,
+            budget_ms=parse_duration(latency_budget) if latency_budget else None,
         ),
         builder=TensorRTBuilderConfig(
             timing_cache=timing_cache,

@@ -1,4 +1,4 @@
-"""Tables that `export-engine` prints for people."""
+"""Human-readable output of `export-engine`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lnlattennet.export.gate._check import batch_sizes
 
 
 def print_plan(plan: ExportPlan) -> None:
-    """Print what an export would build (`--dry-run`)."""
+    """Print the plan of an export (`--dry-run`)."""
     options = plan.options
-    table = Table("engine", "what happens", title=f"{options.checkpoint} -> {options.output}")
+    table = Table("engine", "action", title=f"{options.checkpoint} -> {options.output}")
     for job in plan.jobs:
         versions = ", ".join(f"{name} {version}" for name, version in job.available.versions.items())
         search = "; blocks that fail the gate stay in fp32" if job.search else ""
@@ -29,7 +29,7 @@ def print_plan(plan: ExportPlan) -> None:
 
 
 def print_manifest(manifest: Manifest) -> None:
-    """Print what an export built, how it was verified and what serves."""
+    """Print the engines of an export, their checks and latencies, and the selected one."""
     table = Table(
         "engine", "outcome", "same answer", "mean KL", "max |Δ logits|", "median ms by batch", title="engines"
     )

@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class RejectedError(ExportError):
-    """An engine that was built and must not be published; ``checks`` says where it is wrong, if it ran."""
+    """Engine that was built and must not be published; ``checks`` are its checks, if it ran."""
 
     def __init__(self, reason: str, checks: Sequence[Check] = ()) -> None:
         super().__init__(reason)
@@ -97,7 +97,7 @@ class EngineBuilder:
         shutil.rmtree(self._engine_folder(name), ignore_errors=True)
 
     def verification_record(self, candidates: list[Candidate], seconds: float) -> VerificationRecord:
-        """Return how the engines were verified and selected, for the manifest."""
+        """Return the manifest's record of the verification and the selection."""
         return VerificationRecord(
             faces=len(self.verifier.faces),
             faces_source=RENDERED,
@@ -182,9 +182,9 @@ def prepare_build(plan: ExportPlan, folder: Path, scratch: Path) -> EngineBuilde
     """Export the ONNX graphs, calibrate if a job needs it, and create the verifier.
 
     Args:
-        plan: what to export.
+        plan: plan of the export.
         folder: the bundle's draft; both forms of the ONNX file are written into it.
-        scratch: a folder for what must not be in the bundle.
+        scratch: folder of files that must not be in the bundle.
     """
     options, checkpoint = plan.options, plan.checkpoint
     verifier = create_verifier(checkpoint, options.verification.faces, options.batch, plan.labeled)
@@ -212,7 +212,7 @@ def _calibrate(plan: ExportPlan, standard: onnx.ModelProto) -> tuple[Calibration
 
 
 def _as_safetensors(plan: ExportPlan, scratch: Path) -> Path:
-    """Torch's engines are built from a file that holds no code; a pickle is written as one first."""
+    """Return a file that holds no code, which torch's engines are built from; a pickle is converted."""
     if not plan.options.allow_pickle:
         return plan.options.checkpoint
     path = scratch / "checkpoint.safetensors"

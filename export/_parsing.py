@@ -1,4 +1,4 @@
-"""Values of `export-engine`'s flags, read from text."""
+"""Parsers of `export-engine`'s flags."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def parse_shapes(shapes: Sequence[str], image_size: int) -> BatchRange:
     return check_batch(BatchRange(*batches), "--min-shapes, --opt-shapes, --max-shapes")
 
 
-def parse_duration(flag: str, text: str) -> float:
+def parse_duration(text: str) -> float:
     """Read "5ms", "0.5s" or "5" (milliseconds); return milliseconds."""
     match = re.fullmatch(r"([0-9]*\.?[0-9]+)(ms|s)?", text)
     milliseconds = float(match[1]) * (1000 if match[2] == "s" else 1) if match else math.nan
     if not 0 < milliseconds < math.inf:
-        raise UsageError(f"{flag} must be a positive time such as 5ms or 0.1s, got {text!r}")
+        raise UsageError(f"--latency-budget must be a positive time such as 5ms or 0.1s, got {text!r}")
     return milliseconds

@@ -1,4 +1,4 @@
-"""The whole export: checkpoint -> ONNX -> engines -> gate -> timing -> bundle, all or nothing."""
+"""Whole export: checkpoint -> ONNX -> engines -> gate -> timing -> bundle, all or nothing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
     """Write a bundle to ``options.output`` and return its report (what `report.json` holds).
 
     Raises:
-        CheckpointError: it cannot be used, or was changed meanwhile.
+        CheckpointError: the checkpoint cannot be used, or was changed during the export.
         UnavailableError, UsageError, DataError, ImageError: before anything is built.
         BundleError: the output exists, cannot be written, or another process is writing it.
         GateError: no engine passed; nothing was written.
@@ -59,7 +59,7 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
 
 
 def build_engines(jobs: list[Job], builder: EngineBuilder) -> tuple[list[Candidate], list[SkippedEngine]]:
-    """Return the engines that may be published, and those that may not with the reason."""
+    """Build every job; return the engines that may be published, and the others with the reason."""
     candidates: list[Candidate] = []
     failed: list[SkippedEngine] = []
     for job in jobs:
@@ -94,7 +94,7 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
     kept = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, "fp32")), passes)
     first, last = outcomes[0], outcomes[-1]
     if kept is None and isinstance(first, RejectedError):
-        reason = f"{first}; nor did fewer blocks in {precision} pass ({len(outcomes)} plans tried)"
+        reason = f"{first}; fewer blocks in {precision} did not pass either ({len(outcomes)} plans tried)"
         raise RejectedError(reason, first.checks)
     # Each try replaces the one before: if the last one failed, the engine of the kept plan is gone.
     candidate = last if isinstance(last, Candidate) else builder.build(job, kept or job.plan)
@@ -105,10 +105,10 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
 def _time(
     candidates: list[Candidate], builder: EngineBuilder, options: ExportOptions, scratch: Path
 ) -> list[SkippedEngine]:
-    """Time the engines that passed; remove those that fail meanwhile from ``candidates``, and return why.
+    """Time the engines that passed; remove those that fail from ``candidates``, and return the reasons.
 
-    The gate ran them in this process. In one of its own an engine may still lack memory, or crash: the others
-    are then timed anew without it, since all must have taken part in the same rounds.
+    The gate ran them in this process; in a process of its own an engine may still run out of memory or
+    crash. The others are then timed again without it, because all must take part in the same rounds.
     """
     failed: list[SkippedEngine] = []
     sizes = {options.batch.minimum, options.batch.optimum}

@@ -34,8 +34,8 @@ class Job:
     """One engine to build.
 
     Attributes:
-        plan: what is wanted; with ``search``, as much of it as passes the gate.
-        search: look for the blocks that can follow the plan if all of them together fail.
+        plan: the precision of every block; with ``search``, the goal of the search.
+        search: whether fewer blocks in the fast precision are tried if the whole plan fails.
     """
 
     backend: str
@@ -76,7 +76,7 @@ class ExportPlan:
     calibration_faces: NDArray[np.float32] | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a dry run prints, as plain JSON values."""
+        """Return the document of a dry run, as plain JSON values."""
         return {
             "checkpoint": str(self.options.checkpoint),
             "output": str(self.options.output),
@@ -102,8 +102,8 @@ def plan_export(options: ExportOptions) -> ExportPlan:
     """Check everything that can be checked without building.
 
     Raises:
-        CheckpointError: it cannot be used.
-        UnavailableError, UsageError, DataError, ImageError: the options ask for what cannot be had.
+        CheckpointError: the checkpoint cannot be used.
+        UnavailableError, UsageError, DataError, ImageError: the options cannot be met.
         BundleError: the output exists or cannot be written.
     """
     parse_limits("fp32", options.verification.limits)
@@ -190,13 +190,13 @@ def _plans(
 
 
 def _plan(precision: str, config: NetworkConfig, backend: Backend) -> PrecisionPlan:
-    """Return the plan of one precision; what int8 and fp8 leave runs in bf16 where the backend has it."""
+    """Return the plan of one precision; blocks outside int8 and fp8 get bf16 where the backend has it."""
     plan = uniform_plan(precision, config, rest="bf16")
     return uniform_plan(precision, config) if backend.unsupported_reason(plan) else plan
 
 
 def _require_effect(options: ExportOptions, jobs: list[Job]) -> None:
-    """Raise if an option would have no effect: nobody would notice."""
+    """Raise UsageError for an option without effect, which would otherwise go unnoticed."""
     if options.calibration.images and not any(job.quantized for job in jobs):
         raise UsageError(
             f"--calibration {options.calibration.images} is for int8 and fp8, which no engine of this "

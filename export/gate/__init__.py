@@ -1,1 +1,1 @@
-"""Accuracy gate: an engine is published only if it gives what the checkpoint gives in PyTorch."""
+"""Accuracy gate: an engine is published only if its outputs match the checkpoint's in PyTorch."""

@@ -20,16 +20,14 @@ class WorstCaseAccumulator:
 
     Args:
         target: the metric of one output.
-        samples: how many there are.
+        samples: number of samples.
     """
 
     def __init__(self, target: OutputMetric, samples: int) -> None:
         self.target = target
         self._excess = np.full(samples, -np.inf)
-        self._value = np.full(samples, np.nan)
-        self._limit = np.full(samples, np.nan)
-        self._batch = np.zeros(samples, np.int64)
-        self._region = np.zeros(samples, np.int64)
+        fields = [("value", np.float64), ("limit", np.float64), ("batch", np.int64), ("region", np.int64)]
+        self._worst = np.zeros(samples, fields)
 
     def add(self, indices: BatchIndices, batch: int, output: Output, expected: Output) -> None:
         """Compare rows of a call of ``batch`` samples; ``indices`` [n] names the samples of the rows."""
@@ -37,37 +35,36 @@ class WorstCaseAccumulator:
             return
         values = self.target.compare(output, expected)
         regions = differing_region(output, expected) if values.region is None else values.region
-        allowed = (
-            np.full(len(indices), self.target.limit or 0.0) if values.allowed is None else values.allowed
-        )
-        excess = values.value - allowed
+        limits = np.full(len(indices), self.target.limit or 0.0) if values.allowed is None else values.allowed
+        excess = values.value - limits
         if self.target.metric.higher_is_better:
             excess = -excess
         # One by one: in a batch larger than the number of samples, some come twice.
         for row, sample in enumerate(indices):
             if excess[row] > self._excess[sample]:
-                self._excess[sample], self._value[sample] = excess[row], values.value[row]
-                self._limit[sample], self._batch[sample] = allowed[row], batch
-                self._region[sample] = regions[row]
+                self._excess[sample] = excess[row]
+                self._worst[sample] = values.value[row], limits[row], batch, regions[row]
 
     def check(self) -> Check | None:
         """Return the check, or None if no output could be compared."""
-        metric, output, required = self.target.metric, self.target.output, self.target.limit
-        seen = np.isfinite(self._value)
-        if not seen.any():
+        metric, output, limit = self.target.metric, self.target.output, self.target.limit
+        compared = self._excess > -np.inf
+        if not compared.any():
             return None
-        worst = int(self._excess.argmax())
-        value = float(self._value[seen].mean() if metric.mean else self._value[worst])
-        limit = None if required is None else float(required if metric.mean else self._limit[worst])
+        sample = int(self._excess.argmax())
+        worst = self._worst[sample]
+        value = float(self._worst["value"][compared].mean() if metric.mean else worst["value"])
+        if limit is not None and not metric.mean:
+            limit = float(worst["limit"])
         return Check(
             metric=metric.name,
             output=output,
             value=value,
             limit=limit,
             passed=metric.passed(value, limit),
-            batch=int(self._batch[worst]),
-            sample=worst,
-            region=None if output == "logits" else int(self._region[worst]),
+            batch=int(worst["batch"]),
+            sample=sample,
+            region=None if output == "logits" else int(worst["region"]),
         )
 
 
@@ -83,8 +80,8 @@ class OutputValidator:
         """Return the rows of a call's output that can be compared with ``expected``; record the others.
 
         Args:
-            outputs: of the engine.
-            name: of the output.
+            outputs: outputs of the engine.
+            name: name of the output.
             expected: the reference's output for the same samples [B, ...].
             indices: the samples of the call [B].
         """

@@ -36,9 +36,9 @@ def check_engine(
     Args:
         runner: the engine.
         reference: the checkpoint's outputs for ``faces``.
-        faces: n different ones.
-        batch: the engine's range.
-        limits: what passes.
+        faces: n different faces.
+        batch: batch sizes of the engine.
+        limits: limits of the metrics.
 
     Returns:
         One check per metric and output; accuracy is not among them (``compare_accuracy``).
@@ -66,9 +66,9 @@ def batch_permutations(size: int, faces: int, *, every_face: bool, seed: int = 0
 
     Args:
         size: images per batch.
-        faces: how many there are, 1 or more.
-        every_face: go through all faces; else only the first batch's and as many others.
-        seed: of the shuffle, with ``size``.
+        faces: number of faces, 1 or more.
+        every_face: use all faces; else only those of the first batch and as many others.
+        seed: seed of the shuffle, together with ``size``.
     """
     shuffled = np.random.default_rng((seed, size)).permutation(faces)
     number = -(-faces // size) if every_face else 1

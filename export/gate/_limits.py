@@ -1,4 +1,4 @@
-"""Limits of the gate: the defaults of each precision, what the flags change, and the text of a failure."""
+"""Limits of the gate: the defaults of each precision, the changes by flags, and the text of a failure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMITS = {limit.name: (limit, metric.outputs) for metric in METRICS.values() for
 
 
 def default_limits(precision: str) -> dict[str, dict[str, float | None]]:
-    """Return what passes in a precision, one of ``PRECISIONS``; for a plan, its fastest one.
+    """Return the limits of a precision, one of ``PRECISIONS``; a plan has those of its fastest precision.
 
     fp32 must give the checkpoint's numbers. Lower precisions must give its answers: at least 99% of them the
     same, accuracy within half a point, and probabilities and region weights without a visible difference.
@@ -48,8 +48,7 @@ def parse_limits(precision: str, overrides: Mapping[str, Sequence[str] | float])
             which later ones win.
 
     Raises:
-        UsageError: an unknown limit or output, or a value that is no number or that no engine could have; it
-            names the flag, the rule and the value.
+        UsageError: an unknown limit or output, or a value that is not a number in the limit's range.
     """
     limits = default_limits(precision)
     for name, value in overrides.items():

@@ -35,10 +35,10 @@ class Verifier:
     Attributes:
         faces: normalized, [n, 3, S, S].
         reference: the checkpoint's outputs for ``faces``.
-        batch: every engine's range.
+        batch: batch sizes of every engine.
         labeled: faces to measure the accuracy on, or None.
         labeled_logits: the checkpoint's logits for them.
-        accuracies: every engine's accuracy so far.
+        accuracies: name of an engine -> its accuracy, filled by ``check``.
     """
 
     faces: Floats

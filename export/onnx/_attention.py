@@ -19,24 +19,24 @@ OPERATOR = "local_nonlocal_attention"
 
 
 def attention_node(
-    features: Tensor, query: Tensor, grid: int, position: Tensor, *tail: Tensor
+    features: Tensor, query: Tensor, grid: int, position: Tensor, *parameters: Tensor
 ) -> tuple[Tensor, ...]:
-    """Stand for the fused op while torch exports: the ONNX node, with the op's shapes.
+    """Return the outputs of the ONNX node that replaces the fused op in the export, with the op's shapes.
 
     Args:
         features: F [B, C, H, W].
         query: q [K, heads, C].
         grid: regions per side; becomes an attribute of the node.
         position: e [K, C].
-        tail: the other tensors of the torch op.
+        parameters: the other tensors of the torch op.
 
     Returns:
         pooled [B, K, heads, C], mean [B, K, C], weights [B, K], affinity [B, K, K], context [B, d].
     """
-    batch, (regions, heads, channels), width = features.shape[0], query.shape, tail[-1].shape[0]
+    batch, (regions, heads, channels), width = features.shape[0], query.shape, parameters[-1].shape[0]
     outputs = torch.onnx.ops.symbolic_multi_out(
         f"{DOMAIN}::{OPERATOR}",
-        [features, query, position, *tail],
+        [features, query, position, *parameters],
         # TensorRT looks a plugin up by this attribute and the operator's name.
         {"grid": grid, "plugin_namespace": DOMAIN},
         dtypes=[features.dtype] * 5,
@@ -53,10 +53,10 @@ def attention_node(
 
 
 def attention_function(config: NetworkConfig, opset: int) -> FunctionProto:
-    """Return the model-local function of the node for one network; its nodes are named as of its block.
+    """Return the model-local function of the node for one network; its nodes are named after its block.
 
-    The equations are in docs/reference/network.md. Scores are scaled by way of the small parameters, so that
-    what depends on parameters alone can be computed once.
+    The equations are in docs/reference/network.md. Parameters are scaled instead of scores, so that the
+    product can be folded into a constant.
     """
     grid, side, channels = config.grid, config.feature_size // config.grid, config.channels
     body = _BODY.format(

@@ -64,7 +64,7 @@ def _traced(checkpoint: Checkpoint, batch: BatchRange) -> ModelProto:
     shapes = ({0: torch.export.Dim("batch", min=1, max=max(2, batch.maximum))},)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # The exporter's own deprecations are torch's to mend; they say nothing about this network.
+        # Deprecations inside torch's exporter say nothing about this network.
         warnings.simplefilter("ignore")
         traced = torch.export.export(checkpoint.network(), (example,), dynamic_shapes=shapes)
         program = torch.onnx.export(

@@ -1,4 +1,4 @@
-"""The standard-operator form of the exported graph, for runtimes that know no model-local functions."""
+"""The standard-operator form of the exported graph, for runtimes without model-local functions."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from lnlattennet.export.onnx._naming import check_model, name_after_blocks
 
 
 def inlined(model: ModelProto) -> ModelProto:
-    """Return the model with its functions written out, and what depends on parameters alone computed.
+    """Return the model with its functions inlined, and its constant expressions computed.
 
-    Its nodes are named after their blocks as before; the given model stays as it is.
+    Its nodes are named after their blocks as before; the given model is not changed.
 
     Raises:
         ExportError: the result is not valid.
@@ -29,7 +29,7 @@ def inlined(model: ModelProto) -> ModelProto:
 
 
 def _fold_constants(model: ModelProto) -> ModelProto:
-    """Return the model with every node replaced by its value whose inputs are all constant."""
+    """Return the model with every node of constant inputs replaced by its value."""
     graph = onnx_ir.from_proto(model)
     # The default limits would leave large parameters as they are.
     optimizer.fold_constants(graph, input_size_limit=2**31, output_size_limit=2**31)

@@ -29,16 +29,16 @@ def apply_plan(
     *,
     symmetric: bool = False,
 ) -> ModelProto:
-    """Return the model with every block in its precision; the one that was given stays as it is.
+    """Return the model with every block in its precision; the given model is not changed.
 
     Blocks in int8 and fp8 have float32 around their 8-bit layers (OpenVINO may compute it in bfloat16), those
     in fp16 and bf16 compute in that type throughout; inputs and outputs of the graph stay float32.
     ``planned_layers`` counts the layers that become 8-bit.
 
     Args:
-        model: standard operators, float32, nodes named after their blocks (``onnx_inline.inlined``).
+        model: standard operators, float32, nodes named after their blocks (``onnx._inline.inlined``).
         plan: names every block of the model.
-        ranges: of the layers' tensors; may be empty for a plan without int8 and fp8.
+        ranges: tensor -> smallest and largest value; may be empty for a plan without int8 and fp8.
         symmetric: quantize as TensorRT demands, without zero points.
 
     Raises:
@@ -64,7 +64,7 @@ def planned_layers(model: ModelProto, plan: PrecisionPlan) -> dict[str, int]:
     """Return precision -> how many layers every runtime can run in it, in the order of ``PRECISIONS``.
 
     Layers are convolutions and matrix products with a constant factor. In a block in int8 or fp8 those that
-    are quantized and pass their result on in 8 bits count (``scale_groups.closed_layers``), others as fp32.
+    are quantized and pass their result on in 8 bits count (``closed_layers``), others as fp32.
 
     Args:
         model: as for ``apply_plan``.

@@ -1,4 +1,4 @@
-"""The ranges of a network's activations, measured by ONNX Runtime's calibrators."""
+"""Ranges of a network's activations, measured by ONNX Runtime's calibrators."""
 
 from __future__ import annotations
 

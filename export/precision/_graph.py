@@ -17,10 +17,10 @@ _LAYERS = ("Conv", "MatMul", "Gemm")
 
 @dataclass(frozen=True)
 class Layer:
-    """A convolution or a matrix product with one constant factor.
+    """Convolution or matrix product with one constant factor.
 
     Attributes:
-        node: the node.
+        node: node of the graph.
         weight: index of the constant factor among the node's inputs; the other factor is the activation.
     """
 
@@ -29,7 +29,7 @@ class Layer:
 
     @property
     def block(self) -> str:
-        """The block that it belongs to."""
+        """Name of its block."""
         return block_of(self.node.name)
 
     @property
@@ -39,7 +39,7 @@ class Layer:
 
 
 def layers(graph: GraphProto) -> Iterator[Layer]:
-    """Give the graph's layers in order; products of two activations (in the attention) are none."""
+    """Yield the graph's layers in order; a product of two activations (in the attention) is not one."""
     constants = {tensor.name for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type in _LAYERS:
@@ -49,7 +49,7 @@ def layers(graph: GraphProto) -> Iterator[Layer]:
 
 
 class GraphEditor:
-    """Collects new nodes and constants; ``commit`` puts them into the graph.
+    """Editor that collects new nodes and constants; ``commit`` puts them into the graph.
 
     Inputs and outputs of the graph's own nodes are changed directly.
     """

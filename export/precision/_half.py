@@ -54,7 +54,7 @@ def _float_values(model: ModelProto) -> set[str]:
 
 
 class _Caster(GraphEditor):
-    """Converts a graph node by node, in order; each value is cast once per type."""
+    """Editor that converts a graph node by node, in order; each value is cast once per type."""
 
     def __init__(self, graph: GraphProto, floats: set[str], precisions: Mapping[str, str]) -> None:
         super().__init__(graph)

@@ -43,11 +43,11 @@ def quantize_blocks(
 
     Args:
         graph: changed in place; float32, its nodes named after their blocks.
-        blocks: which to quantize.
-        ranges: of ``scale_groups.measured_tensors``.
+        blocks: names of the blocks to quantize.
+        ranges: smallest and largest value of every tensor of ``measured_tensors``.
         precision: "int8" or "fp8".
         symmetric: int8 activations without zero points, and biases in float32, as TensorRT demands; fp8 is
-            never otherwise.
+            always symmetric.
 
     Raises:
         ExportError: a tensor that becomes 8-bit has no range, or a weight is not finite.
@@ -82,7 +82,7 @@ def _scale(origins: list[str], ranges: Mapping[str, tuple[float, float]], number
 
 
 class _Quantizer(GraphEditor):
-    """Puts pairs into a graph, one per tensor."""
+    """Editor that inserts Q/DQ pairs, one per tensor."""
 
     def __init__(self, graph: GraphProto, precision: str) -> None:
         super().__init__(graph)

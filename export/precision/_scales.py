@@ -16,7 +16,7 @@ _SMALLEST_SCALE = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Number:
-    """A type that floats are quantized to.
+    """Number type that floats are quantized to.
 
     Attributes:
         dtype: its numpy type.
@@ -43,7 +43,7 @@ class Scale:
     Attributes:
         number: the quantized type.
         scale: float32 [] or [channels], positive.
-        zero_point: of the type, the scale's shape.
+        zero_point: ``number.dtype``, of the scale's shape.
     """
 
     number: Number

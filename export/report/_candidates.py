@@ -1,4 +1,4 @@
-"""The table of candidates, the figures of the selected engine, and precision plans."""
+"""Table of candidates, figures of the selected engine, and precision plans."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def plan_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _layers(real: dict[str, int], planned: dict[str, int]) -> list[dict[str, Any]]:
-    """Return per precision how many layers run in it, and how many should; None where not known.
+    """Return the number of layers in each precision, real and planned; None where not known.
 
     Nothing is said of fp32: the gate checked whatever runs in fewer bits than planned there.
     """

@@ -1,4 +1,4 @@
-"""Document of the report, as plain JSON values: the manifest and every timed sample."""
+"""Document of the report: the manifest and every timed sample, as plain JSON values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them; every function takes a document's value and returns text."""
+"""Texts of the report's numbers; every function takes a document's value."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def size(value: int | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds, and minutes from the second one on."""
+    """Return seconds, from two minutes on minutes and seconds."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"

@@ -1,4 +1,4 @@
-"""Conditions of the verification, as statements a reader can check; what is unknown is left out."""
+"""Conditions of the verification, as short statements; unknown values are left out."""
 
 from __future__ import annotations
 

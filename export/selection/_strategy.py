@@ -15,7 +15,7 @@ from lnlattennet.runtimes._registry import backend_named
 
 @dataclass(frozen=True)
 class Selection:
-    """The engine that serves, and the sentence that justifies it."""
+    """Engine that serves, and the sentence that justifies the choice."""
 
     name: str
     because: str
@@ -31,7 +31,7 @@ def select(candidates: list[Candidate], options: SelectionOptions) -> Selection:
             with 95% confidence, within the budget.
 
     Raises:
-        GateError: no engine keeps the budget; names the fastest.
+        GateError: no engine keeps the budget; the message names the fastest.
     """
     rated = [_Rating(item, size) for item in candidates if (size := _batch_size(item, options))]
     if not rated:
@@ -53,7 +53,7 @@ def select(candidates: list[Candidate], options: SelectionOptions) -> Selection:
 
 @dataclass(frozen=True)
 class _Rating:
-    """A candidate at the batch size that it is rated at."""
+    """Candidate at the batch size that it is rated at."""
 
     candidate: Candidate
     batch: int

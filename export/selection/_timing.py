@@ -32,7 +32,7 @@ _WORKER = "lnlattennet.export.selection._worker"
 
 
 class TimingError(ExportError):
-    """A candidate that could not be loaded or failed in the process that times it; ``name`` says which."""
+    """Failure of a candidate in the process that times it; ``name`` is the candidate's."""
 
     def __init__(self, name: str, exit_code: int, message: str) -> None:
         how = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
@@ -65,9 +65,9 @@ class TimedProcess:
         self._messages.close()
 
     def seconds(self, batch: int) -> float:
-        """Let it call a few times on such a batch uncounted, then once more; return the seconds of that."""
+        """Return the seconds of one call on a batch of this size, made after a few uncounted ones."""
         if self._process.stdin is not None:
-            # If it is dead already, there is no answer, which says so better.
+            # If the process has ended, ``answer`` raises the better error.
             with suppress(BrokenPipeError):
                 self._process.stdin.write(f"{batch}\n")
                 self._process.stdin.flush()
@@ -100,9 +100,9 @@ def time_in_turns(
     Args:
         candidates: name -> "module:function" and its arguments (``TimedProcess``).
         faces: float32 [n, 3, S, S], n at least the largest batch.
-        batches: sizes.
+        batches: batch sizes.
         rounds: counted calls of each candidate at each size.
-        scratch: a folder for the faces.
+        scratch: folder that the faces are written to.
 
     Raises:
         TimingError: a candidate could not be loaded, or failed.
@@ -130,7 +130,7 @@ def engine_arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
 
 
 def summary(batch: int, samples: list[float]) -> Latency:
-    """Return what the manifest says of the samples of one engine at one batch size, in milliseconds."""
+    """Return the manifest's record of one engine's samples at one batch size, in milliseconds."""
     median, low, high = median_interval(samples)
     return Latency(
         batch=batch,
@@ -149,5 +149,5 @@ def _save(file: Path, faces: NDArray[np.float32]) -> None:
     except OSError as error:
         if error.errno is not None:
             raise
-        # numpy says of a full disk only that fewer bytes were written than it asked for.
+        # numpy reports a full disk only as fewer bytes written than requested.
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file)) from error

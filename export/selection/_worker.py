@@ -3,7 +3,8 @@
     python -m lnlattennet.export.selection._worker MODULE:FUNCTION ARGUMENTS FACES
 
 ARGUMENTS is a JSON list: ``FUNCTION(*ARGUMENTS)`` gives a function of a batch of faces. FACES is a `.npy`
-file, float32 [n, 3, S, S]. On stdin comes a batch size per line; to stdout go the seconds of one call each.
+file, float32 [n, 3, S, S]. It reads a batch size per line from stdin, and
+writes the seconds of one call each to stdout.
 """
 
 from __future__ import annotations
