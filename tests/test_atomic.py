@@ -87,7 +87,7 @@ def start_writer(path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_of_two_writers_the_second_is_told_and_the_first_is_not_disturbed(old: Path) -> None:
+def test_of_two_writers_the_second_is_refused_and_the_first_finishes(old: Path) -> None:
     with start_writer(old) as process:
         drafts = set(old.parent.iterdir())
         with pytest.raises(BundleError, match="another process is writing"), sole_writer(old, BundleError):
@@ -96,7 +96,7 @@ def test_of_two_writers_the_second_is_told_and_the_first_is_not_disturbed(old: P
         process.send_signal(signal.SIGKILL)
 
 
-def test_what_a_killed_writer_left_is_removed_and_nothing_else(old: Path) -> None:
+def test_the_drafts_of_a_killed_writer_are_removed_and_nothing_else(old: Path) -> None:
     with start_writer(old) as process:
         os.kill(process.pid, signal.SIGKILL)
     (old.parent / ".bundle.notes").mkdir()

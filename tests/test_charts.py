@@ -38,7 +38,7 @@ def test_a_linear_scale_has_ticks_too(low: float, span: float) -> None:
     assert (axis.at(low), axis.at(low + span), axis.at(low - 1)) == (0, 100, 0)
 
 
-def test_what_lies_outside_is_at_the_nearer_end() -> None:
+def test_values_outside_are_at_the_nearer_end() -> None:
     axis = LogAxis(1e-3, 10)
     assert [axis.at(value) for value in (0.0, 1e-9, 1e-3, 0.1, 10, math.inf, math.nan)] == [
         0,

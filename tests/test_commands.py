@@ -1,4 +1,4 @@
-"""The list of subcommands: what it says, what it costs, and the version."""
+"""The list of subcommands: its summaries, its cost, and the version."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def output(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("name", SUBCOMMANDS)
-def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+def test_summaries_in_the_list_equal_those_of_the_commands(name: str) -> None:
     text = load_command(name).help or ""
     assert SUBCOMMANDS[name][1] == text.partition("\n\n")[0].replace("\n", " ")
     assert f"  {name} " in RUNNER.invoke(app, ["--help"]).output

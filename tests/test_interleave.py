@@ -1,4 +1,4 @@
-"""Interleaved timing: everyone has a turn a round, and every sample is kept."""
+"""Interleaved timing: every candidate runs once a round, and every sample is kept."""
 
 from __future__ import annotations
 

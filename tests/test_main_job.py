@@ -1,4 +1,4 @@
-"""The main job with the demo checkpoint: export, serve, and one answer for one photograph everywhere."""
+"""The main job with the demo checkpoint: export, serve, and the same answer for an image everywhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def report(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `export-engine … --json` prints, with the bundle's folder as "bundle"."""
+    """The document of `export-engine … --json`, with the bundle's folder as "bundle"."""
     folder = tmp_path_factory.mktemp("main") / "demo"
     program = str(Path(sys.executable).with_name("export-engine"))
     command = [program, "--checkpoint", str(demo_checkpoint), "-o", str(folder), "--json"]
@@ -51,11 +51,11 @@ def demo_server(report: dict[str, Any], triton_server: TritonServer) -> Iterator
 
 
 @pytest.fixture(scope="module")
-def photograph() -> bytes:
+def portrait() -> bytes:
     """Eileen Collins, NASA 1999, public domain, as scikit-image ships it."""
     stream = io.BytesIO()
-    portrait = skimage.data.astronaut()  # type: ignore[no-untyped-call]
-    Image.fromarray(portrait).save(stream, "JPEG", quality=95)
+    pixels = skimage.data.astronaut()  # type: ignore[no-untyped-call]
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
     return stream.getvalue()
 
 
@@ -81,13 +81,13 @@ def test_the_served_answer_is_that_of_the_bundle_and_of_torch(
     report: dict[str, Any],
     demo_server: TritonProcess,
     demo_checkpoint: Path,
-    photograph: bytes,
+    portrait: bytes,
 ) -> None:
     with Client(getattr(demo_server.endpoints, protocol), model) as client:
-        served = client.predict([photograph])[0]
-    local = LocalPredictor(Bundle.load(report["bundle"])).predict([photograph])[0]
+        served = client.predict([portrait])[0]
+    local = LocalPredictor(Bundle.load(report["bundle"])).predict([portrait])[0]
     checkpoint = load_checkpoint(demo_checkpoint)
-    prepared = FaceCropper(checkpoint.info.preprocessing)(photograph)
+    prepared = FaceCropper(checkpoint.info.preprocessing)(portrait)
     face = checkpoint.info.preprocessing.normalize(prepared.face)
     with torch.inference_mode():
         expected = checkpoint.network()(torch.from_numpy(face)[None])

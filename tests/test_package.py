@@ -1,4 +1,4 @@
-"""What importing the package costs, and that nothing of the machine leaks into it."""
+"""Cost of importing the package, and independence from the machine."""
 
 from __future__ import annotations
 

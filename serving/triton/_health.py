@@ -17,14 +17,10 @@ def probe_model(url: str, model: str) -> None:
     Raises:
         ServingError: there is no answer, or not a valid one.
     """
-    try:
-        with Client(url, model) as client:
-            client.predict([_tiny_png()])
-    except LnlAttenNetError as error:
-        raise ServingError(f"model {model} does not answer a test image: {error}") from error
-
-
-def _tiny_png() -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(stream, "PNG")
-    return stream.getvalue()
+    try:
+        with Client(url, model) as client:
+            client.predict([stream.getvalue()])
+    except LnlAttenNetError as error:
+        raise ServingError(f"model {model} does not answer a test image: {error}") from error

@@ -42,10 +42,10 @@ class PythonModel(abc.ABC):
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer every request, each with its own tensors or its own error."""
-        cancelled = [request.is_cancelled() for request in requests]
-        wanted = [request for request, gone in zip(requests, cancelled, strict=True) if not gone]
+        canceled = [request.is_cancelled() for request in requests]
+        wanted = [request for request, gone in zip(requests, canceled, strict=True) if not gone]
         answers = iter(run_stages(self._stages, wanted))
-        return [self._cancelled() if gone else self._refused(next(answers)) for gone in cancelled]
+        return [self._canceled() if gone else self._refused(next(answers)) for gone in canceled]
 
     def _read(self, request: Any) -> Arrays:
         find = self._triton.get_input_tensor_by_name
@@ -71,6 +71,6 @@ class PythonModel(abc.ABC):
             return self._triton.TritonError(str(error))
         return self._triton.TritonError(f"internal error in {self._name}; the server's log has the details")
 
-    def _cancelled(self) -> Any:
-        error = self._triton.TritonError("the request was cancelled", self._triton.TritonError.CANCELLED)
+    def _canceled(self) -> Any:
+        error = self._triton.TritonError("the request was canceled", self._triton.TritonError.CANCELLED)
         return self._triton.InferenceResponse(error=error)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lnlattennet._atomic import replace_folder
 from lnlattennet.bundle._bundle import Bundle, hash_file
-from lnlattennet.bundle._manifest import MANIFEST_NAME, EngineRecord
+from lnlattennet.bundle._manifest import MANIFEST_NAME
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving.triton._model_config import (
@@ -69,7 +69,11 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
         ServingError: ``destination`` holds something else, or cannot be written.
     """
     engine = bundle.manifest.engine(bundle.manifest.selected)
-    _require_single_images(engine)
+    if engine.batch[0] > 1:
+        raise BundleError(
+            f"engine {engine.name} takes no batch under {engine.batch[0]}, but servers run single images; "
+            "export again with a batch range from 1"
+        )
     destination = destination.resolve()
     require_shell_safe_path(destination, "choose another folder with --deploy-to")
     _require_replaceable(destination)
@@ -108,14 +112,6 @@ def _install_native(config: object, bundle: Bundle, version: Path) -> None:
     # Triton deserializes this file itself, so it must be the one whose hash the manifest lists.
     if hash_file(model) != bundle.manifest.files[engine.file]:
         raise BundleError(f"{engine.file} changed while it was copied; deploy again")
-
-
-def _require_single_images(engine: EngineRecord) -> None:
-    if engine.batch[0] > 1:
-        raise BundleError(
-            f"engine {engine.name} takes no batch under {engine.batch[0]}, but servers get single images; "
-            "export again with a batch range from 1"
-        )
 
 
 def _require_replaceable(destination: Path) -> None:

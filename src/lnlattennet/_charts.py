@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,24 +38,21 @@ def report_environment(package: str, filters: Mapping[str, Callable[..., Any]]) 
     return environment
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """A labeled position on a scale."""
 
     at: float
     text: str
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A part of a scale, in percent of its length."""
 
     left: float
     width: float
 
 
-@dataclass(frozen=True)
-class IntervalMark:
+class IntervalMark(NamedTuple):
     """A value and its interval on a scale, in percent of its length."""
 
     at: float

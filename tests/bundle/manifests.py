@@ -1,4 +1,4 @@
-"""Bundles without engines that run: manifests for what judges and compares them."""
+"""Bundles whose engines cannot run: manifests for the tests of `doctor`, `compare` and `info`."""
 
 from __future__ import annotations
 

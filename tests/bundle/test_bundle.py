@@ -61,7 +61,7 @@ def test_an_engine_of_the_bundle_gives_what_the_checkpoint_gives(
         np.testing.assert_allclose(bundle.runner(name)({"image": faces})["logits"], expected, atol=1e-4)
 
 
-def test_what_cannot_run_here_says_why(bundle_path: Path) -> None:
+def test_an_engine_that_cannot_run_here_is_refused_with_the_reason(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
     with pytest.raises(BundleError, match="no engine 'x'; it has: onnxruntime-fp32"):
         bundle.runner("x")

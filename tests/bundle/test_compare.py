@@ -75,7 +75,7 @@ def test_everything_that_changed_is_in_the_document(tmp_path: Path) -> None:
     assert (check["a"]["value"], check["b"]["value"]) == (0.999, 0.995)
 
 
-def test_people_get_tables(tmp_path: Path) -> None:
+def test_tables_are_printed_by_default(tmp_path: Path) -> None:
     a, b = pair(tmp_path, latency(1, 1.005))
     result = run(a, b)
     assert result.exit_code == 0, result.output
@@ -101,7 +101,7 @@ def test_a_slow_but_unsure_measurement_is_no_regression(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("timings", [[], [latency(4, 1.0)], [latency(1, 1.0, threads=8)]])
-def test_what_cannot_be_compared_does_not_pass_as_no_regression(tmp_path: Path, timings: list[Any]) -> None:
+def test_incomparable_timings_do_not_pass_as_no_regression(tmp_path: Path, timings: list[Any]) -> None:
     a, b = pair(tmp_path, *timings)
     assert run(a, b).exit_code == 0
     result = run(a, b, "--fail-on-regression", "5%")
@@ -110,7 +110,7 @@ def test_what_cannot_be_compared_does_not_pass_as_no_regression(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("text", ["-5%", "five", "5 %", "nan", "1e3", ""])
-def test_a_limit_that_is_no_share_is_refused(text: str) -> None:
+def test_a_limit_that_is_not_a_percentage_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on-regression must be a share"):
         parse_percent(text)
     assert parse_percent("2.5%") == 2.5

@@ -127,7 +127,7 @@ def test_threads_share_one_engine_and_get_their_own_answers(bundle_path: Path) -
         (np.zeros((1, 48, 48, 4), np.uint8), "face 0: an image must be RGB uint8"),
     ],
 )
-def test_what_is_no_image_is_refused_by_its_number(bundle_path: Path, batch: object, message: str) -> None:
+def test_other_arrays_are_refused_with_their_index(bundle_path: Path, batch: object, message: str) -> None:
     with pytest.raises(ImageError, match=message):
         Bundle.load(bundle_path).predict(batch)  # type: ignore[arg-type]
 

@@ -33,11 +33,11 @@ def run(*arguments: object) -> Any:
         ({}, "-"),
     ],
 )
-def test_a_plan_is_told_by_its_exceptions(plan: dict[str, str], text: str) -> None:
+def test_a_plan_is_described_by_its_exceptions(plan: dict[str, str], text: str) -> None:
     assert plan_text(plan) == text
 
 
-def test_people_see_engines_needs_and_what_was_skipped(tmp_path: Path) -> None:
+def test_the_tables_list_engines_requirements_and_skipped_engines(tmp_path: Path) -> None:
     unrun = engine("tensorrt-fp16", status="built, not run", reason="no GPU", checks=[], latency=[])
     bundle = write_bundle(tmp_path, manifest(engine(), unrun))
     result = run(bundle)
@@ -55,7 +55,7 @@ def test_people_see_engines_needs_and_what_was_skipped(tmp_path: Path) -> None:
         assert part in " ".join(result.stdout.split()), part
 
 
-def test_machines_get_one_document_with_sizes(tmp_path: Path) -> None:
+def test_json_is_one_document_with_sizes(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, manifest(), {"engines/openvino-int8.bin": b"weights", "model.onnx": b"x"})
     document = json.loads(run(bundle, "--json").stdout)
     assert document["bytes"] == len(b"openvino-int8") + len(b"weights") + 1
@@ -65,7 +65,7 @@ def test_machines_get_one_document_with_sizes(tmp_path: Path) -> None:
     assert "sha256" not in json.dumps(document["engines"])
 
 
-def test_a_folder_that_is_no_bundle_and_a_missing_file_say_so(tmp_path: Path) -> None:
+def test_a_folder_without_a_bundle_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     assert isinstance(run(tmp_path).exception, BundleError)
     assert isinstance(run(tmp_path / "missing.safetensors").exception, CheckpointError)
 
@@ -78,7 +78,7 @@ def test_a_checkpoint_is_described_as_before(checkpoint_path: Path) -> None:
     assert "MFLOP per image" in result.stdout
 
 
-def test_a_real_bundle_tells_what_it_holds(bundle_path: Path) -> None:
+def test_a_real_bundle_is_described(bundle_path: Path) -> None:
     document = json.loads(run(bundle_path, "--json").stdout)
     for one in document["engines"]:
         assert one["bytes"] > 0
@@ -88,7 +88,7 @@ def test_a_real_bundle_tells_what_it_holds(bundle_path: Path) -> None:
     assert f"{document['selected']} (selected)" in " ".join(result.stdout.split())
 
 
-def test_what_the_system_refuses_is_one_line_and_no_traceback() -> None:
+def test_an_error_of_the_system_is_one_line_and_no_traceback() -> None:
     program = Path(sys.executable).with_name("lnlattennet")
     done = subprocess.run([program, "info", "x" * 300], capture_output=True, text=True, check=False)
     assert done.returncode == 1

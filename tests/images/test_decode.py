@@ -209,7 +209,7 @@ def test_other_formats_are_refused_by_name(data: bytes, found: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_every_cut_is_noticed(kind: str) -> None:
+def test_every_truncated_file_is_refused(kind: str) -> None:
     whole = encode(smooth(), kind)
     image = decode_image(whole)
     for length in range(3, len(whole), max(1, len(whole) // 150)):

@@ -23,7 +23,7 @@ astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
 MARGIN = 0.1
 FACE_CENTER = np.array([224.0, 114.0])
 FACE_SIDE = 100.0
-"""Where the astronaut's face is, read off the image, in pixels."""
+"""Box of the astronaut's face, read off the image, in pixels."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What the tests of serving send, and how they look for leftovers."""
+"""Images that the tests of serving send, and their search for leftovers."""
 
 from __future__ import annotations
 

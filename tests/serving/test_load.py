@@ -1,4 +1,4 @@
-"""`lnlattennet.load` and `predict`: every form of an image, and what is refused with the way out."""
+"""`lnlattennet.load` and `predict`: every form of an image, and refusals with a remedy."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_engine_and_threads_can_be_chosen(bundle_path: Path, model: LocalPred
         ),
     ],
 )
-def test_what_is_no_bundle_is_refused(name: str, message: str, tmp_path: Path) -> None:
+def test_other_paths_than_a_bundle_are_refused(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(BundleError, match=message):
@@ -150,7 +150,7 @@ def test_a_bundle_that_was_changed_is_refused(bundle_copy: Path) -> None:
     ],
     ids=str,
 )
-def test_what_is_no_image_is_refused_with_the_way_out(
+def test_other_objects_than_images_are_refused_with_a_remedy(
     image: Any, message: str, model: LocalPredictor
 ) -> None:
     with pytest.raises(ImageError, match=message):

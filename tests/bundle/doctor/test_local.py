@@ -1,4 +1,4 @@
-"""`lnlattennet doctor`: requirements against this machine, and what the command prints."""
+"""`lnlattennet doctor`: requirements against this machine, and the output of the command."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_an_engine_whose_needs_are_met_runs_and_there_is_nothing_to_do() -> None
         ),
     ],
 )
-def test_what_is_missing_here_is_named_with_its_remedy(
+def test_missing_requirements_are_named_with_their_remedy(
     needs: dict[str, Any], reason: str, remedy: str
 ) -> None:
     found = check(**needs)
@@ -174,7 +174,7 @@ def test_the_command_checks_for_a_container_and_warns_of_an_unsafe_one(tmp_path:
     assert isinstance(run("--target-triton", "26.04").exception, UsageError)
 
 
-def test_nothing_is_said_of_a_bundle_whose_files_were_changed(tmp_path: Path) -> None:
+def test_a_bundle_with_changed_files_is_not_checked(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path, manifest())
     (bundle / "engines" / "openvino-int8.xml").write_bytes(b"other")
     result = run(bundle)

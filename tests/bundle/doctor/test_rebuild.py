@@ -50,7 +50,7 @@ def test_the_rebuild_command_is_the_bundles_own_for_one_engine(
     assert shlex.split(expected)[0] == "export-engine"
 
 
-def test_what_a_search_found_is_searched_for_again() -> None:
+def test_a_searched_plan_is_searched_for_again() -> None:
     """As a whole that precision had failed the gate."""
     record = engine("openvino-int8")
     searched = VerificationRecord(plans_tried={record.name: 9})
@@ -66,7 +66,7 @@ def test_what_a_search_found_is_searched_for_again() -> None:
         ("tensorrt-fp16", " --timing-cache t --version-compatible"),
     ],
 )
-def test_what_concerned_other_engines_is_left_out(name: str, kept: str) -> None:
+def test_options_of_other_engines_are_left_out(name: str, kept: str) -> None:
     """An export of this engine alone would refuse it: it would have no effect."""
     exported = options(
         calibration=CalibrationOptions(images=Path("faces"), method="entropy"),

@@ -1,4 +1,4 @@
-"""`lnlattennet predict`, run as a person runs it."""
+"""`lnlattennet predict`, run as a user runs it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(*arguments: object) -> Any:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
 
 
-def test_people_get_a_table_and_a_heat_map(bundle_path: Path, portrait: Path, wall: Path) -> None:
+def test_a_table_and_a_heat_map_are_printed_by_default(bundle_path: Path, portrait: Path, wall: Path) -> None:
     result = run(portrait, wall, "--bundle", bundle_path)
     assert result.exit_code == 0, result.output
     assert "portrait" in result.stdout
@@ -94,7 +94,7 @@ def test_one_bad_image_does_not_lose_the_others(
     assert for_people.stdout.count("region weights of") == 2
 
 
-def test_a_name_that_is_no_text_can_be_printed(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_can_be_printed(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.png")
     odd.write_bytes(wall.read_bytes())
     table = run(odd, "--bundle", bundle_path)

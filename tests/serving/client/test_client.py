@@ -1,4 +1,4 @@
-"""The client: what it says when things go wrong, and its way of asking a real server."""
+"""The client: its errors, and its requests to a real server."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_timeout_must_be_positive(timeout: float) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_nobody_listening_is_said_with_the_way_out(scheme: str) -> None:
+def test_a_refused_connection_is_an_error_with_a_remedy(scheme: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed_again:
         port = closed_again.getsockname()[1]
     with pytest.raises(
@@ -94,7 +94,7 @@ def test_nobody_listening_is_said_with_the_way_out(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_an_unknown_host_is_said(scheme: str) -> None:
+def test_an_unknown_host_is_named(scheme: str) -> None:
     with pytest.raises(ServingError, match="no answer from a Triton server at"):
         Client(f"{scheme}://no-such-host.invalid:8001", timeout=5)
 
@@ -121,7 +121,7 @@ def test_silence_ends_with_the_timeout(scheme: str, listener: socket.socket) -> 
     ],
     ids=["hangs up", "ssh", "cut off", "html", "not found", "list", "empty object"],
 )
-def test_other_programs_are_no_servers(scheme: str, reply: bytes, listener: socket.socket) -> None:
+def test_another_program_is_not_a_server(scheme: str, reply: bytes, listener: socket.socket) -> None:
     answering(listener, reply)
     with pytest.raises(ServingError, match="lnlattennet serve BUNDLE"):
         Client(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", timeout=5)
@@ -157,7 +157,7 @@ def test_an_unknown_model_is_named(server: TritonProcess, scheme: str) -> None:
     ],
     ids=["a path", "bytes", "a list of paths", "an array"],
 )
-def test_what_is_no_list_of_bytes_is_refused(server: TritonProcess, images: Any, message: str) -> None:
+def test_anything_but_a_list_of_bytes_is_refused(server: TritonProcess, images: Any, message: str) -> None:
     with Client(server.endpoints.grpc) as client, pytest.raises(ImageError, match=rf"as bytes.*{message}"):
         client.predict(images)
 
@@ -215,8 +215,8 @@ def test_a_grpc_client_serves_many_threads(server: TritonProcess) -> None:
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
     server: TritonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
     monkeypatch.delenv("no_proxy", raising=False)

@@ -1,4 +1,4 @@
-"""The deployable copy: what it holds, how it fits the bundle, what it refuses to overwrite."""
+"""The deployable copy: its files, its fit to the bundle, and refusals to overwrite."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
             assert warmup.inputs["image"].dims == [3, size, size]
 
 
-def test_clients_are_told_what_judging_needs_and_nothing_of_maker_and_people(
-    bundle: Bundle, tmp_path: Path
-) -> None:
+def test_clients_get_what_an_evaluation_needs_and_nothing_private(bundle: Bundle, tmp_path: Path) -> None:
     settings = {"folds": "loso", "fold": 1, "seed": 5, "images": None}
     known = {"temperature": 1.75, "format": "folder", "counts": {"train": {"a": 3}}, "fingerprint": "ab"}
     private = {
@@ -131,7 +129,7 @@ def test_other_sizes_reach_the_configs(bundle: Bundle, tmp_path: Path) -> None:
     assert (shapes["logits"], shapes["region_affinity"]) == ([3], [4, 4])
 
 
-def test_nothing_names_the_place_where_it_was_made(bundle: Bundle, tmp_path: Path) -> None:
+def test_no_file_names_the_folder_it_was_written_in(bundle: Bundle, tmp_path: Path) -> None:
     deployment = deploy(bundle, tmp_path / "deployment")
     for path in deployment.models.rglob("*"):
         if path.is_file():
@@ -193,7 +191,7 @@ def test_an_empty_folder_is_filled(bundle: Bundle, tmp_path: Path) -> None:
     assert deploy(bundle, tmp_path / "deployment").bundle.is_dir()
 
 
-def test_a_foreign_folder_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+def test_another_folder_is_left_unchanged(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ServingError, match=r"is not a deployment .*choose another folder"):
         deploy(bundle, tmp_path)
@@ -218,7 +216,7 @@ def test_an_engine_that_takes_no_single_images_is_refused(bundle: Bundle, tmp_pa
 
 
 @pytest.mark.parametrize("name", ["my models", "a;reboot", "a$HOME", "a'b", "a&b"])
-def test_a_path_that_a_shell_would_take_apart_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
+def test_a_path_that_a_shell_would_split_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
     """Triton's python backend starts its processes through a shell, without quotes."""
     with pytest.raises(ServingError, match=r"a path may hold only letters, digits .* choose another folder"):
         deploy(bundle, tmp_path / name)

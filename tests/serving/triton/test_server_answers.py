@@ -1,4 +1,4 @@
-"""What the real server answers, compared with the same engine run in this process."""
+"""Answers of the real server, compared with the same engine run in this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tritonserver is used, and what is said when there is none."""
+"""Choice of the tritonserver, and the errors if there is none."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_numpy_2_is_refused_for_the_embedded_server(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("nothing_on_path")
-def test_the_embedded_server_is_put_together_and_taken_apart() -> None:
+def test_the_embedded_server_is_assembled_and_removed() -> None:
     if util.find_spec("pytriton") is None:
         pytest.skip("the extra 'server' is not installed")
     with find_server() as server:
