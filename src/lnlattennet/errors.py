@@ -1,20 +1,20 @@
 """Exceptions that this package raises deliberately, with the exit code of a command that ends with one.
 
     LnlAttenNetError            1
-    ├── UsageError              2  a flag or argument breaks a rule
-    ├── ConfigError             2  a field of a configuration breaks a rule
-    ├── CheckpointError         1  a checkpoint file is damaged, foreign or inconsistent
-    ├── DataError               1  a data set is missing, half unpacked, ambiguous or too small
-    ├── ImageError              1  an image is damaged, unsupported or too large
-    ├── BundleError             1  a bundle is damaged, foreign or cannot be written
-    ├── ExportError             1  an engine could not be built
-    │   └── GateError           3  no engine passed the accuracy gate
-    ├── ServingError            1  a server refused, failed or could not be reached
-    │   └── EngineOutputError   1  an engine gave an output that breaks a rule, in a server or in this process
-    ├── RegressionError         5  what was measured is worse than allowed, or cannot be compared
-    └── UnavailableError        4  a needed package, device or server is missing
+    ├── UsageError              2
+    ├── ConfigError             2
+    ├── CheckpointError         1
+    ├── DataError               1
+    ├── ImageError              1
+    ├── BundleError             1
+    ├── ExportError             1
+    │   └── GateError           3
+    ├── ServingError            1
+    │   └── EngineOutputError   1
+    ├── RegressionError         5
+    └── UnavailableError        4
 
-A message says what was wrong (the rule and the value) and what to do about it.
+A message names the rule, the value that breaks it and a remedy.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ConfigError(LnlAttenNetError):
 
 
 class CheckpointError(LnlAttenNetError):
-    """A checkpoint file is damaged, foreign or inconsistent."""
+    """A checkpoint file is damaged, of another program or inconsistent."""
 
 
 class DataError(LnlAttenNetError):
@@ -53,11 +53,11 @@ class DataError(LnlAttenNetError):
 
 
 class ImageError(LnlAttenNetError):
-    """An image is damaged, of an unsupported kind or too large."""
+    """An image is damaged, of an unsupported format, too small or too large."""
 
 
 class BundleError(LnlAttenNetError):
-    """A bundle is damaged, foreign or cannot be written."""
+    """A bundle is damaged, is not a bundle, or cannot be written."""
 
 
 class ExportError(LnlAttenNetError):
@@ -79,7 +79,7 @@ class EngineOutputError(ServingError):
 
 
 class RegressionError(LnlAttenNetError):
-    """A measurement is worse than allowed, or there is nothing that it could be compared with."""
+    """A measurement is worse than allowed, or cannot be compared with another."""
 
     exit_code = 5
 
