@@ -2,7 +2,7 @@
 
     python -m lnlattennet.benchmarks.serving.latency IMAGE --url grpc://127.0.0.1:8001 --requests 200
 
-Every target (URL and model) is asked in turn within each round, so that a drifting machine is fair to all.
+All targets (URL and model) take turns, so that a change of the machine's speed affects all alike.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ _WARM_UP_REQUESTS = 10
 
 def percentiles(samples: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
     """Return p50, p90, p99 and the largest of durations in milliseconds."""
-    p50, p90, p99, largest = np.percentile(samples, [50, 90, 99, 100])
-    return {"p50_ms": float(p50), "p90_ms": float(p90), "p99_ms": float(p99), "max_ms": float(largest)}
+    values = np.percentile(samples, [50, 90, 99, 100]).tolist()
+    return dict(zip(("p50_ms", "p90_ms", "p99_ms", "max_ms"), values, strict=True))
 
 
 def measure(urls: Sequence[str], models: Sequence[str], image: Path, requests: int) -> Record:
-    """Ask every model at every URL about one image per request; keep every sample."""
+    """Send an image to every model at every URL, once a request, and keep every sample."""
     data, record = image.read_bytes(), Record(benchmark="latency")
     with ExitStack() as stack:
         clients = {
@@ -42,9 +42,8 @@ def measure(urls: Sequence[str], models: Sequence[str], image: Path, requests: i
         turns = {name: _turn(client, data) for name, client in clients.items()}
         interleave(turns, _WARM_UP_REQUESTS)
         samples = interleave(turns, requests)
-    targets = warm_results(samples)
     config = {"image_bytes": len(data), "requests": requests}
-    record.add(ExperimentResult("one image a request", config, targets))
+    record.add(ExperimentResult("one image a request", config, warm_results(samples)))
     record.facts["summary"] = {
         name: percentiles(np.multiply(values, 1e3)) for name, values in samples.items()
     }
@@ -58,7 +57,7 @@ def latency_table(record: Record) -> str:
     for name, values in record.facts["summary"].items():
         rows.append((name, *(f"{value:.2f} ms" for value in values.values())))
     count, size = case.config["requests"], case.config["image_bytes"]
-    return f"{count} requests each, interleaved, an image of {size:,} bytes in each\n{aligned(rows)}"
+    return f"{count} interleaved requests for each, with an image of {size:,} bytes\n{aligned(rows)}"
 
 
 def _turn(client: Client, data: bytes) -> Turn:
@@ -76,9 +75,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
     parser = option_parser("serving.latency", __doc__ or "")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="JPEG or PNG file to send")
-    parser.add_argument("--url", "-u", action="append", help="server; repeatable")
-    parser.add_argument("--model", action="append", help="served model; repeatable")
-    add_count(parser, "--requests", 200, 2, "counted requests of each target")
+    parser.add_argument(
+        "--url", "-u", action="append", help="server, by default grpc://127.0.0.1:8001; repeatable"
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="served model, by default expression and expression_fused; repeatable",
+    )
+    add_count(parser, "--requests", 200, 2, "counted requests to each target")
     options = parser.parse_args(arguments)
     urls, models = options.url or ["grpc://127.0.0.1:8001"], options.model or MODELS
     if len(set(urls)) != len(urls) or len(set(models)) != len(models):

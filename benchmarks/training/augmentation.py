@@ -1,10 +1,10 @@
-"""Augmentation as training does it, on uint8 arrays with OpenCV, beside the same kinds of change on tensors.
+"""Training's augmentation, on uint8 arrays with OpenCV, beside the same kinds of change on tensors.
 
     python -m lnlattennet.benchmarks.training.augmentation --output record.json
 
-Those on tensors are kornia's (https://kornia.readthedocs.io), with our ranges and probabilities, in batches
-as a GPU would have them and face by face as a data set has them. All take turns on one core, and turn uint8
-faces into uint8 faces. How the changes look is not compared.
+Those on tensors are kornia's (https://kornia.readthedocs.io) with the same ranges and probabilities, in
+batches as on a GPU and face by face as in a data set. All take turns on one core, and return uint8 faces for
+uint8 faces. The changed images are not compared.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def kornia_faces(at_once: int) -> Callable[[Tensor], Tensor]:
     try:
         from kornia import augmentation as changes
     except ImportError as error:
-        raise UnavailableError("the tensors' side needs kornia; install it: pip install kornia") from error
+        raise UnavailableError("augmentation on tensors needs kornia: pip install kornia") from error
     sequence = changes.AugmentationSequential(
         changes.RandomHorizontalFlip(p=0.5),
         changes.RandomAffine(8, (0.05, 0.05), (0.92, 1.08), p=1.0, padding_mode="reflection"),
@@ -73,7 +73,7 @@ def kornia_faces(at_once: int) -> Callable[[Tensor], Tensor]:
 
 
 def measure(rounds: int) -> Record:
-    """Let all of them change a batch of rendered faces ``rounds`` times, and keep every sample."""
+    """Let every candidate change a batch of rendered faces ``rounds`` times, and keep every sample."""
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     record = Record(benchmark="augmentation")
@@ -84,15 +84,15 @@ def measure(rounds: int) -> Record:
         "kornia, face by face": kornia_faces(1),
     }
     samples = interleave({name: host_turn(change, [faces]) for name, change in candidates.items()}, rounds)
-    results = warm_results(samples)
-    record.add(ExperimentResult(f"{BATCH} faces", {"shape": [BATCH, 3, SIDE, SIDE]}, results))
+    config = {"shape": list(faces.shape)}
+    record.add(ExperimentResult(f"{BATCH} faces", config, warm_results(samples)))
     return record
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
     parser = option_parser("training.augmentation", __doc__ or "")
-    add_count(parser, "--rounds", 15, 2, "how often each changes a batch")
+    add_count(parser, "--rounds", 15, 2, "counted batches of each candidate")
     options = parser.parse_args(arguments)
     record = measure(options.rounds)
     report(record, comparison_table(record.cases, OURS, "ms per face", 1e3 * BATCH), options)

@@ -42,22 +42,12 @@ _FETCH, _STEP = "[_TrainingEpochLoop].train_dataloader_next", "run_training_batc
 
 
 class PlainLoop:
-    """What somebody would write by hand: fetch, forward, loss, backward, clip, step.
+    """Training loop as written by hand: fetch, forward, loss, backward, clip, step."""
 
-    Args:
-        options: of the run beside it.
-        data: gives every epoch's batches.
-        memory_format: of network and faces; torch's default is contiguous.
-    """
-
-    def __init__(
-        self, options: TrainingOptions, data: FaceBatches, memory_format: torch.memory_format
-    ) -> None:
-        self.options = options
-        self.data = data
-        self.memory_format = memory_format
+    def __init__(self, options: TrainingOptions, data: FaceBatches, layout: torch.memory_format) -> None:
+        self.options, self.data, self.layout = options, data, layout
         network = LNLAttenNet(options.network).train()
-        self.network = network.to(memory_format=memory_format)  # type: ignore[call-overload]
+        self.network = network.to(memory_format=layout)  # type: ignore[call-overload]
         self.optimizer = torch.optim.AdamW(network.parameters(), options.learning_rate)
         self.batches: Iterator[Batch] = iter(())
 
@@ -69,7 +59,7 @@ class PlainLoop:
         """Train on the next batch; return the seconds it took."""
         start = time.perf_counter()
         faces, targets = next(self.batches)
-        joint = self.network.joint(faces.contiguous(memory_format=self.memory_format))
+        joint = self.network.joint(faces.contiguous(memory_format=self.layout))
         loss = joint_loss(joint, targets, self.options.network)
         self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -89,18 +79,18 @@ class Turns(L.Callback):
         self._random = random.Random(0)  # noqa: S311 - an order, not a secret
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Begin the epochs of the loops too."""
+        """Begin the epoch in the plain loops too."""
         for loop in self.loops.values():
             loop.start_epoch()
 
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        """Count the trainer's step, since the turns before it, and let the others take theirs."""
+        """Count the trainer's step, timed since the last turns, and run a step of every other loop."""
         seconds = {TRAINER: time.perf_counter() - self._since}
         names = list(self.loops)
         self._random.shuffle(names)
         seconds |= {name: self.loops[name].step() for name in names}
         self.resident.append(_resident_bytes())
-        if trainer.current_epoch and args[-1]:
+        if trainer.current_epoch and args[-1]:  # the index of the batch
             for name, value in seconds.items():
                 self.samples[name].append(value)
         self._since = time.perf_counter()
@@ -110,11 +100,11 @@ def measure(network: NetworkConfig, steps: int, epochs: int, batch_size: int, fo
     """Train for ``epochs`` epochs of ``steps`` steps on rendered faces, and keep every sample.
 
     Args:
-        network: trained by all of them.
-        steps: number in an epoch.
-        epochs: number, 2 or more; the first is not counted.
-        batch_size: faces in a step.
-        folder: for the files of the run.
+        network: configuration that all candidates train.
+        steps: steps of an epoch, 2 or more; the first is not counted.
+        epochs: 2 or more; the first is not counted.
+        batch_size: faces of a step.
+        folder: folder of the run's files.
     """
     record = Record(benchmark="training")
     options = TrainingOptions(
@@ -130,33 +120,26 @@ def measure(network: NetworkConfig, steps: int, epochs: int, batch_size: int, fo
         workers=usable_cpus(),
     )
     [training_data] = open_training_data(options)
-    recipe = Preprocessing(size=options.network.image_size)
-    info = CheckpointInfo(config=options.network, class_names=training_data.class_names, preprocessing=recipe)
+    recipe = Preprocessing(size=network.image_size)
+    info = CheckpointInfo(config=network, class_names=training_data.class_names, preprocessing=recipe)
     data = FaceBatches(training_data, recipe, options)
-    turns = Turns(
-        {
-            "plain loop": PlainLoop(options, data, torch.contiguous_format),
-            "plain loop, channels_last": PlainLoop(options, data, torch.channels_last),
-        }
-    )
+    loops = {
+        "plain loop": PlainLoop(options, data, torch.contiguous_format),
+        "plain loop, channels_last": PlainLoop(options, data, torch.channels_last),
+    }
+    turns = Turns(loops)
     profiler = SimpleProfiler()
     with quiet_lightning():
         trainer = build_run(options).trainer
         trainer.callbacks.append(turns)  # type: ignore[attr-defined]
         trainer.profiler = profiler  # type: ignore[attr-defined]
         trainer.fit(ExpressionTraining(info, options), datamodule=data)
-    return _record(record, options, turns, profiler)
-
-
-def _record(record: Record, options: TrainingOptions, turns: Turns, profiler: SimpleProfiler) -> Record:
-    steps = len(turns.resident) // options.epochs
     # Only epochs whose faces are augmented; the last fetch of an epoch finds its end.
     fetches = sum(profiler.recorded_durations[_FETCH][steps:])
     trained = sum(profiler.recorded_durations[_STEP][steps:])
-    results = warm_results(turns.samples)
-    record.add(ExperimentResult(f"b{options.batch_size}", {"batch_size": options.batch_size}, results))
+    record.add(ExperimentResult(f"b{batch_size}", {"batch_size": batch_size}, warm_results(turns.samples)))
     record.facts = {
-        "network": options.network.to_dict(),
+        "network": network.to_dict(),
         "waiting_for_data": fetches / (fetches + trained),
         "resident_bytes": turns.resident,
     }
