@@ -47,8 +47,8 @@ class Candidate:
     Attributes:
         name: in records and tables.
         call: features -> outputs, or with ``Case.backward`` the gradients of features and query.
-        variant: of the CUDA kernels; the environment variable has it while the call is made or captured.
-        checked: whether it computes what the case asks for; False for what only shows the machine's speed.
+        variant: variant of the CUDA kernels, set in the environment before the call is made or captured.
+        checked: whether its outputs are the case's; False for operations that only show the machine's speed.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Parameters:
 
 
 def candidates(case: Case, parameters: Parameters, features: Tensor) -> list[Candidate]:
-    """Return the fused op first, its baselines and what shows the machine's speed.
+    """Return the fused op, its baselines, and operations that show the machine's speed.
 
     "eager" is the matmul form without a compiler: what one would write. The broadcast form without a
     compiler is not among them: it took two to four times as long.
@@ -127,7 +127,7 @@ def fused_operator(case: Case) -> Callable[..., Outputs]:
 
 
 def expected_outputs(case: Case, parameters: Parameters, features: Tensor) -> Outputs:
-    """Return what every candidate must give: the plain torch form in float64 on the same numbers."""
+    """Return the reference outputs: those of the plain torch form in float64 on the same numbers."""
     exact = Parameters(
         parameters.query.detach().double().requires_grad_(case.backward),
         NonlocalParameters(*(tensor.double() for tensor in parameters.nonlocal_attention)),

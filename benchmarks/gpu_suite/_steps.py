@@ -1,4 +1,4 @@
-"""Steps of a run that must end by a set time: each in a process of its own, a late one skipped and named."""
+"""Steps of a run with a time limit: each in a process of its own, skipped and named if too little is left."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _GRACE_SECONDS = 5
 
 @dataclass(frozen=True)
 class Step:
-    """A command with the time that it may take.
+    """Command with the time that it may take.
 
     Attributes:
         name: in the summary and in ``needs``.
-        command: seconds that are left for it -> command line.
-        limit: seconds after which it is stopped.
-        least: it is skipped when fewer seconds are left.
+        command: seconds that the step may take -> command line.
+        limit: seconds after which the step is stopped.
+        least: seconds below which the step is not begun.
         needs: names of earlier steps that must have passed.
-        unavailable: why it cannot run here; "" if it can.
-        unsteady_code: exit code that says: done, but the figures are unsteady.
+        unavailable: reason why the step cannot run here, or "".
+        unsteady_code: exit code of a step that ended but whose figures are unsteady.
     """
 
     name: str
@@ -60,8 +60,8 @@ def run_steps(steps: Sequence[Step], seconds: float, environment: Mapping[str, s
 
     Args:
         steps: the most important ones first.
-        seconds: for all of them.
-        environment: variables of every step's process, on top of this one's.
+        seconds: time for all steps together.
+        environment: variables that every step's process has beside this one's.
     """
     deadline = time.monotonic() + seconds
     results: list[StepResult] = []
@@ -69,8 +69,7 @@ def run_steps(steps: Sequence[Step], seconds: float, environment: Mapping[str, s
         left = max(0.0, deadline - time.monotonic())
         reason = _reason_to_skip(step, left, results)
         say(f"\n== {step.name}: {f'skipped, {reason}' if reason else f'{left:.0f} s left'}")
-        result = StepResult(step.name, SKIPPED, reason) if reason else _run(step, left, environment)
-        results.append(result)
+        results.append(StepResult(step.name, SKIPPED, reason) if reason else _run(step, left, environment))
     return results
 
 

@@ -50,14 +50,8 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         missing = "compute-sanitizer checks CUDA only (`make test` runs the CPU kernels with ASan and UBSan)"
 
     def sanitize(tool: str) -> Step:
-        command = [
-            "compute-sanitizer",
-            "--tool",
-            tool,
-            "--error-exitcode",
-            "1",
-            *_module("attention._sanitize"),
-        ]
+        options = ["--tool", tool, "--error-exitcode", "1"]
+        command = ["compute-sanitizer", *options, *_module("attention._sanitize")]
         return Step(tool, lambda _: command, limit=75, least=20, needs=(BUILD,), unavailable=missing)
 
     def measure(name: str, limit: float, least: float) -> Step:
@@ -88,8 +82,9 @@ def run_suite(arguments: Sequence[str] | None = None) -> int:
         prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cuda by default")
+    folder = Path("benchmarks/results")
     parser.add_argument(
-        "--results", type=Path, default=Path("benchmarks/results"), help="folder of the records"
+        "--results", type=Path, default=folder, help=f"folder of the records; default {folder}"
     )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="time for all steps together")
     parser.add_argument("--quick", action="store_true", help="measure few rounds: a rehearsal")
@@ -113,10 +108,10 @@ def run_suite(arguments: Sequence[str] | None = None) -> int:
     report = options.results / f"{begin}-suite.json"
     with replace_file(report) as temporary:
         temporary.write_text(json.dumps(document, indent=1) + "\n")
-    written = {step: path for step, path in records.items() if path.exists()}
-    measured = {step: json.loads(path.read_text()) for step, path in written.items()}
+    written = [path for path in records.values() if path.exists()]
+    measured = {step: json.loads(path.read_text()) for step, path in records.items() if path in written}
     sys.stdout.write(summary(results, measured))
-    say(f"records: {', '.join(map(str, [report, *written.values()]))}")
+    say(f"records: {', '.join(map(str, [report, *written]))}")
     return exit_code(results)
 
 

@@ -1,6 +1,6 @@
 """Command line of the benchmarks: options, progress on stderr, and the record on stdout or in a file.
 
-It needs the standard library only: a machine that is rented for its GPU has torch and little else.
+It needs the standard library only: a GPU machine may have torch and little else.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def report(record: Record, tables: str, options: argparse.Namespace) -> None:
         say(f"every sample: {options.output}")
     if record.skipped:
         say(f"no time left for {', '.join(record.skipped)}")
-    # One document on stdout: beside it, the tables are for the person who watches.
+    # With --json, stdout has nothing but the document.
     (sys.stderr if options.json else sys.stdout).write(f"{tables}\n")
     if options.json:
         sys.stdout.write(json.dumps(record.to_json()) + "\n")

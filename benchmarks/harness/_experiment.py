@@ -1,4 +1,4 @@
-"""Experiments of a benchmark: which cases are measured, how, and for how long."""
+"""Experiments of a benchmark: choice of the cases, settings of the measurement, and its time limit."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Settings:
 
     Attributes:
         device: "cpu" or "cuda".
-        threads: of torch.
-        quick: few rounds, and a rotation of inputs that no cache is too small for.
-        time_limit: seconds; no case but the first is begun that might not end by then.
+        threads: number of torch's threads.
+        quick: few rounds, and few inputs in rotation.
+        time_limit: seconds; no case except the first is begun that might not end by then.
     """
 
     device: str
@@ -70,7 +70,7 @@ class Settings:
 
 
 def choose_cases(cases: Sequence[C], patterns: Sequence[str]) -> list[C]:
-    """Return the cases whose names match any pattern, `*` standing for anything; all without a pattern.
+    """Return the cases whose names match any of the shell patterns; without a pattern, all.
 
     Raises:
         UsageError: a pattern matches nothing.
@@ -83,7 +83,7 @@ def choose_cases(cases: Sequence[C], patterns: Sequence[str]) -> list[C]:
 
 
 def begin_record(benchmark: str, settings: Settings, **facts: Any) -> Record:
-    """Prepare torch for a benchmark of the compiled op, and return its empty record.
+    """Set torch's threads, load the compiled op and return an empty record.
 
     Raises:
         UnavailableError: there is no such device, or the op runs on the plain torch reference.
@@ -103,15 +103,15 @@ def run_experiments(
     requirements: Callable[[Record], Sequence[RequirementResult]],
     output: Path | None = None,
 ) -> Record:
-    """Measure cases in order while time is left; the record is written after each: a late stop loses one.
+    """Measure cases in order while time is left; the record is written after each, so a stop loses only one.
 
     Args:
-        record: takes the results, and the names of skipped cases.
-        settings: has the time limit.
+        record: gets the results, and the names of skipped cases.
+        settings: the time limit is used here.
         cases: the most important ones first.
-        run: measures one case, the candidate of most interest first.
-        requirements: compares the record so far with what is required.
-        output: the record's file, if it is to be written.
+        run: measures one case; the result's first candidate is the benchmark's subject.
+        requirements: compares the record so far with the required figures.
+        output: file of the record, or None.
     """
     begun, longest = time.monotonic(), 0.0
     for index, case in enumerate(cases, 1):
@@ -150,8 +150,8 @@ def check_outputs(name: str, outputs: Outputs, expected: Outputs, tolerance: flo
     # Written so that NaN fails.
     if not error <= tolerance:
         raise LnlAttenNetError(
-            f"{name} is wrong: its outputs differ from the reference by {error:.2g} of their norm, and "
-            f"{tolerance:.2g} is allowed; nothing wrong is timed"
+            f"{name} is wrong, so it is not timed: its outputs differ from the reference by {error:.2g} of "
+            f"their norm, and {tolerance:.2g} is allowed"
         )
     return error
 
@@ -162,7 +162,7 @@ def steadiness_code(record: Record) -> int:
     rows = [] if record.quick else [row for row in record.requirements if row.unsteady]
     if rows:
         names = (f"{row.text}, {row.case} {row.state}".strip() for row in rows)
-        say(f"unsteady, so not to be relied on (run again on a quieter machine): {'; '.join(names)}")
+        say(f"too unsteady to rely on (run again on a quieter machine): {'; '.join(names)}")
     return UNSTEADY_EXIT_CODE if rows else 0
 
 

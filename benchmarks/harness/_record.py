@@ -48,12 +48,12 @@ class CandidateResult:
 
     Attributes:
         timings: state of the caches ("launch", "warm", "cold") -> samples; empty for a candidate that failed.
-        failed: why it could not be measured, or "".
+        failed: reason why it could not be measured, or "".
         relative_error: distance of its outputs from the reference's, as a share of their norm.
         prepare_seconds: duration of its first call or of its build.
         launches: names of the kernels, copies and fills that one call starts on the GPU.
-        moved_bytes: the fewest bytes that a call must move; 0 where that is not of interest.
-        cuda_graph: whose CUDA graph was timed, or why there was none.
+        moved_bytes: the fewest bytes that a call must move; 0 where unknown.
+        cuda_graph: origin of the timed CUDA graph, or the reason why there was none.
     """
 
     timings: Mapping[str, Timing] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class CandidateResult:
 
 
 def warm_results(seconds: Mapping[str, Sequence[float]]) -> dict[str, CandidateResult]:
-    """Return the results of candidates, by name, that were only timed, and only warm."""
+    """Return results, by candidate, of a benchmark with one state of the caches and no check of outputs."""
     return {name: CandidateResult({WARM: Timing.from_seconds(values)}) for name, values in seconds.items()}
 
 
@@ -75,8 +75,8 @@ class ExperimentResult:
     """Measurement of all candidates on one case.
 
     Attributes:
-        name: the case's.
-        config: the case's fields, and sizes that follow from them.
+        name: name of the case.
+        config: fields of the case, and sizes that follow from them.
         candidates: name -> measurement.
     """
 
@@ -94,16 +94,16 @@ class RequirementResult:
     """A required figure beside the measured one.
 
     Attributes:
-        text: what is measured.
+        text: description of the figure.
         case: name of the case.
         state: state of the caches.
-        bound: what the value is compared with; None: nothing is required, the value is of interest.
+        bound: required value; None where none is required.
         upper: whether the bound is the largest allowed value, not the smallest.
         status: "reached", "missed", "nothing required" or "not measured".
-        value: the measured one.
+        value: measured value.
         interval: 95% interval of the value.
         against: the candidate that the value was measured against.
-        at_read_rate: the value of a candidate that takes as long as reading its input: about the best.
+        at_read_rate: value of a candidate that only reads its input: about the best possible.
     """
 
     text: str
@@ -159,16 +159,16 @@ class Record:
     """One run of a benchmark.
 
     Attributes:
-        benchmark: its name.
+        benchmark: name of the benchmark.
         device: "cpu" or "cuda".
-        quick: whether only a few rounds were measured, which shows that it runs and not how fast.
-        facts: what only this benchmark says; its names stand beside the other fields in JSON.
+        quick: whether only a few rounds were measured, so that the figures mean little.
+        facts: further entries of the JSON document, beside these fields.
         cases: every measured case.
         skipped: names of the cases for which no time was left.
         requirements: required figures.
         lnlattennet: version of this package.
         started: date and time, UTC.
-        machine: what the figures depend on.
+        machine: hardware and versions that the figures depend on.
         seconds: duration of the run so far.
         load_average_at_end: processes that were running or waiting then, this one included.
     """

@@ -52,7 +52,7 @@ def random_network(config: NetworkConfig, device: str) -> LNLAttenNet:
     """Return a float32 network in evaluation mode, the same at every run.
 
     Its batch norms have seen images, and positions and scores are larger than at the start of a training:
-    else its regions would be so alike that wrong weights of theirs were within any tolerance.
+    otherwise the regions would be so alike that wrong region weights were within any tolerance.
     """
     torch.manual_seed(0)
     network = LNLAttenNet(config).to(device).train()
@@ -76,6 +76,6 @@ def images(config: NetworkConfig, batch: int, device: str, seed: int = 0) -> Ten
 
 
 def expected_outputs(network: LNLAttenNet, image: Tensor) -> Outputs:
-    """Return what every candidate must give: the float32 network, without a compiler and without TF32."""
+    """Return the reference outputs: those of the float32 network, without a compiler and without TF32."""
     with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         return tuple(network(image))
