@@ -1,4 +1,4 @@
-"""Tables of the documentation, written from the records of the benchmarks.
+"""Tables of the documentation, filled from the records of the benchmarks.
 
     python -m lnlattennet.benchmarks.figures README.md docs
 

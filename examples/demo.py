@@ -1,8 +1,8 @@
 """`make demo`: from a checkpoint to a served answer, with the commands that a user would type.
 
 Exports the demo checkpoint, serves it with a real tritonserver on free ports of 127.0.0.1, asks it about a
-real photograph (scikit-image's public-domain portrait of Eileen Collins) and about rendered faces, compares
-the answers with those of the same bundle without a server, measures 200 requests, and stops the server.
+real image (scikit-image's public-domain portrait of Eileen Collins) and about rendered faces, compares the
+answers with those of the same bundle without a server, measures 200 requests, and stops the server.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,11 @@ TOLERANCE = 1e-4
 
 
 def demo() -> None:
-    """Run all steps; raises LnlAttenNetError if a step fails or an answer differs."""
+    """Run all steps.
+
+    Raises:
+        LnlAttenNetError: a step failed, or an answer differs.
+    """
     configure_logging(0, quiet=False)
     started = time.perf_counter()
     images = write_images()
@@ -53,11 +58,10 @@ def demo() -> None:
 
 
 def write_images() -> list[Path]:
-    """Write the portrait and one rendered face per expression as encoded files."""
+    """Write the portrait and one rendered face of each expression as image files."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    portrait = IMAGES / "astronaut.jpg"
-    Image.fromarray(require("skimage.data", "dev").astronaut()).save(portrait, quality=95)
-    paths = [portrait]
+    paths = [IMAGES / "astronaut.jpg"]
+    Image.fromarray(require("skimage.data", "dev").astronaut()).save(paths[0], quality=95)
     for index, expression in enumerate(EXPRESSIONS):
         face = render_face(2**41 + index, expression, size=224, intensity=0.9, nuisance=HELD_OUT)
         paths.append(IMAGES / f"rendered-{expression}.png")
@@ -66,13 +70,10 @@ def write_images() -> list[Path]:
 
 
 def run(program: str, *arguments: object) -> str:
-    """Show and run one of this project's commands; return its stdout if that is a JSON document."""
-    command = [str(Path(sys.executable).with_name(program)), *map(str, arguments)]
-    as_json = "--json" in command
-    stdout().print(
-        f"\n$ {shlex.join([program, *command[1:]])}", style="bold", highlight=False, soft_wrap=True
-    )
-    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE if as_json else None)
+    """Print and run one of this project's commands; return its stdout if that is a JSON document."""
+    command = print_command(program, *arguments)
+    output = subprocess.PIPE if "--json" in command else None
+    done = subprocess.run(command, check=False, text=True, stdout=output)
     if done.returncode:
         raise LnlAttenNetError(f"{program} ended with exit code {done.returncode}; its message is above")
     return done.stdout or ""
@@ -81,16 +82,15 @@ def run(program: str, *arguments: object) -> str:
 @contextmanager
 def served() -> Iterator[dict[str, str]]:
     """Run `lnlattennet serve` on free ports; give its addresses, and stop it at the end."""
-    command = ["lnlattennet", "serve", str(FOLDER), "--http-port", "0", "--grpc-port", "0"]
-    command += ["--metrics-port", "0", "--json"]
-    stdout().print(f"\n$ {shlex.join(command)}", style="bold", highlight=False)
-    command[0] = str(Path(sys.executable).with_name("lnlattennet"))
+    ports = ("--http-port", 0, "--grpc-port", 0, "--metrics-port", 0)
+    command = print_command("lnlattennet", "serve", FOLDER, *ports, "--json")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
-            text = read_document(process.stdout or ())
-            if not text:
+            # The document ends with a line that is a closing brace; the server runs on.
+            document = "".join(takewhile("}\n".__ne__, process.stdout or ()))
+            if not document:
                 raise ServingError("lnlattennet serve did not start; its message is above")
-            yield json.loads(text)
+            yield json.loads(document + "}")
         finally:
             process.terminate()
             process.wait(60)
@@ -98,18 +98,15 @@ def served() -> Iterator[dict[str, str]]:
         raise ServingError(f"lnlattennet serve ended with exit code {process.returncode}")
 
 
-def read_document(stream: Iterable[str]) -> str:
-    """Read one pretty-printed JSON document, which ends with a line that is a closing brace."""
-    lines = []
-    for line in stream:
-        lines.append(line)
-        if line == "}\n":
-            break
-    return "".join(lines)
+def print_command(program: str, *arguments: object) -> list[str]:
+    """Print a command as a user would type it; return it with the path of its program."""
+    words = list(map(str, arguments))
+    stdout().print(f"\n$ {shlex.join([program, *words])}", style="bold", highlight=False, soft_wrap=True)
+    return [str(Path(sys.executable).with_name(program)), *words]
 
 
 def compare(images: list[Path], addresses: dict[str, str]) -> None:
-    """Check that server (both protocols) and bundle give the same logits for every image."""
+    """Check that the server, over both protocols, and the bundle give the same logits for every image."""
     sources = [("--bundle", str(FOLDER)), ("--url", addresses["grpc"]), ("--url", addresses["http"])]
     logits = []
     for flag, value in sources:

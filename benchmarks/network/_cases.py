@@ -22,8 +22,6 @@ On a CPU torch showed up to 8e-4 in fp16 and 9e-3 in bf16; a faster sum may roun
 one image or region for another would be off by 0.16 or more.
 """
 
-Outputs = tuple[Tensor, ...]
-
 
 @dataclass(frozen=True)
 class NetworkCase:
@@ -75,7 +73,7 @@ def images(config: NetworkConfig, batch: int, device: str, seed: int = 0) -> Ten
     return (F.interpolate(blotches, size=size, mode="bilinear") + 0.3 * noise).to(device)
 
 
-def expected_outputs(network: LNLAttenNet, image: Tensor) -> Outputs:
+def expected_outputs(network: LNLAttenNet, image: Tensor) -> tuple[Tensor, ...]:
     """Return the reference outputs: those of the float32 network, without a compiler and without TF32."""
     with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         return tuple(network(image))
