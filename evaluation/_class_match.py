@@ -14,12 +14,12 @@ from lnlattennet.errors import UsageError
 
 @dataclass(frozen=True)
 class ClassMatch:
-    """Evaluated classes, in the model's order.
+    """Classes that are evaluated, in the model's order.
 
     Attributes:
         class_names: names of the evaluated classes.
         columns: their columns in the model's logits.
-        label_of: for every class of the data its index in ``class_names``, or -1.
+        label_of: for every class of the data, its index in ``class_names``, or -1.
         notes: sentences about what was left out.
     """
 
@@ -47,7 +47,8 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
     only_model = [name for name in model if name not in data]
     only_data = [name for name in data if name not in model]
     common = [name for name in model if name in data]
-    differences = _differences(only_model, only_data)
+    sides = (("the model", only_model), ("the data", only_data))
+    differences = [f"only {side} has {', '.join(names)}" for side, names in sides if names]
     if differences and not common_only:
         raise UsageError(
             f"the classes differ: {' and '.join(differences)}; rename the data's classes, or evaluate the "
@@ -58,24 +59,15 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
             f"fewer than two classes are common: the model knows {', '.join(model)}, the data "
             f"{', '.join(data)}; rename the data's classes to the model's"
         )
-    return ClassMatch(
-        class_names=tuple(common),
-        columns=tuple(model.index(name) for name in common),
-        label_of=np.array([common.index(name) if name in common else -1 for name in data], np.int64),
-        notes=_notes(only_model, only_data),
-    )
-
-
-def _differences(only_model: list[str], only_data: list[str]) -> list[str]:
-    sides = (("the model", only_model), ("the data", only_data))
-    return [f"only {side} has {', '.join(names)}" for side, names in sides if names]
-
-
-def _notes(only_model: list[str], only_data: list[str]) -> tuple[str, ...]:
     notes = []
     if only_model:
         missing = ", ".join(only_model)
         notes.append(f"Only the common classes count: the model may not predict {missing} here.")
     if only_data:
         notes.append(f"Only the common classes count: faces of {', '.join(only_data)} were left out.")
-    return tuple(notes)
+    return ClassMatch(
+        class_names=tuple(common),
+        columns=tuple(model.index(name) for name in common),
+        label_of=np.array([common.index(name) if name in common else -1 for name in data], np.int64),
+        notes=tuple(notes),
+    )

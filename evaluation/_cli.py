@@ -35,7 +35,9 @@ def evaluate(
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="Divide the logits by this for confidences.", show_default="the model's, or 1"),
+        typer.Option(
+            help="Divide the logits by this number for confidences.", show_default="the model's, or 1"
+        ),
     ] = None,
     covered_regions: Annotated[
         int, typer.Option(min=0, help="Cover this many random regions of every face.")

@@ -1,4 +1,4 @@
-"""Figures of an evaluation, as a table for people."""
+"""Human-readable figures of an evaluation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lnlattennet.evaluation._figures import Figure
 def print_figures(document: EvaluationDocument) -> None:
     """Print metrics with 95% intervals, the calibration, the speed and the notes."""
     console, figures, data = stdout(), document.figures, document.data
-    title = f"{document.model['name']} on {data.name}, {data.split}, {figures.faces} faces"
+    title = f"{document.model['name']} on {data['name']}, {data['split']}, {figures.faces} faces"
     table = Table("figure", "value", "95% interval", title=title)
     table.add_row("accuracy", *_cells(figures.accuracy))
     table.add_row("macro-F1", *_cells(figures.macro_f1))
@@ -26,8 +26,8 @@ def print_figures(document: EvaluationDocument) -> None:
         console.print(f"temperature {entry.temperature:.3f}: ECE {entry.ece:.2%}, NLL {entry.nll:.4f}")
     speed = document.throughput
     console.print(
-        f"{speed.predict_faces_per_second:,.0f} faces/s in the model, "
-        f"{speed.total_faces_per_second:,.0f} with reading and preparing them"
+        f"{speed['predict_faces_per_second']:,.0f} faces/s in the model, "
+        f"{speed['total_faces_per_second']:,.0f} with reading and preparing them"
     )
     for note in document.notes:
         console.print(f"note: {on_one_line(note)}")

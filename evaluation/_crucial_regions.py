@@ -1,10 +1,10 @@
 """Agreement of the region weights with the regions that show the expression, on rendered faces.
 
-The renderer knows how much of the visible change against the same face at rest lies in every region. The
+The renderer computes the share of the visible change in every region, against the same face at rest. The
 **true regions** of a face are the smallest set of regions that holds at least 80% of that change: about 5
-of 16. A share of the change, and not a number of regions, because one expression moves the whole face and
-another only the mouth; 80%, because the rest is spread thinly over cells that a moving edge only just
-touches. Neutral faces change nowhere and are left out.
+of 16. It is a share and not a number of regions, because one expression moves the whole face and another
+only the mouth. It is 80%, because the rest is spread thinly over regions that a moving edge barely touches.
+Neutral faces change nowhere and are left out.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ class CrucialRegions:
         share_of_weight: weight on the true regions; 1 is all.
         uniform_share: weight that even weights (1/K each) put there.
         times_uniform: share of the weight over the even share, face by face.
-        best_possible: ``times_uniform`` of weights that lie on true regions only.
+        best_possible: ``times_uniform`` of weights on true regions only.
         top_1_hit_rate: share of faces whose highest weighted region is the one that changes most; chance 1/K.
-        top_3_hit_rate: share of faces that have it among the three highest weighted; chance 3/K.
+        top_3_hit_rate: share of faces with that region among the three highest weighted; chance 3/K.
     """
 
     faces: int
@@ -122,7 +122,7 @@ def true_regions(change: NDArray[np.float32], share: float = SHARE_OF_CHANGE) ->
 def top_k_hits(weights: NDArray[np.float32], change: NDArray[np.float32], k: int) -> NDArray[np.float64]:
     """Return 1 for every face whose most changing region is among the ``k`` highest weighted, else 0: [N].
 
-    Equal weights share their places, as if drawn by lot: even weights hit with k/K, whatever the order.
+    Equal weights share their ranks: even weights hit with k/K in any order.
     """
     target = np.take_along_axis(weights, change.argmax(axis=1)[:, None], axis=1)
     higher, equal = (weights > target).sum(axis=1), (weights == target).sum(axis=1)
@@ -134,7 +134,7 @@ def render_known_faces(count: int, seed: int, *, size: int, grid: int) -> KnownF
 
     Args:
         count: number of faces, the expressions in turn.
-        seed: of the run, 0 or more; each gives other people.
+        seed: seed of the run, 0 or more; another one gives other people.
         size: side in pixels.
         grid: regions per side.
     """
@@ -160,7 +160,7 @@ def _render(index: int, seed: int, size: int, grid: int) -> RenderedFace:
 
 @contextmanager
 def _one_opencv_thread() -> Iterator[None]:
-    """Draw as training's renderers do: OpenCV rounds some pixels by the number of its threads."""
+    """Draw with one thread as in training, because OpenCV rounds some pixels by the number of threads."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -20,26 +20,7 @@ from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 
 SYNTHETIC_IMAGES = 2_100
-"""As many as the test split of a training on rendered faces has."""
-
-
-@dataclass(frozen=True)
-class DataSummary:
-    """Description of the evaluated data in the document.
-
-    Attributes:
-        name: data set as the user named it.
-        format: name of its layout.
-        split: train, val, test, all, or held out.
-        faces: number of faces.
-        faces_per_class: class name to number of faces.
-    """
-
-    name: str
-    format: str
-    split: str
-    faces: int
-    faces_per_class: Mapping[str, int]
+"""Size of the test split of a training on rendered faces."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +34,7 @@ class EvaluationData:
         class_names: expressions in the order of the labels.
         faces: one name per face, for tables and messages.
         labels: int64 [len(faces)].
-        chunks: yields prepared faces uint8 [n, S, S, 3] in that order, n of at most 64.
+        chunks: returns an iterator over prepared faces uint8 [n, S, S, 3] in that order, n of at most 64.
         notes: sentences about what was left out or chosen.
     """
 
@@ -66,11 +47,17 @@ class EvaluationData:
     chunks: Callable[[], Iterator[Faces]]
     notes: tuple[str, ...] = ()
 
-    def summary(self) -> DataSummary:
-        """Count the faces per class."""
+    def summary(self) -> dict[str, Any]:
+        """Describe the data, with the number of faces per class, as plain JSON values."""
         counts = Counter(self.labels.tolist())
         per_class = {name: counts[label] for label, name in enumerate(self.class_names)}
-        return DataSummary(self.name, self.format, self.split, len(self.faces), per_class)
+        return {
+            "name": self.name,
+            "format": self.format,
+            "split": self.split,
+            "faces": len(self.faces),
+            "faces_per_class": per_class,
+        }
 
 
 def dataset_faces(
@@ -85,7 +72,7 @@ def dataset_faces(
         data: the whole data set.
         split: see ``choose_faces``.
         preprocessing: the model's.
-        provenance: the model's; if it was trained on this data, it says which faces were held out.
+        provenance: the model's; if it was trained on this data, it identifies the faces that were held out.
 
     Raises:
         UsageError, DataError: see ``choose_split``.
@@ -122,9 +109,9 @@ def rendered_faces(
     Args:
         split: train, val or test.
         images: number of faces.
-        seed: each gives other people.
+        seed: seed of the faces; another one gives other people.
         preprocessing: the model's.
-        provenance: the model's; it says which of these faces it was trained on.
+        provenance: the model's; it identifies the faces that it was trained on.
 
     Raises:
         UsageError: rendered faces have no such split.

@@ -14,15 +14,10 @@ from typing import Any
 from lnlattennet._version import __version__
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._class_match import match_classes
-from lnlattennet.evaluation._data import (
-    SYNTHETIC_IMAGES,
-    DataSummary,
-    EvaluationData,
-    dataset_faces,
-    rendered_faces,
-)
+from lnlattennet.evaluation._data import SYNTHETIC_IMAGES, EvaluationData, dataset_faces, rendered_faces
 from lnlattennet.evaluation._figures import Figures, compute_figures
-from lnlattennet.evaluation._predictions import DatasetPredictions, Transform, predict_data
+from lnlattennet.evaluation._occlusion import cover
+from lnlattennet.evaluation._predictions import DatasetPredictions, predict_data
 from lnlattennet.evaluation.predictors._base import Predictor
 from lnlattennet.evaluation.predictors._open import open_predictor
 from lnlattennet.model._provenance import SYNTHETIC
@@ -42,10 +37,10 @@ class EvaluationOptions:
         split: train, val, test or all; None takes what the model's training held out, else test, val or all.
         images: number of faces to render; None is 2,100. Only for ``synthetic``.
         engine: name of a bundle's engine; None takes the selected one.
-        temperature: divides the logits for confidences; None takes the model's own, or 1.
+        temperature: number that divides the logits for confidences; None takes the model's own, or 1.
         covered_regions: number of regions of every face that are covered.
         common_classes: evaluate only the classes that both model and data have.
-        seed: of rendered faces, covered regions and resamples.
+        seed: seed of rendered faces, covered regions and resamples.
         allow_pickle: accept a pickled training checkpoint.
         command: command line, for the report.
 
@@ -78,23 +73,6 @@ class EvaluationOptions:
             raise UsageError(f"--temperature must be from {low:g} to {high:g}, got {self.temperature}")
 
 
-@dataclass(frozen=True)
-class Throughput:
-    """Duration and speed of the predictions, alone and with reading and preparing the faces."""
-
-    predict_seconds: float
-    total_seconds: float
-    predict_faces_per_second: float
-    total_faces_per_second: float
-
-    @classmethod
-    def of(cls, predictions: DatasetPredictions) -> Throughput:
-        """Compute it from the measured durations."""
-        faces, predict = len(predictions.labels), predictions.predict_seconds
-        total = predictions.total_seconds
-        return cls(round(predict, 4), round(total, 4), round(faces / predict, 1), round(faces / total, 1))
-
-
 @dataclass(frozen=True, kw_only=True)
 class EvaluationDocument:
     """Content of `report.json` and of the JSON document on stdout, in its order.
@@ -104,26 +82,26 @@ class EvaluationDocument:
         created: time in UTC, ISO 8601.
         command: command line.
         model: kind, name, hashes and runtime of the model.
-        data: evaluated data.
+        data: name, format, split, and number of faces in all and per class.
         covered_regions: number of covered regions per face.
         regions: number of regions, K.
         temperature_from: "model", "command line", or "default" for 1.
-        notes: sentences that the figures must be read with.
-        figures: fields of the document's top level.
-        throughput: speed.
+        notes: caveats about the figures.
+        figures: metrics, which are at the document's top level.
+        throughput: durations and speeds (``DatasetPredictions.throughput``).
     """
 
     lnlattennet: str
     created: str
     command: tuple[str, ...]
     model: Mapping[str, str]
-    data: DataSummary
+    data: Mapping[str, Any]
     covered_regions: int
     regions: int
     temperature_from: str
     notes: tuple[str, ...]
     figures: Figures
-    throughput: Throughput
+    throughput: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -138,8 +116,8 @@ class Evaluation:
 
     Attributes:
         document: all figures.
-        data: the faces.
-        predictions: of the model for them.
+        data: evaluated faces.
+        predictions: predictions of the model for these faces.
     """
 
     document: EvaluationDocument
@@ -159,9 +137,9 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         match = match_classes(predictor.class_names, data.class_names, common_only=options.common_classes)
         temperature = options.temperature or predictor.temperature or 1.0
         _log.info("evaluating %s on %d faces of %s", options.model, len(data.faces), data.name)
-        predictions = predict_data(
-            predictor, data, match, temperature=temperature, transform=_transform(options, predictor.grid)
-        )
+        covering = partial(cover, grid=predictor.grid, count=options.covered_regions, seed=options.seed)
+        transform = covering if options.covered_regions else None
+        predictions = predict_data(predictor, data, match, temperature=temperature, transform=transform)
     stored = "default" if predictor.temperature is None else "model"
     document = EvaluationDocument(
         lnlattennet=__version__,
@@ -180,7 +158,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
             temperature=temperature,
             seed=options.seed,
         ),
-        throughput=Throughput.of(predictions),
+        throughput=predictions.throughput(),
     )
     return Evaluation(document, data, predictions)
 
@@ -195,11 +173,3 @@ def _load_data(options: EvaluationOptions, predictor: Predictor) -> EvaluationDa
 
     data = load_dataset(Path(options.data), options.format)
     return dataset_faces(data, options.split, predictor.preprocessing, predictor.provenance)
-
-
-def _transform(options: EvaluationOptions, grid: int) -> Transform | None:
-    if not options.covered_regions:
-        return None
-    from lnlattennet.evaluation._occlusion import cover
-
-    return partial(cover, grid=grid, count=options.covered_regions, seed=options.seed)

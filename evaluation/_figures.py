@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ from lnlattennet.training._calibration import check_answers, log_probabilities, 
 
 @dataclass(frozen=True)
 class Figure:
-    """A metric with its 95% interval; None where a class has no face to compute it from."""
+    """Metric with its 95% interval; None for a class without faces."""
 
     value: float | None
     low: float | None
@@ -41,7 +42,7 @@ class ClassFigures:
     Attributes:
         name: class name.
         faces: number of faces with this label.
-        recall: share of them that is predicted right.
+        recall: share of them with the right prediction.
         f1: harmonic mean of precision and recall; None for a class that is neither label nor prediction.
     """
 
@@ -69,16 +70,6 @@ class CalibrationFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IntervalSettings:
-    """Method of the 95% intervals, for the document."""
-
-    level: float = 0.95
-    method: str = "percentile bootstrap"
-    resamples: int = RESAMPLES
-    seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Figures:
     """All figures of an evaluation, in the order of the JSON document.
 
@@ -92,7 +83,7 @@ class Figures:
         calibration: "before" at temperature 1, and "after" at ``temperature`` if that is another.
         classes: metrics per class.
         confusion: counts, a row per true class and a column per predicted one.
-        intervals: method of the intervals.
+        intervals: level, method, resamples and seed of the intervals.
     """
 
     class_names: tuple[str, ...]
@@ -104,7 +95,7 @@ class Figures:
     calibration: Mapping[str, CalibrationFigures]
     classes: tuple[ClassFigures, ...]
     confusion: list[list[int]]
-    intervals: IntervalSettings
+    intervals: Mapping[str, Any]
 
 
 def compute_figures(
@@ -125,7 +116,7 @@ def compute_figures(
         labels: [n].
         class_names: in the order of the logits.
         temperature: divides the logits for confidences.
-        seed: of the resamples.
+        seed: seed of the resamples.
 
     Raises:
         DataError: shapes that do not fit, or a logit that is not finite.
@@ -148,7 +139,12 @@ def compute_figures(
         calibration=calibration,
         classes=_classes(class_names, confusion, resampled.recall),
         confusion=confusion.tolist(),
-        intervals=IntervalSettings(seed=seed),
+        intervals={
+            "level": 0.95,
+            "method": "percentile bootstrap",
+            "resamples": RESAMPLES,
+            "seed": seed,
+        },
     )
 
 

@@ -1,7 +1,7 @@
 """Choice of the faces that a model is evaluated on, and notes on those that its training has used.
 
-A model's provenance names protocol, fold and seed, from which ``data._protocols`` computes the partition of
-its training again, and a digest of the faces, which says whether these are the same ones.
+A model's provenance holds protocol, fold and seed, from which ``data._protocols`` computes the partition of
+its training again, and a digest of the faces, by which the same faces are recognized.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from lnlattennet.errors import DataError, UsageError
 from lnlattennet.model._provenance import SYNTHETIC
 
 HELD_OUT = "held out"
-"""Name of the split where training held faces out that are no official split."""
+"""Name of the split when training held out faces that are no official split."""
 
 Choice = tuple[FaceData, str, tuple[str, ...]]
 
@@ -31,9 +31,9 @@ class TrainingPartition:
     Attributes:
         folds: number of folds, "loso", or None for the official split.
         fold: index of the fold, from 0; 0 for the official split.
-        seed: of the partition.
+        seed: seed of the partition.
         data: base name of the data set; None from a server, which keeps it private.
-        format: its layout.
+        format: layout of the data set.
         counts: split to class to number of faces.
         fingerprint: digest of the partition (``protocols.fingerprint``); "" if it is not stated.
     """
@@ -78,47 +78,56 @@ def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any
         data: the whole data set.
         split: train, val, test or all; None takes the faces that the model's own training on this data set
             held out, and without such a training test, else val, else all.
-        provenance: of the model.
+        provenance: provenance of the model.
 
     Raises:
         UsageError, DataError: see ``choose_split``.
     """
     trained = training_partition(provenance)
-    if trained is None:
-        return choose_split(data, split)
-    partition = _rebuild_partition(data, trained)
-    if partition is None:
-        choice = choose_split(data, split)
-        return _with_notes(choice, [_doubt(trained)] if _may_be_same(data, trained) else [])
-    official = split is not None or _has_official_holdout(data, trained)
-    choice = choose_split(data, split) if official else _held_out(data, partition)
-    return _with_notes(choice, _leakage_notes(choice[0], data, partition))
+    partition = None if trained is None else _rebuild_partition(data, trained)
+    if trained is None or partition is None or split is not None or _has_official_holdout(data, trained):
+        chosen, name, notes = choose_split(data, split)
+    else:
+        chosen, name, notes = _held_out(data, partition)
+    if partition is not None:
+        notes += _leakage_notes(chosen, data, partition)
+    elif trained is not None and _may_be_same(data, trained):
+        notes += (_doubt(trained),)
+    return chosen, name, notes
 
 
-def rendered_leakage_notes(provenance: Mapping[str, Any], split: str, images: int, seed: int) -> list[str]:
+def rendered_leakage_notes(
+    provenance: Mapping[str, Any], split: str, images: int, seed: int
+) -> tuple[str, ...]:
     """Count how many of the first ``images`` rendered faces of a split the model's training has used."""
     settings = provenance.get("settings")
     if provenance.get("data") != SYNTHETIC or not isinstance(settings, dict) or settings.get("seed") != seed:
-        return []
+        return ()
     used = _nonzero(settings.get("images")).get(split, 0)
     return _leakage_note(split, min(used, images), images, f"seed {seed}")
 
 
 def _has_official_holdout(data: FaceData, trained: TrainingPartition) -> bool:
-    """Whether the model was trained on the official split, and that has test or validation faces."""
+    """Return True if the model was trained on an official split with test or validation faces."""
     return trained.folds is None and not {"test", "val"}.isdisjoint(data.counts())
 
 
 def _may_be_same(data: FaceData, trained: TrainingPartition) -> bool:
-    """Whether the model's training may have used these faces, by their data set's name or format.
+    """Return True if the training may have used these faces, by their data set's name or format.
 
-    A folder per class is the format of many data sets: there the number of faces must be the same too, unless
-    the name is private.
+    Many data sets have the format of a folder per class: their numbers of faces must agree too, unless the
+    name is private.
     """
-    if _base_name(data) == trained.data:
+    if printable(data.root.resolve().name) == trained.data:
         return True
-    specific = data.format != "folder" or trained.data is None
-    return data.format == trained.format and (specific or _total(trained.counts) == _class_counts(data))
+    if data.format != trained.format:
+        return False
+    if data.format != "folder" or trained.data is None:
+        return True
+    trained_faces: Counter[str] = Counter()
+    for counts in trained.counts.values():
+        trained_faces.update(_nonzero(counts))
+    return trained_faces == Counter(data.class_names[face.label] for face in data.faces)
 
 
 def _rebuild_partition(data: FaceData, trained: TrainingPartition) -> Partition | None:
@@ -128,7 +137,7 @@ def _rebuild_partition(data: FaceData, trained: TrainingPartition) -> Partition 
     try:
         partition = select_fold(partitions(data, trained.folds, trained.seed), trained.fold)
     except (DataError, UsageError):
-        # Faces or people are missing that were there.
+        # Faces or people of the training are missing here.
         return None
     return partition if fingerprint(data, partition) == trained.fingerprint else None
 
@@ -142,8 +151,8 @@ def _held_out(data: FaceData, partition: Partition) -> Choice:
     return data.select(indices.tolist()), HELD_OUT, (note,)
 
 
-def _leakage_notes(chosen: FaceData, data: FaceData, partition: Partition) -> list[str]:
-    notes: list[str] = []
+def _leakage_notes(chosen: FaceData, data: FaceData, partition: Partition) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
     for split in ("train", "val"):
         names = {data.faces[index].name for index in partition.splits[split]}
         used = sum(face.name in names for face in chosen.faces)
@@ -151,20 +160,20 @@ def _leakage_notes(chosen: FaceData, data: FaceData, partition: Partition) -> li
     return notes
 
 
-def _leakage_note(split: str, used: int, total: int, training: str) -> list[str]:
+def _leakage_note(split: str, used: int, total: int, training: str) -> tuple[str, ...]:
     """Return a note if ``used`` of ``total`` faces are of this split of the model's own training."""
     if not used or split not in ("train", "val"):
-        return []
+        return ()
     share = f"{used} of these {total} faces ({training})"
     if split == "train":
-        return [
+        return (
             f"The model learned {share}, which flatters its figures: without --split only faces that it "
-            "never learned are evaluated."
-        ]
-    return [
+            "never learned are evaluated.",
+        )
+    return (
         f"The model's training chose its epoch and its temperature by {share}, which flatters its figures, "
-        "above all ECE and NLL after the temperature."
-    ]
+        "above all ECE and NLL after the temperature.",
+    )
 
 
 def _doubt(trained: TrainingPartition) -> str:
@@ -175,27 +184,7 @@ def _doubt(trained: TrainingPartition) -> str:
     )
 
 
-def _with_notes(choice: Choice, more: list[str]) -> Choice:
-    data, split, notes = choice
-    return data, split, (*notes, *more)
-
-
-def _base_name(data: FaceData) -> str:
-    return printable(data.root.resolve().name)
-
-
-def _class_counts(data: FaceData) -> dict[str, int]:
-    return dict(Counter(data.class_names[face.label] for face in data.faces))
-
-
 def _nonzero(counts: Any) -> dict[str, int]:
     if not isinstance(counts, dict):
         return {}
     return {name: count for name, count in counts.items() if type(count) is int and count > 0}
-
-
-def _total(counts: Mapping[str, Any]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for row in counts.values():
-        total.update(_nonzero(row))
-    return dict(total)

@@ -1,4 +1,4 @@
-"""Accuracy on faces with covered regions: local attention is meant to lose little of it."""
+"""Accuracy on faces with covered regions, of which local attention should lose little."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class OccludedAccuracy:
 def cover(faces: Faces, grid: int, count: int, seed: int) -> Faces:
     """Cover ``count`` random regions of every face with the face's own mean color.
 
-    The mean color leaves brightness and color balance as they are, so that only what the region showed is
-    missing. Which regions are covered depends on the face's pixels and the seed alone, not on the batch.
+    The mean color leaves brightness and color balance as they are, so that only the content of the region is
+    missing. The choice of regions depends on the face's pixels and the seed alone, not on the batch.
     Those covered at a smaller count stay covered at a larger one, so that a curve's steps are comparable.
 
     Args:
         faces: RGB uint8 [n, S, S, 3]; not changed.
         grid: regions per side.
         count: regions to cover, 0 to grid * grid.
-        seed: chooses the regions, together with the face.
+        seed: seed of the choice of regions, together with the face.
 
     Raises:
         UsageError: there are fewer regions than ``count``.
@@ -91,7 +91,7 @@ def occlusion_curve(
         labels: indices into the logits [N].
         grid: regions per side.
         counts: numbers of regions to cover.
-        seed: chooses the regions.
+        seed: seed of the choice of regions.
 
     Returns:
         One entry per count, in the order of ``counts``.
@@ -111,7 +111,7 @@ def occlusion_curve(
 def _right(
     predict: Predict, faces: Faces, labels: NDArray[np.int64], grid: int, count: int, seed: int
 ) -> NDArray[np.float64]:
-    """1 for every face that is recognized with ``count`` regions covered, otherwise 0: [N]."""
+    """Return 1 for every face that is predicted right with ``count`` regions covered, otherwise 0: [N]."""
     starts = range(0, len(faces), _FACES_PER_PASS)
     chunks = (cover(faces[start : start + _FACES_PER_PASS], grid, count, seed) for start in starts)
     predictions = np.concatenate([predict(chunk).argmax(axis=1) for chunk in chunks])

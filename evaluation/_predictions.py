@@ -23,12 +23,12 @@ Transform = Callable[[Faces], Faces]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A face with a wrong prediction.
+    """Face with a wrong prediction.
 
     Attributes:
         index: position of the face in the data.
-        label: its class.
-        prediction: the class that was predicted.
+        label: index of its class.
+        prediction: index of the predicted class.
         confidence: probability of the prediction.
         face: input of the model, uint8 [S, S, 3].
     """
@@ -45,7 +45,7 @@ class DatasetPredictions:
     """Predictions for all faces of the classes that are evaluated.
 
     Attributes:
-        indices: positions of those faces in the data, [n].
+        indices: positions of these faces in the data, [n].
         logits: float32 [n, evaluated classes].
         labels: int64 [n].
         mistakes: up to 12, the most confident first.
@@ -59,6 +59,16 @@ class DatasetPredictions:
     mistakes: tuple[Mistake, ...]
     predict_seconds: float
     total_seconds: float
+
+    def throughput(self) -> dict[str, float]:
+        """Return durations and speeds, in the model alone and with reading and preparing the faces."""
+        faces, predict, total = len(self.labels), self.predict_seconds, self.total_seconds
+        return {
+            "predict_seconds": round(predict, 4),
+            "total_seconds": round(total, 4),
+            "predict_faces_per_second": round(faces / predict, 1),
+            "total_faces_per_second": round(faces / total, 1),
+        }
 
 
 def predict_data(
@@ -91,7 +101,7 @@ def predict_data(
     for indices, faces in _chunks(data, labels):
         inputs = faces if transform is None else transform(faces)
         if not parts:
-            # The first call of a runtime allocates, and must not count as its speed.
+            # Not timed: the first call of a runtime allocates.
             predictor.predict(inputs[:1])
         before = time.perf_counter()
         logits = predictor.predict(inputs)["logits"][:, match.columns]

@@ -25,10 +25,10 @@ _THUMBNAIL = 160
 
 
 def check_output(folder: Path) -> None:
-    """Check before any work that the report can be written.
+    """Check that the report can be written, before the evaluation.
 
     Raises:
-        UsageError: it is a file.
+        UsageError: it is a file, or cannot be written.
         UnavailableError: jinja2 is not installed.
     """
     require("jinja2", "evaluate")
@@ -85,7 +85,7 @@ def render_html(evaluation: Evaluation) -> str:
 
 
 def _write_predictions(evaluation: Evaluation, path: Path) -> None:
-    """One row per face: name, class, prediction, and probability of every class after the temperature."""
+    """Write a row per face: name, class, prediction, and every class's probability after the temperature."""
     figures, predictions = evaluation.document.figures, evaluation.predictions
     names = figures.class_names
     probabilities = np.exp(log_probabilities(predictions.logits, figures.temperature))

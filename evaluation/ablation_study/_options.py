@@ -20,11 +20,11 @@ class StudyOptions:
 
     Attributes:
         seeds: one training of every ablation each, on other faces.
-        train_images, test_images: rendered faces; the held-out ones also have other light, hair and glasses.
-        epochs, batch_size, learning_rate: of every training; the last epoch is evaluated.
-        precision: Lightning's name; CPUs without bf16 units take much longer for it.
+        train_images, test_images: numbers of faces; the held-out ones also differ in light, hair and glasses.
+        epochs, batch_size, learning_rate: settings of every training; the last epoch is evaluated.
+        precision: Lightning's name of the precision; bf16 is much slower on CPUs without bf16 units.
         network: the full network's configuration.
-        workers: processes that render.
+        workers: number of rendering processes.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -24,7 +24,7 @@ class Run:
 
     Attributes:
         ablation: name in ``ABLATIONS``.
-        seed: of the faces and of the training.
+        seed: seed of the faces and of the training.
         training_seconds: duration of the training.
         occlusion: accuracy with more and more regions covered.
         crucial_regions: scores of the region weights.
@@ -81,7 +81,7 @@ def read_record(path: Path, options: StudyOptions) -> StudyRecord:
     document = json.loads(path.read_text(encoding="utf-8"))
     if document.get("settings") != json.loads(json.dumps(options.settings())):
         raise UsageError(
-            f"{path} was begun with other settings, and a table of both would mean nothing: "
+            f"{path} was begun with other settings, which cannot share a table with these: "
             "choose another --record, or remove it"
         )
     return TypeAdapter(StudyRecord).validate_python(document)

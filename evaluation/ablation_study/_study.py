@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import lightning as L
@@ -22,7 +23,6 @@ from lnlattennet.evaluation.ablation_study._options import COVERED, StudyOptions
 from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord, read_record
 from lnlattennet.evaluation.predictors._base import Faces
 from lnlattennet.model._checkpoint import CheckpointInfo
-from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._ablations import ABLATIONS
 from lnlattennet.training._data import open_training_data
@@ -53,7 +53,7 @@ def run_study(options: StudyOptions, path: Path) -> StudyRecord:
                 _log.info("seed %d: training %s", seed, name)
                 record.runs.append(_run(name, seed, options, data, known))
                 record.write(path)
-    # As it was written, with rounded figures: the table is the same when it is made again.
+    # Read again with rounded figures, so that a later run from the record makes the same table.
     return read_record(path, options)
 
 
@@ -73,16 +73,14 @@ def _prepared(options: StudyOptions, seed: int) -> Iterator[FaceBatches]:
 def _run(name: str, seed: int, options: StudyOptions, data: FaceBatches, known: KnownFaces) -> Run:
     with tempfile.TemporaryDirectory() as folder, quiet_lightning():
         network, seconds = _train(name, options, seed, data, Path(folder))
-    grid, batches = options.network.grid, list(known.chunks())
-    logits, weights = _outputs(network, options.network)
+    logits, grid = partial(_output, network, "logits"), options.network.grid
+    weights = [_output(network, "region_weights", batch.images) for batch in known.chunks()]
     return Run(
         ablation=name,
         seed=seed,
         training_seconds=round(seconds),
         occlusion=occlusion_curve(logits, known.images, known.labels, grid, COVERED),
-        crucial_regions=crucial_region_figures(
-            np.concatenate([weights(batch.images) for batch in batches]), known.change
-        ),
+        crucial_regions=crucial_region_figures(np.concatenate(weights), known.change),
     )
 
 
@@ -104,15 +102,7 @@ def _train(
     return module.network.eval(), run.timer.time_elapsed("train")
 
 
-def _outputs(network: nn.Module, config: NetworkConfig) -> tuple[Callable[[Faces], NDArray[np.float32]], ...]:
-    preprocessing = Preprocessing(size=config.image_size)
-
-    def output(name: str) -> Callable[[Faces], NDArray[np.float32]]:
-        def run(faces: Faces) -> NDArray[np.float32]:
-            with torch.inference_mode():
-                values = getattr(network(torch.from_numpy(preprocessing.normalize(faces))), name)
-            return np.asarray(values.float().numpy())
-
-        return run
-
-    return output("logits"), output("region_weights")
+def _output(network: nn.Module, name: str, faces: Faces) -> NDArray[np.float32]:
+    images = torch.from_numpy(Preprocessing(size=faces.shape[1]).normalize(faces))
+    with torch.inference_mode():
+        return np.asarray(getattr(network(images), name).float().numpy())

@@ -21,7 +21,7 @@ def explain(
     ],
     images: Annotated[list[Path] | None, typer.Argument(help="Images of faces, JPEG or PNG.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="Average over a data set, per expression: folder, file or 'synthetic'.")
+        str | None, typer.Option(help="Data set to average over per expression: folder, file or 'synthetic'.")
     ] = None,
     format_: Annotated[
         str | None, typer.Option("--format", help="Layout of the data set.", show_default="detected")
@@ -46,7 +46,9 @@ def explain(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.")
     ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print explanations.json.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print the values as one JSON document.")
+    ] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Increase log verbosity.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
 ) -> None:

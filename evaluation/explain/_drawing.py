@@ -35,9 +35,9 @@ MARK = "#ff4f3a"
 _DPI = 100
 _OPACITY = 0.6
 _BRIGHT = 0.62
-"""Share of the scale from which colors are so bright that dark numbers are read better than white ones."""
+"""Share of the scale above which dark numbers are more legible than white ones."""
 _SMALLEST_NUMBER = 5.0
-"""Points; where a cell leaves less, numbers are left out: the JSON has them."""
+"""Smallest font size in points; numbers that need a smaller one are only in the JSON."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -89,7 +89,7 @@ def draw_gray(axes: Axes, face: Face, grid: int) -> None:
 
 
 class RegionMap:
-    """One value per region [K], as colors on the scale 0..``top`` and as numbers.
+    """Map of one value per region [K], as colors on the scale 0..``top`` and as numbers.
 
     Args:
         axes: axes to draw on; they become grid x grid units large.
@@ -133,7 +133,7 @@ def mark_region(axes: Axes, region: int, grid: int) -> None:
 
 
 def color_bar(axes: Sequence[Axes], label: str, top: float, colors: str, rows: int = 1) -> None:
-    """Add the scale 0..``top`` below ``axes``, which stand in so many rows."""
+    """Add the scale 0..``top`` below ``axes``, which have ``rows`` rows."""
     scale = ScalarMappable(Normalize(0, top), colors)
     bar = axes[0].figure.colorbar(
         scale, ax=list(axes), location="bottom", shrink=0.96, fraction=0.05 / rows, pad=0.02 / rows, aspect=24
@@ -155,7 +155,7 @@ def draw_grid(axes: Axes, grid: int) -> None:
 
 def _numbers(axes: Axes, grid: int) -> list[Text]:
     """Place an empty text in every region, or none where a region is too small for a number."""
-    # Its width in points before the layout, which is close to what it will be.
+    # Width in points before the layout, which changes it little.
     width = axes.get_window_extent().width * 72 / _DPI
     size = min(10.0, width / grid / 3.9)
     if size < _SMALLEST_NUMBER:

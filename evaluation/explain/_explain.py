@@ -112,7 +112,7 @@ def _history(run_folder: Path, regions: int) -> WeightHistory:
     if history.weights.shape[1] != regions:
         raise DataError(
             f"the run in {run_folder} has {history.weights.shape[1]} regions, the checkpoint {regions}: give "
-            "the run that made this checkpoint"
+            "the run of this checkpoint"
         )
     return history
 

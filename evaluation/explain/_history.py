@@ -138,7 +138,7 @@ def history_strip(history: WeightHistory) -> Figure:
 def save_animation(history: WeightHistory, path: Path) -> None:
     """Write a GIF that runs through up to 40 states, whole or not at all."""
     frames = list(_frames(history))
-    # One palette for all frames, the last one's: it has the widest range of colors.
+    # All frames have the palette of the last one, which has the widest range of colors.
     palette = frames[-1].quantize(256, kmeans=2)
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     durations = [_FRAME_MS] * (len(small) - 1) + [_LAST_FRAME_MS]

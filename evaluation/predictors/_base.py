@@ -1,6 +1,6 @@
-"""Interface that a checkpoint, a bundle's engine and a running server are evaluated through.
+"""Common interface of checkpoints, engines of bundles and running servers for an evaluation.
 
-All three get the same prepared faces, so that a difference between their figures is theirs.
+All three get the same prepared faces, so only the model makes a difference between their figures.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ Faces = NDArray[np.uint8]
 """Prepared faces, RGB [n, S, S, 3]."""
 
 BATCH = 64
-"""Most faces that are predicted at once; memory does not grow with the data."""
+"""Maximum number of faces that are predicted at once; memory does not grow with the data."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model that is ready to predict, for as long as ``open_predictor`` holds it open.
+    """Model that is ready to predict, as long as ``open_predictor`` holds it open.
 
     Attributes:
         class_names: classes in the order of the logits.
         preprocessing: steps from an image to the faces that ``predict`` takes.
         grid: regions per side; K = grid * grid.
         description: kind, name, hashes and runtime, for the report.
-        temperature: divides the logits, if the model stores such a number.
+        temperature: number that divides the logits for confidences, if the model stores one.
         predict: faces uint8 [n, S, S, 3], n of 1 or more, to the outputs "logits" float32 [n, classes] and
             "region_weights" float32 [n, K].
-        notes: sentences that its figures must be read with.
-        provenance: facts of the training, as far as the model states them.
+        notes: caveats about its figures.
+        provenance: record of its training, as far as the model states it.
     """
 
     class_names: tuple[str, ...]

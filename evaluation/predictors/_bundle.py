@@ -6,12 +6,7 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.evaluation.predictors._base import (
-    Faces,
-    Predictor,
-    in_batches,
-    stored_temperature,
-)
+from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
 from lnlattennet.runtimes._base import Arrays
 
 

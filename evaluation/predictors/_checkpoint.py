@@ -9,14 +9,7 @@ import torch
 from lnlattennet._command import printable
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.errors import require
-from lnlattennet.evaluation.predictors._base import (
-    Faces,
-    Predictor,
-    in_batches,
-    stored_temperature,
-)
-from lnlattennet.model._network import LNLAttenNet
-from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
 from lnlattennet.runtimes._base import Arrays
 
 
@@ -24,7 +17,7 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
     """Load a checkpoint onto the GPU if there is one, else the CPU.
 
     Raises:
-        CheckpointError: see ``model.checkpoint.load_checkpoint``.
+        CheckpointError: see ``load_checkpoint``.
         UnavailableError: safetensors is not installed.
     """
     require("safetensors", "export")
@@ -34,7 +27,14 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
     info = checkpoint.info
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = checkpoint.network().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    run = _TorchRun(network, info.preprocessing, device)
+
+    def run(faces: Faces) -> Arrays:
+        images = torch.from_numpy(info.preprocessing.normalize(faces)).to(device)
+        # A GPU's convolutions would otherwise round to TF32, and differ from every other runtime's.
+        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+            outputs = network(images.contiguous(memory_format=torch.channels_last))
+        return {name: getattr(outputs, name).cpu().numpy() for name in ("logits", "region_weights")}
+
     return Predictor(
         class_names=info.class_names,
         preprocessing=info.preprocessing,
@@ -49,17 +49,3 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
         predict=in_batches(run),
         provenance=info.provenance,
     )
-
-
-class _TorchRun:
-    def __init__(self, network: LNLAttenNet, preprocessing: Preprocessing, device: torch.device) -> None:
-        self._network = network
-        self._preprocessing = preprocessing
-        self._device = device
-
-    def __call__(self, faces: Faces) -> Arrays:
-        images = torch.from_numpy(self._preprocessing.normalize(faces)).to(self._device)
-        # A GPU's convolutions would otherwise round to TF32, and differ from every other runtime's.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-            outputs = self._network(images.contiguous(memory_format=torch.channels_last))
-        return {name: getattr(outputs, name).cpu().numpy() for name in ("logits", "region_weights")}

@@ -1,10 +1,10 @@
 """Predictor of a running server, through its public model `expression`.
 
-The server looks for a face in every image and crops to it. The faces here are cropped already, so each is
-sent where the detector cannot see it: in the middle of a gray strip 17 times as wide as high. Scaled to the
-320 pixels that the detector uses at most, the strip is under the 22 pixels that the smallest face has, so
-nothing is found and the server takes the center square: the face, pixel for pixel. Every response states what
-was cropped; another crop than this is an error, never a figure.
+The server detects a face in every image and crops to it. The faces here are cropped already, so each is
+sent in a form in which the detector finds nothing: in the middle of a gray strip 17 times as wide as high.
+Scaled to the 320 pixels that the detector uses at most, the strip is lower than the 22 pixels of the smallest
+face, so the server takes the center square: the face, pixel for pixel. Every response states its crop; any
+other crop is an error.
 """
 
 from __future__ import annotations
@@ -20,12 +20,7 @@ from PIL import Image
 
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ConfigError, ServingError
-from lnlattennet.evaluation.predictors._base import (
-    Faces,
-    Predictor,
-    in_batches,
-    stored_temperature,
-)
+from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
 from lnlattennet.model._preprocessing import Box, Preprocessing
 from lnlattennet.runtimes._base import Arrays
 from lnlattennet.serving.client._client import Client

@@ -12,7 +12,7 @@ from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, render_face
 
 @pytest.fixture(scope="session")
 def face_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of rendered faces, wider than high: 42 to test with, 7 to train with."""
+    """Folder of rendered faces, wider than high: 42 to test with, 7 to train with."""
     root = tmp_path_factory.mktemp("faces") / "tree"
     for split, first, count in (("test", 2**39, 42), ("train", 2**39 + 1000, 7)):
         for index in range(count):

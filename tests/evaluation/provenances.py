@@ -1,4 +1,4 @@
-"""What training would store of a data set, without any training."""
+"""Provenance that a training would store, without a training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEED = 5
 
 
 def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:
-    """The facts of a run on this fold, or on the official split, through JSON as in a checkpoint."""
+    """Return the provenance of a run on this fold, or on the official split, as read from a checkpoint."""
     chosen = options(tree, tree, folds=folds, fold=fold, seed=SEED, format=layout)
     facts = open_training_data(chosen)[0].facts | {
         "settings": chosen.settings(),

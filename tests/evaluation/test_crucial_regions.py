@@ -1,4 +1,4 @@
-"""The scores of region weights, against hand-computed figures and a renderer that knows what changed."""
+"""Scores of region weights, against hand-computed figures and the changes that the renderer states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faces that are evaluated, and classes that count."""
+"""Choice of the faces and of the classes that are evaluated."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def face_data(*splits: str | None, classes: tuple[str, ...] = ("a", "b", "c"), c
 
 
 def reader(classes: tuple[str, ...], sharpness: float = 3.0) -> Predictor:
-    """A predictor that reads the class off the red channel; every fifth face it takes for the next class."""
+    """Return a predictor of the class by the red channel, which is wrong for every fifth face."""
 
     def predict(faces: NDArray[np.uint8]) -> Arrays:
         logits = np.zeros((len(faces), len(classes)), np.float32)
@@ -84,7 +84,7 @@ def test_a_split_that_is_not_there_names_those_that_are() -> None:
         choose_split(face_data("train", count=0), None)
 
 
-def test_classes_are_matched_by_name_whatever_their_order() -> None:
+def test_classes_are_matched_by_name_in_any_order() -> None:
     match = match_classes(("a", "b", "c"), ("c", "a", "b"), common_only=False)
     assert match.class_names == ("a", "b", "c")
     assert match.columns == (0, 1, 2)
@@ -183,7 +183,7 @@ def test_memory_does_not_grow_with_the_data() -> None:
     assert peak(4000) - few < 3_000_000
 
 
-def test_a_source_counts_its_faces_per_class() -> None:
+def test_the_summary_counts_the_faces_per_class() -> None:
     document = dataset_faces(face_data("test", "train", count=7), "test", PREPROCESSING).summary()
-    assert document.faces_per_class == {"a": 3, "b": 2, "c": 2}
-    assert (document.split, document.faces) == ("test", 7)
+    assert document["faces_per_class"] == {"a": 3, "b": 2, "c": 2}
+    assert (document["split"], document["faces"]) == ("test", 7)

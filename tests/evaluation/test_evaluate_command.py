@@ -1,4 +1,4 @@
-"""`lnlattennet evaluate`, run as a person runs it."""
+"""`lnlattennet evaluate`, from arguments to documents, tables and report files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def document(*arguments: object) -> dict[str, Any]:
 
 
 def figures_of(found: dict[str, Any]) -> dict[str, Any]:
-    """The figures that depend on the answers only."""
+    """Figures that depend on the predictions only."""
     return {name: found[name] for name in ("faces", "accuracy", "macro_f1", "confusion", "classes")}
 
 
@@ -125,7 +125,7 @@ def test_checkpoint_bundle_and_live_server_have_the_same_figures(
                 assert other["calibration"][name]["nll"] == pytest.approx(entry["nll"], abs=1e-4)
 
 
-def test_people_get_a_table(checkpoint_path: Path, face_folder: Path) -> None:
+def test_without_json_a_table_is_printed(checkpoint_path: Path, face_folder: Path) -> None:
     result = run(checkpoint_path, "--data", face_folder, "--split", "train")
     assert result.exit_code == 0, result.exception
     for text in ("accuracy", "macro-F1", "ECE", "recall fear (1)", " to ", "faces/s", "NLL"):

@@ -63,7 +63,7 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkpoint(tree: Path, tmp_path: Path) -> Path:
-    """A network with random weights that says it was trained on fold 1 of 3."""
+    """Network with random weights and the provenance of a training on fold 1 of 3."""
     info = CheckpointInfo(
         config=TINY,
         class_names=CLASSES,
@@ -89,10 +89,10 @@ def test_with_an_explicit_split_a_note_counts_the_faces_it_knows(checkpoint: Pat
         document = run(checkpoint, "--data", tree, "--split", split)
         count = 6 if split == "test" else 18
         assert (document["data"]["split"], document["faces"]) == (split, count)
-        for known, told in ((learned, "learned {} of"), (chosen_by, "temperature by {} of")):
+        for known, text in ((learned, "learned {} of"), (chosen_by, "temperature by {} of")):
             number = sum(split == "all" or name.startswith("test/") for name in known)
-            note = told.format(number) + f" these {count} faces (fold 1 of 3)"
-            assert bool([one for one in document["notes"] if note in one]) == bool(number)
+            note = text.format(number) + f" these {count} faces (fold 1 of 3)"
+            assert bool([entry for entry in document["notes"] if note in entry]) == bool(number)
 
 
 @pytest.mark.parametrize("name", ["ckplus", "ckplus-neutral", "ck48", "jaffe", "oulu-casia"])
@@ -153,7 +153,7 @@ def test_as_many_faces_of_other_names_may_be_others(tree: Path) -> None:
     assert "cannot be identified" in notes[0]
 
 
-def test_faces_of_a_published_set_that_changed_are_doubted_whatever_their_folder_is_called(
+def test_faces_of_a_published_set_that_changed_are_doubted_in_a_folder_of_any_name(
     tmp_path: Path,
 ) -> None:
     """Its format says which data set it is; a folder tree of the same name or size may be anybody's."""
@@ -182,8 +182,8 @@ def test_a_training_on_the_official_split_is_evaluated_on_its_test_faces(tree: P
     ):
         notes = choose_faces(data, split, provenance)[2]
         assert len(notes) == len(expected)
-        for note, told in zip(notes, expected, strict=True):
-            assert told.format(count) in note
+        for note, text in zip(notes, expected, strict=True):
+            assert text.format(count) in note
 
 
 def test_validation_faces_that_are_the_default_are_said_to_have_chosen_epoch_and_temperature(
@@ -224,7 +224,7 @@ def test_a_split_that_was_drawn_again_since_an_official_training_is_doubted(
 
 
 @pytest.mark.parametrize(
-    ("split", "seed", "images", "told"),
+    ("split", "seed", "images", "text"),
     [
         ("train", 2, 30, "learned 20 of these 30 faces (seed 2)"),
         ("train", 2, 10, "learned 10 of these 10 faces (seed 2)"),
@@ -234,15 +234,15 @@ def test_a_split_that_was_drawn_again_since_an_official_training_is_doubted(
     ],
 )
 def test_rendered_faces_of_the_training_are_counted(
-    split: str, seed: int, images: int, told: str | None
+    split: str, seed: int, images: int, text: str | None
 ) -> None:
-    """A split's faces are rendered in turn from its seed on, however many."""
+    """Any number of a split's faces is rendered in turn from its seed on."""
     settings = {"seed": 2, "images": {"train": 20, "val": 7, "test": 7}}
     notes = rendered_leakage_notes({"data": "synthetic", "settings": settings}, split, images, seed)
-    assert len(notes) == (told is not None)
-    assert told is None or told in notes[0]
-    assert rendered_leakage_notes({"data": "faces", "settings": settings}, split, images, seed) == []
-    assert rendered_leakage_notes({"data": "synthetic"}, split, images, seed) == []
+    assert len(notes) == (text is not None)
+    assert text is None or text in notes[0]
+    assert rendered_leakage_notes({"data": "faces", "settings": settings}, split, images, seed) == ()
+    assert rendered_leakage_notes({"data": "synthetic"}, split, images, seed) == ()
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_rendered_faces_of_the_training_are_counted(
         {"folds": 3, "fold": 1, "seed": -1},
     ],
 )
-def test_a_provenance_that_does_not_tell_the_fold_is_no_error(tree: Path, settings: object) -> None:
+def test_a_provenance_without_a_fold_is_no_error(tree: Path, settings: object) -> None:
     provenance = provenance_of(tree, 3, 1) | {"settings": settings}
     assert choose_faces(load_dataset(tree), None, provenance)[1:] == ("test", ())
 

@@ -1,4 +1,4 @@
-"""The figures against torchmetrics, plain loops and hand-computed cases."""
+"""Figures against torchmetrics, plain loops and hand-computed cases."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_the_reliability_diagram_adds_up_to_the_calibration_error() -> None:
 
 
 def test_resampled_figures_are_those_of_the_drawn_faces() -> None:
-    """The same random numbers, drawn again, with every figure computed draw by draw."""
+    """Draw the same random numbers again, and compute every figure draw by draw."""
     logits, labels = some_answers(8, 40, 4)
     answers, confidences = logits.argmax(axis=1), confidence(logits, 1.0)
     found = resample(labels, answers, confidences, 4, seed=6, resamples=25)

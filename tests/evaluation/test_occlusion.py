@@ -19,7 +19,7 @@ def random_faces(count: int, size: int, seed: int = 0) -> Faces:
 
 
 def covered_regions(before: Faces, after: Faces, grid: int) -> list[set[int]]:
-    """Which regions changed, found pixel by pixel."""
+    """Find the changed regions, pixel by pixel."""
     size = before.shape[1]
     edges = [round(size * edge / grid) for edge in range(grid + 1)]
     found: list[set[int]] = []

@@ -1,4 +1,4 @@
-"""A very small study end to end, its resuming, and its table against figures worked out by hand."""
+"""Ablation study, very small and end to end: resuming, and the table against hand-computed figures."""
 
 from __future__ import annotations
 

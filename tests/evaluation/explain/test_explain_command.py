@@ -144,7 +144,7 @@ def test_the_history_becomes_a_strip_and_an_animation(
         (("IMAGE", "--region", "16"), "--region must be from 0 to 15"),
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(
+def test_options_that_contradict_each_other_are_refused(
     checkpoint_path: Path, image_path: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     words = [image_path if argument == "IMAGE" else argument for argument in arguments]
@@ -175,7 +175,7 @@ def test_a_damaged_image_is_named(checkpoint_path: Path, tmp_path: Path) -> None
             run(checkpoint_path, path, "-o", tmp_path / "out")
 
 
-def test_a_training_checkpoint_is_explained_with_leave(
+def test_a_training_checkpoint_is_explained_if_allowed(
     checkpoint_path: Path, image_path: Path, tmp_path: Path
 ) -> None:
     checkpoint = load_checkpoint(checkpoint_path)

@@ -1,4 +1,4 @@
-"""The history of the weights: what is read, what is refused, and what is drawn."""
+"""History of the region weights: reading, refusals and drawings."""
 
 from __future__ import annotations
 

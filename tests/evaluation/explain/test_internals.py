@@ -1,4 +1,4 @@
-"""What the explanation says the network looked at is what the network used."""
+"""Agreement of an explanation with the values that the network computes with."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ def test_attention_pools_the_features_to_what_the_op_gives(grid: int, heads: int
 
 
 @pytest.mark.parametrize(("grid", "heads", "out_stride"), [(4, 1, 2), (2, 3, 1), (1, 1, 2), (3, 2, 4)])
-def test_the_networks_local_networks_received_what_the_map_says(
-    grid: int, heads: int, out_stride: int
-) -> None:
+def test_the_local_networks_received_what_the_map_shows(grid: int, heads: int, out_stride: int) -> None:
     """The pooled regions inside the network itself, caught on their way into the local networks."""
     network = network_of(grid=grid, heads=heads, out_stride=out_stride)
     caught: dict[str, Tensor] = {}

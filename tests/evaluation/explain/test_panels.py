@@ -1,4 +1,4 @@
-"""Panels for every grid and number of heads: drawn without complaint, with the weights where they belong."""
+"""Panels for every grid and number of heads: drawn without warnings, with every weight at its region."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_dollar_in_a_name_is_a_dollar() -> None:
     assert "a$^_$ (3)" in [axes.get_ylabel() for axes in classes.axes]
 
 
-def test_a_character_without_a_glyph_is_drawn_without_a_word(tmp_path: Path) -> None:
+def test_a_character_without_a_glyph_is_drawn_without_a_warning(tmp_path: Path) -> None:
     """matplotlib warns of it, past every --quiet; a warning is an error here."""
     figure = class_panel([mean_of("🤖 幸福", 3, 1, known=True)], grid=1, region=0, name="🤖")
     image_of(figure)

@@ -1,4 +1,4 @@
-"""Checkpoint, bundle and server behind one interface: the same faces, the same answers."""
+"""Checkpoint, bundle and server behind one interface: the same faces, the same predictions."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def refusal(model: str, engine: str | None = None) -> LnlAttenNetError:
     return caught.value
 
 
-def test_what_is_no_model_says_what_would_be(
+def test_an_unknown_model_names_the_accepted_kinds(
     checkpoint_path: Path, bundle_path: Path, tmp_path: Path
 ) -> None:
     missing = refusal(str(tmp_path / "nothing.safetensors"))
