@@ -83,7 +83,9 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
     outcomes: list[Candidate | RejectedError] = []
 
     def passes(plan: PrecisionPlan) -> bool:
-        _log.info("%s: trying %d blocks in %s", job.name, plan.count(precision), precision)
+        _log.info(
+            "%s: trying %d blocks in %s", job.name, list(plan.blocks.values()).count(precision), precision
+        )
         try:
             outcomes.append(builder.build(job, plan))
         except RejectedError as failure:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lnlattennet.kernels._reference import nonlocal_attention_backward
-
-
-class Autograd(NamedTuple):
-    """Arguments of ``torch.library.register_autograd`` for an op."""
-
-    backward: Callable[..., Any]
-    setup_context: Callable[..., None] | None
 
 
 def _save_region(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -80,7 +72,8 @@ def _local_nonlocal_backward(
     return *grad_region, None, *grad_parameters
 
 
-REGION_ATTENTION = Autograd(_region_backward, _save_region)
-REGION_ATTENTION_BACKWARD = Autograd(_no_second_derivative, None)
-NONLOCAL_ATTENTION = Autograd(_nonlocal_backward, _save_nonlocal)
-LOCAL_NONLOCAL_ATTENTION = Autograd(_local_nonlocal_backward, _save_local_nonlocal)
+# Arguments ``backward`` and ``setup_context`` of ``torch.library.register_autograd``.
+REGION_ATTENTION = (_region_backward, _save_region)
+REGION_ATTENTION_BACKWARD = (_no_second_derivative, None)
+NONLOCAL_ATTENTION = (_nonlocal_backward, _save_nonlocal)
+LOCAL_NONLOCAL_ATTENTION = (_local_nonlocal_backward, _save_local_nonlocal)

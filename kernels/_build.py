@@ -55,7 +55,8 @@ def build_library(device: str, architectures: Sequence[str], *, force: bool = Fa
         LnlAttenNetError: the compilers failed, or the cache's folder cannot be written.
     """
     path = library_path(device, architectures)
-    with writable(path.parent), file_lock(path.parent / f"{device}.lock", lambda: _print_waiting(device)):
+    waiting = f"waiting for another process that builds the {TITLES[device]} kernels ..."
+    with writable(path.parent), file_lock(path.parent / f"{device}.lock", lambda: _print(waiting)):
         existing = None if force else find_library(device, architectures)
         if existing:
             return existing
@@ -140,13 +141,9 @@ def _run(command: list[str], folder: Path, output: IO[str]) -> int:
 
 
 def _remove_leftovers(folder: Path, device: str) -> None:
-    """Remove what a build that was killed left behind; no other one is under way, as the lock is ours."""
+    """Remove the files of a build that was killed; the caller holds the lock, so no build is under way."""
     for leftover in folder.glob(f".{device}.*"):
         shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _print_waiting(device: str) -> None:
-    _print(f"waiting for another process that builds the {TITLES[device]} kernels ...")
 
 
 def _print(text: str, end: str = "\n") -> None:

@@ -38,13 +38,13 @@ def cache_folder() -> Path:
 def _home() -> Path:
     try:
         return Path.home()
-    except RuntimeError:  # as for a container's user that no password file knows
+    except RuntimeError:  # as for a container's user without an entry in /etc/passwd
         return Path("/")
 
 
 @contextmanager
 def writable(folder: Path) -> Iterator[None]:
-    """Create ``folder``; an error of the file system, then or inside, says which folder to replace.
+    """Create ``folder``; turn file system errors, here and in the block, into one that names the folder.
 
     Raises:
         LnlAttenNetError: the folder cannot be created or written, or the disk is full.
@@ -65,7 +65,7 @@ def write_checksum(library: Path, content: Path) -> None:
 
 
 def is_complete(library: Path) -> bool:
-    """Return whether a library is the file that its checksum is of; loading a part kills the process."""
+    """Return whether a library matches its checksum; loading a truncated file would crash the process."""
     try:
         expected = _checksum_path(library).read_text().split()[:1]
     except OSError:
@@ -104,7 +104,7 @@ def library_path(device: str, architectures: Sequence[str]) -> Path:
 def find_library(device: str, architectures: Sequence[str]) -> Path | None:
     """Return the newest library of these sources and this machine's compilers that runs on ``architectures``.
 
-    Without compilers any compiler's library will do: it was built ahead of time, elsewhere.
+    Without compilers, the library of any compiler is taken: it was built ahead of time, elsewhere.
     """
     try:
         compilers = _compilers_key(device)

@@ -76,10 +76,7 @@ def check_parameters(
 
 
 def _check_shape(name: str, tensor: Tensor, expected: Sequence[int]) -> None:
-    fits = tensor.dim() == len(expected) and all(
-        size == expected_size for size, expected_size in zip(tensor.shape, expected, strict=True)
-    )
-    if not fits:
+    if list(tensor.shape) != list(expected):
         raise ValueError(f"{name} must be {list(expected)}, got {list(tensor.shape)}")
 
 

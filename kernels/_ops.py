@@ -15,7 +15,6 @@ from torch.utils.flop_counter import register_flop_formula
 
 from lnlattennet.kernels import _autograd, _flops
 from lnlattennet.kernels import _reference as reference
-from lnlattennet.kernels._autograd import Autograd
 from lnlattennet.kernels._checks import (
     check_dense,
     check_nonlocal_attention,
@@ -38,7 +37,7 @@ def _define(
     schema: str,
     reference_impl: Callable[..., Any],
     fake: Callable[..., Any],
-    autograd: Autograd,
+    autograd: tuple[Callable[..., Any], Callable[..., None] | None],
     flop_formula: Callable[..., int],
 ) -> torch._ops.OpOverload[..., Any]:
     """Define an op.
@@ -47,7 +46,7 @@ def _define(
         schema: the op's name, arguments and outputs.
         reference_impl: the reference in torch operations.
         fake: function that returns empty outputs, for tracing.
-        autograd: functions that compute the gradients.
+        autograd: functions of the gradients: the backward pass, and what saves its inputs.
         flop_formula: function that counts floating-point operations.
     """
     name = schema.partition("(")[0]
@@ -67,8 +66,9 @@ def _define(
 
     _library.impl(name, first_use, "CompositeExplicitAutograd", with_keyset=True)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"lnlattennet::{name}", fake, lib=_library)
+    backward, setup_context = autograd
     torch.library.register_autograd(
-        f"lnlattennet::{name}", autograd.backward, setup_context=autograd.setup_context, lib=_library
+        f"lnlattennet::{name}", backward, setup_context=setup_context, lib=_library
     )
     register_flop_formula(op.overloadpacket)(flop_formula)
     return op
@@ -177,7 +177,7 @@ def nonlocal_attention(
     value_bias: Tensor,
     score_weight: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Let every region look at all regions, then weigh them.
+    """Attend from every region to all regions, then weigh the regions.
 
     Args:
         mean: m [B, K, C], the regions' means.

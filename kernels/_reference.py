@@ -1,4 +1,4 @@
-"""Reference of the ops in plain torch operations: compiled kernels must equal it, and it runs where none can.
+"""Reference of the ops in plain torch: the compiled kernels must equal it, and it is the fallback.
 
 Eager torch, torch.export and ONNX all take the forward passes as they are: only reshapes, matrix products,
 softmax. Everything is computed in float32 (float64 for float64 features).
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -95,7 +94,7 @@ def region_attention_backward(
 
 
 def nonlocal_attention(mean: Tensor, *parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Let every region look at all regions, then weigh them.
+    """Attend from every region to all regions, then weigh the regions.
 
     Args:
         mean: m [B, K, C].
@@ -109,9 +108,9 @@ def nonlocal_attention(mean: Tensor, *parameters: Tensor) -> tuple[Tensor, Tenso
         ValueError: an argument breaks a rule.
     """
     check_nonlocal_attention(mean, parameters)
-    type_, forward = parameters[0].dtype, _NonlocalForward.of(mean, *parameters)
-    context = (forward.weights.unsqueeze(-1) * forward.contexts).sum(dim=1)
-    return forward.weights.to(type_), forward.affinity.to(type_), context.to(type_)
+    *_, affinity, contexts, weights = _nonlocal_forward(mean, *parameters)
+    context, type_ = (weights.unsqueeze(-1) * contexts).sum(dim=1), parameters[0].dtype
+    return weights.to(type_), affinity.to(type_), context.to(type_)
 
 
 def nonlocal_attention_backward(
@@ -127,7 +126,7 @@ def nonlocal_attention_backward(
         mean: m [B, K, C].
         parameters: as in ``nonlocal_attention``.
     """
-    tokens, queries, keys, values, affinity, contexts, weights = _NonlocalForward.of(mean, *parameters)
+    tokens, queries, keys, values, affinity, contexts, weights = _nonlocal_forward(mean, *parameters)
     _, query_weight, key_weight, value_weight, _, score_weight = (
         tensor.to(tokens.dtype) for tensor in parameters
     )
@@ -183,27 +182,19 @@ def _accumulator(features: Tensor) -> torch.dtype:
     return torch.promote_types(features.dtype, torch.float32)
 
 
-class _NonlocalForward(NamedTuple):
-    """The forward pass, in float32 for half types."""
+def _nonlocal_forward(mean: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+    """Return tokens [B, K, C], queries, keys, values [B, K, d], affinity, contexts c [B, K, d] and weights.
 
-    tokens: Tensor  # t = m + e, (B, K, C)
-    queries: Tensor  # (B, K, d), like keys and values
-    keys: Tensor
-    values: Tensor
-    affinity: Tensor  # (B, K, K)
-    contexts: Tensor  # c, (B, K, d)
-    weights: Tensor  # (B, K)
-
-    @classmethod
-    def of(cls, mean: Tensor, *parameters: Tensor) -> _NonlocalForward:
-        type_ = torch.promote_types(mean.dtype, torch.float32)
-        position, query, key, value, bias, score = (tensor.to(type_) for tensor in parameters)
-        tokens = mean.to(type_) + position
-        queries, keys, values = F.linear(tokens, query), F.linear(tokens, key), F.linear(tokens, value, bias)
-        affinity = (queries @ keys.mT / math.sqrt(len(score))).softmax(dim=-1)
-        contexts = affinity @ values
-        weights = F.linear(F.relu(contexts), score.unsqueeze(0)).squeeze(-1).softmax(dim=-1)
-        return cls(tokens, queries, keys, values, affinity, contexts, weights)
+    Half types are computed in float32.
+    """
+    type_ = _accumulator(mean)
+    position, query, key, value, bias, score = (tensor.to(type_) for tensor in parameters)
+    tokens = mean.to(type_) + position
+    queries, keys, values = F.linear(tokens, query), F.linear(tokens, key), F.linear(tokens, value, bias)
+    affinity = (queries @ keys.mT / math.sqrt(len(score))).softmax(dim=-1)
+    contexts = affinity @ values
+    weights = F.linear(F.relu(contexts), score.unsqueeze(0)).squeeze(-1).softmax(dim=-1)
+    return tokens, queries, keys, values, affinity, contexts, weights
 
 
 def _softmax_gradient(weights: Tensor, gradient: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The C++ and CUDA compilers, their flags, and the GPUs that are compiled for."""
+"""C++ and CUDA compilers, their flags, and the GPU architectures to compile for."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ NVCC_FLAGS = (
     "-D__CUDA_NO_BFLOAT16_CONVERSIONS__",
     "-D__CUDA_NO_HALF2_OPERATORS__",
 )
-# Where a compiler links the C++ library statically (an image's own g++, LDFLAGS), its streams would take half
-# of their parts from torch's shared copy, and crash. Hidden, the copy is whole.
+# If the C++ library is linked statically (a container's own g++, LDFLAGS), its streams would resolve some of
+# their symbols in torch's shared copy, and crash. Hidden symbols stay in the library.
 LINKER_FLAGS = ("-Wl,--exclude-libs,ALL",)
 # The library of torch 2.10's stable ABI loads in that version and every later one.
 STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020a000000000000"

@@ -55,7 +55,7 @@ class CheckpointInfo:
     def __post_init__(self) -> None:
         names = self.class_names
         if not all(isinstance(name, str) for name in names) or not isinstance(self.provenance, dict):
-            raise ConfigError("class names must be texts and provenance an object of facts")
+            raise ConfigError("class names must be strings, and provenance a JSON object")
         if len(names) != self.config.classes:
             raise ConfigError(
                 f"the config has {self.config.classes} classes, but there are {len(names)} names"
@@ -81,17 +81,19 @@ class CheckpointInfo:
 
     @classmethod
     def from_json(cls, text: str) -> CheckpointInfo:
-        """Read that text back; raises CheckpointError for another schema, ConfigError for a bad field."""
+        """Parse the text of ``to_json``; raise CheckpointError for another schema, ConfigError for fields."""
         try:
             fields = json.loads(text)
-            version = fields["schema_version"]
+            version, names = fields["schema_version"], fields["class_names"]
             if version != SCHEMA_VERSION:
                 raise CheckpointError(
                     f"checkpoint schema version {version} is not {SCHEMA_VERSION}, which this version reads"
                 )
+            if not isinstance(names, list):
+                raise TypeError(f"class_names must be a list, got {names!r}")
             return cls(
                 config=NetworkConfig.from_dict(fields["config"]),
-                class_names=tuple(_list(fields["class_names"])),
+                class_names=tuple(names),
                 preprocessing=Preprocessing.from_dict(fields["preprocessing"]),
                 provenance=fields["provenance"],
                 license=fields["licence"],
@@ -154,9 +156,11 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
         raise CheckpointError(f"no checkpoint file at {path}")
     try:
         with path.open("rb") as stream:
-            pickled = _is_pickle(stream.read(9))
+            head = stream.read(9)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    # A safetensors file begins with the length of its header, any 8 bytes, and the header's brace.
+    pickled = head.startswith(_PICKLE_MAGIC) and head[8:9] != b"{"
     if pickled and not allow_pickle:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when loaded; convert it to .safetensors, or pass "
@@ -166,17 +170,6 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
         return _load_pickle(path) if pickled else _load_safetensors(path)
     except (CheckpointError, ConfigError) as error:
         raise type(error)(f"{path}: {error}") from error
-
-
-def _is_pickle(head: bytes) -> bool:
-    # A safetensors file begins with the length of its header, any 8 bytes, and the header's brace.
-    return head.startswith(_PICKLE_MAGIC) and head[8:9] != b"{"
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError(f"class_names must be a list, got {value!r}")
-    return value
 
 
 def _load_safetensors(path: Path) -> Checkpoint:
@@ -191,14 +184,14 @@ def _load_safetensors(path: Path) -> Checkpoint:
         return Checkpoint(CheckpointInfo.from_json(metadata[METADATA_KEY]), load_file(path))
     except SafetensorError as error:
         if any("\ud800" <= character <= "\udfff" for character in str(path)):
-            raise CheckpointError("safetensors opens paths that are UTF-8 only; rename it") from error
+            raise CheckpointError("safetensors opens only paths in UTF-8; rename the file") from error
         raise CheckpointError(f"not a whole .safetensors file (truncated or foreign): {error}") from error
 
 
 def _load_pickle(path: Path) -> Checkpoint:
     try:
         with warnings.catch_warnings():
-            # It warns of foreign pickles before it refuses them; the error below says it better.
+            # torch warns of foreign pickles before it refuses them; the error below is clearer.
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
@@ -209,11 +202,10 @@ def _load_pickle(path: Path) -> Checkpoint:
             f"a pickle without the keys 'state_dict' and '{METADATA_KEY}': not a training checkpoint "
             "of this network"
         )
-    prefix = "network."
     state = content["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError("its state_dict is not a table of tensors")
-    weights = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+        raise CheckpointError("its state_dict must map names to tensors")
+    weights = {name.removeprefix("network."): tensor for name, tensor in state.items()}
     return Checkpoint(CheckpointInfo.from_json(content[METADATA_KEY]), weights)
 
 

@@ -35,7 +35,7 @@ class NetworkConfig:
         widths: channels of the U-Net's levels, finest first; its length is the depth.
         channels: C, channels of the feature map that the regions are cut from.
         heads: attention heads of every local network.
-        local_features: D, features that a local network gives.
+        local_features: D, number of features from each local network.
         affinity_features: d, width of the non-local queries, keys and values.
         lambda_local: weight of the local networks' term in the joint loss.
         lambda_nonlocal: weight of the non-local network's term in the joint loss.
@@ -68,12 +68,12 @@ class NetworkConfig:
 
     @property
     def regions(self) -> int:
-        """K, the number of face regions."""
+        """Number K of face regions."""
         return self.grid * self.grid
 
     @property
     def feature_size(self) -> int:
-        """H = W, side of the feature map in positions."""
+        """Side H = W of the feature map in positions."""
         return self.image_size // self.out_stride
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,7 +99,7 @@ class NetworkConfig:
             _check_integer(f"widths[{index}]", width, 1, 4096)
 
     def _check_image_size(self) -> None:
-        """Regions and U-Net levels must both divide the feature map evenly."""
+        """Raise ConfigError unless regions and U-Net levels both divide the feature map evenly."""
         divisor = self.out_stride * math.lcm(self.grid, 2 ** (len(self.widths) - 1))
         if self.image_size % divisor:
             raise ConfigError(

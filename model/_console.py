@@ -10,7 +10,7 @@ from lnlattennet._console import stdout
 
 
 def print_network(document: dict[str, Any]) -> None:
-    """Print the document of ``summary.describe`` for people."""
+    """Print the document of ``_summary.describe`` as tables."""
     console = stdout()
     parts = Table("part", "parameters", "MFLOP per image", title=document["name"])
     for part in document["parts"]:

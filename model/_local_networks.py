@@ -27,12 +27,12 @@ class LocalNetworks(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.regions, config.local_features))
 
     def forward(self, pooled: Tensor) -> Tensor:
-        """Pass each region through its own layer."""
+        """Apply each region's own layer."""
         return F.relu(batched_linear(pooled.flatten(2), self.weight) + self.bias)
 
 
 class LocalHeads(nn.Module):
-    """Training only: local features u [B, K, D] -> each region's own logits y [B, K, classes]."""
+    """Auxiliary heads for training: local features u [B, K, D] -> logits y [B, K, classes] of each region."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class LocalHeads(nn.Module):
         self.weight = nn.Parameter(_uniform(config.regions, features, config.classes, fan_in=features))
 
     def forward(self, local: Tensor) -> Tensor:
-        """Let every region vote alone."""
+        """Return the logits of every region."""
         return batched_linear(local, self.weight)
 
 

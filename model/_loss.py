@@ -1,4 +1,4 @@
-"""The joint loss that makes crucial regions light up."""
+"""Joint loss of the fused, local and non-local predictions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def joint_loss(
 ) -> Tensor:
     """Return CE(logits) + lambda_local * sum_k w_k CE(y_k) + lambda_nonlocal * CE(y_n), mean over the batch.
 
-    The middle term moves weight to the regions whose own network can tell the expression.
+    The middle term moves weight to the regions whose own network recognizes the expression.
 
     Args:
-        joint: what ``LNLAttenNet.joint`` gave.
+        joint: outputs of ``LNLAttenNet.joint``.
         target: class indices [B], int64.
-        config: carries the two lambdas.
+        config: configuration with the two lambdas.
         class_weights: [classes]; every mean over the batch is then weighted by the target's class.
         label_smoothing: share of the target that is spread over all classes, 0 to 1.
     """

@@ -14,7 +14,7 @@ from lnlattennet.model._unet import UNet
 
 
 class Outputs(NamedTuple):
-    """What inference gives.
+    """Outputs of inference.
 
     Attributes:
         logits: [B, classes].
@@ -28,12 +28,12 @@ class Outputs(NamedTuple):
 
 
 class JointOutputs(NamedTuple):
-    """What the joint loss needs on top of inference.
+    """Outputs of training: those of inference, and the logits that only the joint loss uses.
 
     Attributes:
         outputs: the inference outputs.
-        local_logits: y_k [B, K, classes], every region's own answer.
-        nonlocal_logits: y_n [B, classes], the whole face's answer.
+        local_logits: y_k [B, K, classes], one prediction per region.
+        nonlocal_logits: y_n [B, classes], prediction of the non-local attention.
     """
 
     outputs: Outputs
@@ -63,7 +63,7 @@ class LNLAttenNet(nn.Module):
         return self._parts(image)[0]
 
     def joint(self, image: Tensor) -> JointOutputs:
-        """Return the inference outputs and the answers that only the joint loss uses."""
+        """Return the outputs of inference and of both auxiliary heads, for the joint loss."""
         outputs, local, context = self._parts(image)
         return JointOutputs(outputs, self.local_heads(local), self.nonlocal_head(context))
 
@@ -75,5 +75,5 @@ class LNLAttenNet(nn.Module):
         return Outputs(logits, weights, affinity), local, context
 
     def feedback(self, weights: Tensor, local: Tensor) -> Tensor:
-        """Scale what the local networks say, u [B, K, D], by the regions' global weights: z [B, K, D]."""
+        """Scale the local features u [B, K, D] by the weights of their regions: z [B, K, D]."""
         return weights.unsqueeze(-1) * local

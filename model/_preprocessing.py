@@ -68,8 +68,8 @@ class Preprocessing:
 
     def crop(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""
-        face = Image.fromarray(image).resize((self.size, self.size), _FILTERS[self.resize_filter], box=box)
-        return np.asarray(face)
+        filter_ = _FILTERS[self.resize_filter]
+        return np.asarray(Image.fromarray(image).resize((self.size, self.size), filter_, box=box))
 
     def normalize(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn RGB faces uint8 [..., S, S, 3] into the network's float32 input [..., 3, S, S]."""
@@ -99,7 +99,7 @@ class Preprocessing:
 def square_box(box: Box, margin: float, width: int, height: int) -> Box:
     """Grow ``box`` by ``margin`` on each side to a square that lies inside a width x height image.
 
-    A square that sticks out is moved inside; one larger than the picture shrinks to its short side.
+    A square that sticks out is moved inside; one larger than the image shrinks to its short side.
     """
     left, top, right, bottom = box
     side = min(max(right - left, bottom - top) * (1 + 2 * margin), width, height)

@@ -12,10 +12,10 @@ SYNTHETIC = "synthetic"
 
 
 def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an honest evaluation of a model needs: its temperature, and which faces it was trained on.
+    """Return the facts that an evaluation needs: the temperature, and which faces the model was trained on.
 
-    Commands, folders, people, versions and machines say more of its maker and of the faces than a server's
-    clients need to know. A data set's name is its folder's; the name of a fold may be that of a person.
+    Commands, folders, versions and machines would tell a server's clients more about the model's authors and
+    the faces than they need. A data set is named after its folder, and a fold may be named after a person.
     """
     facts = {name: provenance[name] for name in _FACTS if name in provenance}
     if provenance.get("data") == SYNTHETIC:

@@ -1,4 +1,4 @@
-"""The U-Net that gives features with both deep meaning and fine detail.
+"""U-Net: features with the context of deep levels and the detail of shallow ones.
 
 Source: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; here with batch norm, a strided stem, and
 nearest-neighbor upsampling, which every runtime executes alike.

@@ -1,4 +1,4 @@
-"""Validation of an ONNX file before a runtime reads it: it holds all its data, and no more than it says."""
+"""Validation of an ONNX file before a runtime reads it: all data is inside, in the declared amount."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
 from lnlattennet.errors import BundleError
 
@@ -36,14 +36,14 @@ def check_onnx_file(path: Path) -> None:
             its stored bytes, or a node that fills a giant shape; names the file, the tensor, rule and value.
     """
     try:
-        model = _parsed(path)
-        for tensor in _tensors(model):
-            _check_location(tensor)
-            _check_size(tensor)
-        for graph in _graphs(model):
-            _check_filled(graph.node, graph.initializer)
-        for function in model.functions:
-            _check_filled(function.node, [])
+        for message in _messages(_parsed(path)):
+            if isinstance(message, TensorProto):
+                _check_location(message)
+                _check_size(message)
+            elif isinstance(message, GraphProto):
+                _check_filled(message.node, message.initializer)
+            elif isinstance(message, FunctionProto):
+                _check_filled(message.node, [])
     except BundleError as error:
         raise BundleError(f"{path.name}: {error}; export the checkpoint again") from error
 
@@ -63,43 +63,13 @@ def _parsed(path: Path) -> ModelProto:
     return model
 
 
-def _graphs(model: ModelProto) -> Iterator[GraphProto]:
-    """Every graph of the file: the main one, those for training, and those inside nodes."""
-    waiting = [model.graph]
-    for training in model.training_info:
-        waiting += [training.initialization, training.algorithm]
-    functions = [node for function in model.functions for node in function.node]
-    waiting += [graph for node in functions for graph in _inner_graphs(node)]
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        waiting += [inner for node in graph.node for inner in _inner_graphs(node)]
-
-
-def _inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
-    for attribute in node.attribute:
-        yield from attribute.graphs
-        if attribute.HasField("g"):
-            yield attribute.g
-
-
-def _tensors(model: ModelProto) -> Iterator[TensorProto]:
-    """Every tensor of the file: constants of all graphs, and values of attributes."""
-    nodes = [node for function in model.functions for node in function.node]
-    attributes = [attribute for function in model.functions for attribute in function.attribute_proto]
-    sparse = []
-    for graph in _graphs(model):
-        yield from graph.initializer
-        sparse += list(graph.sparse_initializer)
-        nodes += list(graph.node)
-    attributes += [attribute for node in nodes for attribute in node.attribute]
-    for attribute in attributes:
-        yield attribute.t
-        yield from attribute.tensors
-        sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
-    for tensor in sparse:
-        yield tensor.values
-        yield tensor.indices
+def _messages(message: Message) -> Iterator[Message]:
+    """Yield a protobuf message and all messages in it: graphs inside nodes, values of attributes."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type:
+            for inner in [value] if isinstance(value, Message) else value:
+                yield from _messages(inner)
 
 
 def _check_location(tensor: TensorProto) -> None:
@@ -114,7 +84,7 @@ def _check_location(tensor: TensorProto) -> None:
 def _check_size(tensor: TensorProto) -> None:
     kind, count = tensor.data_type, _count(tensor.name, tensor.dims)
     if kind == TensorProto.UNDEFINED:
-        # An attribute without a tensor reads as one without a type; it can hold nothing.
+        # A tensor without a type can hold nothing.
         stored, declared = tensor.ByteSize(), 0
     elif kind not in TensorProto.DataType.values():
         raise BundleError(f"tensor {tensor.name!r} has the unknown type {kind}")

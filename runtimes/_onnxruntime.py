@@ -1,7 +1,7 @@
 """ONNX Runtime: the engine is the ONNX file itself.
 
-Where `onnxruntime-gpu` finds a GPU that works, engines are built for its CUDA provider, else for the CPU. A
-file says for which (its metadata), and runs there and nowhere else. The TensorRT provider is not used: the
+Where `onnxruntime-gpu` finds a GPU that works, engines are built for its CUDA provider, else for the CPU. The
+file's metadata names the device, and it runs on no other. The TensorRT provider is not used: the
 same TensorRT would build the same network while a model is loaded; `tensorrt` builds it once, to be verified.
 """
 
@@ -106,8 +106,8 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     """Open a session on the device that the file is for.
 
     Raises:
-        BundleError: the file reaches for data outside of its folder, or is far too large.
-        UnavailableError: it is for a GPU, and ONNX Runtime finds none here.
+        BundleError: the file refers to data in other files, or is too large.
+        UnavailableError: the file is for a GPU, and ONNX Runtime finds none here.
     """
     from lnlattennet.runtimes._onnx_validation import check_onnx_file
 

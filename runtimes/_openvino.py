@@ -55,7 +55,7 @@ def availability() -> Available | Unavailable:
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
-    """The CPU has fp32 and, with the instructions for it, int8 and bf16; fp16 graphs would run in fp32."""
+    """Return why this CPU lacks a precision; it has fp32, often int8 and bf16, and never fp16."""
     import openvino as ov
 
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -63,7 +63,7 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
     for precision in sorted(plan.precisions):
         if precision not in known:
             return f"OpenVINO has no {precision} on this CPU; it has {', '.join(known)}"
-    # Where there is AVX-512 without it, OpenVINO offers bf16 all the same, and emulates it slowly.
+    # With AVX-512 but without these instructions, OpenVINO offers bf16 and emulates it slowly.
     if "bf16" in plan.precisions and platform.machine() == "x86_64" and "avx512_bf16" not in cpu_flags():
         return "this CPU has no bf16 instructions (avx512_bf16), and OpenVINO would be slower for bf16"
     return None
@@ -79,7 +79,7 @@ def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
         model.set_rt_info("bf16" if spec.plan.precisions <= {"int8", "bf16"} else "f32", _FLOATS)
         ov.save_model(model, path, compress_to_fp16=False)
     except RuntimeError as error:
-        # OpenVINO does not say why a write failed; without this a full disk reads "iostream error".
+        # OpenVINO reports a full disk only as "iostream error".
         if shutil.disk_usage(spec.directory).free < onnx_path.stat().st_size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         raise ExportError(f"OpenVINO cannot convert {onnx_path.name}: {error}") from error

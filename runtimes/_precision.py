@@ -54,10 +54,6 @@ class PrecisionPlan:
         """Return every precision in it."""
         return frozenset(self.blocks.values())
 
-    def count(self, precision: str) -> int:
-        """Return how many blocks run in ``precision``."""
-        return sum(value == precision for value in self.blocks.values())
-
     def raised(self, blocks: Mapping[str, str]) -> PrecisionPlan:
         """Return this plan with the precision of some blocks replaced."""
         return PrecisionPlan({name: blocks.get(name, value) for name, value in self.blocks.items()})

@@ -6,6 +6,8 @@ from importlib import metadata
 from types import ModuleType
 from typing import Any
 
+from packaging.version import Version
+
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
@@ -14,11 +16,11 @@ from lnlattennet.runtimes.tensorrt._library import RTX
 
 _DATA_TYPES = {"fp32": "FLOAT", "bf16": "BF16", "fp16": "HALF", "fp8": "FP8", "int8": "INT8"}
 
-_FIRST_CAPABILITY = {"bf16": (8, 0), "fp8": (8, 9)}
+_FIRST_CAPABILITY = {"bf16": "8.0", "fp8": "8.9"}
 """Precision -> oldest compute capability; TensorRT-RTX's builder itself refuses bf16 for 7.5 and fp8 for 8.6:
 https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/getting-started/support-matrix.html"""
 
-_RTX_DEFAULT = (8, 0)
+_RTX_DEFAULT = "8.0"
 """An engine of TensorRT-RTX runs on 8.0 and later unless the builder is configured otherwise:
 https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/inference-library/cpu-engines.html"""
 
@@ -35,16 +37,16 @@ def unsupported_precision(trt: ModuleType, plan: PrecisionPlan) -> str | None:
     gpu = "" if why_no_gpu() else compute_capability()
     for precision in sorted(plan.precisions):
         if not hasattr(trt.DataType, _DATA_TYPES[precision]):
-            return f"{trt.__name__} {trt.__version__} does not know {precision}; upgrade it"
-        needed = _FIRST_CAPABILITY.get(precision, (0, 0))
-        if gpu and _pair(gpu) < needed:
-            return f"{precision} needs compute capability {_text(needed)}, this machine's GPU has {gpu}"
+            return f"{trt.__name__} {trt.__version__} does not have {precision}; upgrade it"
+        needed = _FIRST_CAPABILITY.get(precision, "0.0")
+        if gpu and Version(gpu) < Version(needed):
+            return f"{precision} needs compute capability {needed}, this machine's GPU has {gpu}"
     return None
 
 
 def set_target(trt: ModuleType, config: Any, plan: PrecisionPlan) -> None:
     """Leave out the GPUs that lack a precision of the plan: TensorRT-RTX would find out only at run time."""
-    if trt.__name__ != RTX or _oldest(plan) <= _RTX_DEFAULT:
+    if trt.__name__ != RTX or _oldest(plan) == _RTX_DEFAULT:
         return
     names = _rtx_capabilities(trt, plan)
     config.num_compute_capabilities = len(names)
@@ -53,9 +55,9 @@ def set_target(trt: ModuleType, config: Any, plan: PrecisionPlan) -> None:
 
 
 def requirements(trt: ModuleType, plan: PrecisionPlan, builder_config: TensorRTBuilderConfig) -> Requirements:
-    """Return what a machine must have to run an engine that was built here."""
+    """Return the requirements of an engine that was built here."""
     if trt.__name__ == RTX:
-        capabilities = [_text(_of_name(name)) for name in _rtx_capabilities(trt, plan)]
+        capabilities = list(_rtx_capabilities(trt, plan).values())
     else:
         capabilities = _runs_on(compute_capability(), builder_config.hardware_compatibility, plan)
     return Requirements(
@@ -69,8 +71,8 @@ def requirements(trt: ModuleType, plan: PrecisionPlan, builder_config: TensorRTB
 def _runs_on(own: str, level: str, plan: PrecisionPlan) -> list[str]:
     if level != "ampere+":
         return [own]
-    known = {capability for capability in _AMPERE_AND_LATER if _pair(capability) >= _oldest(plan)}
-    return sorted({own, *known}, key=_pair)
+    known = {name for name in _AMPERE_AND_LATER if Version(name) >= Version(_oldest(plan))}
+    return sorted({own, *known}, key=Version)
 
 
 def _specifier(version: str, builder_config: TensorRTBuilderConfig) -> str:
@@ -89,23 +91,13 @@ def _oldest_driver(package: str) -> str:
     return ""
 
 
-def _rtx_capabilities(trt: ModuleType, plan: PrecisionPlan) -> list[str]:
+def _rtx_capabilities(trt: ModuleType, plan: PrecisionPlan) -> dict[str, str]:
+    """Return name in the builder's enumeration, such as "SM89", -> compute capability, such as "8.9"."""
     names = [name for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
-    return [name for name in names if _of_name(name) >= _oldest(plan)]
+    capabilities = {name: f"{name[2:-1]}.{name[-1]}" for name in names}
+    return {name: sm for name, sm in capabilities.items() if Version(sm) >= Version(_oldest(plan))}
 
 
-def _oldest(plan: PrecisionPlan) -> tuple[int, int]:
-    return max([_RTX_DEFAULT, *(_FIRST_CAPABILITY.get(name, (0, 0)) for name in plan.precisions)])
-
-
-def _of_name(name: str) -> tuple[int, int]:
-    return divmod(int(name.removeprefix("SM")), 10)
-
-
-def _pair(capability: str) -> tuple[int, int]:
-    major, _, minor = capability.partition(".")
-    return int(major), int(minor)
-
-
-def _text(capability: tuple[int, int]) -> str:
-    return f"{capability[0]}.{capability[1]}"
+def _oldest(plan: PrecisionPlan) -> str:
+    capabilities = [_FIRST_CAPABILITY[name] for name in plan.precisions if name in _FIRST_CAPABILITY]
+    return max([_RTX_DEFAULT, *capabilities], key=Version)

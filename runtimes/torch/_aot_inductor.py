@@ -45,7 +45,7 @@ def availability() -> Available | Unavailable:
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
-    """It compiles one precision, and needs a C++ compiler for that."""
+    """Return why the plan cannot be compiled: no C++ compiler, or more than one precision."""
     from lnlattennet.runtimes.torch._network import unsupported_precisions
     from lnlattennet.runtimes.torch._package import cxx_compiler
 

@@ -28,7 +28,7 @@ def availability() -> Available | Unavailable:
 
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
-    """Torch runs one precision: fp32 or bf16, on a GPU fp16 too."""
+    """Return why torch cannot run the plan: it has one precision, fp32 or bf16, on a GPU also fp16."""
     from lnlattennet.runtimes.torch._network import unsupported_precisions
 
     return unsupported_precisions("torch", plan)

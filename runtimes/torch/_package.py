@@ -37,7 +37,7 @@ def compile_package(
     # Torch specializes dimensions of 0 and 1, so the example has two images whatever the range is.
     example = torch.zeros(2, 3, image_size, image_size, device=device)
     batch = torch.export.Dim("batch", min=1, max=max(2, largest_batch))
-    # Torch's cache would keep what was compiled for ever; the outer folder goes after Ctrl-C too.
+    # Torch's cache would keep compiled files for ever; the outer folder is removed after Ctrl-C too.
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
         # Deprecations inside of torch say nothing about this network.
         warnings.simplefilter("ignore")
@@ -59,17 +59,17 @@ def _settings(device: str, folder: Path) -> dict[str, Any]:
     return {
         # On the CPU: fold constants and batch norms, and lay weights out as its convolutions want them.
         "freezing": device == "cpu",
-        # The two files of a package do not pay for a pool of processes, which would outlive the build.
+        # For the two files of a package a pool of processes is no gain, and it would outlive the build.
         "compile_threads": 1,
         # Else the number of threads of this process would be compiled in.
         "cpp.dynamic_threads": True,
-        # Else the compiler may use every instruction of this processor, which the requirements do not name.
+        # Else the compiler may use instructions of this processor that the requirements do not list.
         "cpp.march": "",
-        # What the processor has: a compiler too old for that fails, while trials of it would take 8 s.
+        # Trust the processor's flags: trial compilations take 8 s, and a too old compiler fails anyway.
         "cpp.vec_isa_ok": True,
-        # They are kept outside of the cache, 70 MB each.
+        # Torch keeps precompiled headers outside of the cache, 70 MB each.
         "aot_inductor.precompile_headers": False,
-        "cpp.cxx": (str(_discreet_compiler(folder)),),
+        "cpp.cxx": (str(_compiler_without_paths(folder)),),
     }
 
 
@@ -78,11 +78,11 @@ def cxx_compiler() -> str:
     return os.environ.get("CXX", "g++")
 
 
-def _discreet_compiler(folder: Path) -> Path:
-    """Write a compiler that names torch's headers without saying where this machine keeps its Python."""
+def _compiler_without_paths(folder: Path) -> Path:
+    """Write a compiler script whose output does not contain the folder of this machine's Python."""
     script = folder / Path(cxx_compiler()).name
     renamed = f"-ffile-prefix-map={Path(torch.__file__).parent}=torch"
-    # The folder for its temporary files too: killed in mid-work, it leaves them.
+    # Its temporary files go into the folder too: a compiler that is killed leaves them.
     command = f'TMPDIR={shlex.quote(str(folder))} exec {shlex.join([cxx_compiler(), renamed])} "$@"'
     script.write_text(f"#!/bin/sh\n{command}\n")
     script.chmod(0o700)
@@ -95,7 +95,7 @@ def _last_error(output: str) -> str:
 
 
 def _copy_without_sources(package: str, path: Path) -> None:
-    """Generated sources tell where this machine keeps its Python, and nothing reads them."""
+    """Copy the package without its generated sources, which name local folders and are never read."""
     with (
         zipfile.ZipFile(package) as source,
         replace_file(path) as temporary,

@@ -1,4 +1,4 @@
-"""Builds: once, whole or not at all, whoever else builds or dies; with a tiny library and a real compiler."""
+"""Builds: once, complete or not at all, also beside other builds; with a tiny library and a real compiler."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def test_gpu_code_runs_on_its_own_and_later_gpus_of_its_major_version(
 
 
 def test_a_cache_that_cannot_be_written_is_named(sources: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody may create a folder in /proc, not even root."""
+    """Not even root may create a folder in /proc."""
     monkeypatch.setenv("LNLATTENNET_CACHE", "/proc/cache")
     with pytest.raises(
         LnlAttenNetError, match=r"/proc/cache/kernels cannot be used .* set LNLATTENNET_CACHE"

@@ -117,7 +117,7 @@ def test_a_tensor_one_element_too_short_is_noticed(guard: str, target: str, memo
     environment = {"LNLATTENNET_CPU_TARGET": target, "ASAN_OPTIONS": "symbolize=0"}
     for tensor in TENSORS:
         done = run([memory_driver, "40", "3", tensor, guard], **environment)
-        assert done.returncode != 0, f"nobody noticed that {tensor} was too short"
+        assert done.returncode != 0, f"no sanitizer reports that {tensor} is too short"
         assert "ERROR: AddressSanitizer" in done.stderr, done.stderr
         assert re.search(r"\bT[1-9]\d*\b", done.stderr), f"{tensor}: not in a kernel's thread\n{done.stderr}"
 

@@ -58,7 +58,7 @@ def test_a_truncated_file_is_refused(checkpoint_path: Path, tmp_path: Path, shar
 def test_a_path_that_is_no_utf8_is_not_called_a_broken_file(checkpoint_path: Path, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
     shutil.copyfile(checkpoint_path, path)
-    with pytest.raises(CheckpointError, match="UTF-8 only; rename it"):
+    with pytest.raises(CheckpointError, match="only paths in UTF-8; rename the file"):
         load_checkpoint(path)
 
 
@@ -152,8 +152,8 @@ def test_damaged_metadata_is_refused(checkpoint_path: Path, tmp_path: Path) -> N
     ("fields", "reason"),
     [
         ({"class_names": "abcdefg"}, "class_names must be a list"),
-        ({"class_names": [1, 2, 3, 4, 5, 6, 7]}, "class names must be texts"),
-        ({"provenance": []}, "provenance an object"),
+        ({"class_names": [1, 2, 3, 4, 5, 6, 7]}, "class names must be strings"),
+        ({"provenance": []}, "provenance a JSON object"),
         ({"config": 3}, "metadata is damaged"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_training_checkpoint_without_tensors_is_refused(checkpoint_path: Path,
     for state in ([1], {"network.fusion.bias": 3}):
         path = tmp_path / "last.ckpt"
         torch.save({"state_dict": state, METADATA_KEY: text}, path)
-        with pytest.raises(CheckpointError, match="state_dict is not a table of tensors"):
+        with pytest.raises(CheckpointError, match="state_dict must map names to tensors"):
             load_checkpoint(path, allow_pickle=True)
 
 

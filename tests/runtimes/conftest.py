@@ -37,7 +37,7 @@ def build_engine(
 
 @pytest.fixture(scope="module")
 def reference(checkpoint_path: Path) -> Arrays:
-    """What the checkpoint gives for ``faces(8)`` in torch, one face at a time."""
+    """Outputs of the checkpoint for ``faces(8)`` in torch, one face at a time."""
     import torch
 
     network = load_checkpoint(checkpoint_path).network()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lnlattennet.errors import UsageError
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.runtimes._precision import PRECISIONS, PrecisionPlan, block_names, read_plan, uniform_plan
+from lnlattennet.runtimes._precision import PrecisionPlan, block_names, read_plan, uniform_plan
 
 CONFIG = NetworkConfig(image_size=48, widths=(8, 12), channels=8)
 NAMES = block_names(CONFIG)
@@ -30,7 +30,6 @@ def test_a_plan_is_read_as_it_was_written(blocks: dict[str, str]) -> None:
     content = json.loads(plan.to_json())
     assert content == {"schema_version": 1, "blocks": blocks}
     assert plan.precision in blocks.values()
-    assert sum(plan.count(precision) for precision in PRECISIONS) == len(NAMES)
 
 
 def test_a_file_names_what_it_changes_and_the_rest_is_fp32(tmp_path: Path) -> None:

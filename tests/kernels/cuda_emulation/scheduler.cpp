@@ -218,7 +218,7 @@ void Scheduler::wake_copy_waiters() {
 }
 
 void Scheduler::start_copy(PendingCopy copy) {
-  std::memset(copy.target, 0xff, copy.bytes);  // whoever reads it too early, or still needed the old bytes, sees NaN
+  std::memset(copy.target, 0xff, copy.bytes);  // a read that is too early, or of the old bytes, sees NaN
   copies_.push_back(std::move(copy));
 }
 
