@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -204,8 +205,11 @@ class Manifest(_Strict):
         return sum(f.size for name, f in self.files.items() if PurePosixPath(name).with_suffix("") == stem)
 
     def report(self) -> dict[str, Any]:
-        """Return the manifest without hashes and with the export's command, as plain JSON values."""
-        document = self.model_dump(mode="json", exclude={"files"})
+        """Return the manifest without hashes and with the export's command, as plain JSON values.
+
+        A number that is not finite, which JSON lacks, is the text "Infinity", "-Infinity" or "NaN".
+        """
+        document: dict[str, Any] = json.loads(self.model_dump_json(exclude={"files"}))
         skipped = [
             entry | {"name": engine.name}
             for entry, engine in zip(document["skipped"], self.skipped, strict=True)

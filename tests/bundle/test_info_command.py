@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from lnlattennet.bundle._cli import info
 from lnlattennet.bundle._console import plan_text
+from lnlattennet.bundle._manifest import SkippedEngine
 from lnlattennet.errors import BundleError, CheckpointError
-from tests.bundle.manifests import engine, manifest, write_bundle
+from tests.bundle.manifests import agreement, engine, manifest, write_bundle
 
 
 def run(*arguments: object) -> Any:
@@ -63,6 +64,13 @@ def test_json_is_one_document_with_sizes(tmp_path: Path) -> None:
     assert document["selected"] == "openvino-int8"
     assert document["skipped"][0]["backend"] == "tensorrt"
     assert "sha256" not in json.dumps(document["engines"])
+
+
+def test_an_answer_of_not_a_number_is_valid_json(tmp_path: Path) -> None:
+    broken = SkippedEngine(backend="tensorrt", reason="broken", checks=[agreement(float("nan"))])
+    bundle = write_bundle(tmp_path, manifest(skipped=[broken]))
+    document = json.loads(run(bundle, "--json").stdout, parse_constant=pytest.fail)
+    assert document["skipped"][0]["checks"][0]["value"] == "NaN"
 
 
 def test_a_folder_without_a_bundle_and_a_missing_file_are_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lnlattennet.model._io_spec import OUTPUT_NAMES
 def values(
     model: onnx.ModelProto, faces: NDArray[np.float32], names: tuple[str, ...] = OUTPUT_NAMES
 ) -> list[NDArray[np.float32]]:
-    """The values called ``names``, by ONNX Runtime without any optimisation."""
+    """The values called ``names``, by ONNX Runtime without any optimization."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.graph.output[:]
