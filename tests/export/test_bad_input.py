@@ -188,7 +188,7 @@ def test_after_a_kill_the_old_bundle_is_whole_and_the_next_export_cleans_up(
     assert [engine.name for engine in Bundle.load(bundle_copy).manifest.engines] == ["onnxruntime-fp32"]
 
 
-def test_of_two_exports_to_one_folder_the_second_is_told(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_of_two_exports_to_one_folder_the_second_is_refused(checkpoint_path: Path, tmp_path: Path) -> None:
     from lnlattennet._atomic import sole_writer
 
     output = tmp_path / "out"

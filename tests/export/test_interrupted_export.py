@@ -46,7 +46,7 @@ def test_an_interrupted_export_leaves_the_old_bundle_and_nothing_else(
     assert list(bundle_copy.parent.iterdir()) == [bundle_copy]
 
 
-def test_a_full_disk_is_said_and_leaves_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_leaves_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
     """A limit on file sizes fails the same write calls that a full disk would."""
 
     def limit() -> None:
@@ -62,7 +62,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(checkpoint_path: Path, tmp_path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tiny file system needs root")
-def test_a_really_full_disk_is_said_and_leaves_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_a_really_full_disk_is_reported_and_leaves_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path], check=False)  # noqa: S607
     if mounted.returncode:
         pytest.skip("this machine does not allow mounts")

@@ -37,7 +37,7 @@ def test_a_bad_batch_is_refused_with_rule_and_value(text: str) -> None:
 
 
 @pytest.mark.parametrize("sizes", [(8, 4, 2), (0, 1, 2), (1, 64, 32), (1, 1, MAX_BATCH + 1)])
-def test_a_program_may_not_give_a_bad_batch_either(sizes: tuple[int, int, int]) -> None:
+def test_options_from_python_refuse_a_bad_batch_too(sizes: tuple[int, int, int]) -> None:
     """A gate at no batch size would pass everything."""
     with pytest.raises(UsageError, match="1 <= MIN <= OPT <= MAX"):
         ExportOptions(checkpoint=Path("c"), output=Path("o"), batch=BatchRange(*sizes))

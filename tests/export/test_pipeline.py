@@ -96,7 +96,7 @@ def test_an_engine_that_fails_to_run_does_not_end_the_others(
     Bundle.load(tmp_path / "out")
 
 
-def test_a_checkpoint_that_changes_meanwhile_is_not_vouched_for(
+def test_a_checkpoint_that_changes_meanwhile_is_refused(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A training that goes on may write its file anew."""

@@ -1,4 +1,4 @@
-"""Which engines are planned: what was named must be there, the rest is skipped with its reason."""
+"""Engines of a plan: named ones must be available, others are skipped with the reason."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
     assert {value for name, value in blocks.items() if name.startswith("unet.")} == {"int8"}
 
 
-def test_if_nothing_can_be_made_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_if_nothing_can_be_built_every_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     from lnlattennet.runtimes import _onnxruntime as onnxruntime
     from lnlattennet.runtimes import _openvino as openvino
 

@@ -1,4 +1,4 @@
-"""Precision in whole exports: what a search finds, what it cannot, and plans given back."""
+"""Precision in whole exports: what a search finds, what it cannot, and plans passed back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def limited(**limits: tuple[str, ...] | float) -> VerificationOptions:
     return VerificationOptions(faces=32, limits=limits)
 
 
-def test_a_search_finds_a_mixed_plan_which_can_be_given_back(checkpoint_path: Path, tmp_path: Path) -> None:
+def test_a_search_finds_a_mixed_plan_which_can_be_passed_back(checkpoint_path: Path, tmp_path: Path) -> None:
     """With all blocks in int8 the small network's logits have cosines of 0.9999."""
     tight = limited(min_cosine=("logits:0.99999",), max_kl=1.0)
     report = export_engine(

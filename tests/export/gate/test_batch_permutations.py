@@ -1,4 +1,4 @@
-"""Which batches the gate runs."""
+"""Batches that the gate runs."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_cosine_with_nothing() -> None:
     assert cosine(one, zero).value.tolist() == cosine(zero, one).value.tolist() == [0.0]
 
 
-def test_the_largest_excess_is_judged_not_the_largest_difference() -> None:
+def test_the_largest_excess_is_checked_not_the_largest_difference() -> None:
     expected = np.array([[100.0, 1.0]], np.float32)
     found = np.array([[101.0, 1.5]], np.float32)
     scores = max_abs(found, expected, 0.1, 0.02)

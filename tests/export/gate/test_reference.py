@@ -33,7 +33,7 @@ def test_every_image_is_answered_on_its_own() -> None:
     assert all(array.dtype == np.float32 for array in answers.values())
 
 
-def test_a_checkpoint_that_gives_no_numbers_is_refused() -> None:
+def test_a_checkpoint_without_finite_outputs_is_refused() -> None:
     network = LNLAttenNet(CONFIG).eval()
     with torch.no_grad():
         network.fusion.bias[0] = torch.nan

@@ -52,7 +52,7 @@ def model(small_onnx: Path) -> onnx.ModelProto:
     return onnx.load_model(str(small_onnx))
 
 
-def test_the_file_is_valid_dynamic_and_tells_nothing_of_this_machine(
+def test_the_file_is_valid_and_dynamic_and_names_nothing_of_this_machine(
     small_onnx: Path, model: onnx.ModelProto
 ) -> None:
     onnx.checker.check_model(model, full_check=True)

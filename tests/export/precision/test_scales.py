@@ -1,4 +1,4 @@
-"""Scales: what hypothesis finds no exception to."""
+"""Properties of scales, checked with hypothesis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`report_document`: what is in it, and that it is JSON."""
+"""`report_document`: its content, as valid JSON."""
 
 from __future__ import annotations
 

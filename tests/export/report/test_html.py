@@ -63,7 +63,7 @@ def minimal(make_manifest: Callable[..., Manifest]) -> Manifest:
     )
 
 
-def test_both_files_are_written_and_tell_the_same(document: dict[str, Any], tmp_path: Path) -> None:
+def test_both_files_are_written_and_hold_the_same(document: dict[str, Any], tmp_path: Path) -> None:
     write_reports(tmp_path, document)
     assert json.loads((tmp_path / "report.json").read_text("utf-8")) == document
     assert (tmp_path / "report.html").read_text("utf-8") == render_html(document)
@@ -144,7 +144,7 @@ def test_names_of_users_are_text(document: dict[str, Any]) -> None:
     assert set(clean) == {tag for tag, _ in page.tags}
 
 
-def test_rendered_calibration_is_said_plainly(document: dict[str, Any]) -> None:
+def test_rendered_calibration_is_stated(document: dict[str, Any]) -> None:
     text = Page(render_html(document)).text
     assert "Calibrated on rendered faces." in text
     assert "percentile on 256 rendered faces, not photographs" in text
@@ -172,7 +172,7 @@ def test_accuracy_has_its_interval(document: dict[str, Any]) -> None:
         {"strategy": "latency-budget", "latency_budget_ms": 5.0},
     ],
 )
-def test_what_is_not_known_is_left_away(minimal: Manifest, verification: dict[str, Any]) -> None:
+def test_unknown_values_are_left_out(minimal: Manifest, verification: dict[str, Any]) -> None:
     record = VerificationRecord(**verification)
     text = Page(render_html(report_document(minimal.model_copy(update={"verification": record}), {}))).text
     assert "tensorrt-fp16 serves" in text

@@ -1,4 +1,4 @@
-"""Selection: the strategy decides, noise does not, and an impossible budget is said."""
+"""Selection: the strategy decides, noise does not, and an impossible budget is reported."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_the_sentence_says_that_a_difference_was_not_significant() -> None:
     )
 
 
-def test_the_only_engine_is_chosen_and_said_to_be_the_only_one() -> None:
+def test_the_only_engine_is_chosen_and_the_reason_says_so() -> None:
     chosen = select([candidate("torch", b1=5)], SelectionOptions(strategy="min-latency"))
     assert chosen.name == "torch-fp32"
     assert "the only engine that passed" in chosen.because
