@@ -35,5 +35,5 @@ def print_figures(document: EvaluationDocument) -> None:
 
 def _cells(figure: Figure) -> tuple[str, str]:
     if figure.value is None:
-        return "-", "no face of it"
+        return "-", "no faces"
     return f"{figure.value:.2%}", f"{figure.low:.2%} to {figure.high:.2%}"

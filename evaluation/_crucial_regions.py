@@ -22,9 +22,9 @@ from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.data.synthetic import EXPRESSIONS, RenderedFace, render_face
 from lnlattennet.data.synthetic._splits import RENDERED_SPLITS
 from lnlattennet.errors import UsageError
+from lnlattennet.evaluation.predictors._base import BATCH
 
 SHARE_OF_CHANGE = 0.8
-_FACES_PER_PASS = 64
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class KnownFaces:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def chunks(self, size: int = _FACES_PER_PASS) -> Iterator[KnownFaces]:
+    def chunks(self, size: int = BATCH) -> Iterator[KnownFaces]:
         """Yield them in parts of up to ``size`` faces."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)

@@ -14,6 +14,7 @@ from lnlattennet.evaluation._metrics import (
     Counts,
     ReliabilityBin,
     accuracy,
+    confidence,
     confusion_matrix,
     expected_calibration_error,
     f1,
@@ -23,7 +24,7 @@ from lnlattennet.evaluation._metrics import (
     reliability,
     resample,
 )
-from lnlattennet.training._calibration import check_answers, log_probabilities, negative_log_likelihood
+from lnlattennet.training._calibration import check_answers, negative_log_likelihood
 
 
 @dataclass(frozen=True)
@@ -146,11 +147,6 @@ def compute_figures(
             "seed": seed,
         },
     )
-
-
-def confidence(logits: NDArray[np.float32], temperature: float) -> Floats:
-    """Return the largest probability of every face, [n]."""
-    return np.asarray(np.exp(log_probabilities(logits, temperature).max(axis=1)))
 
 
 def _calibration(logits: NDArray[np.float32], labels: Counts, temperature: float) -> CalibrationFigures:

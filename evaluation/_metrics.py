@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._statistics import RESAMPLES, Floats, Indices, bootstrap
+from lnlattennet.training._calibration import log_probabilities
 
 BINS = 15
 """Bins of equal width (Guo et al., ICML 2017): bin m holds the confidences in ((m - 1) / 15, m / 15]."""
@@ -84,6 +85,11 @@ def f1(confusion: Counts) -> Floats:
 def macro_f1(confusion: Counts) -> Floats:
     """Return the mean F1 of the classes that occur as label or prediction, of [..., classes, classes]."""
     return np.asarray(np.nanmean(f1(confusion), axis=-1))
+
+
+def confidence(logits: NDArray[np.float32], temperature: float) -> Floats:
+    """Return the largest probability of every face, [n]."""
+    return np.asarray(np.exp(log_probabilities(logits, temperature).max(axis=1)))
 
 
 def bin_of(confidences: Floats) -> Counts:

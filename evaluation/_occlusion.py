@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation.predictors._base import Faces
+from lnlattennet.evaluation.predictors._base import BATCH, Faces
 
 Predict = Callable[[Faces], NDArray[np.float32]]
 """RGB faces uint8 [n, S, S, 3] -> logits [n, classes]."""
 
-_FACES_PER_PASS = 64
+COVERED = (0, 1, 2, 4)
+"""Numbers of regions that are covered per face; a default network has 16."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def occlusion_curve(
     faces: Faces,
     labels: NDArray[np.int64],
     grid: int,
-    counts: Sequence[int] = (0, 1, 2, 4),
+    counts: Sequence[int] = COVERED,
     seed: int = 0,
 ) -> list[OccludedAccuracy]:
     """Measure accuracy with more and more regions covered.
@@ -112,7 +113,7 @@ def _right(
     predict: Predict, faces: Faces, labels: NDArray[np.int64], grid: int, count: int, seed: int
 ) -> NDArray[np.float64]:
     """Return 1 for every face that is predicted right with ``count`` regions covered, otherwise 0: [N]."""
-    starts = range(0, len(faces), _FACES_PER_PASS)
-    chunks = (cover(faces[start : start + _FACES_PER_PASS], grid, count, seed) for start in starts)
+    starts = range(0, len(faces), BATCH)
+    chunks = (cover(faces[start : start + BATCH], grid, count, seed) for start in starts)
     predictions = np.concatenate([predict(chunk).argmax(axis=1) for chunk in chunks])
     return np.asarray(predictions == labels, np.float64)

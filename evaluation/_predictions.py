@@ -14,8 +14,8 @@ from lnlattennet._console import stderr
 from lnlattennet.errors import DataError
 from lnlattennet.evaluation._class_match import ClassMatch
 from lnlattennet.evaluation._data import EvaluationData
+from lnlattennet.evaluation._metrics import confidence
 from lnlattennet.evaluation.predictors._base import Faces, Predictor
-from lnlattennet.training._calibration import log_probabilities
 
 MISTAKES = 12
 Transform = Callable[[Faces], Faces]
@@ -149,8 +149,7 @@ def _mistakes(
     faces: Faces,
     temperature: float,
 ) -> list[Mistake]:
-    confidences = np.exp(log_probabilities(logits, temperature).max(axis=1))
-    predictions = logits.argmax(axis=1)
+    confidences, predictions = confidence(logits, temperature), logits.argmax(axis=1)
     wrong = np.flatnonzero(predictions != labels)
     return [
         # A copy, so that a kept face does not keep its whole chunk in memory.

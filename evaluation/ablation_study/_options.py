@@ -10,9 +10,6 @@ from typing import Any
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.training._options import Precision, TrainingOptions
 
-COVERED = (0, 1, 2, 4)
-"""Regions covered per face, of 16."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class StudyOptions:

@@ -19,7 +19,7 @@ from torch import nn
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.evaluation._crucial_regions import KnownFaces, crucial_region_figures, render_known_faces
 from lnlattennet.evaluation._occlusion import occlusion_curve
-from lnlattennet.evaluation.ablation_study._options import COVERED, StudyOptions
+from lnlattennet.evaluation.ablation_study._options import StudyOptions
 from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord, read_record
 from lnlattennet.evaluation.predictors._base import Faces
 from lnlattennet.model._checkpoint import CheckpointInfo
@@ -79,7 +79,7 @@ def _run(name: str, seed: int, options: StudyOptions, data: FaceBatches, known: 
         ablation=name,
         seed=seed,
         training_seconds=round(seconds),
-        occlusion=occlusion_curve(logits, known.images, known.labels, grid, COVERED),
+        occlusion=occlusion_curve(logits, known.images, known.labels, grid),
         crucial_regions=crucial_region_figures(np.concatenate(weights), known.change),
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from lnlattennet.evaluation.ablation_study._options import COVERED
+from lnlattennet.evaluation._occlusion import COVERED
 from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord
 from lnlattennet.evaluation.explain._drawing import new_figure
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._statistics import Floats
 from lnlattennet.evaluation.explain._internals import Explanation, rounded
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,8 @@ class ClassMean:
     """Mean over the faces of one expression.
 
     Attributes:
-        name: the expression.
-        count: faces that were averaged, 1 or more.
+        name: name of the expression.
+        count: number of averaged faces, 1 or more.
         face: mean face in 0..255 [S, S, 3].
         weights: mean region weights [K].
         affinity: mean affinity [K, K].
@@ -36,7 +35,7 @@ class ClassMean:
     change: Floats | None = None
 
     def to_dict(self, region: int) -> dict[str, Any]:
-        """Return the table's row, affinity only around ``region``, as plain JSON values."""
+        """Return the entry of the index, with the affinity around ``region`` only, as plain JSON values."""
         row = {
             "expression": self.name,
             "faces": self.count,
@@ -47,7 +46,7 @@ class ClassMean:
 
 
 class ClassMeans:
-    """Adds chunks of explained faces up, in memory that does not grow with their number.
+    """Running sums of explained faces per class.
 
     Args:
         class_names: expressions in the order of the labels.
@@ -70,7 +69,7 @@ class ClassMeans:
         Args:
             faces: RGB [N, S, S, 3].
             labels: indices into the class names [N].
-            explanation: of the same faces.
+            explanation: explanation of the same faces.
             change: share of the visible change per region [N, K], for every chunk or for none.
         """
         values = {

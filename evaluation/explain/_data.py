@@ -15,7 +15,7 @@ from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import crucial_region_figures, render_known_faces
 from lnlattennet.evaluation._leakage import choose_faces
-from lnlattennet.evaluation._occlusion import occlusion_curve
+from lnlattennet.evaluation._occlusion import COVERED, occlusion_curve
 from lnlattennet.evaluation.explain._class_means import ClassMeans
 from lnlattennet.evaluation.explain._internals import explain_faces, network_input
 from lnlattennet.model._checkpoint import CheckpointInfo
@@ -95,7 +95,7 @@ def explain_synthetic(
     def predict(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(network(network_input(info.preprocessing, faces)).logits.numpy())
 
-    counts = [number for number in (0, 1, 2, 4) if number < grid * grid]
+    counts = [number for number in COVERED if number < grid * grid]
     curve = occlusion_curve(predict, known.images, columns[known.labels], grid, counts, seed)
     return means, {
         "format": SYNTHETIC,

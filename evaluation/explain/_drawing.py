@@ -126,7 +126,7 @@ class RegionMap:
 
 
 def mark_region(axes: Axes, region: int, grid: int) -> None:
-    """Put a frame around one region."""
+    """Draw a frame around one region."""
     row, column = divmod(region, grid)
     frame = Rectangle((column, row), 1, 1, fill=False, edgecolor=MARK, linewidth=2.2, clip_on=False, zorder=5)
     axes.add_patch(frame)

@@ -38,9 +38,6 @@ class Explanation:
     affinity: Floats
     local_attention: Floats
 
-    def __len__(self) -> int:
-        return len(self.weights)
-
 
 def local_attention(features: Tensor, query: Tensor, grid: int) -> Tensor:
     """Return the attention of every local network: a = softmax_p(<q, F_p> / sqrt(C)).
@@ -76,8 +73,8 @@ def explain_faces(
     """Run the network on faces and keep its attention.
 
     Args:
-        network: in evaluation mode.
-        preprocessing: of its checkpoint.
+        network: network in evaluation mode.
+        preprocessing: preprocessing of its checkpoint.
         faces: RGB uint8 [N, S, S, 3], cropped by ``preprocessing``; N of 1 or more.
     """
     passes = [

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import interval
 from lnlattennet.errors import DataError
-from lnlattennet.evaluation._figures import Figure, compute_figures, confidence
+from lnlattennet.evaluation._figures import Figure, compute_figures
 from lnlattennet.evaluation._metrics import (
     BINS,
     accuracy,
     bin_of,
+    confidence,
     confusion_matrix,
     expected_calibration_error,
     f1,
