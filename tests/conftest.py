@@ -44,6 +44,23 @@ SMALL = NetworkConfig(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One thread for torch, here and in the processes that a test starts; the kernels' tests use them all.
+
+    In networks this small, threads mostly wait for each other: a short training took eight times as long.
+    """
+    if request.path.is_relative_to(ROOT / "tests" / "kernels"):
+        yield
+        return
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        torch.set_num_threads(1)
+        yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def demo_checkpoint() -> Path:
     """The trained checkpoint that the project ships."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.export.exports import FAST, call_export, run_export
+from tests.export.exports import FAST, call_export
 
 
 def test_json_goes_to_stdout_and_everything_else_to_stderr(checkpoint_path: Path, tmp_path: Path) -> None:
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST, "--batch", "1:2:3", "--json")
+    done = call_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST, "--batch", "1:2:3", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     measured = [engine for engine in report["engines"] if engine["checks"]]
@@ -81,17 +81,23 @@ def test_a_wrong_call_ends_with_its_exit_code_and_reason(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_backend_that_is_not_installed_names_its_extra(checkpoint_path: Path, tmp_path: Path) -> None:
-    """A sitecustomize hides the package, as if only the extra `export` were installed."""
-    hide = "import importlib.metadata as m\nold = m.version\ndef version(name):\n"
-    hide += "    if name == 'openvino':\n        raise m.PackageNotFoundError(name)\n"
-    hide += "    return old(name)\nm.version = version\n"
-    (tmp_path / "sitecustomize.py").write_text(hide)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--backend", "openvino", env=environment)
+def test_a_backend_that_is_not_installed_names_its_extra(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if only the extra `export` were installed."""
+    installed = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "openvino":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    arguments = ["-c", checkpoint_path, "-o", tmp_path / "out"]
+    done = call_export(*arguments, "--backend", "openvino")
     assert done.returncode == 4
     assert "pip install 'lnlattennet[openvino]'" in done.stderr
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--json", env=environment)
+    done = call_export(*arguments, "--dry-run", "--json")
     assert [item["backend"] for item in json.loads(done.stdout)["skipped"]] == ["openvino"]
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", env=environment)
+    done = call_export(*arguments, "--dry-run")
     assert "pip install 'lnlattennet[openvino]'" in done.stdout

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +27,6 @@ from tests.training.trees import CLASSES, options, train_one, write_faces, write
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 training and 6 test faces of each of three classes, no validation."""
     return write_tree(tmp_path_factory.mktemp("data") / "photographs", train=20, test=6)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other take longer than networks this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def prepared(source: TrainingData, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

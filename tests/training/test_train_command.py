@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,8 +18,6 @@ from tests.commands import call
 from tests.training.trees import TINY, write_tree
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--network", "tiny.json"]
-# Networks this small take longer with threads that wait for each other.
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
@@ -33,9 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 def run_train(folder: Path, output: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [*TRAIN, "--data", "faces", "--batch-size", "6", "-o", output, *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=200, check=False, env=ENVIRONMENT
-    )
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
 def call_train(folder: Path, output: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -58,10 +53,10 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
     """With averaged weights, balanced sampling, augmentation and a schedule: all have state."""
     recipe = ["--epochs", "6", "--ema", "0.9", "--balance", "sampler", "--label-smoothing", "0.1"]
     recipe += ["--schedule", "cosine", "--patience", "6", "--learning-rate", "0.02"]
-    whole = run_train(folder, "whole.safetensors", *recipe)
+    whole = call_train(folder, "whole.safetensors", *recipe)
     assert whole.returncode == 0, whole.stderr
     command = [*TRAIN, "--data", "faces", "--batch-size", "6", "-o", "halves.safetensors", *recipe]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as process:
         while not (folder / "runs" / "halves" / "last.ckpt").exists():
             assert process.poll() is None
             time.sleep(0.005)
