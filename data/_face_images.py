@@ -1,4 +1,4 @@
-"""Faces to verify, time and calibrate engines with: rendered ones, or a folder of images."""
+"""Faces for verification, timing and calibration of engines: rendered, or from a folder of images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lnlattennet.errors import DataError
 from lnlattennet.model._preprocessing import Preprocessing
 
 MIN_IMAGES = 32
-"""Fewer say too little about the values that a network's activations take."""
+"""Fewer do not cover the range of a network's activations."""
 
 # Beyond every data set's seeds, so that no face here is one of training, and beyond one another's.
 _VERIFICATION_SEED = 2**40
@@ -42,17 +42,14 @@ def calibration_faces(count: int, preprocessing: Preprocessing) -> NDArray[np.fl
 def read_faces(folder: Path, preprocessing: Preprocessing, count: int) -> NDArray[np.float32]:
     """Read faces from the JPEG and PNG files in a folder and the folders in it, prepared as for training.
 
-    Args:
-        folder: holds face images.
-        preprocessing: the checkpoint's preprocessing.
-        count: how many to read at most; of more, evenly spread ones are taken.
+    Of more than ``count`` files, evenly spread ones are taken.
 
     Returns:
         Normalized, float32 [min(count, images), 3, S, S].
 
     Raises:
         DataError: there is no such folder, it cannot be read, or it has fewer than ``MIN_IMAGES``.
-        ImageError: a file is damaged or no image; names it.
+        ImageError: a file is damaged or not an image; names it.
     """
     names = _image_names(folder)
     if len(names) < MIN_IMAGES:

@@ -54,7 +54,7 @@ def read_lines(path: Path) -> list[str]:
     """Return the lines of a UTF-8 text file.
 
     Raises:
-        DataError: it is missing, cannot be read, or is no text.
+        DataError: it is missing, unreadable, or not UTF-8 text.
     """
     with readable(path):
         try:
@@ -67,7 +67,7 @@ def read_lines(path: Path) -> list[str]:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what the operating system says about ``path`` into a DataError."""
+    """Turn an OSError about ``path`` into a DataError that names it."""
     try:
         yield
     except OSError as error:
@@ -88,7 +88,7 @@ def missing_files(root: Path, names: Iterable[str]) -> list[str]:
 
 
 def describe_folder(path: Path) -> str:
-    """Return what a folder holds at its top, a line per folder with the number of its entries."""
+    """Return the top entries of a folder, a line per folder with the number of its entries."""
     if not path.is_dir():
         return f"a file of {path.stat().st_size:,} bytes" if path.is_file() else "nothing"
     here = listing(path)
@@ -107,7 +107,7 @@ def first_few(names: Sequence[str]) -> str:
 
 
 def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
-    """Return a sentence on what was passed over, none if nothing was."""
+    """Return a sentence for each kind of ignored entry."""
     names = sorted(ignored)
     folders = [name for name in names if name.endswith("/")]
     files = [name for name in names if not name.endswith("/")]

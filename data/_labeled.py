@@ -1,4 +1,4 @@
-"""Labeled faces in the order of a model's classes: a data set's, or rendered ones that no training saw."""
+"""Labeled faces in the order of a model's classes, from a data set or rendered for evaluation."""
 
 from __future__ import annotations
 
@@ -26,12 +26,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class StoredFaces:
-    """Faces as images, normalized when they are taken.
-
-    Attributes:
-        images: uint8 [n, S, S, 3].
-        preprocessing: the model's.
-    """
+    """Images uint8 [n, S, S, 3], normalized on access."""
 
     images: NDArray[np.uint8]
     preprocessing: Preprocessing
@@ -49,7 +44,7 @@ class LabeledFaces:
     """Faces to measure accuracy on.
 
     Attributes:
-        faces: n of them.
+        faces: n faces.
         labels: int64 [n], in the order of the model's classes.
         name: the data set and its split, for reports.
     """
@@ -61,7 +56,7 @@ class LabeledFaces:
 
 @dataclass(frozen=True)
 class LabeledSource:
-    """A split that was chosen and whose classes were checked; its images are not read yet.
+    """Chosen split whose classes were checked and whose images are not read yet.
 
     Attributes:
         name: the data set and its split, for reports.
@@ -86,7 +81,7 @@ def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence
         data: a data set's path, or ``synthetic``.
         split: train, val, test or all (not for ``synthetic``); None takes test, else val, else all.
         limit: the most faces to take, 1 or more; as many are rendered.
-        class_names: of the model, in the order of its logits.
+        class_names: classes of the model, in the order of its logits.
 
     Raises:
         UsageError: no such split, or the data's classes are not the model's; it names them.

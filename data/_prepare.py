@@ -26,7 +26,7 @@ def prepared_faces(data: FaceData, preprocessing: Preprocessing, workers: int = 
     at most ``2 * workers`` chunks wait.
 
     Args:
-        data: what to read.
+        data: faces to read.
         preprocessing: the checkpoint's preprocessing; S is its size.
         workers: threads that decode.
 

@@ -1,7 +1,7 @@
 """Partitions of a data set: faces to learn from, to choose the epoch by, and to evaluate on.
 
-A person never appears both in training and in the faces of the evaluation, wherever the data set says who
-is shown: a network that has seen a face recognizes the person, and its figures flatter it.
+A person never appears both in training and in the faces of the evaluation, where the data set names
+its subjects: a network recognizes a person it was trained on, which would inflate its accuracy.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._records import FaceData
+from lnlattennet.data._records import SPLITS, FaceData
 from lnlattennet.errors import DataError, UsageError
 
 Indices = NDArray[np.int64]
@@ -35,9 +35,9 @@ class Partition:
     """Partition of a data set for one run.
 
     Attributes:
-        name: for people and provenance: "official", "fold 3 of 10", "without subject KA".
+        name: name in reports and in the provenance: "official", "fold 3 of 10", "without subject KA".
         splits: train, val and usually test -> indices into the data set, ascending.
-        notes: what the reader of its figures must know, a sentence each.
+        notes: sentences that a reader of its figures must know.
     """
 
     name: str
@@ -114,7 +114,8 @@ def _emptiest(filled: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
 
 
 def _official(data: FaceData, seed: int) -> Partition:
-    splits = {name: _where(data, name) for name in ("train", "val", "test")}
+    of_face = np.array([face.split or "" for face in data.faces])
+    splits = {name: np.flatnonzero(of_face == name) for name in SPLITS}
     if not len(splits["train"]):
         found = sorted({face.split for face in data.faces if face.split is not None})
         folds = min(_USUAL_FOLDS, _most_folds(data))
@@ -131,10 +132,6 @@ def _official(data: FaceData, seed: int) -> Partition:
         del splits["test"]
         notes.append("There is no test split: the figures are of the faces that also chose the epoch.")
     return Partition("official", splits, tuple(notes))
-
-
-def _where(data: FaceData, split: str) -> Indices:
-    return np.array([index for index, face in enumerate(data.faces) if face.split == split], np.int64)
 
 
 def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[Indices, list[str]]:
@@ -213,7 +210,7 @@ def _tenth_of_every_class(labels: Indices, seed: int) -> NDArray[np.bool_]:
 
 
 def _check_classes(data: FaceData, partition: Partition) -> None:
-    """Every class must be there to learn, and there must be faces to validate and to evaluate on."""
+    """Check that training has every class and no split is empty; raise a DataError otherwise."""
     learned = set(data.labels()[partition.splits["train"]].tolist())
     for label, name in enumerate(data.class_names):
         if label not in learned:

@@ -20,10 +20,10 @@ class Face:
     """One labeled image.
 
     Attributes:
-        name: where it lies, relative to the data set (`test/happy/1.png`, `fer2013.csv:17`), for messages.
+        name: path relative to the data set (`test/happy/1.png`, `fer2013.csv:17`), for messages.
         label: index into the data set's class names.
         split: one of ``SPLITS``, or None where the data set has no official split.
-        subject: who is shown, or None where the data set does not say.
+        subject: name of the person, or None where the data set has none.
     """
 
     name: str
@@ -40,9 +40,9 @@ class FaceData:
         format: name of its format, one of ``FORMATS``.
         root: the folder or file that it was read from.
         class_names: expressions in the order of the labels.
-        faces: what it holds, in a fixed order.
+        faces: its faces, in a fixed order.
         reader: returns a face's image as ``read`` does; None reads the file ``root / name``.
-        notes: what was left out and why, a sentence each.
+        notes: sentences on what was left out, and why.
     """
 
     format: str

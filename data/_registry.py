@@ -11,9 +11,8 @@ from types import MappingProxyType
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import describe_folder
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, indented
 from lnlattennet.data._records import FaceData
-from lnlattennet.data._tree import indented
 from lnlattennet.data.formats import (
     _affectnet,
     _ck48,
@@ -90,7 +89,7 @@ def _detect(path: Path) -> DatasetFormat:
 
 
 def _known_formats() -> str:
-    """Return every format with its summary and tree, for people."""
+    """Return every format with its summary and tree."""
     # Variants of a format follow each other and share its tree.
     groups = groupby(FORMATS.values(), key=lambda format: format.tree)
     lines = (

@@ -1,4 +1,4 @@
-"""Choice of the split of a data set that a model is evaluated on."""
+"""Choice of the split to evaluate a model on."""
 
 from __future__ import annotations
 

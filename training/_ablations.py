@@ -1,6 +1,6 @@
-"""The network with one of its ideas taken out, to see what each of them gives.
+"""Ablations: the network without one of its components, to measure what each contributes.
 
-An ablation is trained and judged like the network itself; it is never exported, so none of this is in the
+An ablation is trained and evaluated like the network itself; it is never exported, so none of this is in the
 network's own configuration.
 """
 

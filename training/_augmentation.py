@@ -1,6 +1,6 @@
-"""Random changes that leave an expression as it is: what cameras, light and bystanders do to a face.
+"""Random changes of pose, light and camera that leave the expression as it is.
 
-They widen what training sees beyond its data set, so that a network learns expressions and not one studio.
+They vary the training images beyond their data set, so that a network does not learn one studio's conditions.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
 
     Args:
         image: RGB uint8 [S, S, 3].
-        rng: decides everything, so that a face's changes can be repeated.
+        rng: the only source of randomness, so that a face's changes can be repeated.
 
     Returns:
         A new image of the same shape and type.
@@ -41,14 +41,14 @@ def augment(image: Image, rng: np.random.Generator) -> Image:
 
 
 def augment_lightly(image: Image, rng: np.random.Generator) -> Image:
-    """Mirror, move and light a face at random, as ``augment`` does, and leave it at that."""
+    """Mirror, move and light a face at random, as ``augment`` does."""
     if rng.random() < 0.5:
         image = image[:, ::-1]
     return _light(_move(np.ascontiguousarray(image), rng), rng)
 
 
 AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "light": augment_lightly, "full": augment}
-"""Strength -> what is done to every training face."""
+"""Strength -> change of every training face."""
 
 
 def _move(image: Image, rng: np.random.Generator) -> Image:

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes a network's confidence match how often it is right.
+"""Temperature scaling: one factor that makes a network's confidence match its accuracy.
 
 Source: Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
 Only the fit needs more than numpy: a bundle is evaluated without torch and SciPy.
@@ -37,8 +37,8 @@ def fit_temperature(logits: NDArray[np.floating[Any]], labels: NDArray[np.intege
     """Return the temperature T for which softmax(logits / T) has the least negative log-likelihood.
 
     The likelihood is convex in 1 / T, so its slope changes sign once; Brent's method finds that T.
-    With every face right there is no such T (the smaller, the better): there is nothing to learn from, and 1
-    is returned. A network no better than chance has none either (the larger, the better): the largest
+    With every face right there is no such T (the smaller, the better): 1 is returned. A network no better
+    than chance has none either (the larger, the better): the largest
     temperature is returned, which makes all classes about equally likely.
 
     Args:

@@ -38,7 +38,7 @@ class TrainingData:
         labels: train, val and usually test -> int64 [N].
         fill: writes the faces of a split, uint8 [N, S, S, 3], with a preprocessing.
         license: note for the checkpoint.
-        facts: entries of the checkpoint's provenance.
+        facts: entries for the checkpoint's provenance.
         fingerprint: digest of the faces, their labels and their splits.
     """
 

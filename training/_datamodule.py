@@ -27,14 +27,7 @@ class FaceBatches(L.LightningDataModule):
     """The faces of a run, decoded and cropped (or rendered) once.
 
     One process keeps up to ``memory_limit`` bytes of them in memory. Beyond that, and where several
-    processes train together, they lie in files that are mapped into memory, `FOLDER/faces-SPLIT.npy`, which
-    the system reads and forgets as it needs to.
-
-    Args:
-        data: labels, and the function that writes the faces.
-        preprocessing: the checkpoint's preprocessing.
-        options: batch size, seed, balance, augmentation, workers and number of processes.
-        memory_limit: bytes.
+    processes train together, they lie in memory-mapped files, `FOLDER/faces-SPLIT.npy`.
     """
 
     def __init__(

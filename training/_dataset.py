@@ -61,7 +61,7 @@ class EpochOrder(Sampler[int]):
         return iter(torch.randperm(self.count, generator=self.generator()).tolist())
 
     def generator(self) -> torch.Generator:
-        """Return the epoch's own source of chance."""
+        """Return the epoch's own random generator."""
         return torch.Generator().manual_seed(self.seed)
 
 

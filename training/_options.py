@@ -37,10 +37,10 @@ class TrainingOptions:
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
         images: split -> number of synthetic faces.
-        epochs, batch_size, learning_rate, weight_decay, seed: as their names say; the batch is one process's.
-        schedule: of the learning rate: one-cycle, or cosine after a linear warm-up.
+        batch_size: faces per step and process.
+        schedule: learning rate schedule: one-cycle, or cosine after a linear warm-up.
         warmup_epochs: length of the cosine schedule's warm-up; None for one epoch, or 0 in a run of one.
-        balance: how rare classes are made up for: weights in the loss, or more frequent sampling.
+        balance: compensation for rare classes: weights in the loss, or more frequent sampling.
         label_smoothing: share of every target that is spread over all classes.
         augmentation: strength, from the second epoch on.
         ema: decay of the moving average of the weights that is validated and saved; None for none.
@@ -89,14 +89,14 @@ class TrainingOptions:
         return float(self.epochs > 1) if self.warmup_epochs is None else self.warmup_epochs
 
     def settings(self) -> dict[str, Any]:
-        """Return what decides the outcome, as plain JSON values."""
+        """Return the options that affect the result, as plain JSON values."""
         indifferent = {"output", "run_folder", "resume", "network", "data", "workers", "command"}
         fields = [field.name for field in dataclasses.fields(self) if field.name not in indifferent]
         source = {"network": self.network.to_dict(), "data": printable(Path(self.data).resolve().name)}
         return source | {name: getattr(self, name) for name in fields}
 
     def check(self) -> None:
-        """Refuse what can be refused before any data is read; raises UsageError."""
+        """Raise a UsageError for options that are invalid whatever the data."""
         self._check_ranges()
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")

@@ -22,11 +22,10 @@ class TrainingResult:
 
     Attributes:
         val_accuracy, test_accuracy: shares of right answers; None without a test split.
-        judged_on: split of the following two figures: test, or val if there is no test split.
+        judged_on: split that the next two figures are of: test, or val if there is no test split.
         judged_faces, judged_right: number of its faces, and of right answers.
         temperature: temperature that calibrates the validation faces.
-        epochs: epochs of training.
-        training_seconds: duration of the training.
+        epochs, training_seconds: length of the training.
         checkpoint: path of the checkpoint; None before it is written.
     """
 
@@ -97,13 +96,6 @@ def evaluate_best_epoch(
     """Return the accuracies, and the temperature that calibrates the validation faces.
 
     Every face counts once and one process sees them all, in float32, however the network was trained.
-
-    Args:
-        network: with the weights of the epoch.
-        batches: the faces.
-        device: where the network runs.
-        epochs: epochs of training.
-        seconds: duration of the training.
     """
     labels = batches.data.labels
     logits = {split: _split_logits(network, batches, split, device) for split in labels if split != "train"}

@@ -64,7 +64,7 @@ def write_result(run_folder: Path, result: TrainingResult) -> None:
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise if a setting differs: the run would be neither of the two, and its provenance wrong."""
+    """Raise a UsageError if a setting differs: the provenance would be wrong."""
     for name, value in now.items():
         if before.get(name) == value:
             continue

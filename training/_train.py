@@ -156,7 +156,7 @@ def _fit(trainer: L.Trainer, module: ExpressionTraining, batches: FaceBatches, l
 
 
 def _finish(options: TrainingOptions, info: CheckpointInfo, run: Run, batches: FaceBatches) -> TrainingResult:
-    """Evaluate the best epoch's weights and write them with everything that is known about them."""
+    """Evaluate the best epoch's weights and write the checkpoint with its provenance."""
     network = load_checkpoint(Path(run.best.best_model_path), allow_pickle=True).network()
     seconds = run.timer.time_elapsed("train")
     result = evaluate_best_epoch(

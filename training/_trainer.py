@@ -32,7 +32,7 @@ _MONITOR = "val_accuracy"
 
 @dataclass(frozen=True)
 class Run:
-    """A trainer and the callbacks whose findings are needed afterwards."""
+    """Trainer, and the callbacks that are read after training."""
 
     trainer: L.Trainer
     best: ModelCheckpoint
@@ -137,7 +137,7 @@ def _chosen_callbacks(options: TrainingOptions) -> list[L.Callback]:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keep advertisements and advice that does not apply here out of the log."""
+    """Silence Lightning's messages that do not apply to this project."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():

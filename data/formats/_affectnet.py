@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, readable
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError, ImageError
 from lnlattennet.images._decode import read_data_set_image
 
@@ -92,8 +91,10 @@ def _from_csv(path: Path, classes: int) -> FaceData:
             else:
                 faces[row.name] = Face(row.name, row.code, row.split)
                 boxes[row.name] = row.box
-    reader = _BoxedImages(path, boxes)
-    data = FaceData(_name(classes), path, CODES[:classes], tuple(faces.values()), reader, _notes(dropped))
+    reader = partial(_read_box, path, boxes)
+    data = FaceData(
+        f"affectnet-{classes}", path, CODES[:classes], tuple(faces.values()), reader, _notes(dropped)
+    )
     TREE.require_images(data, "the list")
     return data
 
@@ -112,11 +113,7 @@ def _from_npy(path: Path, classes: int) -> FaceData:
             raise DataError(
                 f"{len(unmatched):,} images or _exp.npy files are without the other: {first_few(unmatched)}"
             )
-    return FaceData(_name(classes), path, CODES[:classes], tuple(faces), notes=_notes(dropped))
-
-
-def _name(classes: int) -> str:
-    return f"affectnet-{classes}"
+    return FaceData(f"affectnet-{classes}", path, CODES[:classes], tuple(faces), notes=_notes(dropped))
 
 
 def _notes(dropped: Counter[str]) -> tuple[str, ...]:
@@ -133,25 +130,18 @@ class _ListedFace:
     box: _Box | None
 
 
-@dataclass(frozen=True)
-class _BoxedImages:
-    """Reader of the face in a photograph: the part of its box that lies in the image."""
-
-    root: Path
-    boxes: dict[str, _Box]
-
-    def __call__(self, face: Face) -> NDArray[np.uint8]:
-        """Return RGB uint8 [H, W, 3]; raises ImageError that names the face."""
-        image = read_data_set_image(self.root / face.name)
-        height, width, _ = image.shape
-        left, top, right, bottom = self.boxes[face.name]
-        crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-        if not crop.size:
-            raise ImageError(
-                f"{face.name}: the face's box {self.boxes[face.name]} lies outside the image of "
-                f"{width} x {height} pixels; unpack lists and images of the same release"
-            )
-        return np.ascontiguousarray(crop)
+def _read_box(root: Path, boxes: dict[str, _Box], face: Face) -> NDArray[np.uint8]:
+    """Return the part of a face's box that lies in its image, RGB uint8 [H, W, 3]."""
+    image = read_data_set_image(root / face.name)
+    height, width, _ = image.shape
+    left, top, right, bottom = boxes[face.name]
+    crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    if not crop.size:
+        raise ImageError(
+            f"{face.name}: the face's box {boxes[face.name]} lies outside the image of "
+            f"{width} x {height} pixels; unpack lists and images of the same release"
+        )
+    return np.ascontiguousarray(crop)
 
 
 def _read_lists(path: Path) -> Iterator[_ListedFace]:

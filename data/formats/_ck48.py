@@ -7,9 +7,8 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 
 CLASS_NAMES = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")

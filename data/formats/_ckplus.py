@@ -12,9 +12,8 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, read_lines
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frame_number, frames_in
 from lnlattennet.errors import DataError
 

@@ -27,7 +27,7 @@ class ClassFolder:
 
 @dataclass(frozen=True)
 class ClassTree:
-    """All class folders of a tree, and the entries that are no images."""
+    """All class folders of a tree, and the entries that are not images."""
 
     folders: tuple[ClassFolder, ...]
     ignored: tuple[str, ...]

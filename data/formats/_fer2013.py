@@ -5,7 +5,7 @@ Source: Goodfellow et al., "Challenges in Representation Learning", ICML worksho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes, listing, readable
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData, ordered_splits
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.errors import DataError, ImageError
 
@@ -41,7 +40,7 @@ FOLDER_TREE = ExpectedTree(
 
 _FOLDERS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise": 5, "neutral": 6}
 _FEWEST_FOLDERS = 5
-"""So many of the seven names are taken for a half-unpacked mirror, not for somebody's own classes."""
+"""With this many of the seven names, a tree is an incomplete mirror, not a user's own classes."""
 
 _MOST_HEADER = 1000
 
@@ -61,28 +60,14 @@ class Row:
         return f"{printable(file.name)}:{self.line}"
 
 
-@dataclass(frozen=True)
-class PixelRows:
-    """Reader of a face's pixels from its row, where they lie: the file has 300 MB.
+def pixel_reader(file: Path, rows: Sequence[Row]) -> Callable[[Face], NDArray[np.uint8]]:
+    """Return the reader of faces from their rows in ``file``, which has 300 MB and stays on the disk."""
+    places = {row.name(file): (row.start, row.length) for row in rows}
 
-    Attributes:
-        file: the csv file.
-        places: face name -> offset of the first byte, and number of bytes.
-    """
-
-    file: Path
-    places: dict[str, tuple[int, int]]
-
-    @classmethod
-    def of(cls, file: Path, rows: Sequence[Row]) -> PixelRows:
-        """Remember where the pixels of ``rows`` are."""
-        return cls(file, {row.name(file): (row.start, row.length) for row in rows})
-
-    def __call__(self, face: Face) -> NDArray[np.uint8]:
-        """Return RGB uint8 [48, 48, 3] with three equal channels; raises ImageError that names the row."""
-        start, length = self.places[face.name]
+    def read(face: Face) -> NDArray[np.uint8]:
+        start, length = places[face.name]
         try:
-            with self.file.open("rb") as stream:
+            with file.open("rb") as stream:
                 stream.seek(start)
                 text = stream.read(length)
             gray = _numbers(text).reshape(SIDE, SIDE, 1)
@@ -92,6 +77,8 @@ class PixelRows:
                 "download the file again"
             ) from error
         return np.repeat(gray, 3, axis=2)
+
+    return read
 
 
 def is_pixel_csv(file: Path) -> bool:
@@ -189,7 +176,7 @@ def load(path: Path) -> FaceData:
         for row in read_rows(file):
             rows.append(row)
             faces.append(Face(row.name(file), _label(row, file), _split(row, file)))
-    data = FaceData("fer2013", path, CLASS_NAMES, tuple(faces), PixelRows.of(file, rows))
+    data = FaceData("fer2013", path, CLASS_NAMES, tuple(faces), pixel_reader(file, rows))
     has_splits = any(face.split for face in faces)
     TREE.require_classes(data, tuple(USAGES.values()) if has_splits else (None,))
     return data

@@ -16,10 +16,9 @@ import numpy as np
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import readable
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
-from lnlattennet.data.formats._fer2013 import USAGES, PixelRows, Row, csv_in, read_rows
+from lnlattennet.data.formats._fer2013 import USAGES, Row, csv_in, pixel_reader, read_rows
 from lnlattennet.errors import DataError
 
 CLASS_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -191,7 +190,7 @@ def _from_csv(path: Path) -> FaceData:
     unnamed = len(rows) - len(faces)
     if unnamed:
         notes = (*notes, f"left out {unnamed:,} rows that have no image name")
-    return FaceData("ferplus", path, CLASS_NAMES, kept, PixelRows.of(file, rows), notes)
+    return FaceData("ferplus", path, CLASS_NAMES, kept, pixel_reader(file, rows), notes)
 
 
 def _face(label: _VotedRow) -> Face:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import FaceData
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
 from lnlattennet.data.formats._rafdb_digits import require_named_order
 from lnlattennet.errors import DataError

@@ -9,9 +9,8 @@ import re
 from pathlib import Path
 
 from lnlattennet.data._files import ignored_notes, listing
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
 
 CODES = ("AN", "DI", "FE", "HA", "NE", "SA", "SU")
 CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -27,7 +26,7 @@ _NAME = re.compile(rf"([A-Z]{{2}})\.({'|'.join(CODES)})\d+\.\d+\.[A-Z]+", re.IGN
 
 
 def detect(path: Path) -> bool:
-    """Return whether there is an image with a name of JAFFE's kind."""
+    """Return whether there is an image with a name as in JAFFE."""
     return any(map(_NAME.fullmatch, listing(path).images))
 
 

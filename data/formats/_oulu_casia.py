@@ -10,9 +10,8 @@ import re
 from pathlib import Path
 
 from lnlattennet.data._files import first_few, listing
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._sequences import PEAK_FRAMES, frames_in
 from lnlattennet.errors import DataError
 

@@ -1,4 +1,4 @@
-"""RAF-DB, basic expressions: one list of labels, aligned faces and the original photographs.
+"""RAF-DB, basic expressions: one list of labels, aligned faces and the original images.
 
 Source: Li, Deng, Du, "Reliable Crowdsourcing and Deep Locality-Preserving Learning for Expression
 Recognition in the Wild", CVPR 2017.
@@ -13,9 +13,8 @@ from typing import Literal
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import read_lines
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.errors import DataError
 
 CLASS_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
@@ -38,7 +37,7 @@ ImageKind = Literal["aligned", "original"]
 def detect(path: Path) -> bool:
     """Return whether ``path`` has the list of labels or a folder of images, or is the folder ``Image``.
 
-    That folder alone would otherwise be somebody's own data with the classes aligned and original.
+    That folder alone would otherwise be a user's own data with the classes aligned and original.
     """
     folder = path if path.resolve().name == "Image" else path / "Image"
     return (path / _LIST).is_file() or any((folder / kind).is_dir() for kind in _NAME_END)
@@ -53,9 +52,7 @@ def load(path: Path, kind: ImageKind) -> FaceData:
     notes: tuple[str, ...] = ()
     if kind == "aligned" and not (path / "Image/aligned").is_dir() and (path / "Image/original").is_dir():
         kind = "original"
-        notes = (
-            "Image/aligned is missing: the original photographs are used, with more than the face on them",
-        )
+        notes = ("Image/aligned is missing: the original images are used, with more than the face on them",)
     faces, repeats = _read_list(path, kind)
     if repeats:
         notes = (*notes, f"left out {repeats:,} lines that list an image once more, with the same label")
@@ -113,7 +110,7 @@ FORMATS = (
     ),
     DatasetFormat(
         "rafdb-original",
-        "RAF-DB basic, original photographs",
+        "RAF-DB basic, original images",
         TREE,
         partial(load, kind="original"),
         published=_PUBLISHED,

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
-from lnlattennet.data._format import DatasetFormat
+from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import FaceData, ordered_splits
-from lnlattennet.data._tree import ExpectedTree
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
 from lnlattennet.data.formats._rafdb import CLASS_NAMES
 from lnlattennet.errors import DataError
@@ -23,8 +22,8 @@ ORDERS = {
 
 def _tree(name: str) -> ExpectedTree:
     """Return the complete tree of the format ``name``."""
-    first, classes = ORDERS[name]
-    meaning = ", ".join(f"{digit} {expression}" for digit, expression in enumerate(classes, first))
+    first, _ = ORDERS[name]
+    meaning = _meaning(name)
     folders = f"/{first}/*, ... {first + 6}/*"
     return ExpectedTree("RAF-DB", f"train{folders}   {meaning}\ntest{folders}   and perhaps val{folders}")
 
@@ -41,11 +40,7 @@ def require_named_order(tree: ClassTree, path: Path) -> None:
         if others
         else ""
     )
-    orders = "\n".join(
-        f"  --format {name}: "
-        + ", ".join(f"{digit} {expression}" for digit, expression in enumerate(classes, first))
-        for name, (first, classes) in ORDERS.items()
-    )
+    orders = "\n".join(f"  --format {name}: {_meaning(name)}" for name in ORDERS)
     raise DataError(
         f"the class folders of {printable(path)} are bare digits "
         f"({', '.join(sorted(digits, key=int))}){beside}; "
@@ -67,7 +62,8 @@ def load(path: Path, name: str) -> FaceData:
     for split in splits:
         here = {folder.name for folder in tree.folders if folder.split == split}
         if here != set(labels):
-            problem = f"{split} must have the folders {first} to {first + 6}, has {_or_none(here)}"
+            names = ", ".join(map(printable, sorted(here))) or "none"
+            problem = f"{split} must have the folders {first} to {first + 6}, has {names}"
             raise _tree(name).error(path, problem, tree.counts())
     faces = tree.faces(labels)
     data = FaceData(name, path, classes, faces, notes=ignored_notes(tree.ignored))
@@ -80,8 +76,9 @@ def _labels(name: str) -> dict[str, int]:
     return {str(first + label): label for label in range(len(classes))}
 
 
-def _or_none(names: set[str]) -> str:
-    return ", ".join(map(printable, sorted(names))) or "none"
+def _meaning(name: str) -> str:
+    first, classes = ORDERS[name]
+    return ", ".join(f"{digit} {expression}" for digit, expression in enumerate(classes, first))
 
 
 FORMATS = tuple(

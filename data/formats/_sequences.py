@@ -1,4 +1,4 @@
-"""What the sets of image sequences share: numbered frames, of which the last three show the peak."""
+"""Numbered frames of image sequences, of which the last three show the peak of the expression."""
 
 from __future__ import annotations
 

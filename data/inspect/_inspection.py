@@ -20,7 +20,6 @@ SHOWN_PER_CLASS = 10
 THUMBNAIL = Preprocessing(size=96)
 
 _CHUNK = 64
-_Copies = list[tuple[Face, ...]]
 
 
 @dataclass(frozen=True)
@@ -41,18 +40,6 @@ class Inspection:
     copies: tuple[tuple[Face, ...], ...]
     shown: tuple[tuple[NDArray[np.uint8], ...], ...]
 
-    def copies_across_splits(self) -> _Copies:
-        """Return the groups of copies that lie in more than one split."""
-        return [group for group in self.copies if len({face.split for face in group}) > 1]
-
-    def copies_within_splits(self) -> _Copies:
-        """Return the groups of copies that lie in one split."""
-        return [group for group in self.copies if len({face.split for face in group}) == 1]
-
-    def copies_with_other_labels(self) -> _Copies:
-        """Return the groups of copies whose labels contradict each other."""
-        return [group for group in self.copies if len({face.label for face in group}) > 1]
-
 
 @dataclass(frozen=True)
 class _Look:
@@ -66,28 +53,24 @@ class _Look:
 def inspect_data(
     data: FaceData, workers: int = 1, progress: Callable[[int], object] = lambda done: None
 ) -> Inspection:
-    """Read every image once; kept are a digest of its pixels and its size, so that memory stays small.
+    """Read every image once, with ``workers`` threads; memory holds digests and sizes, no images.
 
-    Args:
-        data: what to look at.
-        workers: threads that decode.
-        progress: called with the number of images read since the last call.
+    ``progress`` is called with the number of images read since the last call.
     """
     sizes: list[tuple[int, int]] = []
     unreadable: dict[str, str] = {}
     by_digest: dict[bytes, list[Face]] = defaultdict(list)
     shown: list[list[NDArray[np.uint8]]] = [[] for _ in data.class_names]
     chunks = (data.faces[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
-    look = partial(_look_at, data.read, _chosen(data))
-    for looks in bounded_map(look, chunks, workers):
-        for one in looks:
-            if one.error:
-                unreadable[one.face.name] = one.error
+    for looks in bounded_map(partial(_look_at, data, _chosen(data)), chunks, workers):
+        for look in looks:
+            if look.error:
+                unreadable[look.face.name] = look.error
                 continue
-            sizes.append(one.size)
-            by_digest[one.digest].append(one.face)
-            if one.thumbnail is not None:
-                shown[one.face.label].append(one.thumbnail)
+            sizes.append(look.size)
+            by_digest[look.digest].append(look.face)
+            if look.thumbnail is not None:
+                shown[look.face.label].append(look.thumbnail)
         progress(len(looks))
     copies = tuple(tuple(group) for group in by_digest.values() if len(group) > 1)
     return Inspection(
@@ -96,7 +79,7 @@ def inspect_data(
 
 
 def shared_subjects(data: FaceData) -> list[str]:
-    """Return the people who are in more than one split: a leak from training into evaluation."""
+    """Return the subjects in more than one split: a leak from training into evaluation."""
     splits: dict[str, set[str | None]] = defaultdict(set)
     for face in data.faces:
         if face.subject is not None:
@@ -117,15 +100,13 @@ def _chosen(data: FaceData) -> frozenset[str]:
     )
 
 
-def _look_at(
-    read: Callable[[Face], NDArray[np.uint8]], chosen: frozenset[str], faces: Sequence[Face]
-) -> list[_Look]:
-    return [_look(read, face, face.name in chosen) for face in faces]
+def _look_at(data: FaceData, chosen: frozenset[str], faces: Sequence[Face]) -> list[_Look]:
+    return [_look(data, face, face.name in chosen) for face in faces]
 
 
-def _look(read: Callable[[Face], NDArray[np.uint8]], face: Face, show: bool) -> _Look:
+def _look(data: FaceData, face: Face, show: bool) -> _Look:
     try:
-        image = read(face)
+        image = data.read(face)
     except ImageError as error:
         return _Look(face, error=str(error))
     height, width, _ = image.shape

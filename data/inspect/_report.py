@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ _FEW = 5
 
 def describe(inspection: Inspection, sheet: Path | None) -> dict[str, Any]:
     """Return plain JSON values: counts, sizes in pixels, faces per subject, copies, damage, notes, sheet."""
-    data = inspection.data
+    data, copies = inspection.data, inspection.copies
     counts = data.counts()
     subjects = Counter(face.subject for face in data.faces if face.subject is not None)
     return {
@@ -37,9 +37,9 @@ def describe(inspection: Inspection, sheet: Path | None) -> dict[str, Any]:
         "subjects": {printable(name): subjects[name] for name in sorted(subjects)} or None,
         "subjects_in_several_splits": [printable(name) for name in shared_subjects(data)],
         "copies": {
-            "across_splits": _names(inspection.copies_across_splits()),
-            "within_splits": _names(inspection.copies_within_splits()),
-            "with_other_labels": _names(inspection.copies_with_other_labels()),
+            "across_splits": _names(group for group in copies if len({face.split for face in group}) > 1),
+            "within_splits": _names(group for group in copies if len({face.split for face in group}) == 1),
+            "with_other_labels": _names(group for group in copies if len({face.label for face in group}) > 1),
         },
         "unreadable": {printable(name): problem for name, problem in inspection.unreadable.items()},
         "notes": list(data.notes),
@@ -94,7 +94,7 @@ def _spread(inspection: Inspection, axis: int) -> dict[str, float] | None:
     return {"min": int(values.min()), "median": float(np.median(values)), "max": int(values.max())}
 
 
-def _names(groups: Sequence[Sequence[Face]]) -> list[list[str]]:
+def _names(groups: Iterable[Sequence[Face]]) -> list[list[str]]:
     return [[printable(face.name) for face in group] for group in groups]
 
 

@@ -1,7 +1,7 @@
 """Seeded synthetic faces with known expressions, drawn from FACS action units with numpy and OpenCV.
 
-They let the whole path from training to serving run, and be tested for what it learned, where no
-licensed photographs are at hand.
+They make it possible to run training, export and serving, and to test the result, without a licensed
+data set.
 """
 
 from lnlattennet.data.synthetic._action_units import EXPRESSIONS

@@ -59,10 +59,10 @@ PROTOTYPES: dict[str, tuple[dict[str, float], ...]] = {
 }
 
 INTENSITY = (0.45, 1.0)
-"""Range that an intensity is drawn from: below about 0.4 people disagree on the expression."""
+"""Range that an intensity is drawn from: below about 0.4 human raters disagree on the expression."""
 
 REST = 0.12
-"""Largest activation of a face at rest: nobody's neutral face is blank."""
+"""Largest activation of a face at rest: a real neutral face is not blank."""
 
 Activations = Mapping[str, NDArray[np.float64]]
 """Unit -> strength on the image's left and right side, 0 (at rest) to about 1.2."""

@@ -1,4 +1,4 @@
-"""Colors of people and things, RGB in 0..1."""
+"""Colors of persons and objects, RGB in 0..1."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def iris_color(rng: np.random.Generator) -> Color:
 
 
 def any_color(rng: np.random.Generator) -> Color:
-    """Draw a color for cloth, walls and things: mostly muted."""
+    """Draw a color for cloth, walls and objects: mostly muted."""
     gray = rng.uniform(0.08, 0.92)
     hue = rng.uniform(-1.0, 1.0, 3) * rng.uniform(0.0, 0.35)
     return np.asarray((gray + hue).clip(0.02, 0.98), dtype=np.float32)

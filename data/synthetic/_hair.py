@@ -67,11 +67,6 @@ def strand_texture(hair: Hair, light_x: float, side: int, rng: np.random.Generat
     return enlarge_image(hair.color[:, None, None] * level, side)
 
 
-def back_hair(person: Person, outer: Points) -> Layer:
-    """Return the hair behind the head, darker than in front."""
-    return Layer(outer, person.hair.color * np.float32(0.6))
-
-
 def front_hair(person: Person, outer: Points, inner: Points, texture: Plane) -> list[Layer]:
     """Return the hair before the head, and the shadow it throws on the forehead."""
     outline = np.concatenate([outer, inner])

@@ -1,8 +1,8 @@
-"""Ranges of everything in an image that is not the expression.
+"""Ranges of the nuisance factors of a rendered image: everything but the expression.
 
 ``TRAIN`` and ``HELD_OUT`` share poses and skin tones, and differ in light, hair, glasses, occluders,
-backgrounds and camera, so that a test on ``HELD_OUT`` measures what a network learned of expressions
-rather than of one studio.
+backgrounds and camera, so that a test on ``HELD_OUT`` measures how well a network recognizes
+expressions under conditions that it was not trained on.
 """
 
 from __future__ import annotations
@@ -158,4 +158,4 @@ HELD_OUT = Nuisance(
     jpeg=0.4,
     jpeg_quality=(20.0, 60.0),
 )
-"""Ranges of the held-out test: light, hair, occluders and cameras that training never saw."""
+"""Ranges of the held-out test: light, hair, occluders and cameras that do not occur in training."""

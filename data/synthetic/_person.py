@@ -85,7 +85,7 @@ def _hair(rng: np.random.Generator, nuisance: Nuisance, melanin: float) -> Hair:
 
 
 def _forehead_lines(rng: np.random.Generator) -> tuple[tuple[float, float, float], ...]:
-    """Draw two to four lines: nobody's are evenly deep."""
+    """Draw two to four lines of uneven depth."""
     heights = np.linspace(0.15, 0.26, int(rng.integers(2, 5))) + rng.normal(0.0, 0.006)
     return tuple((float(y), rng.uniform(0.5, 1.15), rng.normal(0.004, 0.006)) for y in heights)
 

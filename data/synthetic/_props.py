@@ -1,4 +1,4 @@
-"""Everything around the face: backgrounds, glasses, and things that hide a part of it."""
+"""Backgrounds, glasses, and objects that hide a part of the face."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _hand(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
 
 
 def _scarf(area: float, side: int, rng: np.random.Generator) -> list[Layer]:
-    """Return cloth over the chin, up to the lower lip at most: above it, nobody could tell the expression."""
+    """Return cloth over the chin, up to the lower lip at most, so that the expression stays recognizable."""
     top = 1.0 - min(area, 0.19) / 0.85
     x = np.linspace(-0.3, 1.3, 9)
     edge = np.stack([x, top + 0.25 * (x - 0.5) ** 2 - 0.05 + rng.normal(0.0, 0.008, 9)], axis=1)
@@ -200,9 +200,9 @@ _OCCLUDERS = {"bar": _bar, "blob": _blob, "hand": _hand, "scarf": _scarf, "phone
 
 
 def occluder_layers(scene: Scene, side: int) -> list[Layer]:
-    """Return the thing before the face, if the scene has one; it covers about ``scene.occluded_area``.
+    """Return the object before the face, if any; it covers about ``scene.occluded_area``.
 
-    ``side`` is the canvas's, which a textured thing must match.
+    ``side`` is the side of the canvas in pixels, which textures must match.
     """
     if not scene.occluder:
         return []

@@ -85,7 +85,8 @@ def _hair_layers(person: Person, scene: Scene, side: int) -> tuple[list[Layer], 
     light_x = float(scene.light.direction[0]) * scene.light.strength
     texture = hair.strand_texture(person.hair, light_x, side, np.random.default_rng([person.texture_seed, 2]))
     outer, inner = hair.hairstyle(person)
-    return [hair.back_hair(person, outer)], hair.front_hair(person, outer, inner, texture)
+    back = Layer(outer, person.hair.color * np.float32(0.6))
+    return [back], hair.front_hair(person, outer, inner, texture)
 
 
 def compose(person: Person, act: Activations, scene: Scene, size: int) -> Plane:
@@ -186,7 +187,7 @@ def render_face(
         expression: One of ``EXPRESSIONS``, made of the EMFACS action units.
         size: Side of the image in pixels, 16 or more.
         grid: Cells per side of ``regions``.
-        intensity: 0 (at rest) to 1 (extreme), or None to draw it from ``action_units.INTENSITY``.
+        intensity: 0 (at rest) to 1 (extreme), or None to draw it from 0.45 to 1.
         nuisance: What everything else is drawn from.
         with_regions: Compute ``regions``, which takes a second rendering of the face at rest.
 

@@ -26,9 +26,8 @@ _SEEDS_PER_RUN = 2**24
 
 @dataclass(frozen=True)
 class RenderedSplit:
-    """Seeds and appearance of a split's faces: no two splits share a face, whatever the run's seed is."""
+    """Seeds and appearance of a split's faces; no two splits share a face for any seed of a run."""
 
-    name: str
     first_seed: int
     nuisance: Nuisance
 
@@ -38,11 +37,11 @@ class RenderedSplit:
 
 
 RENDERED_SPLITS = {
-    "train": RenderedSplit("train", 0, TRAIN),
-    "val": RenderedSplit("val", 2**36, TRAIN),
-    "test": RenderedSplit("test", 2**37, HELD_OUT),
+    "train": RenderedSplit(0, TRAIN),
+    "val": RenderedSplit(2**36, TRAIN),
+    "test": RenderedSplit(2**37, HELD_OUT),
 }
-"""`val` has other people than `train`; `test` also has other light, hair, glasses and occluders."""
+"""`val` has other persons than `train`; `test` also has other light, hair, glasses and occluders."""
 
 
 def render_split(
@@ -54,7 +53,7 @@ def render_split(
         split: train, val or test.
         count: number of faces.
         size: side in pixels.
-        seed: of the run; each gives other people.
+        seed: seed of the run; each gives other persons.
         workers: processes that render.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the tests of refusals share."""
+"""Shared checks of refused data sets."""
 
 from __future__ import annotations
 

@@ -62,8 +62,8 @@ def test_nobody_is_both_in_training_and_judged(population: tuple[FaceData, int],
     assert len(found) == folds
     for partition in found:
         assert_shared_out(data, partition)
-        judged = subjects_in(data, partition, "test") - {None}
-        assert not judged & subjects_in(data, partition, "train", "val")
+        evaluated = subjects_in(data, partition, "test") - {None}
+        assert not evaluated & subjects_in(data, partition, "train", "val")
     tested = np.concatenate([partition.splits["test"] for partition in found])
     assert sorted(tested.tolist()) == list(range(len(data)))
 

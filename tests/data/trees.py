@@ -42,7 +42,7 @@ def write_image(path: Path, size: tuple[int, int] = (SIDE, SIDE), *, gray: bool 
 
 
 def build_rafdb(folder: Path, kinds: Sequence[str] = ("aligned", "original")) -> None:
-    """RAF-DB with its list, aligned faces and original photographs (larger, wider than high)."""
+    """RAF-DB with its list, aligned faces and original images (larger, wider than high)."""
     lines = []
     for split in ("train", "test"):
         for number in range(7 * PER_CLASS):

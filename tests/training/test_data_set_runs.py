@@ -1,4 +1,4 @@
-"""Short real runs on a folder of images: what is learned from, judged, saved and refused."""
+"""Short real runs on a folder of images: training, evaluation, saving and refusals."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.training.trees import CLASSES, options, train_one, write_faces, write
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 training and 6 test faces of each of three classes, no validation."""
-    return write_tree(tmp_path_factory.mktemp("data") / "photographs", train=20, test=6)
+    return write_tree(tmp_path_factory.mktemp("data") / "face-images", train=20, test=6)
 
 
 def prepared(source: TrainingData, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -48,7 +48,7 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
     info = load_checkpoint(tmp_path / "a.safetensors").info
     assert info.class_names == CLASSES
     assert info.config.classes == 3
-    assert "'photographs' (format folder)" in info.license
+    assert "'face-images' (format folder)" in info.license
     assert "inherit" in info.license
     provenance = info.provenance
     assert provenance["format"] == "folder"

@@ -1,4 +1,4 @@
-"""What one epoch shows, and how it steps: orders, class weights, augmentation, schedules."""
+"""Contents and steps of an epoch: orders, class weights, augmentation, schedules."""
 
 from __future__ import annotations
 

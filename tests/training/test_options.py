@@ -1,4 +1,4 @@
-"""What the options of a run decide before any data is read."""
+"""Rules of the training options that hold before any data is read."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
     assert resumed.returncode == 0, resumed.stderr
     for whole_file, file in (
         ("whole.safetensors", "halves.safetensors"),
-        # The last epoch too, lest the best one came before the kill.
+        # The last epoch too, in case the best one came before the kill.
         ("runs/whole/last.ckpt", "runs/halves/last.ckpt"),
     ):
         assert weight_bytes(folder / whole_file) == weight_bytes(folder / file)

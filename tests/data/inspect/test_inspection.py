@@ -165,9 +165,9 @@ def test_a_line_end_in_a_name_ends_no_line(tmp_path: Path) -> None:
     found = document(tmp_path)
     assert found["class_names"] == ["calm", "gr\nin"], "JSON has its own escapes"
     assert list(found["unreadable"]) == ["calm/no\nimage\x1b[2J.png"]
-    told = " ".join(run(tmp_path).stdout.split())
+    report = " ".join(run(tmp_path).stdout.split())
     for part in (r"│ gr\nin", r"calm/no\nimage\x1b[2J.png is damaged", r"ig\nored.txt"):
-        assert part in told
+        assert part in report
 
 
 def test_threads_find_the_same(tmp_path: Path) -> None:
@@ -197,8 +197,8 @@ def test_a_wrong_tree_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_command_starts_without_torch() -> None:
-    rooms = "lnlattennet.data._cli, lnlattennet.data"
-    code = f"import sys, {rooms}; print('torch' in sys.modules)"
+    packages = "lnlattennet.data._cli, lnlattennet.data"
+    code = f"import sys, {packages}; print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )

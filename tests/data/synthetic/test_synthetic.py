@@ -1,4 +1,4 @@
-"""Behaviour of the synthetic faces: the seed's promise, the regions' truth, and that expressions show."""
+"""Behavior of the synthetic faces: the seed's promise, the regions' truth, and that expressions show."""
 
 from __future__ import annotations
 
