@@ -1,4 +1,4 @@
-// What the kernels share: typed views of one band of a problem, reading ahead, dot products of a query with positions,
+// Shared by the kernels: typed views of one band of a problem, reading ahead, dot products of a query with positions,
 // the softmax of scores and its gradient.
 #pragma once
 
@@ -72,7 +72,7 @@ inline void fill_offsets(int64_t* offsets, const BandView<T>& view, int64_t rows
 
 constexpr double log2_e = 1.4426950408889634, ln_2 = 0.6931471805599453;
 
-// What turns <q, F_p> into the softmax's argument in base 2.
+// Factor from <q, F_p> to the softmax's argument in base 2.
 inline double score_scale(const Sizes& sizes) { return log2_e / __builtin_sqrt(double(sizes.channels)); }
 
 // to[row] = scale * from[row], rows of `channels`, each padded with zeros to `stride`.
@@ -166,7 +166,7 @@ inline void plain_dot_four(const T* const (&positions)[4], const A* query, int64
   sums(totals, to);
 }
 
-// How a query is stored for its dot products: as plain numbers ...
+// Storage of a query for its dot products: as plain numbers ...
 template <class T>
 struct PlainQuery {
   using A = Accumulator<T>;

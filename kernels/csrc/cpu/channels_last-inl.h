@@ -152,7 +152,7 @@ class ChannelsLastForward {
 
 // ---- backward ------------------------------------------------------------------------------------------------------
 
-// What one head adds to the gradients of `count` positions, for `Vectors` vectors of channels (the last one of `last`
+// One head's part of the gradients of `count` positions, for `Vectors` vectors of channels (the last one of `last`
 // channels). The first head starts from `mean`, the last one writes `to`; between them `totals` keeps full precision.
 template <class T>
 struct HeadGradient {

@@ -1,4 +1,4 @@
-// Which SIMD target runs: the best that this CPU has, unless LNLATTENNET_CPU_TARGET asks for another.
+// Choice of the SIMD target: the best of this CPU, unless LNLATTENNET_CPU_TARGET asks for another.
 
 #include <cstdlib>
 #include <stdexcept>

@@ -8,7 +8,7 @@
 
 namespace lnlattennet::cuda {
 
-// How a forward pass is spread over the GPU. `automatic` picks by shape and device; the others are for tests
+// Division of a forward pass over the GPU. `automatic` picks by shape and device; the others are for tests
 // and benchmarks, and fail where they cannot run.
 enum class Variant : int32_t {
   automatic,

@@ -102,7 +102,7 @@ inline Tensor converted(const Tensor& tensor, ScalarType type) {
   return dense(tensor.scalar_type() == type ? tensor : torch::stable::to(tensor, type));
 }
 
-// Whether the kernels read the map as it stands: channels or columns next to each other.
+// True if the kernels read the map as it stands: channels or columns next to each other.
 inline bool readable(const Tensor& features) { return features.stride(1) == 1 || features.stride(3) == 1; }
 
 inline FeatureMap feature_map(const Tensor& features, void* data) {
@@ -122,13 +122,13 @@ inline FeatureMap feature_map(const Tensor& features) {
   return feature_map(features, const_cast<void*>(features.const_data_ptr()));
 }
 
-// What the kernels read instead of `features`: the map itself, unless its layout is neither kind.
+// Features as the kernels read them: the map itself, unless its layout is neither kind.
 inline Tensor readable_map(const Tensor& features) {
   return readable(features) ? features
                             : torch::stable::contiguous(features, torch::headeronly::MemoryFormat::ChannelsLast);
 }
 
-// Whether the map fills its memory in the order batch, row, column, channel.
+// True if the map fills its memory in the order batch, row, column, channel.
 inline bool dense_channels_last(const Tensor& features) {
   int64_t expected = 1;
   for (const int64_t dimension : {1, 3, 2, 0}) {

@@ -142,7 +142,7 @@ __device__ __forceinline__ void pool_positions(ForwardState<Tile>& state, const 
 
 // ---- the groups' sums become pooled and mean -----------------------------------------------------------------------
 
-// What the block's groups leave in shared memory: their sums [kHeads + 1, groups, span channels] (the last array is
+// Results of the block's groups in shared memory: sums [kHeads + 1, groups, span channels] (the last array is
 // the plain sum) and their softmax states [kHeads, groups].
 template <class Tile>
 struct GroupSums {

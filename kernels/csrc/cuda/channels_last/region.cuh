@@ -40,7 +40,7 @@ inline RegionTask region_task(const RegionAttention& problem, int lane_bits) {
           problem.parameters};
 }
 
-// Which region of which image a block has, and which part of it a thread. A warp's groups start at `warp_group`.
+// The region of an image that a block has, and a thread's part of it. A warp's groups start at `warp_group`.
 struct RegionThread {
   int image, region, lane, lanes, group, groups, warp_group;
 };
@@ -194,7 +194,7 @@ inline int region_threads(const RegionAttention& problem, int lane_bits, int unr
   return std::clamp(wanted, 64, most);
 }
 
-// Whether all of a region's positions can be read in 16-byte words.
+// True if all of a region's positions can be read in 16-byte words.
 inline bool region_in_words(const FeatureMap& f) {
   const int64_t bytes = element_bytes(f.dtype);
   const int64_t together = f.batch_stride | f.row_stride | f.column_stride | f.channels;

@@ -30,7 +30,7 @@ LaunchShape launch_shape(const RegionAttention& problem, const NonlocalAttention
   return shape;
 }
 
-// Whether the device can hold one cluster at all; CUDA answers that for launches with clusters only. The call takes
+// True if the device can hold one cluster at all; CUDA answers that for launches with clusters only. The call takes
 // microseconds, so answers are kept, one for all devices with the same limits.
 bool cluster_fits(const DeviceLimits& limits, Kernel kernel, const LaunchShape& shape) {
   if (shape.cluster == 1) return true;

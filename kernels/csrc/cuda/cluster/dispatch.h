@@ -5,7 +5,7 @@
 
 namespace lnlattennet::cuda::cluster {
 
-// Whether `variant` (cluster_bands or cluster_regions) can run this problem on the current device: compute
+// True if `variant` (cluster_bands or cluster_regions) can run this problem on the current device: compute
 // capability, type, alignment, shared memory. `nonlocal` may be null.
 bool supports(const RegionAttention& problem, const NonlocalAttention* nonlocal, Variant variant);
 

@@ -19,7 +19,7 @@ inline bool aligned(const void* pointer, int64_t bytes = 0) {
   return (reinterpret_cast<uintptr_t>(pointer) | static_cast<uintptr_t>(bytes)) % 16 == 0;
 }
 
-// Whether every row of a tile is one chunk that the copy engine takes: 16-byte units, channels innermost.
+// True if every row of a tile is one chunk that the copy engine takes: 16-byte units, channels innermost.
 inline bool copies_in_bulk(const FeatureMap& map) {
   const int64_t bytes = element_bytes(map.dtype);
   return map.dtype != DType::f64 && map.channel_stride == 1 && map.column_stride == map.channels &&

@@ -18,7 +18,7 @@ constexpr int kLaneChannels = 16;  // channels of a position that a lane holds i
 constexpr int kMaxChannels = kWarpSize * kLaneChannels;
 constexpr int kRingOffset = 128;  // bytes; the barriers lie before it
 
-// Where the floats lie that take the ring's place once all of it is read; in floats from the ring's start.
+// Offsets of the floats that take the ring's place once all of it is read; in floats from the ring's start.
 struct Scratch {
   int partials;     // [warps][groups of lanes][pooled, sum][channels of a group], and padding
   int normalizers;  // [warps][maximum, sum]

@@ -227,7 +227,7 @@ class Pooling {
 
 // ---- the tile by all computing warps -------------------------------------------------------------------------------
 
-// Which region of the tile a computing warp pools, for which head, and which share of the positions is its own.
+// The region of the tile and the head that a computing warp pools, and its share of the positions.
 struct Role {
   int region, head, part;
 

@@ -24,7 +24,7 @@ template <>
 struct Accumulation<double> {
   using Type = double;
 };
-// What sums, scores and weights of elements T are kept in.
+// Type of the sums, scores and weights of elements T.
 template <class T>
 using Accumulate = typename Accumulation<T>::Type;
 

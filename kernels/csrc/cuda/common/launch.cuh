@@ -88,7 +88,7 @@ cudaError_t launch_kernel(void (*kernel)(Parameters...), const LaunchShape& shap
   return cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 
-// How many clusters of this shape the current device can hold at once; 0 where not even one fits.
+// Number of clusters of this shape that the current device can hold at once; 0 where not even one fits.
 template <class... Parameters>
 cudaError_t active_clusters(void (*kernel)(Parameters...), const LaunchShape& shape, int& clusters) {
   const cudaError_t error = raise_limits(kernel, shape);

@@ -70,7 +70,7 @@ __device__ __forceinline__ void sum_grad_query(const BandTask& task, const BandB
 // grad_F_p = sum_h (a_hp g_h + slope_hp scale q_h) + g_mean / P, from weights a and slopes (the scores' gradients) that
 // lie in shared memory.
 
-// What the weights and slopes of kWidth columns are multiplied with, for one channel.
+// Factors of the weights and slopes of kWidth columns, for one channel.
 template <class A, int kWidth>
 struct BandCoefficients {
   A pooled[kWidth], query[kWidth];

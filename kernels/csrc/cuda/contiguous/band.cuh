@@ -65,8 +65,8 @@ __device__ __forceinline__ T* band_start(T* map, const BandTask& task, const Ban
   return map + block.image * batch_stride + static_cast<int64_t>(block.band) * task.rows * row_stride;
 }
 
-// How a block's threads share the words of one channel (for scores): `lanes` threads take a word each, with different
-// channels. And how they share the columns of `slots` channels at a time (for sums over positions).
+// Split of a block's threads over words of one channel (for scores): `lanes` threads take a word each, with different
+// channels. And over the columns of `slots` channels at a time (for sums over positions).
 struct BandShares {
   int words, words_per_row, lanes, slots;
 
