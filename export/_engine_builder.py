@@ -230,5 +230,5 @@ def require_precision(plan: PrecisionPlan, planned: dict[str, int], engine: Engi
             layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
             raise RejectedError(
                 f"of {expected} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
-                f"is not the engine that was asked for; leave {wanted} to another backend or to more blocks"
+                f"is not the engine that was asked for; use {wanted} in more blocks, or with another backend"
             )

@@ -36,37 +36,35 @@ class Verifier:
         faces: normalized, [n, 3, S, S].
         reference: the checkpoint's outputs for ``faces``.
         batch: batch sizes of every engine.
-        labeled: faces to measure the accuracy on, or None.
-        labeled_logits: the checkpoint's logits for them.
+        labeled: faces to measure the accuracy on with the checkpoint's logits for them, or None.
         accuracies: name of an engine -> its accuracy, filled by ``check``.
     """
 
     faces: Floats
     reference: Arrays
     batch: BatchRange
-    labeled: LabeledFaces | None = None
-    labeled_logits: Floats | None = None
+    labeled: tuple[LabeledFaces, Floats] | None = None
     accuracies: dict[str, AccuracyComparison] = field(default_factory=dict)
 
     def check(self, name: str, runner: Runner, limits: Limits) -> list[Check]:
         """Put an engine through the gate; return its checks."""
         checks = check_engine(runner, self.reference, self.faces, self.batch, limits)
-        if self.labeled is not None and self.labeled_logits is not None:
-            logits = _logits(runner, self.labeled, self.batch)
-            accuracy = compare_accuracy(logits, self.labeled_logits, self.labeled.labels)
+        if self.labeled is not None:
+            labeled, expected = self.labeled
+            accuracy = compare_accuracy(_logits(runner, labeled, self.batch), expected, labeled.labels)
             self.accuracies[name] = accuracy
             checks.append(accuracy.check(limits["max_accuracy_drop"]["logits"], self.batch.optimum))
         return checks
 
     def labeled_record(self) -> LabeledRecord | None:
         """Return the accuracies, for the manifest."""
-        if self.labeled is None or self.labeled_logits is None:
+        if self.labeled is None:
             return None
-        checkpoint = compare_accuracy(self.labeled_logits, self.labeled_logits, self.labeled.labels)
+        labeled, expected = self.labeled
         return LabeledRecord(
-            name=self.labeled.name,
-            faces=len(self.labeled.labels),
-            checkpoint_accuracy=checkpoint.engine,
+            name=labeled.name,
+            faces=len(labeled.labels),
+            checkpoint_accuracy=compare_accuracy(expected, expected, labeled.labels).checkpoint,
             engines={name: accuracy.engine for name, accuracy in self.accuracies.items()},
         )
 
@@ -81,14 +79,14 @@ def create_verifier(
         CheckpointError: the checkpoint's own outputs are not finite.
     """
     info, run = checkpoint.info, torch_reference(checkpoint.network())
-    labeled_faces = labeled_logits = None
+    with_logits = None
     if labeled is not None:
         with stderr.status(f"reading {labeled.name}"):
             labeled_faces = labeled.load(info.preprocessing)
-            labeled_logits = run(labeled_faces.faces)["logits"]
+            with_logits = labeled_faces, run(labeled_faces.faces)["logits"]
     with stderr.status("computing the reference in torch"):
         rendered = verification_faces(max(faces, batch.maximum + 8), info.preprocessing)
-        return Verifier(rendered, run(rendered), batch, labeled_faces, labeled_logits)
+        return Verifier(rendered, run(rendered), batch, with_logits)
 
 
 def _logits(runner: Runner, labeled: LabeledFaces, batch: BatchRange) -> Floats:
