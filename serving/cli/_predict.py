@@ -1,4 +1,4 @@
-"""Command `lnlattennet predict`: the expression on images, from a server or from a bundle in this process."""
+"""Command `lnlattennet predict`: images to a server, or to a bundle in this process."""
 
 from __future__ import annotations
 

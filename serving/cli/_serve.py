@@ -1,4 +1,4 @@
-"""Command `lnlattennet serve`: a bundle behind a Triton server, until Ctrl-C."""
+"""Command `lnlattennet serve`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lnlattennet.serving.triton._process import TritonProcess
     from lnlattennet.serving.triton._repository import Deployment
 
-_Port = Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")]
+_Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
 
 
 def serve(
@@ -30,7 +30,9 @@ def serve(
         Path | None,
         typer.Option(help="Backends of the tritonserver on PATH.", show_default="/opt/tritonserver/backends"),
     ] = None,
-    startup_timeout: Annotated[float, typer.Option(min=1, help="Seconds until it must answer.")] = 120.0,
+    startup_timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds until the server must answer.")
+    ] = 120.0,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
     verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
