@@ -47,10 +47,10 @@ def newest(pattern: str, results: Path = RESULTS) -> Path:
     Raises:
         UsageError: there is none.
     """
-    records = sorted(results.glob(f"{pattern}.json"), key=lambda path: path.stem)
-    if not records:
+    record = max(results.glob(f"{pattern}.json"), key=lambda path: path.stem, default=None)
+    if record is None:
         raise UsageError(f"the marker 'figures: {pattern}' matches no record in {results}")
-    return records[-1]
+    return record
 
 
 def render(path: Path) -> str:
@@ -62,7 +62,7 @@ def render(path: Path) -> str:
     record = json.loads(path.read_text())
     renderer = _RENDERERS.get(record.get("benchmark", ""))
     if renderer is None:
-        raise UsageError(f"{path} is of no benchmark that has a table: {', '.join(_RENDERERS)}")
+        raise UsageError(f"{path} is of no benchmark that has a table, which are {', '.join(_RENDERERS)}")
     return "\n\n".join([_origin(path, record), *renderer(record, read_samples(record))])
 
 

@@ -1,4 +1,4 @@
-"""Formulations of the per-region attention in plain torch, which the fused op is measured against.
+"""Formulations of the per-region attention in plain torch, with which the fused op is compared.
 
 All share one signature, so that a benchmark can time them in turn:
 
@@ -23,23 +23,14 @@ Joint = Callable[..., tuple[Tensor, ...]]
 
 
 class NonlocalParameters(NamedTuple):
-    """Parameters of the non-local attention, in the op's order.
+    """Parameters of the non-local attention, in the op's order."""
 
-    Attributes:
-        position: [K, C].
-        query_weight: [d, C].
-        key_weight: [d, C].
-        value_weight: [d, C].
-        value_bias: [d].
-        score_weight: [d].
-    """
-
-    position: Tensor
-    query_weight: Tensor
-    key_weight: Tensor
-    value_weight: Tensor
-    value_bias: Tensor
-    score_weight: Tensor
+    position: Tensor  # [K, C]
+    query_weight: Tensor  # [d, C]
+    key_weight: Tensor  # [d, C]
+    value_weight: Tensor  # [d, C]
+    value_bias: Tensor  # [d]
+    score_weight: Tensor  # [d]
 
 
 def matmul_form(features: Tensor, query: Tensor, grid: int) -> tuple[Tensor, Tensor]:
@@ -70,9 +61,9 @@ def _by_region(per_cell: Tensor) -> Tensor:
 
 
 def region_mask(features: Tensor, grid: int, heads: int) -> Tensor:
-    """Mask of ``masked_attention``: 0 where a query may look, else -inf; [K * heads + K, H * W].
+    """Return the mask of ``masked_attention``: 0 inside a query's region, else -inf; [K * heads + K, H * W].
 
-    Made once, ahead of time, and added: from a boolean mask the kernels would make this one at every call.
+    It is made once, ahead of time: from a boolean mask the kernels would make this one at every call.
     """
     height, width = features.shape[2:]
     rows = torch.arange(height) // (height // grid)
@@ -84,7 +75,7 @@ def region_mask(features: Tensor, grid: int, heads: int) -> Tensor:
 
 
 def masked_attention(features: Tensor, query: Tensor, grid: int, *, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """One ``scaled_dot_product_attention``: every region's queries see their own region only.
+    """Call ``scaled_dot_product_attention`` once; every region's queries see their own region only.
 
     Keys and values are the map itself, [B, 1, H * W, C]: a view in channels_last, else one copy. A zero
     query attends evenly, so K of them give the means in the same call.
@@ -101,7 +92,7 @@ def masked_attention(features: Tensor, query: Tensor, grid: int, *, mask: Tensor
 
 
 def nonlocal_attention(mean: Tensor, parameters: NonlocalParameters) -> tuple[Tensor, Tensor, Tensor]:
-    """Region means [B, K, C] -> weights [B, K], affinity [B, K, K], context [B, d], like model/."""
+    """Map region means [B, K, C] to weights [B, K], affinity [B, K, K] and context [B, d]."""
     position, query_weight, key_weight, value_weight, value_bias, score_weight = parameters
     tokens = mean + position
     scores = F.linear(tokens, query_weight) @ F.linear(tokens, key_weight).transpose(1, 2)
@@ -112,7 +103,7 @@ def nonlocal_attention(mean: Tensor, parameters: NonlocalParameters) -> tuple[Te
 
 
 def with_nonlocal(pooling: Pooling) -> Joint:
-    """Follow a formulation of the pooling by the non-local attention."""
+    """Return a formulation of the pooling followed by the non-local attention."""
 
     def joint(features: Tensor, query: Tensor, grid: int, *parameters: Tensor) -> tuple[Tensor, ...]:
         pooled, mean = pooling(features, query, grid)

@@ -19,30 +19,20 @@ SHAPES = ((64, 56), (256, 28))
 
 FEWEST_MAPS = 3
 LARGEST_ROTATION = 2**30
-"""Bytes; a shared server's cache may be larger than what one benchmark should take."""
+"""Bytes: a server's cache may exceed the memory that a benchmark should take."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One problem, F [batch, channels, side, side], for all candidates.
-
-    Attributes:
-        batch: images.
-        channels: C.
-        side: H = W.
-        dtype: "float32", "float16" or "bfloat16".
-        layout: "channels_last" or "contiguous".
-        backward: whether the gradients of features and query are part of it.
-        nonlocal_attention: whether the non-local attention over the regions is part of it.
-    """
+    """One problem, F [batch, channels, side, side], for all candidates."""
 
     batch: int
     channels: int = 64
     side: int = 56
-    dtype: str = "float32"
-    layout: str = "channels_last"
-    backward: bool = False
-    nonlocal_attention: bool = False
+    dtype: str = "float32"  # or "float16", "bfloat16"
+    layout: str = "channels_last"  # or "contiguous"
+    backward: bool = False  # with the gradients of features and query
+    nonlocal_attention: bool = False  # with the non-local attention over the regions
 
     @property
     def name(self) -> str:
@@ -68,7 +58,7 @@ class Case:
 
     @property
     def traffic_bytes(self) -> int:
-        """The fewest bytes that must move: F read, pooled and mean written.
+        """Return the fewest bytes that must move: F read, pooled and mean written.
 
         With the backward pass F is read again, the outputs' gradients are read, and F's is written. Query
         and parameters are a few KB and left out.

@@ -15,7 +15,7 @@ OVER_BEST = "over the best of compile and masked SDPA"
 COPY_RATE = "copy_bytes_per_second"
 
 Requirement = tuple[RequirementResult, tuple[str, ...]]
-"""What is required, and the candidates that the fused op is compared with; none: with a copy on the GPU."""
+"""Required figure, and the candidates with which the fused op is compared; empty: a copy on the GPU."""
 
 
 def requirements(device: str) -> list[Requirement]:
@@ -84,7 +84,7 @@ def _result(
 
 
 def _launches(cases: dict[str, ExperimentResult]) -> Iterator[RequirementResult]:
-    """One launch does it all, with and without the non-local attention."""
+    """Yield the requirements that the op is one launch, with and without the non-local attention."""
     half = [Case(1, dtype="float16"), Case(1, 256, 28, "float16")]
     for case in (*half, Case(1, dtype="float16", nonlocal_attention=True)):
         result = RequirementResult(text="launches", case=case.name, bound=1, upper=True)

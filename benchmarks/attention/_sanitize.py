@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lnlattennet.benchmarks.attention._candidates import CUDA_VARIANTS, VARIANT_VARIABLE, Parameters
-from lnlattennet.benchmarks.attention._cases import GRID, Case
+from lnlattennet.benchmarks.attention._cases import GRID, Case, make_pool, views_of
 from lnlattennet.benchmarks.harness._command import main, say
 from lnlattennet.kernels._loader import compiled_target
 
@@ -22,7 +22,7 @@ CASES = (
 
 
 def run() -> int:
-    """Call the ops on every case in every variant; a variant that cannot run here says so."""
+    """Call the ops on every case in every variant; print the error of a variant that cannot run here."""
     compiled_target("cuda")
     for case in CASES:
         for variant in ("automatic", *CUDA_VARIANTS):
@@ -42,10 +42,7 @@ def run() -> int:
 
 def _forward_and_backward(case: Case) -> tuple[Tensor, ...]:
     parameters, ops = Parameters.of(case, "cuda"), torch.ops.lnlattennet
-    shape = (case.batch, case.side, case.side, case.channels)
-    features = torch.randn(shape, device="cuda").to(case.torch_dtype).permute(0, 3, 1, 2)
-    if case.layout == "contiguous":
-        features = features.contiguous()
+    [features] = views_of(make_pool(case.elements, case.torch_dtype, "cuda"), case, 1)
     leaves = features.detach().requires_grad_(), parameters.query.detach().requires_grad_()
     pooled, mean = ops.region_attention(*leaves, GRID)
     gradients = torch.autograd.grad((pooled, mean), leaves, parameters.gradients)

@@ -173,7 +173,7 @@ def case_parser(module: str, description: str, pattern: str) -> argparse.Argumen
     add_count(parser, "--threads", torch.get_num_threads(), 1, "torch's threads")
     parser.add_argument("--case", action="append", default=[], metavar="PATTERN",
                         help=f"only these cases, e.g. '{pattern}'; repeatable")  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, not how fast")
+    parser.add_argument("--quick", action="store_true", help="measure few rounds: a trial run")
     parser.add_argument("--time-limit", type=float, default=float("inf"), metavar="SECONDS",
                         help="begin no case that may not end in time; skipped ones are named")  # fmt: skip
     return parser

@@ -1,4 +1,4 @@
-"""Record of a benchmark: the machine, every sample of every candidate, and what is required of them."""
+"""Record of a benchmark: the machine, every sample of every candidate, and the required figures."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class Record:
         self.machine = machine_facts(self.device)
 
     def add(self, case: ExperimentResult) -> None:
-        """Enter a measured case."""
+        """Add a measured case."""
         self.cases.append(case)
         self.seconds = round(time.monotonic() - self._begun, 1)
         self.load_average_at_end = os.getloadavg()[0]

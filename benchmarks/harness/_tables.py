@@ -50,11 +50,7 @@ def timing_table(record: Record, subject: str) -> str:
 def comparison_table(cases: Iterable[ExperimentResult], subject: str, unit: str, per_unit: float) -> str:
     """Return a row for each candidate of each case: median warm time, and its ratio to the subject's.
 
-    Args:
-        cases: measured ones.
-        subject: the candidate that the others are compared with.
-        unit: unit of the printed times, such as "ms per face".
-        per_unit: microseconds in the unit.
+    ``unit`` is that of the printed times, such as "ms per face", and ``per_unit`` the microseconds in it.
     """
     rows = [("case", "candidate", unit, "95% interval", "time over the first", "95% interval")]
     for case in cases:

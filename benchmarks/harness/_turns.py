@@ -95,7 +95,7 @@ def graph_turn(graph: Replayable) -> Turn:
 
 
 def launches(call: Callable[[Tensor], Any], features: Tensor) -> list[str]:
-    """Return the names of what one call makes the GPU do: kernels, copies and fills."""
+    """Return the names of the kernels, copies and fills that one call starts on the GPU."""
     call(features)
     torch.cuda.synchronize()
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:

@@ -87,7 +87,7 @@ def _versions() -> dict[str, str]:
 
 
 def _stream(device: str) -> AbstractContextManager[Any]:
-    """A stream of its own: ONNX Runtime can be given any but the default one."""
+    """Return a new stream: ONNX Runtime accepts any except the default one."""
     if device == "cpu":
         return nullcontext()
     return torch.cuda.stream(torch.cuda.Stream())  # type: ignore[no-untyped-call]

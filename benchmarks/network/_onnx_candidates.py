@@ -164,5 +164,5 @@ def _empty_outputs(builds: NetworkBuilds, image: Tensor) -> tuple[Tensor, ...]:
 
 
 def _place(tensor: Tensor) -> tuple[str, int, Any, tuple[int, ...], int]:
-    """Return what ``bind_input`` wants to know: device, number, element type, shape and address."""
+    """Return the arguments of ``bind_input``: device, number, element type, shape and address."""
     return tensor.device.type, tensor.device.index or 0, np.float32, tuple(tensor.shape), tensor.data_ptr()

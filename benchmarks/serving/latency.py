@@ -61,7 +61,7 @@ def latency_table(record: Record) -> str:
 
 
 def _turn(client: Client, data: bytes) -> Turn:
-    """Return a call that sends one request and returns its seconds."""
+    """Return a turn that sends one request."""
 
     def request() -> float:
         start = time.perf_counter_ns()
