@@ -17,7 +17,7 @@ from lnlattennet.kernels import _build, _cache
 from lnlattennet.kernels._build import build_library, failed_build
 from lnlattennet.kernels._cache import architectures_of, cache_folder, find_library, host, library_path
 from lnlattennet.kernels._toolchain import find_cxx
-from tests.kernels.marks import slow
+from tests.kernels.support.marks import slow
 
 ANSWER = 'extern "C" __attribute__((visibility("default"))) int answer() { return 42; }'
 # The compiler, which also counts its calls and takes its time.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.kernels.cached_compiler import write_caching_compiler
+from tests.kernels.support.cached_compiler import write_caching_compiler
 
 COMPILER = '#!/bin/sh\ncase "$*" in *" -o "*) echo "$*" >> "{calls}";; esac\nexec c++ "$@"\n'
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels import oracle
-from tests.kernels.cases import Case, Shape, make_inputs, make_parameters
-from tests.kernels.comparison import assert_close, computing_error, values
 from tests.kernels.cuda_emulation.emulator import FORWARD, Device, EmulationError, Emulator, Launch
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
-from tests.kernels.marks import slow
+from tests.kernels.support import oracle
+from tests.kernels.support.cases import Case, Shape, make_inputs, make_parameters
+from tests.kernels.support.comparison import assert_close, computing_error, values
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
+from tests.kernels.support.marks import slow
 
 pytestmark = [slow, pytest.mark.timeout(900)]
 

@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from lnlattennet.kernels._loader import implementation
-from tests.kernels.checks import ops
-from tests.kernels.cpu_targets import NEEDS, supported_targets, targets_in_sources
+from tests.kernels.support.checks import ops
+from tests.kernels.support.cpu_targets import NEEDS, supported_targets, targets_in_sources
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-FILES = [HERE / "cpu_target_checks.py", HERE / "test_half_conversions.py", HERE / "test_extremes.py"]
+FILES = [
+    HERE / "support" / "cpu_target_checks.py",
+    HERE / "test_half_conversions.py",
+    HERE / "test_extremes.py",
+]
 # Not this project's pytest configuration: a bare machine lacks what it names.
 OPTIONS = ["-q", "-m", "not gpu", "-c", os.devnull, "--rootdir=.", "--noconftest"]
 OPTIONS += ["--import-mode=importlib", "-p", "no:cacheprovider"]

@@ -25,8 +25,8 @@ from lnlattennet.kernels._cache import cache_key
 from lnlattennet.kernels._ptxas import KernelResources, parse_ptxas, readable
 from lnlattennet.kernels._resources import TABLE, spilling
 from lnlattennet.kernels._toolchain import ARCHITECTURES, compiler_version, find_compilers, find_nvcc
-from tests.kernels.cached_compiler import OBJECTS
-from tests.kernels.marks import slow
+from tests.kernels.support.cached_compiler import OBJECTS
+from tests.kernels.support.marks import slow
 
 COMPILED = ("75", "90", "120")
 """The oldest, the first with clusters, the newest."""

@@ -17,10 +17,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels import oracle
-from tests.kernels.cases import DTYPES, Case, Shape, make_inputs, make_mean, make_parameters
-from tests.kernels.checks import make_gradients
-from tests.kernels.comparison import assert_close, assert_same_bits, computing_error, values
 from tests.kernels.cuda_emulation.emulator import (
     BACKWARD,
     FORWARD,
@@ -30,8 +26,12 @@ from tests.kernels.cuda_emulation.emulator import (
     Emulator,
     Launch,
 )
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, LAYOUTS, Layout, place
-from tests.kernels.marks import slow
+from tests.kernels.support import oracle
+from tests.kernels.support.cases import DTYPES, Case, Shape, make_inputs, make_mean, make_parameters
+from tests.kernels.support.checks import make_gradients
+from tests.kernels.support.comparison import assert_close, assert_same_bits, computing_error, values
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, LAYOUTS, Layout, place
+from tests.kernels.support.marks import slow
 
 pytestmark = [slow, pytest.mark.timeout(900)]
 

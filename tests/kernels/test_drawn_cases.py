@@ -10,15 +10,15 @@ pytest.importorskip("hypothesis")
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.cases import DTYPES, NONLOCAL_DTYPES, Case, Shape
-from tests.kernels.checks import (
+from tests.kernels.support.cases import DTYPES, NONLOCAL_DTYPES, Case, Shape
+from tests.kernels.support.checks import (
     check_local_nonlocal_attention,
     check_nonlocal_gradients,
     check_region_attention,
     check_region_attention_backward,
 )
-from tests.kernels.layouts import LAYOUTS, Layout
-from tests.kernels.marks import every_device
+from tests.kernels.support.layouts import LAYOUTS, Layout
+from tests.kernels.support.marks import every_device
 
 # The loops take a microsecond or two per position and head; larger cells get smaller batches.
 LOOPS = 3000

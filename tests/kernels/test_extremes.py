@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.cases import Case, Shape, make_inputs, make_mean, make_parameters, normal
-from tests.kernels.checks import expected_gradients, expected_outputs, make_gradients, ops
-from tests.kernels.comparison import assert_close, assert_same_bits, computing_error, values
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout, place
-from tests.kernels.marks import every_device
+from tests.kernels.support.cases import Case, Shape, make_inputs, make_mean, make_parameters, normal
+from tests.kernels.support.checks import expected_gradients, expected_outputs, make_gradients, ops
+from tests.kernels.support.comparison import assert_close, assert_same_bits, computing_error, values
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, Layout, place
+from tests.kernels.support.marks import every_device
 
 every_layout = pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST], ids=str)
 every_type = pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from lnlattennet.errors import UnavailableError
 from lnlattennet.kernels._cache import host, is_complete, library_path, write_checksum
 from lnlattennet.kernels._loader import architectures, implementation
 from lnlattennet.kernels._toolchain import find_cxx
-from tests.kernels.cached_compiler import write_caching_compiler
-from tests.kernels.marks import slow
+from tests.kernels.support.cached_compiler import write_caching_compiler
+from tests.kernels.support.marks import slow
 
 USE = """
 from concurrent.futures import ThreadPoolExecutor

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.checks import ops
-from tests.kernels.comparison import assert_same_bits
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout, place
-from tests.kernels.marks import every_device
+from tests.kernels.support.checks import ops
+from tests.kernels.support.comparison import assert_same_bits
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, Layout, place
+from tests.kernels.support.marks import every_device
 
 every_half = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 every_layout = pytest.mark.parametrize("layout", [CONTIGUOUS, CHANNELS_LAST], ids=str)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.cpu_targets import SOURCES
+from tests.kernels.support.cpu_targets import SOURCES
 
 MOST_HEADERS = 8
 UNITS = sorted(path for path in SOURCES.rglob("*") if path.suffix in (".cu", ".cpp"))

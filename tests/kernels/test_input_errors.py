@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from lnlattennet.kernels import _reference as reference
-from tests.kernels.checks import ops
-from tests.kernels.marks import every_device
+from tests.kernels.support.checks import ops
+from tests.kernels.support.marks import every_device
 
 every_implementation = pytest.mark.parametrize("implementation", ["op", "reference"])
 REFERENCES: dict[str, Callable[..., Any]] = {

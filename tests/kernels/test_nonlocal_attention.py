@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lnlattennet.kernels import _reference as reference
-from tests.kernels.cases import (
+from tests.kernels.support.cases import (
     FEW_CASES,
     NONLOCAL_DTYPES,
     SHAPES,
@@ -16,16 +16,16 @@ from tests.kernels.cases import (
     make_parameters,
     sliced,
 )
-from tests.kernels.checks import (
+from tests.kernels.support.checks import (
     check_local_nonlocal_attention,
     check_local_nonlocal_gradients,
     check_nonlocal_attention,
     check_nonlocal_gradients,
     ops,
 )
-from tests.kernels.comparison import assert_same_bits
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
-from tests.kernels.marks import every_device
+from tests.kernels.support.comparison import assert_same_bits
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
+from tests.kernels.support.marks import every_device
 
 CASES = [Case(shape, *dtypes, seed=5) for shape in SHAPES for dtypes in NONLOCAL_DTYPES]
 JOINT = [case for case in FEW_CASES if (case.features, case.parameters) in NONLOCAL_DTYPES]

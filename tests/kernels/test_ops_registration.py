@@ -18,8 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lnlattennet.kernels import _reference as reference
 from lnlattennet.kernels import local_nonlocal_attention, nonlocal_attention, region_attention
-from tests.kernels import oracle
-from tests.kernels.marks import every_device, slow
+from tests.kernels.support import oracle
+from tests.kernels.support.marks import every_device, slow
 
 BATCH, GRID, HEADS, CHANNELS, WIDTH = 3, 2, 2, 5, 4
 REGIONS = GRID * GRID

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lnlattennet.kernels import _reference as reference
-from tests.kernels.cases import DTYPES, FEW_CASES, FIXED_CASES, Case, normal
-from tests.kernels.checks import check_region_attention, expected_gradients, expected_outputs, ops
-from tests.kernels.comparison import assert_close, pooling_error
-from tests.kernels.marks import every_device
+from tests.kernels.support.cases import DTYPES, FEW_CASES, FIXED_CASES, Case, normal
+from tests.kernels.support.checks import check_region_attention, expected_gradients, expected_outputs, ops
+from tests.kernels.support.comparison import assert_close, pooling_error
+from tests.kernels.support.marks import every_device
 
 
 @every_device

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from lnlattennet.kernels import _reference as reference
-from tests.kernels.cases import FEW_CASES, FIXED_CASES, Case, Shape, make_inputs
-from tests.kernels.checks import (
+from tests.kernels.support.cases import FEW_CASES, FIXED_CASES, Case, Shape, make_inputs
+from tests.kernels.support.checks import (
     check_region_attention_autograd,
     check_region_attention_backward,
     make_gradients,
     ops,
 )
-from tests.kernels.comparison import assert_same_bits
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
-from tests.kernels.marks import every_device
+from tests.kernels.support.comparison import assert_same_bits
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
+from tests.kernels.support.marks import every_device
 
 SMALL = Shape(batch=2, grid=2, heads=2, channels=5, rows=2, columns=3)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.cached_compiler import caching
-from tests.kernels.cpu_targets import SOURCES, supported_targets, targets_in_sources
-from tests.kernels.marks import slow
+from tests.kernels.support.cached_compiler import caching
+from tests.kernels.support.cpu_targets import SOURCES, supported_targets, targets_in_sources
+from tests.kernels.support.marks import slow
 
 pytestmark = slow
 

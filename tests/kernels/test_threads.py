@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kernels.cases import Case, Shape, make_inputs, make_parameters
-from tests.kernels.checks import make_gradients, ops
-from tests.kernels.comparison import assert_same_bits
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
+from tests.kernels.support.cases import Case, Shape, make_inputs, make_parameters
+from tests.kernels.support.checks import make_gradients, ops
+from tests.kernels.support.comparison import assert_same_bits
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, Layout
 
 # Large enough for several threads: 7 images of 16 regions, 64 channels.
 SHAPE = Shape(batch=7, grid=4, heads=2, channels=64, rows=7, columns=7, width=16)

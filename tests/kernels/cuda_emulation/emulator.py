@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from lnlattennet import kernels
-from tests.kernels.cached_compiler import caching
+from tests.kernels.support.cached_compiler import caching
 
 HERE = Path(__file__).parent
 SOURCES = Path(kernels.__file__).parent / "csrc" / "cuda"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from tests.kernels.layouts import CHANNELS_LAST, CONTIGUOUS, LAYOUTS, Layout, place
+from tests.kernels.support.layouts import CHANNELS_LAST, CONTIGUOUS, LAYOUTS, Layout, place
 
 # (features, parameters): the parameters have the features' type or, as under autocast, float32.
 DTYPES = [

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-OBJECTS = Path(__file__).parents[2] / "build" / "test-objects"
+OBJECTS = Path(__file__).parents[3] / "build" / "test-objects"
 _UNUSED_SECONDS = 30 * 24 * 3600
 
 

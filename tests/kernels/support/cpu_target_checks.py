@@ -8,8 +8,8 @@ import os
 import pytest
 
 from lnlattennet.kernels._loader import implementation
-from tests.kernels.cases import FEW_CASES, Case
-from tests.kernels.checks import (
+from tests.kernels.support.cases import FEW_CASES, Case
+from tests.kernels.support.checks import (
     check_local_nonlocal_attention,
     check_region_attention,
     check_region_attention_backward,

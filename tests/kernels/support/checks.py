@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 import lnlattennet.kernels  # noqa: F401  (registers the ops)
-from tests.kernels import oracle
-from tests.kernels.cases import Case, Inputs, make_inputs, make_mean, make_parameters, normal
-from tests.kernels.comparison import (
+from tests.kernels.support import oracle
+from tests.kernels.support.cases import Case, Inputs, make_inputs, make_mean, make_parameters, normal
+from tests.kernels.support.comparison import (
     ROUNDING,
     assert_close,
     assert_same_bits,
@@ -20,7 +20,7 @@ from tests.kernels.comparison import (
     pooling_error,
     values,
 )
-from tests.kernels.oracle import Array
+from tests.kernels.support.oracle import Array
 
 ops = torch.ops.lnlattennet
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tests.kernels.oracle import Array
+from tests.kernels.support.oracle import Array
 
 # Half the distance of neighboring numbers, relative: what storing the result costs.
 ROUNDING = {
