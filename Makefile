@@ -28,11 +28,12 @@ demo: $(STAMP) ## Export the demo checkpoint, serve it with a real tritonserver,
 test: $(STAMP) check kernels ## Run lint, type checks and every test
 	$(BIN)/pytest -n 2 --dist loadfile
 
-check: $(STAMP) ## Run lint, format, type checks and import contracts
+check: $(STAMP) ## Run lint, format, types, import contracts and spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
 	find kernels/csrc tests/kernels -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | \
 		xargs $(BIN)/clang-format --dry-run --Werror
 

@@ -25,18 +25,18 @@ def build_with_progress(trt: ModuleType, config: Any, build: Callable[[], T]) ->
     Ctrl-C or SIGTERM cancels the build; its handler (KeyboardInterrupt) runs once the builder has returned,
     however many more arrive meanwhile.
     """
-    cancelled = threading.Event()
+    canceled = threading.Event()
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
-        config.progress_monitor = _monitor(trt, bars, cancelled)
+        config.progress_monitor = _monitor(trt, bars, canceled)
         # TensorRT swallows what is raised inside its callbacks, and C++ receives no signals. So the builder
         # gets a thread of its own, and this one is free to receive them.
-        with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool, _signals_deferred(cancelled):
+        with ThreadPoolExecutor(1, thread_name_prefix="tensorrt") as pool, _signals_deferred(canceled):
             return pool.submit(build).result()
 
 
 @contextmanager
-def _signals_deferred(cancelled: threading.Event) -> Iterator[None]:
-    """A signal that would stop the command sets ``cancelled``; its handler runs at the end of the block.
+def _signals_deferred(canceled: threading.Event) -> Iterator[None]:
+    """A signal that would stop the command sets ``canceled``; its handler runs at the end of the block.
 
     An exception at once would do for the first Ctrl-C. A second one would end the wait for the builder, whose
     callbacks then enter an interpreter that is going down, and that aborts the process.
@@ -48,7 +48,7 @@ def _signals_deferred(cancelled: threading.Event) -> Iterator[None]:
     def defer(number: int, frame: FrameType | None) -> None:
         if deferring:
             arrived.append(number)
-            cancelled.set()
+            canceled.set()
         else:
             # An exception of another signal ended the loop below before it put this one's handler back.
             earlier[number](number, frame)
@@ -73,7 +73,7 @@ def _stopping_handlers() -> dict[int, Callable[[int, FrameType | None], object]]
     return {number: handler for number, handler in handlers.items() if callable(handler)}
 
 
-def _monitor(trt: ModuleType, bars: Progress, cancelled: threading.Event) -> Any:
+def _monitor(trt: ModuleType, bars: Progress, canceled: threading.Event) -> Any:
     """Return a monitor with a bar for each open phase; TensorRT may call it from several threads."""
     tasks: dict[str, TaskID] = {}
     lock = threading.Lock()
@@ -88,7 +88,7 @@ def _monitor(trt: ModuleType, bars: Progress, cancelled: threading.Event) -> Any
             with lock:
                 if phase_name in tasks:
                     bars.update(tasks[phase_name], completed=step + 1)
-            return not cancelled.is_set()  # whether the builder goes on
+            return not canceled.is_set()  # whether the builder goes on
 
         def phase_finish(self, phase_name: str) -> None:
             with lock:

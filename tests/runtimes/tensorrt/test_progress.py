@@ -41,7 +41,7 @@ class Impatient(logging.Handler):
     def emit(self, record):
         if "BuildCanceled" in record.getMessage():
             self.sending = False
-            print("builder cancelled")
+            print("builder canceled")
         if "Building engine" in record.getMessage():
             self.sending = True
         if self.sending:
@@ -69,7 +69,7 @@ def test_signals_stop_a_build_and_leave_nothing(number: signal.Signals, tmp_path
         check=False,
         cwd=Path(__file__).parents[3],
     )
-    assert result.stdout.split("\n") == ["builder cancelled", "KeyboardInterrupt", ""], result.stderr
+    assert result.stdout.split("\n") == ["builder canceled", "KeyboardInterrupt", ""], result.stderr
     assert result.returncode == 0
     assert result.stderr == ""
     assert not list(tmp_path.glob("*.plan"))
