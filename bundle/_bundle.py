@@ -30,6 +30,9 @@ Image = NDArray[np.uint8]
 class Bundle:
     """A bundle whose every file has been compared with the manifest's SHA-256.
 
+        bundle = Bundle.load("build/demo")
+        bundle.predict(faces)  # uint8 [n, H, W, 3], cropped; lnlattennet.load finds faces in images
+
     Attributes:
         path: the bundle's folder.
         manifest: its parsed `manifest.json`.
@@ -37,8 +40,10 @@ class Bundle:
 
     path: Path
     manifest: Manifest
-    _engines: dict[tuple[str, int], Engine] = field(default_factory=dict, repr=False, compare=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+    _engines: dict[tuple[str, int], Engine] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @classmethod
     def load(cls, path: Path | str) -> Bundle:

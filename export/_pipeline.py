@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 def export_engine(options: ExportOptions) -> dict[str, Any]:
     """Write a bundle to ``options.output`` and return its report (what `report.json` holds).
 
+        export_engine(ExportOptions(checkpoint=Path("mine.safetensors"), output=Path("build/mine")))
+
     Raises:
         CheckpointError: the checkpoint cannot be used, or was changed during the export.
         UnavailableError, UsageError, DataError, ImageError: before anything is built.

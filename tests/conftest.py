@@ -48,7 +48,7 @@ SMALL = NetworkConfig(
 def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     """One thread for torch, here and in the processes that a test starts; the kernels' tests use them all.
 
-    In networks this small, threads mostly wait for each other: a short training took eight times as long.
+    In networks this small, threads mostly wait for each other: a short training takes several times as long.
     """
     if request.path.is_relative_to(ROOT / "tests" / "kernels"):
         yield

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 
 import cv2
 import numpy as np
@@ -17,11 +18,12 @@ from rich.progress import Progress
 
 from lnlattennet._console import stderr
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import DataError, UsageError
 
 _log = logging.getLogger(__name__)
 _CHUNK = 64
 _SEEDS_PER_RUN = 2**24
+_Render = Callable[[range], NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,30 @@ def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers:
     first = source.first_face(seed)
     starts = range(0, count, _CHUNK)
     ranges = [range(first + start, first + min(start + _CHUNK, count)) for start in starts]
-    render = partial(_render_chunk, nuisance=source.nuisance)
-    # Spawned, not forked: torch's threads in the parent do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool,
-        Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
-    ):
+    render = partial(_render_chunk, first=first, size=size, nuisance=source.nuisance)
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task(f"rendering {split}", total=count)
-        for start, chunk in zip(starts, pool.map(render, ranges, repeat(first), repeat(size)), strict=True):
+        for start, chunk in zip(starts, _in_parallel(render, ranges, workers), strict=True):
             images[start : start + len(chunk)] = chunk
             progress.advance(task, len(chunk))
     _log.info("rendered %d faces for %s", count, split)
+
+
+def _in_parallel(render: _Render, ranges: list[range], workers: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the rendered chunks in order; a single one in this process, which is quicker."""
+    if len(ranges) == 1:
+        yield render(ranges[0])
+        return
+    # Spawned, not forked: torch's threads in the parent do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
+            yield from pool.map(render, ranges)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that renders faces ended early: too little memory, or a program that starts its work "
+            'outside `if __name__ == "__main__":`, which such processes import'
+        ) from error
 
 
 def _check(seed: int, count: int) -> None:
@@ -101,7 +115,7 @@ def _start_worker() -> None:
     cv2.setNumThreads(1)
 
 
-def _render_chunk(seeds: range, first: int, size: int, *, nuisance: Nuisance) -> NDArray[np.uint8]:
+def _render_chunk(seeds: range, *, first: int, size: int, nuisance: Nuisance) -> NDArray[np.uint8]:
     faces = [
         render_face(
             seed,

@@ -38,6 +38,9 @@ class ModelDescription:
 class Client:
     """A connection to one served model; usable as a context manager.
 
+        with Client("grpc://127.0.0.1:8001") as client:
+            print(client.predict([Path("face.jpg").read_bytes()])[0].label)
+
     A ``grpc://`` client may be shared by threads; an ``http://`` client belongs to the thread that made it.
 
     Args:
