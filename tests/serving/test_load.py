@@ -148,7 +148,7 @@ def test_a_bundle_that_was_changed_is_refused(bundle_copy: Path) -> None:
         (Image.new("F", (64, 64)), "pixels of mode F have no fixed range"),
         (Image.new("RGB", (8, 64)), "at least 16 pixels on each side, got 8 x 64"),
     ],
-    ids=str,
+    ids=lambda value: None if isinstance(value, str) else type(value).__name__,
 )
 def test_other_objects_than_images_are_refused_with_a_remedy(
     image: Any, message: str, model: LocalPredictor
