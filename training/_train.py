@@ -17,6 +17,7 @@ import PIL
 import torch
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._command import caused_by_interrupt
 from lnlattennet._version import __version__
 from lnlattennet.errors import LnlAttenNetError, UsageError
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
@@ -138,14 +139,13 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
 def _fit(trainer: L.Trainer, module: ExpressionTraining, batches: FaceBatches, last: Path | None) -> None:
     try:
         trainer.fit(module, datamodule=batches, ckpt_path=last)
-    except SystemExit as error:
-        # Lightning turns Ctrl-C into an exit with code 1; commands of this project end like others.
-        if trainer.interrupted:
+    except (KeyboardInterrupt, SystemExit, Exception) as error:
+        # Lightning turns Ctrl-C into an exit with code 1, a loading C extension into an ImportError; commands
+        # of this project end alike.
+        if caused_by_interrupt(error):
             if trainer.is_global_zero and (batches.options.run_folder / LAST).is_file():
                 _log.warning("interrupted; the same command with --resume continues after the last epoch")
             raise KeyboardInterrupt from error
-        raise
-    except RuntimeError as error:
         # gloo's has no type of its own.
         if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in str(error):
             raise LnlAttenNetError(

@@ -87,7 +87,13 @@ def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers:
 def _in_parallel(render: _Render, ranges: list[range], workers: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the rendered chunks in order; a single one in this process, which is quicker."""
     if len(ranges) == 1:
-        yield render(ranges[0])
+        # OpenCV rounds some pixels otherwise with more threads, and a face has one appearance.
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try:
+            yield render(ranges[0])
+        finally:
+            cv2.setNumThreads(threads)
         return
     # Spawned, not forked: torch's threads in the parent do not survive a fork.
     context = multiprocessing.get_context("spawn")

@@ -30,23 +30,19 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     except LnlAttenNetError as error:
         _print_error(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         # The reader of stdout went away (`| head`); a second error at interpreter exit would say no more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        # A file that cannot be read, a name that is too long: a traceback would add nothing.
+    except (KeyboardInterrupt, Exception) as error:
         if caused_by_interrupt(error):
+            sys.stderr.write("interrupted\n")
             sys.exit(INTERRUPTED)
+        if not isinstance(error, OSError):
+            raise
+        # A file that cannot be read, a name that is too long: a traceback would add nothing.
         _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
-    except Exception as error:
-        if not caused_by_interrupt(error):
-            raise
-        sys.exit(INTERRUPTED)
     sys.exit(0)
 
 
