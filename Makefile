@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: help demo test check install kernels checkpoint results figures kernels-report gpu-suite docs diagrams clean
+.PHONY: help demo test coverage check install kernels checkpoint results figures kernels-report gpu-suite docs diagrams clean
 .DEFAULT_GOAL := install
 .DELETE_ON_ERROR:
 
@@ -27,6 +27,10 @@ demo: $(STAMP) ## Export the demo checkpoint, serve it with a real tritonserver,
 # Two files at a time: most tests keep one core busy.
 test: $(STAMP) check kernels ## Run lint, type checks and every test
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# Apart from `make test`: tracing makes the trainings a fifth slower.
+coverage: $(STAMP) kernels ## Run every test and report which lines they ran
+	$(BIN)/pytest -n 2 --dist loadfile --cov=lnlattennet --cov-report=term:skip-covered
 
 check: $(STAMP) ## Run lint, format, types, import contracts and spelling
 	$(BIN)/ruff check .

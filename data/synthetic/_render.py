@@ -177,7 +177,11 @@ def render_face(
     nuisance: Nuisance = TRAIN,
     with_regions: bool = True,
 ) -> RenderedFace:
-    """Render one face; the same arguments give the same bytes.
+    """Render one face; the same arguments and number of OpenCV threads give the same bytes.
+
+    Data sets are rendered with one thread (``cv2.setNumThreads(1)``). With more, OpenCV 4.11 to 5.0 rounds
+    some values of ``stackBlur`` otherwise, which makes a few gray levels in the end
+    (findings/opencv-stackblur-threads.sh).
 
     A seed fixes the person, the light, the pose, the things in the image and the camera; the same seed
     with another expression gives the same scene with another expression.

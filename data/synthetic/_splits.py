@@ -87,7 +87,7 @@ def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers:
 def _in_parallel(render: _Render, ranges: list[range], workers: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the rendered chunks in order; a single one in this process, which is quicker."""
     if len(ranges) == 1:
-        # OpenCV rounds some pixels otherwise with more threads, and a face has one appearance.
+        # As the processes do; see render_face.
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
