@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lnlattennet._cli_options import AllowPickle
 from lnlattennet._command import print_json
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._local import check_local
@@ -35,9 +36,7 @@ def info(
             help="A checkpoint file or the folder of a bundle; without one, the default network is described."
         ),
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     json_output: Annotated[bool, _JSON] = False,
 ) -> None:
     """Describe a network or a bundle.

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lnlattennet._atomic import replace_file, try_folder
+from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet._console import stderr, stdout
 from lnlattennet._hardware import usable_cpus
@@ -36,8 +37,8 @@ def inspect(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = usable_cpus(),
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Read every image of a data set; report counts, sizes, subjects, duplicates and damaged files.
 

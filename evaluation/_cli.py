@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, printable
 
 
@@ -52,14 +53,12 @@ def evaluate(
         Path | None,
         typer.Option("--output", "-o", help="Write report.html, report.json and predictions.csv here."),
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON document.")
     ] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Increase log verbosity.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Evaluate a checkpoint, a bundle or a running server on labeled faces."""
     configure_logging(verbose, quiet)

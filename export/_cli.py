@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, run_app
 from lnlattennet.bundle._export_options import (
     AUTO,
@@ -111,15 +112,13 @@ def export_engine(
         _builder("--version-compatible", help="Build engines that later TensorRT versions run too."),
     ] = False,
     force: Annotated[bool, _run("--force", help="Overwrite an existing bundle.")] = False,
-    allow_pickle: Annotated[
-        bool, _run("--allow-pickle", help="Accept a pickled training checkpoint.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     dry_run: Annotated[
         bool, _run("--dry-run", help="Check the options and print the plan; build nothing.")
     ] = False,
     json_output: Annotated[bool, _run("--json", help="Print the report as one JSON document.")] = False,
-    verbose: Annotated[int, _run("--verbose", "-v", count=True, help="Increase log verbosity.")] = 0,
-    quiet: Annotated[bool, _run("--quiet", "-q", help="Show warnings and errors only.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
     **limits: Any,
 ) -> None:
     """Turn a checkpoint into a bundle of verified engines.

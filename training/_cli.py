@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from lnlattennet._atomic import try_folder
+from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
 from lnlattennet._hardware import usable_cpus
@@ -92,8 +93,8 @@ def train(
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the figures as one JSON document.")
     ] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Show detail.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Train the network and write a checkpoint."""
     configure_logging(verbose, quiet or (devices * nodes > 1 and is_helper()))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.errors import UsageError, require
 
@@ -43,14 +44,12 @@ def explain(
     history: Annotated[
         Path | None, typer.Option(help="Folder of a training run: show how its region weights changed.")
     ] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Accept a pickled training checkpoint.")
-    ] = False,
+    allow_pickle: AllowPickle = False,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the values as one JSON document.")
     ] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Increase log verbosity.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Show what the network looks at: weights, affinity and attention."""
     configure_logging(verbose, quiet)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.errors import UsageError
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
@@ -46,8 +47,8 @@ def predict(
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that a server may take for one image.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print the predictions as JSON.")] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Predict the expression on images, with region weights.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
@@ -34,8 +35,8 @@ def serve(
         float, typer.Option(min=1, help="Seconds until the server must answer.")
     ] = 120.0,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Log more.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."""
     configure_logging(verbose, quiet)
