@@ -26,19 +26,21 @@ def joint_loss(
 
     Args:
         joint: outputs of ``LNLAttenNet.joint``.
-        target: class indices [B], int64.
+        target: class indices [B], int64, or class probabilities [B, classes].
         config: configuration with the two lambdas.
-        class_weights: [classes]; every mean over the batch is then weighted by the target's class.
+        class_weights: [classes]; every mean over the batch is then weighted by the target's class. Of
+            probabilities each class's share is weighted, and the mean is that of the faces, as in torch.
         label_smoothing: share of the target that is spread over all classes, 0 to 1.
     """
     outputs, local_logits, nonlocal_logits = joint
     regions = local_logits.shape[1]
     cross_entropy = partial(F.cross_entropy, weight=class_weights, label_smoothing=label_smoothing)
     votes = cross_entropy(
-        local_logits.flatten(0, 1), target.repeat_interleave(regions), reduction="none"
+        local_logits.flatten(0, 1), target.repeat_interleave(regions, dim=0), reduction="none"
     ).view(-1, regions)
-    per_face = (outputs.region_weights * votes).sum(dim=1)
-    # As torch's own weighted mean: divided by the weights of the targets, not by their number.
-    local = per_face.mean() if class_weights is None else per_face.sum() / class_weights[target].sum()
+    local = (outputs.region_weights * votes).sum(dim=1).mean()
+    if class_weights is not None and target.dim() == 1:
+        # As torch's own weighted mean: divided by the weights of the targets, not by their number.
+        local = local / class_weights[target].mean()
     loss = cross_entropy(outputs.logits, target) + config.lambda_local * local
     return torch.add(loss, cross_entropy(nonlocal_logits, target), alpha=config.lambda_nonlocal)

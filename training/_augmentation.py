@@ -6,6 +6,7 @@ They vary the training images beyond their data set, so that a network does not 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import cv2
 import numpy as np
@@ -47,18 +48,51 @@ def augment_lightly(image: Image, rng: np.random.Generator) -> Image:
     return _light(_move(np.ascontiguousarray(image), rng), rng)
 
 
-AUGMENTATIONS: dict[str, Augmentation | None] = {"none": None, "light": augment_lightly, "full": augment}
-"""Strength -> change of every training face."""
+def augment_crop(image: Image, rng: np.random.Generator, magnitude: float = 1.0) -> Image:
+    """Mirror, turn, scale, shift, relight and cover the crop of a real face at random.
+
+    Photographs vary in light and camera by themselves, so that pose and crop are changed more than by
+    ``augment``, and color less. ``magnitude`` scales the range of every change.
+    """
+    turn, scale, right, down, gamma, contrast, brightness = magnitude * rng.uniform(-1, 1, 7)
+    if rng.random() < 0.5:
+        image = image[:, ::-1]
+    shift = 0.1 * np.array([right, down])
+    image = _warp(np.ascontiguousarray(image), 15 * turn, np.exp(0.16 * scale), shift)
+    levels = np.linspace(0, 1, 256) ** np.exp(0.4 * gamma)
+    levels = (levels - 0.5) * np.exp(0.3 * contrast) + 0.5 + 0.12 * brightness
+    image = np.asarray(cv2.LUT(image, (levels.clip(0, 1) * 255).astype(np.uint8)), np.uint8)
+    if rng.random() < 0.25 * magnitude:
+        image = _cover(image, rng)
+    return image
+
+
+def chosen_augmentation(strength: str, magnitude: float) -> Augmentation | None:
+    """Return the change of every training face; None for strength ``none``.
+
+    Args:
+        strength: ``none``, ``light``, ``full``, or ``faces`` for crops of real faces.
+        magnitude: scale of the changes of ``faces``; 1 is usual.
+    """
+    changes: dict[str, Augmentation | None] = {
+        "none": None,
+        "light": augment_lightly,
+        "full": augment,
+        "faces": partial(augment_crop, magnitude=magnitude),
+    }
+    return changes[strength]
 
 
 def _move(image: Image, rng: np.random.Generator) -> Image:
     """Rotate by up to 8 degrees, scale by up to 8% and shift by up to 5% of the side."""
+    return _warp(image, rng.uniform(-8, 8), rng.uniform(0.92, 1.08), rng.uniform(-0.05, 0.05, 2))
+
+
+def _warp(image: Image, degrees: float, scale: float, shift: NDArray[np.float64]) -> Image:
+    """Rotate and scale around the center, then shift by (right, down) in sides."""
     size = image.shape[0]
-    center = (size / 2, size / 2)
-    matrix = np.array(
-        cv2.getRotationMatrix2D(center, rng.uniform(-8, 8), rng.uniform(0.92, 1.08)), np.float64
-    )
-    matrix[:, 2] += rng.uniform(-0.05, 0.05, 2) * size
+    matrix = np.array(cv2.getRotationMatrix2D((size / 2, size / 2), degrees, scale), np.float64)
+    matrix[:, 2] += shift * size
     return np.asarray(
         cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT),
         np.uint8,

@@ -75,7 +75,12 @@ def train(
         str, _recipe_option(help="Class balancing: none, loss (weights) or sampler.")
     ] = "none",
     label_smoothing: Annotated[float, _recipe_option(help="Label smoothing, from 0 to below 1.")] = 0.0,
-    augmentation: Annotated[str, _recipe_option(help="none, light or full.")] = "full",
+    augmentation: Annotated[
+        str, _recipe_option(help="none, light, full, or faces (for crops of real faces).")
+    ] = "full",
+    magnitude: Annotated[float, _recipe_option(help="Scale of the changes of --augmentation faces.")] = 1.0,
+    mixup: Annotated[float, _recipe_option(min=0.0, help="Alpha of mixup; 0 for none.")] = 0.0,
+    cutmix: Annotated[float, _recipe_option(min=0.0, help="Alpha of CutMix; 0 for none.")] = 0.0,
     ema: Annotated[
         float | None, _recipe_option(help="Decay of the moving average of the weights, which is then saved.")
     ] = None,
@@ -117,6 +122,9 @@ def train(
         balance=cast(Balance, balance),
         label_smoothing=label_smoothing,
         augmentation=cast(Augmentation, augmentation),
+        magnitude=magnitude,
+        mixup=mixup,
+        cutmix=cutmix,
         ema=ema,
         patience=patience,
         seed=seed,

@@ -36,6 +36,8 @@ class TrainingData:
         name: name of the protocol or fold.
         class_names: expressions in the order of the labels.
         labels: train, val and usually test -> int64 [N].
+        training_targets: what training faces are fitted to: their labels, or class probabilities float32
+            [N, classes].
         fill: writes the faces of a split, uint8 [N, S, S, 3], with a preprocessing.
         license: note for the checkpoint.
         facts: entries for the checkpoint's provenance.
@@ -45,6 +47,7 @@ class TrainingData:
     name: str
     class_names: tuple[str, ...]
     labels: dict[str, NDArray[np.int64]]
+    training_targets: NDArray[Any]
     fill: Fill
     license: str
     facts: dict[str, Any]
@@ -81,7 +84,14 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
     labels = {name: np.arange(count) % len(EXPRESSIONS) for name, count in options.images.items()}
     # Everything that decides these faces is in the run's settings.
     return TrainingData(
-        SYNTHETIC, EXPRESSIONS, labels, fill, RENDERED_LICENSE, {"data": SYNTHETIC}, SYNTHETIC
+        name=SYNTHETIC,
+        class_names=EXPRESSIONS,
+        labels=labels,
+        training_targets=labels["train"],
+        fill=fill,
+        license=RENDERED_LICENSE,
+        facts={"data": SYNTHETIC},
+        fingerprint=SYNTHETIC,
     )
 
 
@@ -109,7 +119,16 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingDat
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
-    return TrainingData(partition.name, data.class_names, labels, fill, license_note, facts, digest)
+    return TrainingData(
+        name=partition.name,
+        class_names=data.class_names,
+        labels=labels,
+        training_targets=labels["train"],
+        fill=fill,
+        license=license_note,
+        facts=facts,
+        fingerprint=digest,
+    )
 
 
 def _counts(part: FaceData) -> dict[str, int]:

@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader
 
 from lnlattennet._atomic import replace_file
 from lnlattennet.model._preprocessing import Preprocessing
-from lnlattennet.training._augmentation import AUGMENTATIONS, augment
+from lnlattennet.training._augmentation import augment, chosen_augmentation
 from lnlattennet.training._data import TrainingData
 from lnlattennet.training._dataset import BalancedOrder, EpochOrder, FaceImages, Sample, collate
+from lnlattennet.training._mixing import Mixing
 from lnlattennet.training._options import TrainingOptions
 
 MEMORY_LIMIT = 2 * 2**30
@@ -71,20 +72,22 @@ class FaceBatches(L.LightningDataModule):
             self._file(split).unlink(missing_ok=True)
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Return this epoch's shuffled batches, augmented from the second epoch on; the last is left out.
+        """Return this epoch's shuffled batches, augmented and mixed from the second epoch on.
 
         The first epoch shows the faces as they are: augmented from the start, the loss stayed at chance
-        for about twice as many steps. Order and augmentation depend on seed and epoch alone, so that a
-        resumed run goes on as it would have.
+        for about twice as many steps. Order, augmentation and mixing depend on seed and epoch alone, so
+        that a resumed run goes on as it would have. A last batch that is not full is left out.
         """
         epoch = self.trainer.current_epoch if self.trainer else 0
-        seed, labels = self.options.seed, self.data.labels["train"]
-        change = AUGMENTATIONS[self.options.augmentation]
-        changed = (seed, epoch) if epoch and change else None
-        faces = FaceImages(self._images["train"], labels, changed, change or augment)
-        balanced = self.options.balance == "sampler"
-        order = BalancedOrder(labels, seed, epoch) if balanced else EpochOrder(len(labels), seed, epoch)
-        return self._loader(faces, sampler=order, drop_last=True)
+        options, labels = self.options, self.data.labels["train"]
+        change = chosen_augmentation(options.augmentation, options.magnitude)
+        changed = (options.seed, epoch) if epoch and change else None
+        faces = FaceImages(self._images["train"], self.data.training_targets, changed, change or augment)
+        if options.balance == "sampler":
+            order: EpochOrder = BalancedOrder(labels, options.seed, epoch)
+        else:
+            order = EpochOrder(len(labels), options.seed, epoch)
+        return self._loader(faces, self._mixing(epoch), sampler=order, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Return the validation split in order."""
@@ -94,7 +97,19 @@ class FaceBatches(L.LightningDataModule):
         """Return a split's batches, every face once, as it is."""
         return self._loader(FaceImages(self._images[split], self.data.labels[split]))
 
-    def _loader(self, faces: FaceImages, **options: Any) -> DataLoader[Sample]:
+    def _mixing(self, epoch: int) -> Mixing | None:
+        options = self.options
+        if not epoch or not (options.mixup or options.cutmix):
+            return None
+        return Mixing(
+            mixup=options.mixup,
+            cutmix=options.cutmix,
+            classes=len(self.data.class_names),
+            seed=options.seed,
+            epoch=epoch,
+        )
+
+    def _loader(self, faces: FaceImages, mixing: Mixing | None = None, **options: Any) -> DataLoader[Sample]:
         # On a CPU, loader processes would compete with training for the cores: augmenting a face takes
         # about a tenth of training on it. A GPU would wait for that, so there they load ahead.
         if torch.cuda.is_available():
@@ -103,7 +118,7 @@ class FaceBatches(L.LightningDataModule):
                 "multiprocessing_context": "fork",
                 "pin_memory": True,
             }
-        collate_fn = partial(collate, preprocessing=self.preprocessing)
+        collate_fn = partial(collate, preprocessing=self.preprocessing, mixing=mixing)
         return DataLoader(faces, self.options.batch_size, collate_fn=collate_fn, **options)
 
     def _file(self, split: str) -> Path:

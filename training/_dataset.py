@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,12 +13,27 @@ from torch.utils.data import Dataset, Sampler
 
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._augmentation import Augmentation, augment
+from lnlattennet.training._mixing import Mixing
 
-Sample = tuple[NDArray[np.uint8], int]
+
+class Sample(NamedTuple):
+    """One face of a batch.
+
+    Attributes:
+        image: RGB uint8 [S, S, 3].
+        target: class index, or class probabilities float32 [classes].
+        draw: number of the draw in its epoch.
+    """
+
+    image: NDArray[np.uint8]
+    target: NDArray[Any]
+    draw: int
 
 
 class FaceImages(Dataset[Sample]):
-    """Prepared faces, RGB uint8 [N, S, S, 3], with labels [N]; in memory or in a file that is mapped into it.
+    """Prepared faces, RGB uint8 [N, S, S, 3]; in memory or in a file that is mapped into it.
+
+    Their targets are class indices int64 [N], or class probabilities float32 [N, classes].
 
     With ``augmentation``, a pair (seed, epoch), every face is changed at random, and in the same way
     whenever the same epoch of the same run is repeated. Indices from N on stand for further draws of the
@@ -27,12 +43,12 @@ class FaceImages(Dataset[Sample]):
     def __init__(
         self,
         images: NDArray[np.uint8],
-        labels: NDArray[np.int64],
+        targets: NDArray[Any],
         augmentation: tuple[int, int] | None = None,
         change: Augmentation = augment,
     ) -> None:
         self.images = images
-        self.labels = labels
+        self.targets = targets
         self.augmentation = augmentation
         self.change = change
 
@@ -44,7 +60,7 @@ class FaceImages(Dataset[Sample]):
         image = self.images[index]
         if self.augmentation is not None:
             image = self.change(image, np.random.default_rng((*self.augmentation, draw)))
-        return image, int(self.labels[index])
+        return Sample(image, self.targets[index], draw)
 
 
 class EpochOrder(Sampler[int]):
@@ -84,13 +100,26 @@ class BalancedOrder(EpochOrder):
             times[index] += 1
 
 
-def class_weights(labels: NDArray[np.int64], classes: int) -> Tensor:
-    """Return each class's weight in the loss [classes], N / (classes * its faces)."""
-    return torch.from_numpy(len(labels) / (classes * np.bincount(labels, minlength=classes))).float()
+def class_weights(targets: NDArray[Any], classes: int) -> Tensor:
+    """Return each class's weight in the loss [classes], N / (classes * its faces).
+
+    Args:
+        targets: class indices int64 [N], or class probabilities [N, classes], whose sums are the faces.
+        classes: number of classes.
+    """
+    faces = np.bincount(targets, minlength=classes) if targets.ndim == 1 else targets.sum(axis=0)
+    return torch.from_numpy(len(targets) / (classes * faces)).float()
 
 
-def collate(samples: list[Sample], preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
-    """Stack samples to the network's input [B, 3, S, S] float32 and targets [B] int64."""
-    images, labels = zip(*samples, strict=True)
+def collate(
+    samples: list[Sample], preprocessing: Preprocessing, mixing: Mixing | None = None
+) -> tuple[Tensor, Tensor]:
+    """Stack samples to the network's input [B, 3, S, S] float32 and targets, mixed where ``mixing`` is given.
+
+    Targets are class indices [B] int64, or class probabilities [B, classes] float32.
+    """
+    images, labels, draws = zip(*samples, strict=True)
     faces = torch.from_numpy(preprocessing.normalize(np.stack(images)))
-    return faces.contiguous(memory_format=torch.channels_last), torch.tensor(labels)
+    faces, targets = faces.contiguous(memory_format=torch.channels_last), torch.from_numpy(np.stack(labels))
+    # An epoch draws no number twice, so the first one tells its batches apart.
+    return mixing(faces, targets, draws[0]) if mixing else (faces, targets)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torchmetrics.classification import MulticlassAccuracy
@@ -77,9 +77,8 @@ class ExpressionTraining(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW and its schedule over all steps of the run."""
         options, steps = self.options, int(self.trainer.estimated_stepping_batches)
-        optimizer = torch.optim.AdamW(
-            self.parameters(), options.learning_rate, weight_decay=options.weight_decay
-        )
+        groups = decay_groups(self.network, options.weight_decay)
+        optimizer = torch.optim.AdamW(groups, options.learning_rate)
         if options.schedule == "cosine":
             warm_up = round(steps * options.cosine_warmup / options.epochs)
             schedule: LRScheduler = cosine(optimizer, steps, warm_up)
@@ -91,6 +90,19 @@ class ExpressionTraining(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what `--allow-pickle` needs to use a training checkpoint like a finished one."""
         checkpoint[METADATA_KEY] = self.info.to_json()
+
+
+def decay_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return AdamW's parameter groups: weights of convolutions and layers decay, nothing else does.
+
+    Biases, norms, queries and positions are compared or added, not multiplied by features: decay would
+    only pull them to zero.
+    """
+    named = list(network.named_parameters())
+    decayed = [value for name, value in named if name.endswith("weight") and value.dim() > 1]
+    kept = {id(value) for value in decayed}
+    rest = [value for _, value in named if id(value) not in kept]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
 def _float32(joint: JointOutputs) -> JointOutputs:

@@ -17,7 +17,7 @@ from lnlattennet.model._provenance import SYNTHETIC
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Schedule = Literal["one-cycle", "cosine"]
 Balance = Literal["none", "loss", "sampler"]
-Augmentation = Literal["none", "light", "full"]
+Augmentation = Literal["none", "light", "full", "faces"]
 
 FEWEST_STEPS = 3
 """A schedule with a rise and a fall needs three steps."""
@@ -42,7 +42,9 @@ class TrainingOptions:
         warmup_epochs: length of the cosine schedule's warm-up; None for one epoch, or 0 in a run of one.
         balance: compensation for rare classes: weights in the loss, or more frequent sampling.
         label_smoothing: share of every target that is spread over all classes.
-        augmentation: strength, from the second epoch on.
+        augmentation: random changes of the faces, from the second epoch on.
+        magnitude: scale of the changes of ``faces``.
+        mixup, cutmix: alpha of the mixing of faces, from the second epoch on; 0 for none.
         ema: decay of the moving average of the weights that is validated and saved; None for none.
         patience: epochs without a better validation accuracy that end the run; None for never.
         precision: Lightning's name: 32-true, bf16-mixed (CPUs and GPUs with bf16 units), 16-mixed (CUDA).
@@ -69,6 +71,9 @@ class TrainingOptions:
     balance: Balance = "none"
     label_smoothing: float = 0.0
     augmentation: Augmentation = "full"
+    magnitude: float = 1.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
     ema: float | None = None
     patience: int | None = None
     seed: int
@@ -122,9 +127,18 @@ class TrainingOptions:
         ):
             if value not in get_args(kind):
                 raise UsageError(f"--{name} must be one of {', '.join(get_args(kind))}, got {value!r}")
-        for name, number in (("learning-rate", self.learning_rate), ("weight-decay", self.weight_decay)):
+        for name, number in (
+            ("learning-rate", self.learning_rate),
+            ("weight-decay", self.weight_decay),
+            ("mixup", self.mixup),
+            ("cutmix", self.cutmix),
+        ):
             if not 0 <= number < math.inf:
                 raise UsageError(f"--{name} must be a finite number from 0, got {number}")
+        if not 0 < self.magnitude <= 3:
+            raise UsageError(f"--magnitude must be above 0, up to 3; 1 is usual; got {self.magnitude}")
+        if self.magnitude != 1 and self.augmentation != "faces":
+            raise UsageError(f"--magnitude is for --augmentation faces, got {self.augmentation!r}")
         if self.ema is not None and not 0 < self.ema < 1:
             raise UsageError(f"--ema must be a decay between 0 and 1, such as 0.999, got {self.ema}")
         if not 0 <= self.label_smoothing < 1:

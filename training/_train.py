@@ -121,7 +121,7 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
     )
     weights = None
     if options.balance == "loss":
-        weights = class_weights(data.labels["train"], len(data.class_names))
+        weights = class_weights(data.training_targets, len(data.class_names))
     module = ExpressionTraining(info, options, weights)
     batches = FaceBatches(data, info.preprocessing, options)
     with quiet_lightning():

@@ -54,6 +54,31 @@ def test_weights_and_smoothing_equal_plain_loops(weights: list[float] | None, sm
     assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.5]])
+def test_the_loss_of_probabilities_is_that_of_the_classes_in_their_shares(
+    weights: list[float] | None,
+) -> None:
+    torch.manual_seed(5)
+    joint, shares = random_joint(), torch.randn(5, 3).softmax(dim=1)
+    chosen = None if weights is None else torch.tensor(weights)
+    found = joint_loss(joint, shares, CONFIG, class_weights=chosen, label_smoothing=0.1)
+    expected = 0.0
+    for label in range(3):
+        for b in range(5):
+            one = JointOutputs(
+                Outputs(*(tensor[b : b + 1] for tensor in joint.outputs)),
+                joint.local_logits[b : b + 1],
+                joint.nonlocal_logits[b : b + 1],
+            )
+            certain = torch.eye(3)[[label]]
+            loss = joint_loss(one, certain, CONFIG, class_weights=chosen, label_smoothing=0.1)
+            expected += float(shares[b, label] * loss) / 5
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    if weights is None:
+        hard = joint_loss(joint, torch.tensor(TARGET), CONFIG)
+        assert float(joint_loss(joint, torch.eye(3)[TARGET], CONFIG)) == pytest.approx(float(hard), rel=1e-6)
+
+
 def test_equal_weights_change_nothing() -> None:
     joint, target = random_joint(), torch.tensor(TARGET)
     weighted = joint_loss(joint, target, CONFIG, class_weights=torch.full((3,), 2.5))

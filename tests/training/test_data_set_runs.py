@@ -70,7 +70,7 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
 
 def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None:
     """With averaged weights too: a row of the history is that of the saved network."""
-    chosen = options(tmp_path, tree, ema=0.8, schedule="cosine", balance="sampler")
+    chosen = options(tmp_path, tree, ema=0.8, schedule="cosine", balance="sampler", learning_rate=0.1)
     train(chosen)
     checkpoint = load_checkpoint(chosen.output)
     [source] = open_training_data(chosen)
@@ -268,7 +268,10 @@ class TestRefused:
             ({"warmup_epochs": 1.0}, "--warmup-epochs is for --schedule cosine"),
             ({"schedule": "step"}, "--schedule must be one of one-cycle, cosine, got 'step'"),
             ({"balance": "all"}, "--balance must be one of none, loss, sampler"),
-            ({"augmentation": "strong"}, "--augmentation must be one of none, light, full"),
+            ({"augmentation": "strong"}, "--augmentation must be one of none, light, full, faces"),
+            ({"magnitude": 0.0}, "--magnitude must be above 0, up to 3"),
+            ({"magnitude": 2.0}, "--magnitude is for --augmentation faces, got 'full'"),
+            ({"cutmix": float("nan")}, "--cutmix must be a finite number from 0, got nan"),
             ({"format": "imagenet"}, "--format must be one of"),
         ],
     )

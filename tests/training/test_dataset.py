@@ -5,15 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lnlattennet.training._augmentation import AUGMENTATIONS, augment_lightly
-from lnlattennet.training._dataset import BalancedOrder, EpochOrder, FaceImages, class_weights
-from lnlattennet.training._module import cosine
+from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._augmentation import augment_crop, augment_lightly
+from lnlattennet.training._dataset import BalancedOrder, EpochOrder, FaceImages, class_weights, collate
+from lnlattennet.training._mixing import Mixing
+from lnlattennet.training._module import cosine, decay_groups
 
 LABELS = np.array([0] * 900 + [1] * 90 + [2] * 10)
 
@@ -55,9 +60,94 @@ def test_class_weights_are_the_inverse_of_how_often_a_class_comes() -> None:
     assert weights[LABELS].mean() == pytest.approx(1)
 
 
+def test_class_weights_of_probabilities_are_those_of_their_sums() -> None:
+    shares = np.eye(3, dtype=np.float32)[LABELS]
+    assert torch.equal(class_weights(shares, 3), class_weights(LABELS, 3))
+    shares[:90] = [0.5, 0.5, 0]
+    np.testing.assert_allclose(class_weights(shares, 3), [1000 / (3 * n) for n in (855, 135, 10)], rtol=1e-6)
+
+
+def mixing(mixup: float, cutmix: float, epoch: int = 1) -> Mixing:
+    return Mixing(mixup=mixup, cutmix=cutmix, classes=3, seed=7, epoch=epoch)
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return 6 faces of one value each, 0 to 5, and their labels."""
+    faces = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 3, 16, 16).clone()
+    return faces, torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+@given(mixup=st.sampled_from([0, 0.2, 1]), cutmix=st.sampled_from([0, 1]), number=st.integers(0, 10**6))
+@settings(max_examples=80, deadline=None)
+def test_mixed_targets_have_the_shares_of_the_mixed_pixels(mixup: float, cutmix: float, number: int) -> None:
+    if not mixup and not cutmix:
+        return
+    faces, labels = batch()
+    mixed, targets = mixing(mixup, cutmix)(faces, labels, number)
+    assert targets.sum(dim=1).numpy() == pytest.approx(1)
+    # Of one value a face, so that the mean tells how much of the neighbor it has.
+    shares = mixed[1:].mean(dim=(1, 2, 3)).double() - torch.arange(0.0, 5)
+    expected = targets[range(1, 6), labels[1:]].double()
+    np.testing.assert_allclose(shares, expected, atol=1e-5)
+    if not mixup:
+        assert set(np.unique(mixed)) <= set(range(6))
+
+
+def test_a_batch_is_mixed_alike_only_when_its_epoch_is_repeated() -> None:
+    def mixed(epoch: int, number: int) -> list[float]:
+        targets = mixing(0.4, 1.0, epoch)(*batch(), number)[1]
+        return targets.flatten().tolist()
+
+    assert mixed(1, 5) == mixed(1, 5)
+    assert mixed(1, 5) != mixed(1, 6)
+    assert mixed(1, 5) != mixed(2, 5)
+
+
+def test_probabilities_are_mixed_as_they_are() -> None:
+    shares = torch.rand(6, 3).softmax(dim=1)
+    faces, _ = batch()
+    mixed, targets = mixing(0.4, 0.0)(faces, shares, 3)
+    share = float(mixed[1].mean())
+    np.testing.assert_allclose(targets[1], share * shares[1] + (1 - share) * shares[0], rtol=1e-5)
+
+
+def test_batches_carry_class_probabilities() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    shares = np.full((4, 3), 1 / 3, np.float32)
+    data = FaceImages(images, shares)
+    _, targets = collate([data[index] for index in (2, 0)], Preprocessing(size=16))
+    assert targets.dtype == torch.float32
+    assert targets.shape == (2, 3)
+
+
+def test_biases_norms_queries_and_positions_do_not_decay() -> None:
+    network = LNLAttenNet(NetworkConfig(image_size=16, widths=(4, 6), grid=2))
+    decayed, rest = (set(map(id, group["params"])) for group in decay_groups(network, 0.1))
+    names = {name for name, value in network.named_parameters() if id(value) in rest}
+    assert len(decayed) + len(rest) == len(list(network.parameters()))
+    assert {"nonlocal_attention.position", "local_networks.query", "local_networks.bias"} <= names
+    assert {"fusion.bias", "unet.stem.0.1.weight", "unet.stem.0.1.bias"} <= names
+    assert (
+        not {"fusion.weight", "local_networks.weight", "local_heads.weight", "unet.stem.0.0.weight"} & names
+    )
+
+
+@pytest.mark.parametrize("magnitude", [0.5, 1.0, 3.0])
+def test_changes_of_real_faces_leave_an_image_and_grow_with_the_magnitude(magnitude: float) -> None:
+    rng = np.random.default_rng(1)
+    face = np.asarray(cv2.resize(rng.integers(0, 256, (6, 6, 3), dtype=np.uint8), (48, 48)), np.uint8)
+    changed = [augment_crop(face, np.random.default_rng(seed), magnitude) for seed in range(100)]
+    assert all(image.shape == face.shape and image.dtype == np.uint8 for image in changed)
+    likeness = [
+        max(np.corrcoef(image.ravel(), seen.ravel())[0, 1] for seen in (face, face[:, ::-1]))
+        for image in changed
+    ]
+    least, most = {0.5: (0.8, 1.0), 1.0: (0.5, 0.9), 3.0: (0.1, 0.6)}[magnitude]
+    assert least < np.nanmean(likeness) < most
+
+
 def test_light_augmentation_leaves_every_image_sharp_and_uncovered() -> None:
     """It only moves and relights: an image of one color stays smooth, which noise or a box would end."""
-    assert set(AUGMENTATIONS) == {"none", "light", "full"}
     plain = np.full((48, 48, 3), 128, np.uint8)
     for seed in range(60):
         changed = augment_lightly(plain, np.random.default_rng(seed)).astype(int)

@@ -50,9 +50,10 @@ def weight_bytes(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
-    """With averaged weights, balanced sampling, augmentation and a schedule: all have state."""
+    """With averaged weights, balanced sampling, augmentation, mixing and a schedule: all have state."""
     recipe = ["--epochs", "6", "--ema", "0.9", "--balance", "sampler", "--label-smoothing", "0.1"]
     recipe += ["--schedule", "cosine", "--patience", "6", "--learning-rate", "0.02"]
+    recipe += ["--augmentation", "faces", "--mixup", "0.2", "--cutmix", "1"]
     whole = call_train(folder, "whole.safetensors", *recipe)
     assert whole.returncode == 0, whole.stderr
     command = [*TRAIN, "--data", "faces", "--batch-size", "6", "-o", "halves.safetensors", *recipe]

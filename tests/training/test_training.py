@@ -79,7 +79,8 @@ def test_a_split_out_of_range_is_refused(seed: int, count: int) -> None:
 def test_training_sees_exactly_what_engines_and_the_server_see() -> None:
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8)
     recipe = Preprocessing(size=16, mean=(0.1, 0.5, 0.7), std=(0.2, 0.3, 0.9))
-    faces, labels = collate([FaceImages(images, np.arange(5))[index] for index in range(5)], recipe)
+    data = FaceImages(images, np.arange(5))
+    faces, labels = collate([data[index] for index in range(5)], recipe)
     assert torch.equal(faces, torch.from_numpy(recipe.normalize(images)))
     assert labels.tolist() == [0, 1, 2, 3, 4]
     expected = (images / 255 - np.array(recipe.mean)) / np.array(recipe.std)
