@@ -88,6 +88,7 @@ class DatasetFormat:
         summary: description in one line.
         tree: the complete tree.
         load: reads the labels, checks that every image is there, decodes none; raises DataError.
+        load_probability: does so with targets that keep the votes; None where no votes are published.
         detect: whether a path looks like this format, complete or not; None if only ``--format`` chooses it.
         published: faces per split of the published data set, where known.
         is_file: whether the data set may be a single file.
@@ -100,6 +101,7 @@ class DatasetFormat:
     detect: Callable[[Path], bool] | None = None
     published: Mapping[str | None, int] = field(default_factory=dict)
     is_file: bool = False
+    load_probability: Callable[[Path], FaceData] | None = None
 
     def size_notes(self, data: FaceData) -> tuple[str, ...]:
         """Return a sentence for every split that has another size than the published data set."""

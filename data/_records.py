@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from lnlattennet.images._decode import read_data_set_image
 
 SPLITS = ("train", "val", "test")
+
+Targets = Literal["majority", "probability"]
+"""What votes become: one label, or in training a probability of every class."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class Face:
         label: index into the data set's class names.
         split: one of ``SPLITS``, or None where the data set has no official split.
         subject: name of the person, or None where the data set has none.
+        target: probability of every class, in the order of the labels, or None where ``label`` is certain.
     """
 
     name: str
     label: int
     split: str | None = None
     subject: str | None = None
+    target: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,12 @@ class FaceData:
     def labels(self) -> NDArray[np.int64]:
         """Return the labels, int64 [len]."""
         return np.array([face.label for face in self.faces], np.int64)
+
+    def targets(self) -> NDArray[np.float32]:
+        """Return every face's probabilities of the classes, float32 [len, classes]; 1 for a certain label."""
+        certain = np.eye(len(self.class_names), dtype=np.float32)
+        rows = [certain[face.label] if face.target is None else face.target for face in self.faces]
+        return np.array(rows, np.float32).reshape(len(self), len(self.class_names))
 
     def select(self, indices: Sequence[int]) -> FaceData:
         """Return the data set with only these faces, in this order."""

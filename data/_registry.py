@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
+from typing import get_args
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import describe_folder
 from lnlattennet.data._format import DatasetFormat, indented
-from lnlattennet.data._records import FaceData
+from lnlattennet.data._records import FaceData, Targets
 from lnlattennet.data.formats import (
     _affectnet,
     _ck48,
@@ -41,15 +42,17 @@ _FALLBACK = FORMATS["folder"]
 """Format of users' own data, taken if no published one is detected."""
 
 
-def load_dataset(path: Path, format: str | None = None) -> FaceData:
+def load_dataset(path: Path, format: str | None = None, targets: Targets = "majority") -> FaceData:
     """Read a data set's labels; its images are read when they are asked for.
 
     Args:
         path: the data set's folder, or FER2013's csv file.
         format: one of ``FORMATS``; None detects it.
+        targets: "probability" keeps the votes on every training face as its ``target``, and faces whose
+            votes have no majority with it; validation and test stay as they are.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: there is no such format, or it has no votes.
         DataError: there is no such folder, none or several formats match it, or it is not complete.
     """
     if format is not None and format not in FORMATS:
@@ -59,12 +62,26 @@ def load_dataset(path: Path, format: str | None = None) -> FaceData:
     chosen = FORMATS[format] if format else _detect(path)
     if path.is_file() and not chosen.is_file:
         raise DataError(f"{printable(path)} is a file; the format {chosen.name} needs a folder")
-    data = chosen.load(path)
+    data = _loader(chosen, targets)(path)
     data = replace(data, notes=(*data.notes, *chosen.size_notes(data)))
     _log.info(
         "%s: %s, %d faces of %d classes", printable(path), data.format, len(data), len(data.class_names)
     )
     return data
+
+
+def _loader(format: DatasetFormat, targets: Targets) -> Callable[[Path], FaceData]:
+    if targets not in get_args(Targets):
+        raise UsageError(f"targets must be one of {', '.join(get_args(Targets))}, got {targets!r}")
+    if targets == "majority":
+        return format.load
+    if format.load_probability is None:
+        voted = ", ".join(other.name for other in FORMATS.values() if other.load_probability)
+        raise UsageError(
+            f"targets {targets!r} need the votes on every image, which the format {format.name} has not got "
+            f"(with votes: {voted}); use 'majority'"
+        )
+    return format.load_probability
 
 
 def _detect(path: Path) -> DatasetFormat:

@@ -1,4 +1,4 @@
-"""FERPlus: FER2013's images with the votes of ten people each, of which the majority decides.
+"""FERPlus: FER2013's images with the votes of ten people each; their majority decides, or their shares.
 
 Source: Barsoum, Zhang, Canton Ferrer, Zhang, "Training Deep Networks for Facial Expression Recognition
 with Crowd-Sourced Label Distribution", ICMI 2016.
@@ -9,15 +9,17 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import readable
+from lnlattennet.data._files import first_few, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
-from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._records import Face, FaceData, Targets
 from lnlattennet.data.formats._fer2013 import USAGES, Row, csv_in, pixel_reader, read_rows
 from lnlattennet.errors import DataError
 
@@ -34,18 +36,19 @@ FER2013Train/label.csv             rows without header: name, the ten votes (an 
 FER2013Train/fer0000000.png        and the same in FER2013Valid/ and FER2013Test/""",
 )
 
-_FOLDERS = {"FER2013Train": "train", "FER2013Valid": "val", "FER2013Test": "test"}
+_FOLDERS = {"FER2013Train": "Training", "FER2013Valid": "PublicTest", "FER2013Test": "PrivateTest"}
 _LABELS = "fer2013new.csv"
 
 UNKNOWN = len(CLASS_NAMES)
 _CHOICES = UNKNOWN + 2
 _COLUMNS = ("Usage", "Image name", *CLASS_NAMES, "unknown", "NF")
 _KEYS = tuple(name.casefold() for name in _COLUMNS)
+_VOTERS = 10
 Votes = tuple[int, ...]
 
 
 class _VotedRow(NamedTuple):
-    """A row of fer2013new.csv; an empty name means that the image is not used."""
+    """A voted image; an empty name means that it is not used."""
 
     usage: str
     name: str
@@ -57,9 +60,26 @@ def majority(votes: Votes) -> int:
 
     Single votes do not count; the winner needs more than half of the others.
     """
-    counted = np.where(np.array(votes) > 1, votes, 0)
+    counted = _counted(votes)
     winner = int(counted.argmax())
     return winner if 2 * counted[winner] > counted.sum() else UNKNOWN
+
+
+def probabilities(votes: Votes) -> tuple[float, ...] | None:
+    """Return the share of each class in the votes [10] for a class, sum 1; None if they decide nothing.
+
+    Single votes do not count, as for the majority; the classes need more than half of the others together,
+    or else most people saw no face or no expression.
+    """
+    counted = _counted(votes)
+    classes = counted[:UNKNOWN]
+    if 2 * classes.sum() <= counted.sum():
+        return None
+    return tuple((classes / classes.sum()).tolist())
+
+
+def _counted(votes: Votes) -> NDArray[np.int64]:
+    return np.where(np.array(votes) > 1, votes, 0)
 
 
 def _read_votes(file: Path) -> Iterator[_VotedRow]:
@@ -144,35 +164,37 @@ def detect(path: Path) -> bool:
     return (path / _LABELS).is_file() or any((path / folder).is_dir() for folder in _FOLDERS)
 
 
-def load(path: Path) -> FaceData:
+def load(path: Path, targets: Targets = "majority") -> FaceData:
     """Read the votes and keep the faces whose majority names an expression.
+
+    With targets "probability", training keeps the faces of which ``probabilities`` makes a target.
 
     Raises:
         DataError: a file or folder is missing, or the votes and the images do not belong together.
     """
     in_folders = any((path / folder).is_dir() for folder in _FOLDERS)
-    data = _from_folders(path) if in_folders else _from_csv(path)
-    TREE.require_classes(data, tuple(_FOLDERS.values()))
+    data = _from_folders(path, targets) if in_folders else _from_csv(path, targets)
+    TREE.require_classes(data, tuple(USAGES.values()))
     return data
 
 
-def _from_folders(path: Path) -> FaceData:
-    faces: list[Face] = []
-    with TREE.count_on_error(path, CLASS_NAMES, faces):
-        for folder, split in _FOLDERS.items():
+def _from_folders(path: Path, targets: Targets) -> FaceData:
+    voted: list[_VotedRow] = []
+    with TREE.count_on_error(path, CLASS_NAMES, map(_majority_face, voted)):
+        for folder, usage in _FOLDERS.items():
             if not (path / folder / "label.csv").is_file():
                 raise DataError(f"{folder}/label.csv is missing")
             for name, votes in _read_labels(path / folder / "label.csv"):
-                faces.append(Face(f"{folder}/{name}", majority(votes), split))
-    kept, notes = _kept(faces)
+                voted.append(_VotedRow(usage, f"{folder}/{name}", votes))
+    kept, notes = _kept(voted, targets)
     data = FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes)
     TREE.require_images(data, "label.csv")
     return data
 
 
-def _from_csv(path: Path) -> FaceData:
+def _from_csv(path: Path, targets: Targets) -> FaceData:
     voted: list[_VotedRow] = []
-    with TREE.count_on_error(path, CLASS_NAMES, map(_face, voted)):
+    with TREE.count_on_error(path, CLASS_NAMES, map(_majority_face, voted)):
         file = csv_in(path) if path.is_dir() else None
         if file is None or not (path / _LABELS).is_file():
             raise DataError(f"it needs {_LABELS} and fer2013.csv")
@@ -181,20 +203,27 @@ def _from_csv(path: Path) -> FaceData:
             voted.append(label)
         rows = list(read_rows(file))
         _check_same_rows(file, rows, voted)
-    faces = [
-        replace(_face(label), name=row.name(file))
-        for row, label in zip(rows, voted, strict=True)
-        if label.name
+    named = [
+        label._replace(name=row.name(file)) for row, label in zip(rows, voted, strict=True) if label.name
     ]
-    kept, notes = _kept(faces)
-    unnamed = len(rows) - len(faces)
+    kept, notes = _kept(named, targets)
+    unnamed = len(rows) - len(named)
     if unnamed:
         notes = (*notes, f"left out {unnamed:,} rows that have no image name")
     return FaceData("ferplus", path, CLASS_NAMES, kept, pixel_reader(file, rows), notes)
 
 
-def _face(label: _VotedRow) -> Face:
-    return Face(label.name, majority(label.votes), USAGES[label.usage])
+def _majority_face(row: _VotedRow) -> Face:
+    return Face(row.name, majority(row.votes), USAGES[row.usage])
+
+
+def _probable_face(row: _VotedRow) -> Face:
+    face = _majority_face(row)
+    target = probabilities(row.votes)
+    # The faces that a network is judged by stay those of the majority, which papers report.
+    if face.split != "train" or target is None:
+        return face
+    return replace(face, label=int(np.argmax(target)), target=target)
 
 
 def _check_same_rows(file: Path, rows: Sequence[Row], voted: Sequence[_VotedRow]) -> None:
@@ -210,10 +239,11 @@ def _check_same_rows(file: Path, rows: Sequence[Row], voted: Sequence[_VotedRow]
             )
 
 
-def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:
-    """Return the faces with an expression, and a sentence on the others."""
-    kept = tuple(face for face in faces if face.label < len(CLASS_NAMES))
-    unknown = sum(face.label == len(CLASS_NAMES) for face in faces)
+def _kept(rows: Sequence[_VotedRow], targets: Targets) -> tuple[tuple[Face, ...], tuple[str, ...]]:
+    """Return the faces with an expression, and sentences on the others and on their votes."""
+    faces = list(map(_probable_face if targets == "probability" else _majority_face, rows))
+    kept = tuple(face for face in faces if face.label < UNKNOWN)
+    unknown = sum(face.label == UNKNOWN for face in faces)
     no_face = len(faces) - len(kept) - unknown
     notes = []
     if unknown:
@@ -222,7 +252,34 @@ def _kept(faces: Sequence[Face]) -> tuple[tuple[Face, ...], tuple[str, ...]]:
         )
     if no_face:
         notes.append(f"left out {no_face:,} images that the majority calls no face (NF)")
+    if targets == "probability":
+        notes += _vote_notes(rows, kept)
     return kept, tuple(notes)
 
 
-FORMATS = (DatasetFormat("ferplus", "FERPlus, majority of the votes, 8 classes", TREE, load, detect),)
+def _vote_notes(rows: Sequence[_VotedRow], kept: Sequence[Face]) -> list[str]:
+    soft = sum(face.target is not None for face in kept)
+    extra = soft - sum(row.usage == "Training" and majority(row.votes) < UNKNOWN for row in rows)
+    notes = [
+        f"{soft:,} training faces have the shares of their votes as targets, {extra:,} of them without a "
+        "majority; validation and test have those with a majority only"
+    ]
+    odd = [row.name for row in rows if sum(row.votes) != _VOTERS]
+    if odd:
+        notes.append(
+            f"shares are of the votes that there are where these are not {_VOTERS}: {len(odd):,} of the "
+            f"images, {first_few(odd)}"
+        )
+    return notes
+
+
+FORMATS = (
+    DatasetFormat(
+        "ferplus",
+        "FERPlus, majority of the votes, 8 classes",
+        TREE,
+        load,
+        detect,
+        load_probability=partial(load, targets="probability"),
+    ),
+)

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lnlattennet.data import load_dataset
-from lnlattennet.data.formats._ferplus import UNKNOWN, majority
+from lnlattennet.data.formats._ferplus import UNKNOWN, majority, probabilities
+from lnlattennet.errors import UsageError
 from tests.data import trees
 from tests.data.checks import edit, message
 
@@ -55,6 +56,50 @@ def test_ten_people(choices: list[int]) -> None:
 )
 def test_votes_counted_by_hand(votes: tuple[int, ...], expected: int) -> None:
     assert majority(votes) == expected
+
+
+@given(st.lists(st.integers(0, 10), min_size=10, max_size=10))
+def test_shares_of_any_votes(votes: list[int]) -> None:
+    shares = probabilities(tuple(votes))
+    rest = [0 if vote == 1 else vote for vote in votes]
+    if sum(rest[:8]) <= sum(rest[8:]):
+        assert shares is None
+        return
+    assert shares is not None
+    assert shares == pytest.approx([vote / sum(rest[:8]) for vote in rest[:8]])
+    if majority(tuple(votes)) < UNKNOWN:
+        assert int(np.argmax(shares)) == majority(tuple(votes))
+
+
+def test_probability_keeps_votes_for_training_only(tmp_path: Path) -> None:
+    trees.build_ferplus_folders(tmp_path)
+    row = "fer9.png,2,1,0,0,3,3,0,0,0,0"  # 9 people; 2, 3 and 3 count, and no class has a majority
+    for folder in ("FER2013Train", "FER2013Test"):
+        edit(tmp_path / folder / "label.csv", lambda lines: lines.append(row))
+        (tmp_path / folder / "fer9.png").write_bytes((tmp_path / folder / "fer0000000.png").read_bytes())
+    certain = load_dataset(tmp_path)
+    data = load_dataset(tmp_path, targets="probability")
+    for split in ("val", "test"):
+        assert data.split(split).faces == certain.split(split).faces
+    known = {face.name: face.label for face in certain.split("train").faces}
+    faces = {face.name: face for face in data.split("train").faces}
+    assert {name: faces[name].label for name in known} == known
+    assert faces["FER2013Train/fer9.png"].target == (0.25, 0, 0, 0, 0.375, 0.375, 0, 0)
+    assert "FER2013Test/fer9.png" not in {face.name for face in data.faces}
+    targets = data.targets()
+    assert targets.dtype == np.float32
+    np.testing.assert_allclose(targets.sum(axis=1), 1, rtol=1e-6)
+    assert (targets.argmax(axis=1) == data.labels()).all()
+    assert any("are not 10: 2 of the images" in note for note in data.notes)
+    assert certain.targets().max(axis=1).min() == 1
+
+
+def test_targets_of_votes_need_votes(tmp_path: Path) -> None:
+    trees.build_rafdb(tmp_path)
+    with pytest.raises(UsageError, match=r"need the votes .* rafdb has not got \(with votes: ferplus\)"):
+        load_dataset(tmp_path, targets="probability")
+    with pytest.raises(UsageError, match="targets must be one of majority, probability, got 'votes'"):
+        load_dataset(tmp_path, targets="votes")  # type: ignore[arg-type]
 
 
 def reorder(file: Path, order: list[int], change_name: Callable[[str], str] = str) -> None:
