@@ -1,4 +1,4 @@
-"""Images: decoding, face detection and cropping, and drawing of region weights."""
+"""Images: decoding, finding and cropping of faces, and drawing of region weights."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from lnlattennet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from lnlattennet.images._decode import decode_image
-    from lnlattennet.images._face_crop import FaceCrop, FaceCropper
-    from lnlattennet.images._face_detector import FaceFinder, FaceLocation
+    from lnlattennet.images._face_crop import FaceCrop, FaceCropper, FaceStatus
     from lnlattennet.images._read import ImageSource, read_image
 
 __all__ = [
     "FaceCrop",
     "FaceCropper",
-    "FaceFinder",
-    "FaceLocation",
+    "FaceStatus",
     "ImageSource",
     "decode_image",
     "read_image",

@@ -1,17 +1,22 @@
-"""Crop of the face in an image, the same in a server and in this process."""
+"""Crops of the faces in an image, the same in a server and in this process."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ImageError
-from lnlattennet.images._face_detector import FaceFinder
+from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.images._read import ImageSource, read_image
-from lnlattennet.model._preprocessing import Box, Preprocessing
+from lnlattennet.images.finders._base import FoundFace, Point
+from lnlattennet.images.finders._registry import finder_named
+from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, square_box
+
+FaceStatus = Literal["ok", "no_face", "too_small", "low_score"]
+"""Whether a crop shows a sure face, none (it is the center square), one too small, or a doubtful one."""
 
 
 @dataclass(frozen=True)
@@ -21,35 +26,74 @@ class FaceCrop:
     Attributes:
         image: the upright RGB image, uint8 [H, W, 3].
         face: its crop at the network's size, uint8 [S, S, 3].
-        box: the cropped square, in pixels of ``image``.
-        found: whether a face was found; otherwise the box is the center square.
+        box: the cropped square, in pixels of ``image``; the center square if no face was found.
+        status: whether the crop shows a face.
+        score: the finder's confidence, 0 to 1; 0 if no face was found.
+        landmarks: eyes, nose tip and corners of the mouth in pixels of ``image``, as ``FoundFace`` orders
+            them; None if no face was found or the finder has none.
     """
 
     image: NDArray[np.uint8]
     face: NDArray[np.uint8]
     box: Box
-    found: bool
+    status: FaceStatus = "ok"
+    score: float = 1.0
+    landmarks: tuple[Point, ...] | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether a face was found; otherwise the box is the center square."""
+        return self.status != "no_face"
 
 
 class FaceCropper:
-    """Reads an image, finds the largest face and crops to it; may be used by many threads."""
+    """Reads an image, finds its faces and crops to them; may be used by many threads.
+
+    Raises:
+        UnavailableError: the package of the preprocessing's face finder is missing or damaged.
+        UsageError: there is no such finder.
+    """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
+        finder = finder_named(preprocessing.face_finder)
         self._preprocessing = preprocessing
-        self._find_face = FaceFinder(preprocessing.face_margin)
+        self._sure_score = finder.INFO.sure_score
+        self._find_faces = finder.create()
 
     def __call__(self, source: ImageSource) -> FaceCrop:
-        """Crop to the face in an image of any form that ``read_image`` takes.
+        """Crop to the largest face in an image, or without one to its center square.
+
+        Args:
+            source: image of any form that ``read_image`` takes.
 
         Raises:
-            ImageError: it is damaged, unsupported or of a size that is refused.
+            ImageError: the image is damaged, unsupported or of a size that is refused.
         """
         image = read_image(source)
-        location = self._find_face(image)
-        return FaceCrop(image, self._preprocessing.crop(image, location.box), location.box, location.found)
+        return self._crop_all(image, self._find_faces(image)[:1])[0]
+
+    def crop_faces(self, source: ImageSource, max_faces: int, min_face: float = 0) -> list[FaceCrop]:
+        """Crop to every face in an image, largest first; without a face, to its center square alone.
+
+        Args:
+            source: image of any form that ``read_image`` takes.
+            max_faces: return at most this many, at least 1.
+            min_face: a face whose box is shorter than this many pixels, without margin, gets the status
+                "too_small".
+
+        Raises:
+            ImageError: the image is damaged, unsupported or of a size that is refused.
+            UsageError: ``max_faces`` or ``min_face`` is out of range.
+        """
+        if max_faces < 1:
+            raise UsageError(f"max_faces must be at least 1, got {max_faces}")
+        if not min_face >= 0:
+            raise UsageError(f"min_face must be a size in pixels from 0, got {min_face}")
+        image = read_image(source)
+        return self._crop_all(image, self._find_faces(image, all_sizes=True)[:max_faces], min_face)
 
     def crop_batch(self, sources: Sequence[ImageSource]) -> list[FaceCrop]:
-        """Crop to the face in every image.
+        """Crop to the largest face in every image.
 
         Raises:
             ImageError: an image is refused; the message starts with its index.
@@ -61,3 +105,23 @@ class FaceCropper:
             except ImageError as error:
                 raise ImageError(f"image {index} of the batch: {error}") from error
         return crops
+
+    def _crop_all(
+        self, image: NDArray[np.uint8], faces: Sequence[FoundFace], min_face: float = 0
+    ) -> list[FaceCrop]:
+        if not faces:
+            height, width = image.shape[:2]
+            box = center_square(width, height)
+            return [FaceCrop(image, self._preprocessing.crop(image, box), box, "no_face", 0.0)]
+        return [self._crop(image, face, min_face) for face in faces]
+
+    def _crop(self, image: NDArray[np.uint8], face: FoundFace, min_face: float) -> FaceCrop:
+        height, width = image.shape[:2]
+        box = square_box(face.box, self._preprocessing.face_margin, width, height)
+        status = self._status(face, min_face)
+        return FaceCrop(image, self._preprocessing.crop(image, box), box, status, face.score, face.landmarks)
+
+    def _status(self, face: FoundFace, min_face: float) -> FaceStatus:
+        if face.size < min_face:
+            return "too_small"
+        return "low_score" if face.score < self._sure_score else "ok"

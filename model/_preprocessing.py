@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from lnlattennet.errors import ConfigError
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom in pixels of the image; right and bottom are exclusive."""
+
+FaceAlignment = Literal["none", "five-points"]
 
 _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -36,7 +38,10 @@ class Preprocessing:
         mean: subtracted per channel from values in 0..1.
         std: divided by per channel afterwards.
         resize_filter: Pillow's antialiased filter: bilinear, bicubic or lanczos.
+        face_finder: name of the face finder in ``images.finders``.
+        face_finder_version: its version where the checkpoint was made; empty if unknown.
         face_margin: fraction of a detected face's box that is added on each side before cropping.
+        face_alignment: "none" crops an upright square; "five-points" also turns it by the face's landmarks.
 
     Raises:
         ConfigError: a field breaks its rule.
@@ -47,7 +52,10 @@ class Preprocessing:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     resize_filter: str = "bilinear"
+    face_finder: str = "haar"
+    face_finder_version: str = ""
     face_margin: float = 0.1
+    face_alignment: FaceAlignment = "none"
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or not 16 <= self.size <= 1024:
@@ -65,6 +73,11 @@ class Preprocessing:
             )
         if not 0 <= self.face_margin <= 1:
             raise ConfigError(f"preprocessing face_margin must be from 0 to 1, got {self.face_margin!r}")
+        if self.face_alignment not in get_args(FaceAlignment):
+            raise ConfigError(
+                f"preprocessing face_alignment must be one of {sorted(get_args(FaceAlignment))}, "
+                f"got {self.face_alignment!r}"
+            )
 
     def crop(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""

@@ -31,7 +31,8 @@ PUBLIC = {
         "CalibrationOptions ExportOptions ExportPlan SelectionOptions VerificationOptions "
         "export_engine plan_export"
     ),
-    "lnlattennet.images": "FaceCrop FaceCropper FaceFinder FaceLocation ImageSource decode_image read_image",
+    "lnlattennet.images": "FaceCrop FaceCropper FaceStatus ImageSource decode_image read_image",
+    "lnlattennet.images.finders": "FINDERS FaceFinder FinderInfo FoundFace Point finder_infos finder_named",
     "lnlattennet.kernels": "local_nonlocal_attention nonlocal_attention region_attention",
     "lnlattennet.model": (
         "Checkpoint CheckpointInfo INPUT_NAME JointOutputs LNLAttenNet NetworkConfig OUTPUT_NAMES "

@@ -1,4 +1,4 @@
-"""From an encoded image to the network's input."""
+"""From an encoded image to the network's input: the largest face, every face, or the center square."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
-from lnlattennet.errors import ImageError
+from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.images._face_crop import FaceCropper
-from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.model._preprocessing import Preprocessing, center_square, square_box
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
 
@@ -65,3 +67,79 @@ def test_without_a_face_the_center_is_prepared() -> None:
 def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(ImageError, match="must be a JPEG or PNG"):
         FaceCropper(PREPROCESSING)(b"GIF89a")
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (16, 4000), (4000, 16), (48, 48), (21, 23)])
+def test_images_of_any_shape_get_a_box_inside(shape: tuple[int, int]) -> None:
+    height, width = shape
+    crop = FaceCropper(PREPROCESSING)(np.full((height, width, 3), 128, dtype=np.uint8))
+    assert crop.box == center_square(width, height)
+
+
+def two_astronauts() -> NDArray[np.uint8]:
+    canvas = np.full((512, 900, 3), 90, dtype=np.uint8)
+    canvas[:200, :211] = np.asarray(Image.fromarray(astronaut()[:256, 90:360]).resize((211, 200)))
+    canvas[:, 388:] = astronaut()
+    return canvas
+
+
+def test_every_face_is_cropped_largest_first() -> None:
+    cropper = FaceCropper(PREPROCESSING)
+    crops = cropper.crop_faces(two_astronauts(), max_faces=10)
+    assert [crop.status for crop in crops] == ["ok", "ok"]
+    assert crops[0].box[0] > 388
+    assert crops[1].box[2] < 211
+    largest = cropper(two_astronauts())
+    assert crops[0].box == largest.box
+    np.testing.assert_array_equal(crops[0].face, largest.face)
+    for crop in crops:
+        np.testing.assert_array_equal(crop.face, PREPROCESSING.crop(crop.image, crop.box))
+
+
+def test_faces_are_limited_in_number_and_marked_when_too_small() -> None:
+    cropper = FaceCropper(PREPROCESSING)
+    assert len(cropper.crop_faces(two_astronauts(), max_faces=1)) == 1
+    sizes = cropper.crop_faces(two_astronauts(), max_faces=10, min_face=95)
+    assert [(crop.status, crop.found) for crop in sizes] == [("ok", True), ("too_small", True)]
+
+
+def test_without_a_face_the_center_square_is_the_only_crop() -> None:
+    (crop,) = FaceCropper(PREPROCESSING).crop_faces(np.full((60, 80, 3), 90, np.uint8), 5, 20)
+    assert (crop.status, crop.found, crop.score, crop.landmarks) == ("no_face", False, 0.0, None)
+    assert crop.box == (10, 0, 70, 60)
+
+
+def test_numbers_out_of_range_are_refused() -> None:
+    cropper = FaceCropper(PREPROCESSING)
+    with pytest.raises(UsageError, match="max_faces must be at least 1, got 0"):
+        cropper.crop_faces(astronaut(), 0)
+    with pytest.raises(UsageError, match="min_face must be a size in pixels from 0, got nan"):
+        cropper.crop_faces(astronaut(), 1, float("nan"))
+
+
+def test_an_unknown_finder_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="unknown face finder 'eyes'"):
+        FaceCropper(Preprocessing(face_finder="eyes"))
+
+
+@given(
+    corners=st.tuples(*[st.floats(-50, 250)] * 4),
+    margin=st.floats(0, 1),
+    width=st.integers(16, 300),
+    height=st.integers(16, 300),
+)
+@settings(max_examples=200, deadline=None)
+def test_square_boxes_are_square_and_inside(
+    corners: tuple[float, ...], margin: float, width: int, height: int
+) -> None:
+    left, right = sorted(corners[:2])
+    top, bottom = sorted(corners[2:])
+    assume(right - left >= 1)
+    assume(bottom - top >= 1)
+    x, y, x_end, y_end = square_box((left, top, right, bottom), margin, width, height)
+    assert x_end - x == pytest.approx(y_end - y)
+    assert x_end - x == pytest.approx(min(max(right - left, bottom - top) * (1 + 2 * margin), width, height))
+    assert x >= 0
+    assert y >= 0
+    assert x_end <= width + 1e-9
+    assert y_end <= height + 1e-9

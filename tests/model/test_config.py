@@ -46,12 +46,21 @@ def test_a_config_survives_json() -> None:
     assert Preprocessing.from_dict(recipe.to_dict()) == recipe
 
 
+def test_a_preprocessing_from_before_face_finders_were_chosen_means_haar() -> None:
+    fields = Preprocessing().to_dict()
+    for name in ("face_finder", "face_finder_version", "face_alignment"):
+        del fields[name]
+    old = Preprocessing.from_dict(fields)
+    assert (old.face_finder, old.face_finder_version, old.face_alignment) == ("haar", "", "none")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("size", 8), ("size", 112.0), ("color_order", "BGR"), ("mean", (0.5, 0.5)),
         ("mean", (0, 0, float("nan"))), ("std", (0.1, 0.1, 0.0)), ("std", (0.1, 0.1, -1.0)),
         ("resize_filter", "nearest"), ("face_margin", -0.1), ("face_margin", 2.0),
+        ("face_alignment", "three-points"),
     ],
 )  # fmt: skip
 def test_a_preprocessing_field_out_of_range_is_refused_by_name(field: str, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Detector of the largest face, with OpenCV's Haar cascade; without a face, the center of the image."""
+"""OpenCV's Haar cascade of frontal faces: fast, in every installation, and for upright faces only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ import cv2.data
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.model._preprocessing import Box, center_square, square_box
+from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace, merge_passes
+
+INFO = FinderInfo(
+    name="haar",
+    summary="OpenCV's Haar cascade of upright frontal faces (alt2)",
+    package="opencv-python-headless",
+    extra=None,
+    code_license="Apache-2.0",
+    weights_license="Intel License Agreement (BSD-like), in the cascade's file",
+    training_data="not published",
+    has_landmarks=False,
+    sure_score=0.0,
+)
 
 # Of OpenCV's frontal cascades, alt2 found most of 150 jittered portraits (148) and nothing in 126 faceless
 # images; `default` found 132 to 147 and had up to 10 false positives.
@@ -36,62 +48,62 @@ class _Search:
 _SEARCHES = (_Search(128, 22, 128, 1.1), _Search(320, 22, 64, 1.15))
 
 
-@dataclass(frozen=True)
-class FaceLocation:
-    """The square to crop.
-
-    Attributes:
-        box: its corners in pixels, inside the image.
-        found: whether a face was found there; otherwise it is the center square.
-    """
-
-    box: Box
-    found: bool
+def version() -> str:
+    """Return OpenCV's version, which brings the cascade's file and decides how windows are grouped."""
+    return str(cv2.__version__)
 
 
-class FaceFinder:
-    """Finds the largest frontal face; one finder may be used by many threads.
+def create() -> FaceFinder:
+    """Return the finder."""
+    return _HaarFinder()
 
-    Args:
-        margin: share of the found box that is added on each side.
-    """
 
-    def __init__(self, margin: float) -> None:
-        self._margin = margin
+class _HaarFinder:
+    """Finds upright frontal faces; one finder may be used by many threads."""
+
+    def __init__(self) -> None:
         # A cascade keeps the image it works on, so each thread has its own.
         self._local = threading.local()
 
-    def __call__(self, image: NDArray[np.uint8]) -> FaceLocation:
-        """Locate the largest face in an RGB image [H, W, 3]."""
+    def __call__(self, image: NDArray[np.uint8], *, all_sizes: bool = False) -> list[FoundFace]:
         height, width = image.shape[:2]
         # Averaging megapixels costs 50 ms; every n-th pixel still leaves more than the finest search uses.
         step = max(1, max(height, width) // (2 * _SEARCHES[-1].long_side))
         gray = cv2.cvtColor(image[::step, ::step], cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+        faces: list[FoundFace] = []
         for search in _SEARCHES:
-            face = self._largest_face(gray, search)
-            if face is not None:
-                left, top, right, bottom = (step * value for value in face)
-                box = square_box((left, top, right, bottom), self._margin, width, height)
-                return FaceLocation(box, found=True)
-        return FaceLocation(center_square(width, height), found=False)
+            if all_sizes or not faces:
+                faces = merge_passes(faces, self._search(gray, search, step))
+        return faces
 
-    def _largest_face(self, gray: NDArray[np.uint8], search: _Search) -> Box | None:
+    def _search(self, gray: NDArray[np.uint8], search: _Search, step: int) -> list[FoundFace]:
         height, width = gray.shape
         scale = min(1.0, search.long_side / max(height, width))
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        faces = self._cascade().detectMultiScale(
+        corners, neighbors = self._cascade().detectMultiScale2(
             cv2.resize(gray, size, interpolation=cv2.INTER_AREA),
             scaleFactor=search.scale_step,
             minNeighbors=_MIN_NEIGHBORS,
             minSize=(search.smallest, search.smallest),
             maxSize=(search.largest, search.largest),
         )
-        if len(faces) == 0:
-            return None
-        x, y, w, h = (float(value) / scale for value in max(faces, key=lambda face: face[2] * face[3]))
-        return (x, y, x + w, y + h)
+        faces = []
+        for corner, count in zip(corners, neighbors, strict=True):
+            x, y, w, h = (float(value) / scale for value in corner)
+            left, top, right, bottom = (step * value for value in (x, y, x + w, y + h))
+            faces.append(FoundFace((left, top, right, bottom), _score(int(count))))
+        return faces
 
     def _cascade(self) -> Any:
         if not hasattr(self._local, "cascade"):
             self._local.cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, _CASCADE)))
         return self._local.cascade
+
+
+def _score(neighbors: int) -> float:
+    """Map the number of overlapping windows that saw the face to 0.5 (the fewest that count) and up, below 1.
+
+    A cascade has no probability. detectMultiScale3's level weights would need another search, whose boxes
+    differ: it also groups windows that the last stages refused.
+    """
+    return neighbors / (neighbors + _MIN_NEIGHBORS)

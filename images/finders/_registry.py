@@ -1,0 +1,32 @@
+"""Registry of the face finders: a new one is a module with the names of ``FinderModule``, and a line here."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+from lnlattennet.errors import UsageError
+
+if TYPE_CHECKING:
+    from lnlattennet.images.finders._base import FinderInfo, FinderModule
+
+FINDERS = {
+    "haar": "_haar",
+}
+"""Name -> module; the first is part of every installation."""
+
+
+def finder_named(name: str) -> FinderModule:
+    """Import the finder module ``name``, which imports no package of its own yet.
+
+    Raises:
+        UsageError: there is no such finder; lists the known ones.
+    """
+    if name not in FINDERS:
+        raise UsageError(f"unknown face finder {name!r}; known: {', '.join(FINDERS)}")
+    return cast("FinderModule", importlib.import_module(f"lnlattennet.images.finders.{FINDERS[name]}"))
+
+
+def finder_infos() -> list[FinderInfo]:
+    """Return the facts about every finder, in the order of ``FINDERS``."""
+    return [finder_named(name).INFO for name in FINDERS]
