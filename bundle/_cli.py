@@ -36,6 +36,9 @@ def info(
             help="A checkpoint file or the folder of a bundle; without one, the default network is described."
         ),
     ] = None,
+    presets: Annotated[
+        bool, typer.Option("--presets", help="List the networks that have a name: parameters and FLOPs.")
+    ] = False,
     allow_pickle: AllowPickle = False,
     json_output: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -44,16 +47,22 @@ def info(
     For a network: its configuration, parameters and FLOPs per part, classes and provenance. For a bundle: its
     engines with precision, checks, latency and requirements, and the engines that were skipped.
     """
-    if path is not None and path.is_dir():
+    if path is not None and path.is_dir() and not presets:
         from lnlattennet.bundle._console import print_bundle
 
         bundle = Bundle.load(path)
         print_json(bundle.describe()) if json_output else print_bundle(bundle)
         return
     require("torch", "export")
-    from lnlattennet.model._console import print_network
-    from lnlattennet.model._summary import describe
+    from lnlattennet.model._console import print_network, print_presets
+    from lnlattennet.model._summary import describe, describe_presets
 
+    if presets:
+        if path is not None:
+            raise UsageError(f"--presets describes no file: leave out {path}")
+        sizes = describe_presets()
+        print_json(sizes) if json_output else print_presets(sizes)
+        return
     document = describe(path, allow_pickle=allow_pickle)
     print_json(document) if json_output else print_network(document)
 

@@ -25,6 +25,22 @@ def print_network(document: dict[str, Any]) -> None:
     console.print(facts)
 
 
+def print_presets(document: dict[str, Any]) -> None:
+    """Print the document of ``_summary.describe_presets`` as a table."""
+    table = Table("preset", "pixels", "U-Net widths", "channels", "parameters", "MFLOP per image")
+    for preset in document["presets"]:
+        config = preset["config"]
+        table.add_row(
+            preset["name"],
+            str(config["image_size"]),
+            _readable(config["widths"]),
+            str(config["channels"]),
+            f"{preset['parameters']:,}",
+            f"{preset['flops'] / 1e6:,.1f}",
+        )
+    stdout().print(table)
+
+
 def _readable(value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join(f"{name}: {_readable(item)}" for name, item in value.items())

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._presets import PRESETS
 
 
 def describe(checkpoint: Path | None, *, allow_pickle: bool = False) -> dict[str, Any]:
@@ -27,6 +28,16 @@ def describe(checkpoint: Path | None, *, allow_pickle: bool = False) -> dict[str
         "provenance": loaded.info.provenance,
         "licence": loaded.info.license,
     } | costs(loaded.network())
+
+
+def describe_presets() -> dict[str, Any]:
+    """Describe the presets: sizes, parameters and operations, as plain JSON values."""
+    return {
+        "presets": [
+            {"name": name, "config": config.to_dict()} | costs(LNLAttenNet(config))
+            for name, config in PRESETS.items()
+        ]
+    }
 
 
 def costs(network: LNLAttenNet) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError, require
-from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._presets import PRESETS
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.training._options import (
     Augmentation,
@@ -27,9 +26,11 @@ from lnlattennet.training._options import (
     fold_option,
     folds_option,
     is_helper,
+    network_option,
 )
 
 if TYPE_CHECKING:
+    from lnlattennet.data._records import Targets
     from lnlattennet.training._results import CrossValidationResult, TrainingResult
 
 _data_option = partial(typer.Option, rich_help_panel="Data")
@@ -45,11 +46,17 @@ def train(
         Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
-    network: Annotated[Path | None, typer.Option(help="JSON file with network config fields.")] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(help=f"A preset ({', '.join(PRESETS)}), or a JSON file of network config fields."),
+    ] = None,
     data_format: Annotated[
         str | None, _data_option("--format", help="Format of the data set; default: detected.")
     ] = None,
     folds: Annotated[str | None, _data_option(help="Cross-validate: number of folds, or loso.")] = None,
+    targets: Annotated[
+        str, _data_option(help="What votes become: majority (a label) or probability (of every class).")
+    ] = "majority",
     fold: Annotated[str | None, _data_option(help="The fold to train, from 0; default: all.")] = None,
     train_images: Annotated[
         int | None, _data_option(min=7, help="Synthetic faces to train on; default: 16,000.")
@@ -107,9 +114,10 @@ def train(
         output=output,
         run_folder=run_folder or Path("runs") / output.stem,
         resume=resume,
-        network=_network_config(network),
+        network=network_option(network),
         data=data,
         format=data_format,
+        targets=cast("Targets", targets),
         folds=folds_option(folds),
         fold=fold_option(fold),
         images=_images(data, {"train": train_images, "val": val_images, "test": test_images}),
@@ -186,15 +194,3 @@ def _check_output(output: Path) -> None:
         try_folder(output.parent)
     except OSError as error:
         raise UsageError(f"--output {output} cannot be written ({error.strerror}): choose another") from error
-
-
-def _network_config(path: Path | None) -> NetworkConfig:
-    if path is None:
-        return NetworkConfig()
-    try:
-        fields = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--network {path} is not a readable JSON file: {error}") from error
-    if not isinstance(fields, dict):
-        raise UsageError(f"--network {path} must hold a JSON object of config fields")
-    return NetworkConfig.from_dict(fields)

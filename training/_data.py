@@ -68,13 +68,13 @@ def open_training_data(options: TrainingOptions) -> list[TrainingData]:
     """
     if options.data == SYNTHETIC:
         return [_synthetic(options)]
-    data = load_dataset(Path(options.data), options.format)
+    data = load_dataset(Path(options.data), options.format, options.targets)
     if len(data.class_names) < 2:
         raise DataError(f"{printable(data.root)} has {len(data.class_names)} class; at least 2 are needed")
     chosen = partitions(data, options.folds, options.seed)
     if options.fold is not None:
         chosen = [select_fold(chosen, options.fold)]
-    return [_data_set(data, partition, options.workers) for partition in chosen]
+    return [_data_set(data, partition, options) for partition in chosen]
 
 
 def _synthetic(options: TrainingOptions) -> TrainingData:
@@ -95,7 +95,7 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
     )
 
 
-def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingData:
+def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) -> TrainingData:
     name = printable(data.root.resolve().name)
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}
 
@@ -103,7 +103,9 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingDat
         part = parts[split]
         with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             task = progress.add_task("preparing faces", total=len(part))
-            fill_prepared(out, part, preprocessing, workers, lambda count: progress.advance(task, count))
+            fill_prepared(
+                out, part, preprocessing, options.workers, lambda count: progress.advance(task, count)
+            )
 
     digest = fingerprint(data, partition)
     license_note = (
@@ -119,11 +121,12 @@ def _data_set(data: FaceData, partition: Partition, workers: int) -> TrainingDat
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
+    with_shares = options.targets == "probability"
     return TrainingData(
         name=partition.name,
         class_names=data.class_names,
         labels=labels,
-        training_targets=labels["train"],
+        training_targets=parts["train"].targets() if with_shares else labels["train"],
         fill=fill,
         license=license_note,
         facts=facts,

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._presets import PRESETS, from_preset
 from lnlattennet.model._provenance import SYNTHETIC
+
+if TYPE_CHECKING:
+    from lnlattennet.data._records import Targets
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Schedule = Literal["one-cycle", "cosine"]
@@ -34,6 +39,7 @@ class TrainingOptions:
         network: the network's configuration; its class count is replaced by the data's.
         data: ``synthetic``, or the path of a data set.
         format: the data set's format; None detects it.
+        targets: what training faces with votes are fitted to: the majority's class, or the votes' shares.
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
         images: split -> number of synthetic faces.
@@ -59,6 +65,7 @@ class TrainingOptions:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: str = SYNTHETIC
     format: str | None = None
+    targets: Targets = "majority"
     folds: int | Literal["loso"] | None = None
     fold: int | None = None
     images: dict[str, int] = field(default_factory=dict)
@@ -105,6 +112,11 @@ class TrainingOptions:
         self._check_ranges()
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
+        if self.targets != "majority" and (self.data == SYNTHETIC or self.folds is not None):
+            raise UsageError(
+                f"--targets {self.targets} is for the official split of a data set with votes: rendered "
+                "faces have none, and a fold would be judged on faces whose votes have no majority"
+            )
         if self.folds is None and self.fold is not None:
             raise UsageError(f"--fold {self.fold} needs --folds: how many, or loso")
         if self.folds is not None and self.fold is None and self.processes > 1:
@@ -159,6 +171,28 @@ def is_helper() -> bool:
     return any(
         os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "RANK", "NODE_RANK", "SLURM_PROCID")
     )
+
+
+def network_option(text: str | None) -> NetworkConfig:
+    """Read `--network`: a preset, a JSON file, or the text of a JSON object.
+
+    Raises:
+        UsageError: there is no such preset or file, or it holds no JSON object.
+        ConfigError: a field is unknown or breaks a rule.
+    """
+    if text is None:
+        return NetworkConfig()
+    if text in PRESETS:
+        return PRESETS[text]
+    try:
+        fields = json.loads(text if text.startswith("{") else Path(text).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--network {text} is neither a preset ({', '.join(PRESETS)}) nor a readable JSON file: {error}"
+        ) from error
+    if not isinstance(fields, dict):
+        raise UsageError(f"--network {text} must hold a JSON object of config fields")
+    return from_preset(fields)
 
 
 def folds_option(text: str | None) -> int | Literal["loso"] | None:

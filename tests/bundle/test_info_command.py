@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from lnlattennet.bundle._cli import info
 from lnlattennet.bundle._console import plan_text
 from lnlattennet.bundle._manifest import SkippedEngine
-from lnlattennet.errors import BundleError, CheckpointError
+from lnlattennet.errors import BundleError, CheckpointError, UsageError
 from tests.bundle.manifests import agreement, engine, manifest, write_bundle
 
 
@@ -102,3 +102,13 @@ def test_an_error_of_the_system_is_one_line_and_no_traceback() -> None:
     assert done.returncode == 1
     assert done.stderr.replace("\n", "").endswith("xxx: File name too long")
     assert "Traceback" not in done.stderr
+
+
+def test_presets_are_listed_with_their_sizes(tmp_path: Path) -> None:
+    listed = json.loads(run("--presets", "--json").stdout)["presets"]
+    sizes = {preset["name"]: preset["parameters"] for preset in listed}
+    assert list(sizes) == ["small", "base", "large"]
+    assert sizes["small"] < sizes["base"] <= 2_000_000 < sizes["large"]
+    assert f"{sizes['base']:,}" in run("--presets").stdout
+    refused = run(tmp_path, "--presets")
+    assert isinstance(refused.exception, UsageError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from lnlattennet.errors import ConfigError
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.model._presets import PRESETS, from_preset
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,13 @@ from lnlattennet.model._preprocessing import Preprocessing
 def test_a_field_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         NetworkConfig(**{field: value})
+
+
+def test_a_preset_is_a_start_for_other_fields() -> None:
+    assert from_preset({"preset": "base", "grid": 3}) == replace(PRESETS["base"], grid=3)
+    assert from_preset({"grid": 2}) == NetworkConfig(grid=2)
+    with pytest.raises(ConfigError, match="preset must be one of small, base, large, got 'tiny'"):
+        from_preset({"preset": "tiny"})
 
 
 def test_the_message_names_rule_value_and_way_out() -> None:

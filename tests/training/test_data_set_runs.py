@@ -20,6 +20,7 @@ from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._train import train
+from tests.data.trees import build_ferplus_folders
 from tests.training.trees import CLASSES, options, train_one, write_faces, write_tree
 
 
@@ -211,6 +212,24 @@ def test_one_subject_is_left_out(tmp_path: Path) -> None:
     assert provenance["protocol"] == "without subject KL"
     assert sum(provenance["counts"]["train"].values()) == 14
     assert sum(provenance["counts"]["val"].values()) == 14
+
+
+def test_votes_are_fitted_in_training_and_judged_by_their_majority(tmp_path: Path) -> None:
+    build_ferplus_folders(tmp_path / "FERPlus")
+    votes = "3,0,0,0,3,3,0,0,0,0"
+    for split in ("FER2013Train", "FER2013Test"):
+        with (tmp_path / "FERPlus" / split / "label.csv").open("a") as labels:
+            labels.write(f"fer0000000.png,{votes}\n")
+    chosen = options(
+        tmp_path, tmp_path / "FERPlus", targets="probability", balance="loss", mixup=0.2, batch_size=4
+    )
+    [source] = open_training_data(chosen)
+    np.testing.assert_allclose(source.training_targets[-1], np.array([1, 0, 0, 0, 1, 1, 0, 0]) / 3)
+    assert source.training_targets.shape == (len(source.labels["train"]), 8)
+    assert train_one(chosen).judged_faces == len(source.labels["test"]) < len(source.labels["train"])
+    assert load_checkpoint(chosen.output).info.provenance["settings"]["targets"] == "probability"
+    with pytest.raises(UsageError, match="probability"):
+        options(tmp_path, tmp_path / "FERPlus", targets="probability", folds=2).check()
 
 
 class TestRefused:

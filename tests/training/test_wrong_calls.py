@@ -48,7 +48,13 @@ def exit_code(*arguments: str) -> object:
         (["-o", "/proc/none/a.safetensors"], "cannot be written"),
         (["-o", "/proc/a.safetensors"], "cannot be written"),
         (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
-        (["-o", "a.safetensors", "--network", "missing.json"], "is not a readable JSON file"),
+        (["-o", "a.safetensors", "--network", "missing.json"], "neither a preset (small, base, large) nor"),
+        (
+            ["-o", "a.safetensors", "--network", '{"preset": "tiny"}'],
+            "preset must be one of small, base, large",
+        ),
+        (["-o", "a.safetensors", "--network", "[1]"], "neither a preset"),
+        (["-o", "a.safetensors", "--targets", "probability"], "official split of a data set with votes"),
         (["-o", "a.safetensors", "--folds", "3"], "--folds and --format are for data sets"),
         (
             ["-o", "a.safetensors", "--data", "faces", "--folds", "ten"],
