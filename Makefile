@@ -47,8 +47,7 @@ kernels: $(STAMP) ## Build the CPU kernels
 
 # Trains the demo checkpoint again (35 minutes on 2 cores); checkpoints/README.md has its figures.
 checkpoint: $(STAMP) ## Train the demo checkpoint again
-	$(BIN)/lnlattennet train --data synthetic --precision bf16-mixed --train-images 24000 --seed 2 \
-		--output checkpoints/demo.safetensors
+	$(BIN)/lnlattennet train --recipe demo --output checkpoints/demo.safetensors
 
 # Trains the network and its ablations on rendered faces and writes docs/records/ablations.md; goes on where it was stopped.
 results: $(STAMP) ## Train the ablations and write docs/records/ablations.md

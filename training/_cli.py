@@ -28,6 +28,7 @@ from lnlattennet.training._options import (
     is_helper,
     network_option,
 )
+from lnlattennet.training._recipes import read_recipe, recipe_names
 
 if TYPE_CHECKING:
     from lnlattennet.data._records import Targets
@@ -39,9 +40,30 @@ _machine_option = partial(typer.Option, rich_help_panel="Machine")
 _IMAGES = {"train": 16_000, "val": 700, "test": 2_100}
 
 
+def _use_recipe(context: typer.Context, name: str | None) -> str | None:
+    """Take the recipe's values as defaults of the other options, before those are read."""
+    if name is not None:
+        options = {
+            option.removeprefix("--"): str(parameter.name)
+            for parameter in context.command.params
+            for option in parameter.opts
+            if option.startswith("--") and parameter.expose_value and parameter.name != "recipe"
+        }
+        context.default_map = read_recipe(name).defaults(options)
+    return name
+
+
 def train(
     data: Annotated[str, typer.Option(help="Training data: synthetic, or the folder or file of a data set.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            callback=_use_recipe,
+            is_eager=True,
+            help=f"A recipe ({', '.join(recipe_names())}), or a TOML file of options. Those given here win.",
+        ),
+    ] = None,
     run_folder: Annotated[
         Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
     ] = None,
@@ -140,6 +162,7 @@ def train(
         devices=devices,
         nodes=nodes,
         workers=workers,
+        recipe=read_recipe(recipe).provenance() if recipe else {},
         command=("lnlattennet", *map(printable, sys.argv[1:])),
     )
     options.check()

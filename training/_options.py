@@ -56,6 +56,7 @@ class TrainingOptions:
         precision: Lightning's name: 32-true, bf16-mixed (CPUs and GPUs with bf16 units), 16-mixed (CUDA).
         devices, nodes: processes (GPUs, where there are any) per machine, and machines.
         workers: processes that render and threads that decode; with a GPU also those that load.
+        recipe: name and digest of the recipe, for the checkpoint's provenance.
         command: the command line, for the checkpoint's provenance.
     """
 
@@ -88,6 +89,7 @@ class TrainingOptions:
     devices: int = 1
     nodes: int = 1
     workers: int = 1
+    recipe: dict[str, str] = field(default_factory=dict)
     command: tuple[str, ...] = ()
 
     @property
@@ -102,7 +104,7 @@ class TrainingOptions:
 
     def settings(self) -> dict[str, Any]:
         """Return the options that affect the result, as plain JSON values."""
-        indifferent = {"output", "run_folder", "resume", "network", "data", "workers", "command"}
+        indifferent = {"output", "run_folder", "resume", "network", "data", "workers", "recipe", "command"}
         fields = [field.name for field in dataclasses.fields(self) if field.name not in indifferent]
         source = {"network": self.network.to_dict(), "data": printable(Path(self.data).resolve().name)}
         return source | {name: getattr(self, name) for name in fields}

@@ -170,7 +170,8 @@ def _finish(options: TrainingOptions, info: CheckpointInfo, run: Run, batches: F
 
 
 def _provenance(options: TrainingOptions) -> dict[str, Any]:
-    return {
+    recipe = {"recipe": options.recipe} if options.recipe else {}
+    return recipe | {
         "command": " ".join(options.command),
         "settings": options.settings(),
         "lnlattennet": __version__,
