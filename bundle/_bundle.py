@@ -17,6 +17,7 @@ from lnlattennet.bundle._engine import Engine
 from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
 from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
 from lnlattennet.errors import BundleError, ImageError, UnavailableError
+from lnlattennet.images._face_crop import FaceLocation
 from lnlattennet.images._read import require_rgb
 from lnlattennet.model._preprocessing import center_square
 from lnlattennet.runtimes._base import Runner, Unavailable
@@ -128,14 +129,13 @@ class Bundle:
         """
         run, preprocessing = self.engine(engine, threads), self.manifest.preprocessing
         images = [_require_face(face, index) for index, face in enumerate(faces)]
-        boxes = [center_square(image.shape[1], image.shape[0]) for image in images]
+        squares = [center_square(image.shape[1], image.shape[0]) for image in images]
         crops = np.empty((len(images), preprocessing.size, preprocessing.size, 3), np.uint8)
-        for index, box in enumerate(boxes):
+        for index, box in enumerate(squares):
             crops[index] = preprocessing.crop(images[index], box)
         outputs = run(preprocessing.normalize(crops))
-        return predictions_from_outputs(
-            outputs, self.manifest.class_names, boxes, [False] * len(boxes), images
-        )
+        locations = [FaceLocation(box=box, status="no_face") for box in squares]
+        return predictions_from_outputs(outputs, self.manifest.class_names, locations, images)
 
 
 def _require_face(face: Image, index: int) -> Image:

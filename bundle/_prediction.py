@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.errors import EngineOutputError, UsageError
+from lnlattennet.images._face_crop import FaceLocation, FaceStatus
+from lnlattennet.images.finders._base import Point
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.model._preprocessing import Box
 
@@ -39,6 +41,11 @@ class Prediction:
             K rows of K, each sums to 1.
         face_box: left, top, right, bottom of the crop in pixels of the upright image.
         face_found: whether a face was found there; otherwise the box is the center square.
+        face_score: the face finder's confidence, 0 to 1; None if no finder looked or a server does not say.
+        face_landmarks: left eye, right eye, nose tip, left and right corner of the mouth, as the viewer sees
+            them, in pixels of the upright image; None if the finder has none.
+        status: "ok"; "no_face" if none was found; "too_small" if the face is smaller than was asked for;
+            "low_score" if the finder is not sure that it is a face.
         image: the upright RGB image, uint8 [H, W, 3]; None if a server predicted. It takes 3 bytes a pixel
             (36 MB for 12 megapixels) for as long as the prediction lives.
     """
@@ -50,11 +57,15 @@ class Prediction:
     region_affinity: list[list[float]]
     face_box: Box
     face_found: bool
+    face_score: float | None = None
+    face_landmarks: tuple[Point, ...] | None = None
+    status: FaceStatus = "ok"
     image: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, without ``image``, as plain JSON values."""
-        fields = {**vars(self), "face_box": list(self.face_box)}
+        landmarks = self.face_landmarks and [list(point) for point in self.face_landmarks]
+        fields = {**vars(self), "face_box": list(self.face_box), "face_landmarks": landmarks}
         del fields["image"]
         return fields
 
@@ -95,8 +106,7 @@ class Prediction:
 def predictions_from_outputs(
     outputs: Mapping[str, NDArray[Any]],
     class_names: Sequence[str],
-    boxes: Sequence[Box] | NDArray[np.float32],
-    found: Sequence[bool] | NDArray[np.bool_],
+    faces: Sequence[FaceLocation],
     images: Sequence[NDArray[np.uint8]] | None = None,
 ) -> list[Prediction]:
     """Turn checked outputs into one prediction per face.
@@ -104,14 +114,11 @@ def predictions_from_outputs(
     Args:
         outputs: ``logits`` [B, classes], ``region_weights`` [B, K] and ``region_affinity`` [B, K, K].
         class_names: in the order of the logits.
-        boxes: the crop of each face.
-        found: whether a face was found in each crop.
+        faces: where each face was cropped.
         images: the images that were cropped, if the predictions are to hold them.
     """
     probabilities = softmax(outputs["logits"])
     grid = round(outputs["region_weights"].shape[1] ** 0.5)
-    # Servers answer in float32: a box gets the same digits in this process.
-    corners = np.asarray(boxes, np.float32).reshape(-1, 4).tolist()
     return [
         Prediction(
             label=class_names[int(row.argmax())],
@@ -119,12 +126,20 @@ def predictions_from_outputs(
             logits=outputs["logits"][index].tolist(),
             region_weights=outputs["region_weights"][index].reshape(grid, grid).tolist(),
             region_affinity=outputs["region_affinity"][index].tolist(),
-            face_box=(left, top, right, bottom),
-            face_found=bool(found[index]),
+            face_box=_float32(*face.box),
+            face_found=face.found,
+            face_score=None if face.score is None else _float32(face.score)[0],
+            face_landmarks=face.landmarks and tuple(_float32(*point) for point in face.landmarks),
+            status=face.status,
             image=None if images is None else images[index],
         )
-        for index, (row, (left, top, right, bottom)) in enumerate(zip(probabilities, corners, strict=True))
+        for index, (row, face) in enumerate(zip(probabilities, faces, strict=True))
     ]
+
+
+def _float32(*values: float) -> tuple[Any, ...]:
+    """Round as servers do, which answer in float32, so that a box gets the same digits in this process."""
+    return tuple(np.array(values, np.float32).tolist())
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

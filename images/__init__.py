@@ -8,12 +8,13 @@ from lnlattennet._lazy import lazy_names
 
 if TYPE_CHECKING:
     from lnlattennet.images._decode import decode_image
-    from lnlattennet.images._face_crop import FaceCrop, FaceCropper, FaceStatus
+    from lnlattennet.images._face_crop import FaceCrop, FaceCropper, FaceLocation, FaceStatus
     from lnlattennet.images._read import ImageSource, read_image
 
 __all__ = [
     "FaceCrop",
     "FaceCropper",
+    "FaceLocation",
     "FaceStatus",
     "ImageSource",
     "decode_image",

@@ -19,31 +19,40 @@ FaceStatus = Literal["ok", "no_face", "too_small", "low_score"]
 """Whether a crop shows a sure face, none (it is the center square), one too small, or a doubtful one."""
 
 
-@dataclass(frozen=True)
-class FaceCrop:
-    """One face of an image.
+@dataclass(frozen=True, kw_only=True)
+class FaceLocation:
+    """Where in an image a crop was taken, and why there.
 
     Attributes:
-        image: the upright RGB image, uint8 [H, W, 3].
-        face: its crop at the network's size, uint8 [S, S, 3].
-        box: the cropped square, in pixels of ``image``; the center square if no face was found.
+        box: the cropped square in pixels of the upright image; the center square if no face was found.
         status: whether the crop shows a face.
-        score: the finder's confidence, 0 to 1; 0 if no face was found.
-        landmarks: eyes, nose tip and corners of the mouth in pixels of ``image``, as ``FoundFace`` orders
+        score: the finder's confidence, 0 to 1; 0 if no face was found, None if no finder looked.
+        landmarks: eyes, nose tip and corners of the mouth in pixels of the image, as ``FoundFace`` orders
             them; None if no face was found or the finder has none.
     """
 
-    image: NDArray[np.uint8]
-    face: NDArray[np.uint8]
     box: Box
-    status: FaceStatus = "ok"
-    score: float = 1.0
+    status: FaceStatus
+    score: float | None = None
     landmarks: tuple[Point, ...] | None = None
 
     @property
     def found(self) -> bool:
         """Whether a face was found; otherwise the box is the center square."""
         return self.status != "no_face"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceCrop(FaceLocation):
+    """One face of an image.
+
+    Attributes:
+        image: the upright RGB image, uint8 [H, W, 3].
+        face: its crop at the network's size, uint8 [S, S, 3].
+    """
+
+    image: NDArray[np.uint8]
+    face: NDArray[np.uint8]
 
 
 class FaceCropper:
@@ -111,15 +120,20 @@ class FaceCropper:
     ) -> list[FaceCrop]:
         if not faces:
             height, width = image.shape[:2]
-            box = center_square(width, height)
-            return [FaceCrop(image, self._preprocessing.crop(image, box), box, "no_face", 0.0)]
-        return [self._crop(image, face, min_face) for face in faces]
+            return [
+                self._crop(image, FaceLocation(box=center_square(width, height), status="no_face", score=0.0))
+            ]
+        return [self._crop(image, self._locate(image, face, min_face)) for face in faces]
 
-    def _crop(self, image: NDArray[np.uint8], face: FoundFace, min_face: float) -> FaceCrop:
+    def _crop(self, image: NDArray[np.uint8], location: FaceLocation) -> FaceCrop:
+        face = self._preprocessing.crop(image, location.box)
+        return FaceCrop(**vars(location), image=image, face=face)
+
+    def _locate(self, image: NDArray[np.uint8], face: FoundFace, min_face: float) -> FaceLocation:
         height, width = image.shape[:2]
         box = square_box(face.box, self._preprocessing.face_margin, width, height)
         status = self._status(face, min_face)
-        return FaceCrop(image, self._preprocessing.crop(image, box), box, status, face.score, face.landmarks)
+        return FaceLocation(box=box, status=status, score=face.score, landmarks=face.landmarks)
 
     def _status(self, face: FoundFace, min_face: float) -> FaceStatus:
         if face.size < min_face:

@@ -74,7 +74,6 @@ class LocalPredictor:
         return predictions_from_outputs(
             self._run(faces),
             self._manifest.class_names,
-            [crop.box for crop in crops],
-            [crop.found for crop in crops],
+            crops,
             [crop.image for crop in crops],
         )

@@ -31,7 +31,7 @@ PUBLIC = {
         "CalibrationOptions ExportOptions ExportPlan SelectionOptions VerificationOptions "
         "export_engine plan_export"
     ),
-    "lnlattennet.images": "FaceCrop FaceCropper FaceStatus ImageSource decode_image read_image",
+    "lnlattennet.images": "FaceCrop FaceCropper FaceLocation FaceStatus ImageSource decode_image read_image",
     "lnlattennet.images.finders": "FINDERS FaceFinder FinderInfo FoundFace Point finder_infos finder_named",
     "lnlattennet.kernels": "local_nonlocal_attention nonlocal_attention region_attention",
     "lnlattennet.model": (

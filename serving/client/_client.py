@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
 from lnlattennet.errors import ImageError, ServingError
+from lnlattennet.images._face_crop import FaceLocation
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.serving.client._transport import connect
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
@@ -83,9 +85,7 @@ class Client:
             batch = np.array(images[start : start + about.max_batch_size], dtype=np.object_)[:, None]
             outputs = self._connection.infer(self._model, batch, _OUTPUTS)
             check_outputs(outputs, len(batch), len(about.class_names), about.grid**2)
-            predictions += predictions_from_outputs(
-                outputs, about.class_names, outputs["face_box"], outputs["face_found"][:, 0]
-            )
+            predictions += predictions_from_outputs(outputs, about.class_names, _locations(outputs))
         return predictions
 
     def close(self) -> None:
@@ -97,6 +97,14 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _locations(outputs: Mapping[str, NDArray[Any]]) -> list[FaceLocation]:
+    found = outputs["face_found"][:, 0]
+    return [
+        FaceLocation(box=(left, top, right, bottom), status="ok" if face else "no_face")
+        for (left, top, right, bottom), face in zip(outputs["face_box"].tolist(), found, strict=True)
+    ]
 
 
 def _describe(model: str, config: dict[str, Any]) -> ModelDescription:

@@ -19,6 +19,7 @@ from skimage import data
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, predictions_from_outputs, softmax
 from lnlattennet.errors import BundleError, ImageError
+from lnlattennet.images._face_crop import FaceLocation
 from lnlattennet.serving._predictor import LocalPredictor
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
@@ -37,8 +38,11 @@ def outputs(batch: int = 2, grid: int = 2) -> dict[str, NDArray[np.generic]]:
     }
 
 
-BOXES = [(1.0, 2.0, 33.0, 34.0)] * 2
-FOUND = [True, False]
+POINTS = ((8.1, 9.0), (24.0, 9.0), (16.0, 18.0), (10.0, 26.0), (22.0, 26.0))
+FACES = [
+    FaceLocation(box=(1.0, 2.0, 33.0, 34.0), status="ok", score=0.9, landmarks=POINTS),
+    FaceLocation(box=(1.0, 2.0, 33.0, 34.0), status="no_face", score=0.0),
+]
 
 
 def encoded(count: int) -> list[bytes]:
@@ -60,7 +64,7 @@ def assert_close(answers: list[Prediction], expected: list[Prediction]) -> None:
 
 def test_each_sample_becomes_a_prediction() -> None:
     arrays = outputs()
-    first, second = predictions_from_outputs(arrays, NAMES, BOXES, FOUND)
+    first, second = predictions_from_outputs(arrays, NAMES, FACES)
     assert first.label == NAMES[int(arrays["logits"][0].argmax())]
     assert list(first.probabilities) == NAMES
     assert first.probabilities[first.label] == max(first.probabilities.values())
@@ -73,10 +77,14 @@ def test_each_sample_becomes_a_prediction() -> None:
     assert first.face_box == (1, 2, 33, 34)
     assert first.face_found is True
     assert second.face_found is False
+    assert (first.status, second.status) == ("ok", "no_face")
+    assert first.face_score == pytest.approx(0.9)
+    assert (second.face_score, second.face_landmarks) == (0, None)
+    np.testing.assert_allclose(np.array(first.face_landmarks), POINTS, rtol=1e-6)
 
 
 def test_the_dictionary_is_plain_json() -> None:
-    (prediction,) = predictions_from_outputs(outputs(1), NAMES, BOXES[:1], FOUND[:1])
+    (prediction,) = predictions_from_outputs(outputs(1), NAMES, FACES[:1])
     document = json.loads(json.dumps(prediction.to_dict()))
     assert document == prediction.to_dict()
     assert set(document) == set(Prediction.__dataclass_fields__) - {"image"}
