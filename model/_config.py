@@ -33,6 +33,8 @@ class NetworkConfig:
         out_stride: input pixels per feature position along a side: 1, 2, 4 or 8.
         grid: g; the face is cut into K = g * g regions.
         widths: channels of the U-Net's levels, finest first; its length is the depth.
+        blocks: residual blocks on the way down, one count of 1 or more per level; empty for two plain
+            convolutions per level.
         channels: C, channels of the feature map that the regions are cut from.
         heads: attention heads of every local network.
         local_features: D, number of features from each local network.
@@ -49,6 +51,7 @@ class NetworkConfig:
     out_stride: int = 2
     grid: int = 4
     widths: tuple[int, ...] = (24, 48, 64, 96)
+    blocks: tuple[int, ...] = ()
     channels: int = 64
     heads: int = 1
     local_features: int = 64
@@ -62,6 +65,7 @@ class NetworkConfig:
         if not _is_integer(self.out_stride) or self.out_stride not in _OUT_STRIDES:
             raise ConfigError(f"out_stride must be one of {_OUT_STRIDES}, got {self.out_stride!r}")
         self._check_widths()
+        self._check_blocks()
         for name in ("lambda_local", "lambda_nonlocal"):
             _check_weight(name, getattr(self, name))
         self._check_image_size()
@@ -78,7 +82,11 @@ class NetworkConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
-        return dataclasses.asdict(self) | {"widths": list(self.widths)}
+        fields = dataclasses.asdict(self) | {"widths": list(self.widths), "blocks": list(self.blocks)}
+        if not self.blocks:
+            # Versions without residual blocks read checkpoints that have none.
+            del fields["blocks"]
+        return fields
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> NetworkConfig:
@@ -88,8 +96,9 @@ class NetworkConfig:
         if unknown:
             raise ConfigError(f"unknown network config field {unknown[0]!r}; known: {sorted(known)}")
         values = dict(fields)
-        if isinstance(values.get("widths"), list):
-            values["widths"] = tuple(values["widths"])
+        for name in ("widths", "blocks"):
+            if isinstance(values.get(name), list):
+                values[name] = tuple(values[name])
         return cls(**values)
 
     def _check_widths(self) -> None:
@@ -97,6 +106,14 @@ class NetworkConfig:
             raise ConfigError(f"widths must be 1 to 7 channel counts, got {self.widths!r}")
         for index, width in enumerate(self.widths):
             _check_integer(f"widths[{index}]", width, 1, 4096)
+
+    def _check_blocks(self) -> None:
+        if not isinstance(self.blocks, tuple) or len(self.blocks) not in (0, len(self.widths)):
+            raise ConfigError(
+                f"blocks must be empty, or {len(self.widths)} counts like widths, got {self.blocks!r}"
+            )
+        for index, count in enumerate(self.blocks):
+            _check_integer(f"blocks[{index}]", count, 1, 64)
 
     def _check_image_size(self) -> None:
         """Raise ConfigError unless regions and U-Net levels both divide the feature map evenly."""

@@ -1,7 +1,8 @@
 """U-Net: features with the context of deep levels and the detail of shallow ones.
 
-Source: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015; here with batch norm, a strided stem, and
-nearest-neighbor upsampling, which every runtime executes alike.
+Sources: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015, here with batch norm, a strided stem, and
+nearest-neighbor upsampling, which every runtime executes alike; He et al., "Deep Residual Learning", CVPR
+2016, and "Bag of Tricks", CVPR 2019 (figure 2c: a skip that halves averages first), for residual blocks.
 """
 
 from __future__ import annotations
@@ -18,10 +19,28 @@ from lnlattennet.model._config import NetworkConfig
 
 def conv_block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     """Return 3x3 convolution, batch norm and ReLU: [B, inputs, H, W] -> [B, outputs, H/stride, W/stride]."""
-    # Batch norm adds the bias; a second one would never receive a gradient of its own.
-    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+    return nn.Sequential(*_normed_convolution(inputs, outputs, 3, stride), nn.ReLU(inplace=True))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions and a skip: [B, inputs, H, W] -> [B, outputs, H/stride, W/stride].
+
+    It starts as its skip: the last batch norm scales by 0 until it has learned better.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        convolution, norm = _normed_convolution(outputs, outputs, 3)
+        nn.init.zeros_(norm.weight)
+        self.residual = nn.Sequential(conv_block(inputs, outputs, stride), convolution, norm)
+        skip: list[nn.Module] = [nn.AvgPool2d(stride)] if stride > 1 else []
+        self.skip = nn.Sequential(
+            *skip, *(_normed_convolution(inputs, outputs, 1) if inputs != outputs else ())
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Add the residual to the skip."""
+        return F.relu(self.skip(features) + self.residual(features))
 
 
 class UNet(nn.Module):
@@ -30,10 +49,11 @@ class UNet(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         widths = config.widths
-        self.stem = _stem(widths[0], config.out_stride)
+        blocks = config.blocks or (0,) * len(widths)
+        self.stem = _stem(widths[0], config.out_stride, blocks[0])
         self.down = nn.ModuleList(
-            nn.Sequential(conv_block(fine, coarse, stride=2), conv_block(coarse, coarse))
-            for fine, coarse in pairwise(widths)
+            _down(fine, coarse, count)
+            for (fine, coarse), count in zip(pairwise(widths), blocks[1:], strict=True)
         )
         self.up = nn.ModuleList(
             nn.Sequential(conv_block(coarse + fine, fine), conv_block(fine, fine))
@@ -53,9 +73,27 @@ class UNet(nn.Module):
         return cast(Tensor, self.project(features))
 
 
-def _stem(width: int, out_stride: int) -> nn.Sequential:
+def _stem(width: int, out_stride: int, residual_blocks: int) -> nn.Sequential:
     """Reach the feature map's resolution by as many strided blocks as out_stride has factors of two."""
     halvings = out_stride.bit_length() - 1
-    blocks = [conv_block(3 if i == 0 else width, width, stride=2) for i in range(halvings)]
-    blocks.append(conv_block(width if halvings else 3, width))
-    return nn.Sequential(*blocks)
+    blocks: list[nn.Module] = [conv_block(3 if i == 0 else width, width, stride=2) for i in range(halvings)]
+    if not halvings or not residual_blocks:
+        blocks.append(conv_block(width if halvings else 3, width))
+    return nn.Sequential(*blocks, *(ResidualBlock(width, width) for _ in range(residual_blocks)))
+
+
+def _down(fine: int, coarse: int, residual_blocks: int) -> nn.Sequential:
+    """Halve the resolution and go from the finer level's width to the coarser one's."""
+    if not residual_blocks:
+        return nn.Sequential(conv_block(fine, coarse, stride=2), conv_block(coarse, coarse))
+    rest = (ResidualBlock(coarse, coarse) for _ in range(residual_blocks - 1))
+    return nn.Sequential(ResidualBlock(fine, coarse, stride=2), *rest)
+
+
+def _normed_convolution(
+    inputs: int, outputs: int, size: int, stride: int = 1
+) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
+    # Batch norm adds the bias; a second one would never receive a gradient of its own.
+    convolution = nn.Conv2d(inputs, outputs, size, stride, padding=size // 2, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution, nn.BatchNorm2d(outputs)

@@ -21,6 +21,7 @@ from lnlattennet.model._presets import PRESETS, from_preset
         ("out_stride", 0), ("out_stride", 3), ("out_stride", 16), ("out_stride", True),
         ("grid", 0), ("grid", 17), ("grid", 5),
         ("widths", ()), ("widths", (0,)), ("widths", (8, 2.5)), ("widths", [8, 8]), ("widths", (4,) * 8),
+        ("blocks", (1,)), ("blocks", (1, 1, 0, 1)), ("blocks", [1, 1, 1, 1]), ("blocks", (1, 1, 1, 2.5)),
         ("channels", 0), ("channels", 4096),
         ("heads", 0), ("heads", 65),
         ("local_features", 0), ("local_features", 5000),
@@ -51,6 +52,8 @@ def test_the_message_names_rule_value_and_way_out() -> None:
 def test_a_config_survives_json() -> None:
     config = NetworkConfig(grid=2, widths=(8, 16), heads=3)
     assert NetworkConfig.from_dict(config.to_dict()) == config
+    residual = NetworkConfig(grid=2, widths=(8, 16), blocks=(2, 1))
+    assert NetworkConfig.from_dict(residual.to_dict()) == residual
     recipe = Preprocessing(size=48, mean=(0.1, 0.2, 0.3), resize_filter="lanczos")
     assert Preprocessing.from_dict(recipe.to_dict()) == recipe
 

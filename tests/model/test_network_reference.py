@@ -14,7 +14,7 @@ from lnlattennet.model._local_networks import LocalNetworks
 from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention
 from lnlattennet.model._loss import joint_loss
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
-from lnlattennet.model._unet import UNet
+from lnlattennet.model._unet import ResidualBlock, UNet
 
 Array = NDArray[np.float64]
 CONFIGS = [
@@ -24,6 +24,8 @@ CONFIGS = [
                   affinity_features=5, classes=7),
     NetworkConfig(image_size=24, out_stride=4, grid=1, widths=(4, 4), channels=2, heads=3, local_features=4,
                   affinity_features=1, classes=2),
+    NetworkConfig(image_size=16, out_stride=2, grid=2, widths=(4, 6), blocks=(1, 2), channels=2,
+                  local_features=2, affinity_features=2, classes=2),
 ]  # fmt: skip
 
 
@@ -152,21 +154,26 @@ def naive_conv(image: Array, weight: Array, bias: Array | None, stride: int, pad
 
 
 def naive_block(block: torch.nn.Module, image: Array) -> Array:
-    """Convolution, batch norm with running statistics, ReLU; sequences of them in order."""
-    children = list(block.children())
-    if isinstance(children[0], torch.nn.Sequential):
-        for child in children:
+    """Convolutions, batch norms with running statistics and ReLUs in order; residuals plus their skips."""
+    if isinstance(block, ResidualBlock):
+        return np.asarray(np.maximum(naive_block(block.residual, image) + naive_block(block.skip, image), 0))
+    if isinstance(block, torch.nn.Sequential):
+        for child in block:
             image = naive_block(child, image)
         return image
-    conv, norm = children[0], children[1]
-    assert isinstance(conv, torch.nn.Conv2d)
-    assert isinstance(norm, torch.nn.BatchNorm2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    image = naive_conv(image, values(conv.weight), None, conv.stride[0], 1)
-    scale = values(norm.weight) / np.sqrt(values(norm.running_var) + norm.eps)
-    shift = values(norm.bias) - values(norm.running_mean) * scale
-    return np.asarray(np.maximum(image * scale[:, None, None] + shift[:, None, None], 0))
+    if isinstance(block, torch.nn.Conv2d):
+        return naive_conv(image, values(block.weight), None, block.stride[0], int(block.padding[0]))
+    if isinstance(block, torch.nn.AvgPool2d):
+        channels, height, width = image.shape
+        return np.asarray(image.reshape(channels, height // 2, 2, width // 2, 2).mean(axis=(2, 4)))
+    if isinstance(block, torch.nn.ReLU):
+        return np.asarray(np.maximum(image, 0))
+    assert isinstance(block, torch.nn.BatchNorm2d)
+    assert block.running_mean is not None
+    assert block.running_var is not None
+    scale = values(block.weight) / np.sqrt(values(block.running_var) + block.eps)
+    shift = values(block.bias) - values(block.running_mean) * scale
+    return np.asarray(image * scale[:, None, None] + shift[:, None, None])
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -176,6 +183,7 @@ def test_unet_equals_plain_loops(config: NetworkConfig) -> None:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.normal_(module.running_mean)  # type: ignore[arg-type]
             torch.nn.init.uniform_(module.running_var, 0.5, 2.0)  # type: ignore[arg-type]
+            torch.nn.init.normal_(module.weight)
     unet.eval()
     image = torch.randn(1, 3, config.image_size, config.image_size)
     levels = [naive_block(unet.stem, values(image[0]))]
