@@ -33,8 +33,8 @@ class NetworkConfig:
         out_stride: input pixels per feature position along a side: 1, 2, 4 or 8.
         grid: g; the face is cut into K = g * g regions.
         widths: channels of the U-Net's levels, finest first; its length is the depth.
-        blocks: residual blocks on the way down, one count of 1 or more per level; empty for two plain
-            convolutions per level.
+        blocks: residual blocks on the way down, one count of 1 or more per level; empty for plain
+            convolutions.
         channels: C, channels of the feature map that the regions are cut from.
         heads: attention heads of every local network.
         local_features: D, number of features from each local network.

@@ -12,9 +12,15 @@ from lnlattennet.model._config import NetworkConfig
 # Faces of the usual data sets are 48 pixels wide; a larger input would only enlarge them.
 PRESETS: Mapping[str, NetworkConfig] = MappingProxyType(
     {
-        "small": NetworkConfig(image_size=48, widths=(24, 48, 64, 96), channels=64),
-        "base": NetworkConfig(image_size=48, widths=(32, 64, 128, 192), channels=96),
-        "large": NetworkConfig(image_size=64, widths=(48, 96, 192, 288), channels=128),
+        "small": NetworkConfig(
+            image_size=48, out_stride=4, widths=(32, 64, 96), blocks=(1, 1, 1), channels=64
+        ),
+        "base": NetworkConfig(
+            image_size=48, out_stride=4, widths=(64, 112, 160), blocks=(2, 2, 2), channels=96
+        ),
+        "large": NetworkConfig(
+            image_size=64, out_stride=4, widths=(96, 192, 320), blocks=(2, 3, 3), channels=128
+        ),
     }
 )
 """Name -> configuration; its class count is replaced by the data's."""

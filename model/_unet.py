@@ -56,8 +56,7 @@ class UNet(nn.Module):
             for (fine, coarse), count in zip(pairwise(widths), blocks[1:], strict=True)
         )
         self.up = nn.ModuleList(
-            nn.Sequential(conv_block(coarse + fine, fine), conv_block(fine, fine))
-            for fine, coarse in pairwise(widths)
+            _up(fine, coarse, residual=bool(config.blocks)) for fine, coarse in pairwise(widths)
         )
         self.project = nn.Conv2d(widths[0], config.channels, 1)
 
@@ -76,9 +75,22 @@ class UNet(nn.Module):
 def _stem(width: int, out_stride: int, residual_blocks: int) -> nn.Sequential:
     """Reach the feature map's resolution by as many strided blocks as out_stride has factors of two."""
     halvings = out_stride.bit_length() - 1
+    if residual_blocks:
+        return _residual_stem(width, halvings, residual_blocks)
     blocks: list[nn.Module] = [conv_block(3 if i == 0 else width, width, stride=2) for i in range(halvings)]
-    if not halvings or not residual_blocks:
-        blocks.append(conv_block(width if halvings else 3, width))
+    blocks.append(conv_block(width if halvings else 3, width))
+    return nn.Sequential(*blocks)
+
+
+def _residual_stem(width: int, halvings: int, residual_blocks: int) -> nn.Sequential:
+    """Halve with half the width and a residual block at every resolution on the way, which keeps detail."""
+    half = max(1, width // 2)
+    blocks: list[nn.Module] = []
+    inputs = 3
+    for _ in range(halvings - 1):
+        blocks += [conv_block(inputs, half, stride=2), ResidualBlock(half, half)]
+        inputs = half
+    blocks.append(conv_block(inputs, width, stride=2 if halvings else 1))
     return nn.Sequential(*blocks, *(ResidualBlock(width, width) for _ in range(residual_blocks)))
 
 
@@ -88,6 +100,12 @@ def _down(fine: int, coarse: int, residual_blocks: int) -> nn.Sequential:
         return nn.Sequential(conv_block(fine, coarse, stride=2), conv_block(coarse, coarse))
     rest = (ResidualBlock(coarse, coarse) for _ in range(residual_blocks - 1))
     return nn.Sequential(ResidualBlock(fine, coarse, stride=2), *rest)
+
+
+def _up(fine: int, coarse: int, *, residual: bool) -> nn.Sequential:
+    """Join a level's features [B, coarse + fine, H, W]; after residual levels one convolution is enough."""
+    rest = () if residual else (conv_block(fine, fine),)
+    return nn.Sequential(conv_block(coarse + fine, fine), *rest)
 
 
 def _normed_convolution(

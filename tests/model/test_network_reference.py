@@ -24,7 +24,7 @@ CONFIGS = [
                   affinity_features=5, classes=7),
     NetworkConfig(image_size=24, out_stride=4, grid=1, widths=(4, 4), channels=2, heads=3, local_features=4,
                   affinity_features=1, classes=2),
-    NetworkConfig(image_size=16, out_stride=2, grid=2, widths=(4, 6), blocks=(1, 2), channels=2,
+    NetworkConfig(image_size=16, out_stride=4, grid=2, widths=(4, 6), blocks=(1, 2), channels=2,
                   local_features=2, affinity_features=2, classes=2),
 ]  # fmt: skip
 
