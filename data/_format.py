@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import describe_folder, first_few, missing_files
-from lnlattennet.data._records import Face, FaceData, count_faces, ordered_splits
+from lnlattennet.data._records import Face, FaceData, Framing, ImageKind, count_faces, ordered_splits
 from lnlattennet.errors import DataError
 
 
@@ -87,20 +87,24 @@ class DatasetFormat:
         name: value of ``--format``.
         summary: description in one line.
         tree: the complete tree.
+        faces: what its images show: face crops, whole photographs, or some of each.
         load: reads the labels, checks that every image is there, decodes none; raises DataError.
         load_probability: does so with targets that keep the votes; None where no votes are published.
         detect: whether a path looks like this format, complete or not; None if only ``--format`` chooses it.
         published: faces per split of the published data set, where known.
         is_file: whether the data set may be a single file.
+        framings: how its face crops are framed, by finder, where it was measured.
     """
 
     name: str
     summary: str
     tree: ExpectedTree
+    faces: ImageKind
     load: Callable[[Path], FaceData]
     detect: Callable[[Path], bool] | None = None
     published: Mapping[str | None, int] = field(default_factory=dict)
     is_file: bool = False
+    framings: tuple[Framing, ...] = ()
     load_probability: Callable[[Path], FaceData] | None = None
 
     def size_notes(self, data: FaceData) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def partitions(data: FaceData, folds: Folds, seed: int) -> list[Partition]:
         assigned, names = _assigned(data, folds, seed)
         found = [_fold(data, assigned, index, name, seed) for index, name in enumerate(names)]
     for partition in found:
-        _check_classes(data, partition)
+        check_classes(data, partition)
     return found
 
 
@@ -209,7 +209,7 @@ def _tenth_of_every_class(labels: Indices, seed: int) -> NDArray[np.bool_]:
     return held
 
 
-def _check_classes(data: FaceData, partition: Partition) -> None:
+def check_classes(data: FaceData, partition: Partition) -> None:
     """Check that training has every class and no split is empty; raise a DataError otherwise."""
     learned = set(data.labels()[partition.splits["train"]].tolist())
     for label, name in enumerate(data.class_names):

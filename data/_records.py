@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from lnlattennet.images._decode import read_data_set_image
 
+
 SPLITS = ("train", "val", "test")
+
+ImageKind = Literal["crops", "whole", "mixed"]
+"""What images show: a face and little else, more, so that it must be found, or some of each."""
+
+FacesOption = Literal["auto", "crop", "as-is"]
+"""Value of ``--faces``: as the format says, find and crop every face, or take every image as it is."""
 
 Targets = Literal["majority", "probability"]
 """What votes become: one label, or in training a probability of every class."""
@@ -39,6 +46,23 @@ class Face:
 
 
 @dataclass(frozen=True)
+class Framing:
+    """What face crops show, as the crop that a server makes with this finder and margin.
+
+    Attributes:
+        finder: name of a face finder.
+        margin: share of its box on each side (``Preprocessing.face_margin``).
+        version: the finder's version; empty if the crops are not its own.
+        alignment: how they are turned (``Preprocessing.face_alignment``).
+    """
+
+    finder: str
+    margin: float
+    version: str = ""
+    alignment: Literal["none", "five-points"] = "none"
+
+
+@dataclass(frozen=True)
 class FaceData:
     """A data set, or a part of one.
 
@@ -49,6 +73,8 @@ class FaceData:
         faces: its faces, in a fixed order.
         reader: returns a face's image as ``read`` does; None reads the file ``root / name``.
         notes: sentences on what was left out, and why.
+        image_kind: what its images show, which decides how faces are made from them.
+        framings: how much around the face its crops show, as far as that is known.
     """
 
     format: str
@@ -57,6 +83,8 @@ class FaceData:
     faces: tuple[Face, ...]
     reader: Callable[[Face], NDArray[np.uint8]] | None = None
     notes: tuple[str, ...] = ()
+    image_kind: ImageKind = "crops"
+    framings: tuple[Framing, ...] = ()
 
     def __len__(self) -> int:
         return len(self.faces)

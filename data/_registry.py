@@ -13,7 +13,7 @@ from typing import get_args
 from lnlattennet._command import printable
 from lnlattennet.data._files import describe_folder
 from lnlattennet.data._format import DatasetFormat, indented
-from lnlattennet.data._records import FaceData, Targets
+from lnlattennet.data._records import FaceData, FacesOption, Targets
 from lnlattennet.data.formats import (
     _affectnet,
     _ck48,
@@ -42,7 +42,9 @@ _FALLBACK = FORMATS["folder"]
 """Format of users' own data, taken if no published one is detected."""
 
 
-def load_dataset(path: Path, format: str | None = None, targets: Targets = "majority") -> FaceData:
+def load_dataset(
+    path: Path, format: str | None = None, targets: Targets = "majority", faces: FacesOption = "auto"
+) -> FaceData:
     """Read a data set's labels; its images are read when they are asked for.
 
     Args:
@@ -50,24 +52,41 @@ def load_dataset(path: Path, format: str | None = None, targets: Targets = "majo
         format: one of ``FORMATS``; None detects it.
         targets: "probability" keeps the votes on every training face as its ``target``, and faces whose
             votes have no majority with it; validation and test stay as they are.
+        faces: "auto" finds and crops faces where the format's images are not face crops, "crop" always, and
+            "as-is" never.
 
     Raises:
-        UsageError: there is no such format, or it has no votes.
+        UsageError: an option has no such value, or the format has no votes.
         DataError: there is no such folder, none or several formats match it, or it is not complete.
     """
     if format is not None and format not in FORMATS:
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {format!r}")
+    if faces not in get_args(FacesOption):
+        raise UsageError(f"--faces must be one of {', '.join(get_args(FacesOption))}, got {faces!r}")
     if not path.exists():
         raise DataError(f"{printable(path)} does not exist; give the folder of a data set")
     chosen = FORMATS[format] if format else _detect(path)
     if path.is_file() and not chosen.is_file:
         raise DataError(f"{printable(path)} is a file; the format {chosen.name} needs a folder")
     data = _loader(chosen, targets)(path)
-    data = replace(data, notes=(*data.notes, *chosen.size_notes(data)))
+    data = _with_kind(replace(data, notes=(*data.notes, *chosen.size_notes(data))), faces)
     _log.info(
         "%s: %s, %d faces of %d classes", printable(path), data.format, len(data), len(data.class_names)
     )
     return data
+
+
+def _with_kind(data: FaceData, faces: FacesOption) -> FaceData:
+    # Not always the chosen format: RAF-DB without aligned faces is read as its original images.
+    format = FORMATS[data.format]
+    # A folder that `data prepare` wrote says itself what it holds.
+    if not data.framings:
+        data = replace(data, image_kind=format.faces, framings=format.framings)
+    if faces == "auto":
+        return data
+    if faces == "as-is":
+        return replace(data, image_kind="crops")
+    return replace(data, image_kind="whole", framings=())
 
 
 def _loader(format: DatasetFormat, targets: Targets) -> Callable[[Path], FaceData]:

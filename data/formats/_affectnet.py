@@ -246,12 +246,13 @@ def _decode(content: bytes) -> int:
 
 FORMATS = (
     DatasetFormat(
-        "affectnet-8", "AffectNet, 8 classes", TREE, partial(load, classes=8), detect, {"val": 4_000}
+        "affectnet-8", "AffectNet, 8 classes", TREE, "crops", partial(load, classes=8), detect, {"val": 4_000}
     ),
     DatasetFormat(
         "affectnet-7",
         "AffectNet, 7 classes (without contempt)",
         TREE,
+        "crops",
         partial(load, classes=7),
         published={"train": 283_901, "val": 3_500},
     ),

@@ -70,5 +70,7 @@ def _subject(name: str) -> str | None:
 
 
 FORMATS = (
-    DatasetFormat("ck48", "CK+48, 48x48 images of CK+ in class folders", TREE, load, detect, {None: 981}),
+    DatasetFormat(
+        "ck48", "CK+48, 48x48 images of CK+ in class folders", TREE, "crops", load, detect, {None: 981}
+    ),
 )

@@ -126,12 +126,19 @@ def _code(file: Path) -> int:
 
 FORMATS = (
     DatasetFormat(
-        "ckplus", "CK+, last three frames, 7 classes", TREE, partial(load, neutral=False), detect, {None: 981}
+        "ckplus",
+        "CK+, last three frames, 7 classes",
+        TREE,
+        "whole",
+        partial(load, neutral=False),
+        detect,
+        {None: 981},
     ),
     DatasetFormat(
         "ckplus-neutral",
         "CK+, last three frames and the first as neutral, 8 classes",
         TREE,
+        "whole",
         partial(load, neutral=True),
         published={None: 981 + 327},
     ),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import first_few, readable
+from lnlattennet.data._files import first_few, listing, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData, Targets
 from lnlattennet.data.formats._fer2013 import USAGES, Row, csv_in, pixel_reader, read_rows
@@ -160,8 +160,8 @@ def _broken(file: Path, line: int, rule: str, fields: list[str]) -> DataError:
 
 
 def detect(path: Path) -> bool:
-    """Return whether there is the csv file of votes, or a folder of a split."""
-    return (path / _LABELS).is_file() or any((path / folder).is_dir() for folder in _FOLDERS)
+    """Return whether there is the csv file of votes, or a folder of a split here or one level down."""
+    return (path / _LABELS).is_file() or _in_folders(path) or bool(_roots_in(path))
 
 
 def load(path: Path, targets: Targets = "majority") -> FaceData:
@@ -172,10 +172,28 @@ def load(path: Path, targets: Targets = "majority") -> FaceData:
     Raises:
         DataError: a file or folder is missing, or the votes and the images do not belong together.
     """
-    in_folders = any((path / folder).is_dir() for folder in _FOLDERS)
-    data = _from_folders(path, targets) if in_folders else _from_csv(path, targets)
+    if not _in_folders(path) and csv_in(path) is None:
+        path = _root_in(path)
+    data = _from_folders(path, targets) if _in_folders(path) else _from_csv(path, targets)
     TREE.require_classes(data, tuple(USAGES.values()))
     return data
+
+
+def _in_folders(path: Path) -> bool:
+    return any((path / folder).is_dir() for folder in _FOLDERS)
+
+
+def _roots_in(path: Path) -> list[Path]:
+    """Return the folders in ``path`` that hold a split: copies have them in `data`, beside the votes."""
+    return [path / name for name in listing(path).folders if _in_folders(path / name)]
+
+
+def _root_in(path: Path) -> Path:
+    roots = _roots_in(path) if path.is_dir() else []
+    if len(roots) > 1:
+        names = ", ".join(printable(root.name) for root in roots)
+        raise TREE.error(path, f"several folders in it hold a FERPlus data set ({names}); give one of them")
+    return roots[0] if roots else path
 
 
 def _from_folders(path: Path, targets: Targets) -> FaceData:
@@ -278,6 +296,7 @@ FORMATS = (
         "ferplus",
         "FERPlus, majority of the votes, 8 classes",
         TREE,
+        "crops",
         load,
         detect,
         load_probability=partial(load, targets="probability"),

@@ -93,4 +93,4 @@ def _other_names(names: list[str]) -> tuple[str, ...]:
     )
 
 
-FORMATS = (DatasetFormat("folder", "a folder per class, any names", TREE, load, detect),)
+FORMATS = (DatasetFormat("folder", "a folder per class, any names", TREE, "mixed", load, detect),)

@@ -53,4 +53,4 @@ def load(path: Path) -> FaceData:
     return data
 
 
-FORMATS = (DatasetFormat("jaffe", "JAFFE", TREE, load, detect, {None: 213}),)
+FORMATS = (DatasetFormat("jaffe", "JAFFE", TREE, "whole", load, detect, {None: 213}),)

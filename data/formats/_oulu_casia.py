@@ -85,6 +85,12 @@ def _read_subject(path: Path, strong: str, subject: str, faces: list[Face]) -> l
 
 FORMATS = (
     DatasetFormat(
-        "oulu-casia", "Oulu-CASIA, VL/Strong, last three frames, 6 classes", TREE, load, detect, {None: 1_440}
+        "oulu-casia",
+        "Oulu-CASIA, VL/Strong, last three frames, 6 classes",
+        TREE,
+        "whole",
+        load,
+        detect,
+        {None: 1_440},
     ),
 )

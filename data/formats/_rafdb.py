@@ -106,12 +106,19 @@ def _listed(path: Path, kind: ImageKind) -> Iterator[tuple[int, Face]]:
 _PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}
 FORMATS = (
     DatasetFormat(
-        "rafdb", "RAF-DB basic, aligned faces", TREE, partial(load, kind="aligned"), detect, _PUBLISHED
+        "rafdb",
+        "RAF-DB basic, aligned faces",
+        TREE,
+        "crops",
+        partial(load, kind="aligned"),
+        detect,
+        _PUBLISHED,
     ),
     DatasetFormat(
         "rafdb-original",
         "RAF-DB basic, original images",
         TREE,
+        "whole",
         partial(load, kind="original"),
         published=_PUBLISHED,
     ),

@@ -86,6 +86,7 @@ FORMATS = tuple(
         name,
         f"mirror of RAF-DB with folders {first} to {first + 6}",
         _tree(name),
+        "crops",
         partial(load, name=name),
         published={"train": 12_271, "test": 3_068},
     )

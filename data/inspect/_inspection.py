@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.data._duplicates import image_digest
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._streaming import bounded_map
 from lnlattennet.errors import ImageError
@@ -110,7 +110,5 @@ def _look(data: FaceData, face: Face, show: bool) -> _Look:
     except ImageError as error:
         return _Look(face, error=str(error))
     height, width, _ = image.shape
-    digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(image.tobytes())
     thumbnail = THUMBNAIL.crop(image, center_square(width, height)) if show else None
-    return _Look(face, (width, height), digest.digest(), thumbnail)
+    return _Look(face, (width, height), image_digest(image), thumbnail)

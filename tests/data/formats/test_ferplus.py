@@ -94,6 +94,22 @@ def test_probability_keeps_votes_for_training_only(tmp_path: Path) -> None:
     assert certain.targets().max(axis=1).min() == 1
 
 
+@pytest.mark.parametrize("format", [None, "ferplus"])
+def test_the_folder_above_is_found(format: str | None, tmp_path: Path) -> None:
+    trees.build_ferplus_folders(tmp_path / "copy" / "data")
+    (tmp_path / "copy" / "other").mkdir()
+    (tmp_path / "copy" / "fer2013new.csv").write_text("votes whose images are in data")
+    data = load_dataset(tmp_path / "copy", format)
+    assert data.root == tmp_path / "copy" / "data"
+    assert data.faces == load_dataset(tmp_path / "copy" / "data").faces
+
+
+def test_of_two_trees_below_one_must_be_chosen(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        trees.build_ferplus_folders(tmp_path / name)
+    assert "several folders in it hold a FERPlus data set (a, b); give one of them" in message(tmp_path)
+
+
 def test_targets_of_votes_need_votes(tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
     with pytest.raises(UsageError, match=r"need the votes .* rafdb has not got \(with votes: ferplus\)"):
