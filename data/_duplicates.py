@@ -20,7 +20,7 @@ _CHUNK = 64
 def image_digest(image: NDArray[np.uint8]) -> bytes:
     """Return 16 bytes that only images [H, W, 3] of the very same pixels share."""
     digest = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image))
+    digest.update(np.ascontiguousarray(image).data)
     return digest.digest()
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.images._decode import read_data_set_image
-
+from lnlattennet.model._preprocessing import FaceAlignment
 
 SPLITS = ("train", "val", "test")
 
@@ -59,7 +59,7 @@ class Framing:
     finder: str
     margin: float
     version: str = ""
-    alignment: Literal["none", "five-points"] = "none"
+    alignment: FaceAlignment = "none"
 
 
 @dataclass(frozen=True)
