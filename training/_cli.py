@@ -68,6 +68,7 @@ def train(
         Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
+    init: Annotated[Path | None, typer.Option(help="Start from the weights of this checkpoint.")] = None,
     network: Annotated[
         str | None,
         typer.Option(help=f"A preset ({', '.join(PRESETS)}), or a JSON file of network config fields."),
@@ -136,6 +137,7 @@ def train(
         output=output,
         run_folder=run_folder or Path("runs") / output.stem,
         resume=resume,
+        init=init,
         network=network_option(network),
         data=data,
         format=data_format,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -36,6 +37,7 @@ class TrainingOptions:
         output: the `.safetensors` file to write.
         run_folder: Lightning's logs and the training checkpoints that --resume continues.
         resume: continue the run in ``run_folder``.
+        init: checkpoint whose weights the training starts from; None for random ones.
         network: the network's configuration; its class count is replaced by the data's.
         data: ``synthetic``, or the path of a data set.
         format: the data set's format; None detects it.
@@ -63,6 +65,7 @@ class TrainingOptions:
     output: Path
     run_folder: Path
     resume: bool = False
+    init: Path | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: str = SYNTHETIC
     format: str | None = None
@@ -104,14 +107,30 @@ class TrainingOptions:
 
     def settings(self) -> dict[str, Any]:
         """Return the options that affect the result, as plain JSON values."""
-        indifferent = {"output", "run_folder", "resume", "network", "data", "workers", "recipe", "command"}
+        indifferent = {
+            "output",
+            "run_folder",
+            "resume",
+            "init",
+            "network",
+            "data",
+            "workers",
+            "recipe",
+            "command",
+        }
         fields = [field.name for field in dataclasses.fields(self) if field.name not in indifferent]
-        source = {"network": self.network.to_dict(), "data": printable(Path(self.data).resolve().name)}
+        source: dict[str, Any] = {
+            "network": self.network.to_dict(),
+            "data": printable(Path(self.data).resolve().name),
+            "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
+        }
         return source | {name: getattr(self, name) for name in fields}
 
     def check(self) -> None:
         """Raise a UsageError for options that are invalid whatever the data."""
         self._check_ranges()
+        if self.init is not None and not self.init.is_file():
+            raise UsageError(f"--init {printable(self.init)}: there is no such checkpoint")
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
         if self.targets != "majority" and (self.data == SYNTHETIC or self.folds is not None):

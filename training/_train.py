@@ -20,11 +20,12 @@ from lnlattennet._atomic import replace_file
 from lnlattennet._command import caused_by_interrupt
 from lnlattennet._version import __version__
 from lnlattennet.errors import LnlAttenNetError, UsageError
-from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._dataset import class_weights
+from lnlattennet.training._initial_weights import start_from
 from lnlattennet.training._module import ExpressionTraining
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._results import (
@@ -123,6 +124,10 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
     if options.balance == "loss":
         weights = class_weights(data.training_targets, len(data.class_names))
     module = ExpressionTraining(info, options, weights)
+    if options.init is not None:
+        # A run that goes on overwrites them; what it started from is still checked and told.
+        initial = start_from(options.init, module.network, data.class_names)
+        info = module.info = dataclasses.replace(info, license=_inherited(data, initial))
     batches = FaceBatches(data, info.preprocessing, options)
     with quiet_lightning():
         run = build_run(options)
@@ -134,6 +139,14 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
         finally:
             if run.trainer.local_rank == 0:
                 batches.remove_files()
+
+
+def _inherited(data: TrainingData, initial: Checkpoint) -> str:
+    """Return the note on the data's license, and that of the weights that the training started from."""
+    note = initial.info.license
+    if not note or note in data.license:
+        return data.license
+    return f"{data.license} The training started from other weights: {note}"
 
 
 def _fit(trainer: L.Trainer, module: ExpressionTraining, batches: FaceBatches, last: Path | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,21 @@ from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._train import train
 from tests.data.trees import build_ferplus_folders
-from tests.training.trees import CLASSES, options, train_one, write_faces, write_tree
+from tests.training.trees import CLASSES, TINY, options, train_one, write_faces, write_tree
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """20 training and 6 test faces of each of three classes, no validation."""
     return write_tree(tmp_path_factory.mktemp("data") / "face-images", train=20, test=6)
+
+
+@pytest.fixture(scope="module")
+def first(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of one epoch on ``tree``."""
+    chosen = options(tmp_path_factory.mktemp("first"), tree, epochs=1)
+    train(chosen)
+    return chosen.output
 
 
 def prepared(source: TrainingData, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -230,6 +240,54 @@ def test_votes_are_fitted_in_training_and_judged_by_their_majority(tmp_path: Pat
     assert load_checkpoint(chosen.output).info.provenance["settings"]["targets"] == "probability"
     with pytest.raises(UsageError, match="probability"):
         options(tmp_path, tmp_path / "FERPlus", targets="probability", folds=2).check()
+
+
+class TestInit:
+    """Training that starts from the weights of another checkpoint."""
+
+    def test_weights_are_taken_over(self, first: Path, tree: Path, tmp_path: Path) -> None:
+        """At a learning rate of 0 nothing but the batch norms' averages moves on."""
+        chosen = options(tmp_path, tree, init=first, epochs=1, learning_rate=0.0)
+        train(chosen)
+        before, after = load_checkpoint(first), load_checkpoint(chosen.output)
+        moved = {name for name in before.weights if not before.weights[name].equal(after.weights[name])}
+        assert all("running" in name or "num_batches" in name for name in moved)
+        assert after.info.provenance["settings"]["init"] == sha256(first.read_bytes()).hexdigest()
+        assert after.info.license == before.info.license
+
+    def test_layers_of_other_classes_start_anew(
+        self, first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        renamed = tmp_path / "two-classes"
+        for split in ("train", "test"):
+            for label in CLASSES[:2]:
+                write_faces(renamed / split, label, 12)
+        chosen = options(tmp_path, renamed, init=first, epochs=1, learning_rate=0.0)
+        with caplog.at_level("INFO"):
+            train(chosen)
+        before, after = load_checkpoint(first), load_checkpoint(chosen.output)
+        assert before.weights["unet.project.weight"].equal(after.weights["unet.project.weight"])
+        assert after.weights["fusion.weight"].shape[0] == 2
+        assert "start anew: fusion.bias, fusion.weight, local_heads.weight, nonlocal_head.bias" in caplog.text
+        assert "'two-classes'" in after.info.license
+        assert "started from other weights: Trained on the data set 'face-images'" in after.info.license
+
+    def test_a_run_goes_on_only_from_the_same_weights(self, first: Path, tree: Path, tmp_path: Path) -> None:
+        train(options(tmp_path, tree, init=first, epochs=1))
+        train(options(tmp_path, tree, init=first, epochs=1, resume=True))
+        with pytest.raises(
+            UsageError, match=r"--resume: the run was started with init '[0-9a-f]{64}', got None"
+        ):
+            train(options(tmp_path, tree, epochs=1, resume=True))
+
+    def test_another_network_is_refused(self, first: Path, tree: Path, tmp_path: Path) -> None:
+        wider = replace(TINY, channels=8)
+        with pytest.raises(
+            UsageError, match=r"another network: its local_networks.query is \[4, 1, 6\], here"
+        ):
+            train(options(tmp_path, tree, init=first, network=wider))
+        with pytest.raises(UsageError, match="there is no such checkpoint"):
+            train(options(tmp_path, tree, init=tmp_path / "none.safetensors"))
 
 
 class TestRefused:
