@@ -80,6 +80,13 @@ def train(
     targets: Annotated[
         str, _data_option(help="What votes become: majority (a label) or probability (of every class).")
     ] = "majority",
+    drop_duplicates: Annotated[
+        bool,
+        _data_option(
+            "--drop-duplicates/--keep-duplicates",
+            help="Leave images out of training that validation or test also have.",
+        ),
+    ] = False,
     fold: Annotated[str | None, _data_option(help="The fold to train, from 0; default: all.")] = None,
     train_images: Annotated[
         int | None, _data_option(min=7, help="Synthetic faces to train on; default: 16,000.")
@@ -142,6 +149,7 @@ def train(
         data=data,
         format=data_format,
         targets=cast("Targets", targets),
+        drop_duplicates=drop_duplicates,
         folds=folds_option(folds),
         fold=fold_option(fold),
         images=_images(data, {"train": train_images, "val": val_images, "test": test_images}),

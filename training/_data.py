@@ -13,6 +13,7 @@ from rich.progress import Progress
 
 from lnlattennet._command import printable
 from lnlattennet._console import stderr
+from lnlattennet.data._duplicates import without_duplicates
 from lnlattennet.data._prepare import fill_prepared
 from lnlattennet.data._protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.data._records import FaceData
@@ -74,6 +75,8 @@ def open_training_data(options: TrainingOptions) -> list[TrainingData]:
     chosen = partitions(data, options.folds, options.seed)
     if options.fold is not None:
         chosen = [select_fold(chosen, options.fold)]
+    if options.drop_duplicates:
+        chosen = [_without_duplicates(data, partition, options.workers) for partition in chosen]
     return [_data_set(data, partition, options) for partition in chosen]
 
 
@@ -93,6 +96,12 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
         facts={"data": SYNTHETIC},
         fingerprint=SYNTHETIC,
     )
+
+
+def _without_duplicates(data: FaceData, partition: Partition, workers: int) -> Partition:
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("comparing images", total=len(data))
+        return without_duplicates(data, partition, workers, lambda count: progress.advance(task, count))
 
 
 def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) -> TrainingData:

@@ -42,6 +42,7 @@ class TrainingOptions:
         data: ``synthetic``, or the path of a data set.
         format: the data set's format; None detects it.
         targets: what training faces with votes are fitted to: the majority's class, or the votes' shares.
+        drop_duplicates: leave images out of training that validation or test also have.
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
         images: split -> number of synthetic faces.
@@ -70,6 +71,7 @@ class TrainingOptions:
     data: str = SYNTHETIC
     format: str | None = None
     targets: Targets = "majority"
+    drop_duplicates: bool = False
     folds: int | Literal["loso"] | None = None
     fold: int | None = None
     images: dict[str, int] = field(default_factory=dict)
@@ -133,6 +135,8 @@ class TrainingOptions:
             raise UsageError(f"--init {printable(self.init)}: there is no such checkpoint")
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
+        if self.drop_duplicates and self.data == SYNTHETIC:
+            raise UsageError("--drop-duplicates is for data sets: no two rendered faces are the same")
         if self.targets != "majority" and (self.data == SYNTHETIC or self.folds is not None):
             raise UsageError(
                 f"--targets {self.targets} is for the official split of a data set with votes: rendered "

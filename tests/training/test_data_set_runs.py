@@ -242,6 +242,19 @@ def test_votes_are_fitted_in_training_and_judged_by_their_majority(tmp_path: Pat
         options(tmp_path, tmp_path / "FERPlus", targets="probability", folds=2).check()
 
 
+def test_copies_of_test_faces_are_left_out_of_training(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "faces", train=20, test=6)
+    copy = (tree / "test" / CLASSES[0] / "000.png").read_bytes()
+    (tree / "train" / CLASSES[1] / "copy.png").write_bytes(copy)
+    [whole] = open_training_data(options(tmp_path, tree))
+    [reduced] = open_training_data(options(tmp_path, tree, drop_duplicates=True))
+    assert len(reduced.labels["train"]) == len(whole.labels["train"]) - 1
+    assert len(reduced.labels["test"]) == len(whole.labels["test"])
+    assert any(note.startswith("1 of ") and "left out" in note for note in reduced.facts["notes"])
+    with pytest.raises(UsageError, match="--drop-duplicates is for data sets"):
+        options(tmp_path, "synthetic", drop_duplicates=True).check()
+
+
 class TestInit:
     """Training that starts from the weights of another checkpoint."""
 
