@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -51,7 +52,7 @@ class FinderInfo:
         weights_license: license of its trained weights.
         training_data: the images that it was trained on, as far as its authors say.
         has_landmarks: whether a face has landmarks.
-        sure_score: score below which a face counts as doubtful.
+        sure_score: score below which a face is reported as doubtful ("low_score").
     """
 
     name: str
@@ -105,9 +106,17 @@ class FinderModule(Protocol):
 
 
 def merge_passes(coarse: Sequence[FoundFace], fine: Sequence[FoundFace]) -> list[FoundFace]:
-    """Return the faces of two passes, largest first; of one that both found, the coarse pass's box."""
-    added = [face for face in fine if not any(_same_face(face, known) for known in coarse)]
-    return sorted([*coarse, *added], key=lambda face: -face.size)
+    """Return the faces of two passes, largest first.
+
+    A face that both found keeps the coarse pass's box, so that its crop does not depend on how many passes
+    were made, and gets the higher score.
+    """
+    faces = []
+    for known in coarse:
+        scores = [face.score for face in fine if _same_face(face, known)]
+        faces.append(dataclasses.replace(known, score=max([known.score, *scores])))
+    faces += [face for face in fine if not any(_same_face(face, known) for known in coarse)]
+    return sorted(faces, key=lambda face: -face.size)
 
 
 def _same_face(face: FoundFace, known: FoundFace) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FINDERS = {
     "haar": "_haar",
+    "libfacedetection": "_libfacedetection",
 }
 """Name -> module; the first is part of every installation."""
 

