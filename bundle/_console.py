@@ -131,7 +131,7 @@ def _print_facts(console: Console, bundle: Bundle) -> None:
     facts.add_row("selected because", printable(document["selected_because"]))
     facts.add_row("size", f"{document['bytes'] / 2**20:.2f} MiB in {document['files']} files")
     facts.add_row("class names", printable(", ".join(document["class_names"])))
-    for name in ("created", "toolkit_version", "checkpoint_sha256"):
+    for name in ("license", "created", "toolkit_version", "checkpoint_sha256"):
         facts.add_row(name.replace("_", " "), printable(document[name]))
     for name in ("preprocessing", "provenance", "verification"):
         facts.add_row(name, printable(_lines(document[name])))

@@ -173,6 +173,7 @@ class Manifest(_Strict):
         checkpoint_sha256: SHA-256 of the checkpoint that the engines were compared with.
         network: the network's configuration (``NetworkConfig.to_dict``).
         options: options of the export; ``options.command()`` is the command line.
+        license: note on the license of the training data; "" if the checkpoint, or an older export, had none.
         skipped: engines that are not in the bundle, with reasons.
         selected: name of the engine that serves.
         selected_because: the sentence that justifies the choice.
@@ -184,6 +185,7 @@ class Manifest(_Strict):
     toolkit_version: str
     checkpoint_sha256: str
     provenance: dict[str, Any]
+    license: str = ""
     class_names: list[str] = Field(min_length=2)
     preprocessing: Preprocessing
     network: dict[str, Any]

@@ -91,6 +91,8 @@ class DatasetFormat:
         load: reads the labels, checks that every image is there, decodes none; raises DataError.
         load_probability: does so with targets that keep the votes; None where no votes are published.
         detect: whether a path looks like this format, complete or not; None if only ``--format`` chooses it.
+        license: the terms of its images, which weights trained on them inherit; "" where its own text is to
+            be read.
         published: faces per split of the published data set, where known.
         is_file: whether the data set may be a single file.
         framings: how its face crops are framed, by finder, where it was measured.
@@ -106,6 +108,7 @@ class DatasetFormat:
     is_file: bool = False
     framings: tuple[Framing, ...] = ()
     load_probability: Callable[[Path], FaceData] | None = None
+    license: str = ""
 
     def size_notes(self, data: FaceData) -> tuple[str, ...]:
         """Return a sentence for every split that has another size than the published data set."""

@@ -93,6 +93,7 @@ def write_bundle(
         toolkit_version=__version__,
         checkpoint_sha256=plan.checkpoint_sha256,
         provenance=info.provenance,
+        license=info.license,
         class_names=list(info.class_names),
         preprocessing=info.preprocessing,
         network=info.config.to_dict(),

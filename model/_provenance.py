@@ -11,6 +11,11 @@ SYNTHETIC = "synthetic"
 """Name of the data set in the provenance of networks that were trained on rendered faces."""
 
 
+def public_license(note: str, provenance: Mapping[str, Any]) -> str:
+    """Return the note on the license without the name of the data set, which older checkpoints have in it."""
+    return note.replace(f"the data set {provenance.get('data')!r}", "a data set")
+
+
 def public_provenance(provenance: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts that an evaluation needs: the temperature, and which faces the model was trained on.
 

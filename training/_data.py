@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from rich.progress import Progress
 from lnlattennet._command import printable
 from lnlattennet._console import stderr
 from lnlattennet.data._duplicates import without_duplicates
+from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._prepare import fill_prepared
 from lnlattennet.data._protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.data._records import FaceData
-from lnlattennet.data._registry import load_dataset
+from lnlattennet.data._registry import FORMATS, load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import fill_split
 from lnlattennet.errors import DataError
@@ -25,6 +28,7 @@ from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.training._options import TrainingOptions
 
+_log = logging.getLogger(__name__)
 Fill = Callable[[str, Preprocessing, NDArray[np.uint8]], None]
 RENDERED_LICENSE = "Trained on faces rendered by this project (Apache-2.0); no photograph was used."
 
@@ -75,9 +79,16 @@ def open_training_data(options: TrainingOptions) -> list[TrainingData]:
     chosen = partitions(data, options.folds, options.seed)
     if options.fold is not None:
         chosen = [select_fold(chosen, options.fold)]
-    if options.drop_duplicates:
-        chosen = [_without_duplicates(data, partition, options.workers) for partition in chosen]
     return [_data_set(data, partition, options) for partition in chosen]
+
+
+def _published_digest(data: FaceData, partition: Partition, options: TrainingOptions) -> str:
+    """Return the digest by which evaluations know these faces: labels as published, no face left out."""
+    if options.targets == "majority":
+        return fingerprint(data, partition)
+    published = FORMATS[data.format].load(data.root)
+    [official] = partitions(published, None, options.seed)
+    return fingerprint(published, official)
 
 
 def _synthetic(options: TrainingOptions) -> TrainingData:
@@ -98,35 +109,25 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
     )
 
 
-def _without_duplicates(data: FaceData, partition: Partition, workers: int) -> Partition:
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("comparing images", total=len(data))
-        return without_duplicates(data, partition, workers, lambda count: progress.advance(task, count))
-
-
 def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) -> TrainingData:
-    name = printable(data.root.resolve().name)
+    stated_digest = _published_digest(data, partition, options)
+    if options.drop_duplicates:
+        with _progress("looking for copies", len(data)) as advance:
+            partition = without_duplicates(data, partition, options.workers, advance)
+        _log.info("%s", partition.notes[-1])
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}
 
     def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
         part = parts[split]
-        with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-            task = progress.add_task("preparing faces", total=len(part))
-            fill_prepared(
-                out, part, preprocessing, options.workers, lambda count: progress.advance(task, count)
-            )
+        with _progress("preparing faces", len(part)) as advance:
+            fill_prepared(out, part, preprocessing, options.workers, advance)
 
-    digest = fingerprint(data, partition)
-    license_note = (
-        f"Trained on the data set {name!r} (format {data.format}). The weights inherit "
-        "the license of that data set: read it before you use or pass them on."
-    )
     facts = {
-        "data": name,
+        "data": printable(data.root.resolve().name),
         "format": data.format,
         "protocol": partition.name,
         "counts": {split: _counts(part) for split, part in parts.items()},
-        "fingerprint": digest,
+        "fingerprint": stated_digest,
         "notes": [*data.notes, *partition.notes],
     }
     labels = {split: part.labels() for split, part in parts.items()}
@@ -137,10 +138,28 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
         labels=labels,
         training_targets=parts["train"].targets() if with_shares else labels["train"],
         fill=fill,
-        license=license_note,
+        license=_license_note(FORMATS[data.format]),
         facts=facts,
-        fingerprint=digest,
+        fingerprint=fingerprint(data, partition),
     )
+
+
+def _license_note(format: DatasetFormat) -> str:
+    """Return the note for the checkpoint, without the data set's folder: servers tell it to everyone."""
+    if not format.license:
+        return (
+            f"Trained on a data set of the format {format.name}. The weights inherit the license of that "
+            "data set: read it before you use or pass them on."
+        )
+    return f"Trained on {format.tree.title}: {format.license}. The weights inherit this."
+
+
+@contextmanager
+def _progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal; yield the function that advances it."""
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        bar = progress.add_task(task, total=total)
+        yield lambda count: progress.advance(bar, count)
 
 
 def _counts(part: FaceData) -> dict[str, int]:

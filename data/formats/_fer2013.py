@@ -27,6 +27,8 @@ CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "
 
 USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
+LICENSE = "research data; the rights of its images, found on the web, are not cleared"
+
 TREE = ExpectedTree(
     "FER2013",
     f"""\
@@ -238,6 +240,7 @@ FORMATS = (
         detect,
         {"train": 28_709, "val": 3_589, "test": 3_589},
         is_file=True,
+        license=LICENSE,
     ),
     # The mirror's test folder holds both test parts.
     DatasetFormat(
@@ -248,5 +251,6 @@ FORMATS = (
         load_folders,
         detect_folders,
         {"train": 28_709, "test": 7_178},
+        license=LICENSE,
     ),
 )

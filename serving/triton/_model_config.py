@@ -9,7 +9,7 @@ from typing import Any
 
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.errors import require
-from lnlattennet.model._provenance import public_provenance
+from lnlattennet.model._provenance import public_license, public_provenance
 from lnlattennet.runtimes._registry import backend_named
 
 CONFIG_NAME = "config.pbtxt"
@@ -66,6 +66,7 @@ def _facts_for_clients(manifest: Manifest) -> dict[str, Any]:
         "grid": manifest.grid,
         "preprocessing": manifest.preprocessing.to_dict(),
         "provenance": public_provenance(manifest.provenance),
+        "license": public_license(manifest.license, manifest.provenance),
     }
 
 

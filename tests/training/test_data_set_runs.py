@@ -14,9 +14,12 @@ import pytest
 import torch
 from PIL import Image
 
+from lnlattennet.data import load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import DataError, ImageError, UsageError
-from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.evaluation._leakage import choose_faces
+from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing, center_square
 from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
@@ -59,8 +62,8 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
     info = load_checkpoint(tmp_path / "a.safetensors").info
     assert info.class_names == CLASSES
     assert info.config.classes == 3
-    assert "'face-images' (format folder)" in info.license
-    assert "inherit" in info.license
+    assert info.license.startswith("Trained on a data set of the format folder. The weights inherit")
+    assert "face-images" not in info.license
     provenance = info.provenance
     assert provenance["format"] == "folder"
     assert provenance["protocol"] == "official"
@@ -237,7 +240,12 @@ def test_votes_are_fitted_in_training_and_judged_by_their_majority(tmp_path: Pat
     np.testing.assert_allclose(source.training_targets[-1], np.array([1, 0, 0, 0, 1, 1, 0, 0]) / 3)
     assert source.training_targets.shape == (len(source.labels["train"]), 8)
     assert train_one(chosen).judged_faces == len(source.labels["test"]) < len(source.labels["train"])
-    assert load_checkpoint(chosen.output).info.provenance["settings"]["targets"] == "probability"
+    info = load_checkpoint(chosen.output).info
+    assert info.provenance["settings"]["targets"] == "probability"
+    assert info.license.startswith("Trained on FERPlus: research data; the rights of its images")
+    # An evaluation, which reads majorities, knows these faces again: it has no doubt to tell.
+    judged, split, notes = choose_faces(load_dataset(tmp_path / "FERPlus"), None, info.provenance)
+    assert (len(judged), split, notes) == (len(source.labels["test"]), "test", ())
     with pytest.raises(UsageError, match="probability"):
         options(tmp_path, tmp_path / "FERPlus", targets="probability", folds=2).check()
 
@@ -251,6 +259,9 @@ def test_copies_of_test_faces_are_left_out_of_training(tmp_path: Path) -> None:
     assert len(reduced.labels["train"]) == len(whole.labels["train"]) - 1
     assert len(reduced.labels["test"]) == len(whole.labels["test"])
     assert any(note.startswith("1 of ") and "left out" in note for note in reduced.facts["notes"])
+    # Evaluations compute the published partition again; --resume compares what is learned.
+    assert reduced.facts["fingerprint"] == whole.facts["fingerprint"]
+    assert reduced.fingerprint != whole.fingerprint
     with pytest.raises(UsageError, match="--drop-duplicates is for data sets"):
         options(tmp_path, "synthetic", drop_duplicates=True).check()
 
@@ -282,8 +293,17 @@ class TestInit:
         assert before.weights["unet.project.weight"].equal(after.weights["unet.project.weight"])
         assert after.weights["fusion.weight"].shape[0] == 2
         assert "start anew: fusion.bias, fusion.weight, local_heads.weight, nonlocal_head.bias" in caplog.text
-        assert "'two-classes'" in after.info.license
-        assert "started from other weights: Trained on the data set 'face-images'" in after.info.license
+        assert after.info.license == before.info.license
+
+    def test_both_notes_on_licenses_are_kept(self, tree: Path, tmp_path: Path) -> None:
+        info = CheckpointInfo(
+            config=TINY, class_names=CLASSES, preprocessing=Preprocessing(size=16), license="Some terms."
+        )
+        save_checkpoint(tmp_path / "first.safetensors", LNLAttenNet(TINY), info)
+        chosen = options(tmp_path, tree, init=tmp_path / "first.safetensors", epochs=1)
+        train(chosen)
+        note = load_checkpoint(chosen.output).info.license
+        assert note.endswith(" The training started from other weights: Some terms.")
 
     def test_a_run_goes_on_only_from_the_same_weights(self, first: Path, tree: Path, tmp_path: Path) -> None:
         train(options(tmp_path, tree, init=first, epochs=1))

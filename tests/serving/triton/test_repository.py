@@ -106,13 +106,16 @@ def test_clients_get_what_an_evaluation_needs_and_nothing_private(bundle: Bundle
         "protocol": "without S005",
     }
     provenance = known | private | {"settings": settings | {"data": "/home/maker/patients"}}
-    manifest = bundle.manifest.model_copy(update={"provenance": provenance})
+    note = "Trained on the data set 'patients' (format folder). The weights inherit its license."
+    manifest = bundle.manifest.model_copy(update={"provenance": provenance, "license": note})
     _save(Bundle(bundle.path, manifest), tmp_path / "bundle")
     deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment")
     for model in ("expression", "expression_fused"):
         parameters = read_config(deployment.models / model / "config.pbtxt").parameters
         assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
         assert json.loads(parameters["provenance"].string_value) == known | {"settings": settings}
+        told = "Trained on a data set (format folder). The weights inherit its license."
+        assert json.loads(parameters["license"].string_value) == told
 
 
 def test_other_sizes_reach_the_configs(bundle: Bundle, tmp_path: Path) -> None:
