@@ -81,15 +81,7 @@ class Prediction:
         Raises:
             UsageError: ``image`` is None and the prediction holds no image.
         """
-        # OpenCV takes long to import, and a prediction is rarely drawn.
-        from lnlattennet.images._overlay import draw_overlay
-
-        image = self.image if image is None else image
-        if image is None:
-            raise UsageError("a server's prediction holds no image to draw on; pass image=, RGB [H, W, 3]")
-        title = f"{self.label}  {self.probabilities[self.label]:.0%}"
-        note = "face found" if self.face_found else "no face found: center square"
-        return draw_overlay(image, self.region_weights, self.face_box, title, note)
+        return draw_overlays([self], image)
 
     def save_overlay(self, path: Path | str, image: NDArray[np.uint8] | None = None) -> None:
         """Write what ``draw_overlay`` draws to a PNG file.
@@ -98,9 +90,53 @@ class Prediction:
             UsageError: ``path`` does not end in .png, or there is no image to draw on.
             OSError: the file cannot be written.
         """
-        if Path(path).suffix.lower() != ".png":
-            raise UsageError(f"an overlay is a PNG file: its name must end in .png, got {path}")
-        Image.fromarray(self.draw_overlay(image)).save(path, "PNG")
+        save_overlays([self], path, image)
+
+    def caption(self) -> str:
+        """Return label and probability, with the status of a face that is not "ok"."""
+        doubt = "" if self.status == "ok" else f" ({self.status.replace('_', ' ')})"
+        return f"{self.label}  {self.probabilities[self.label]:.0%}{doubt}"
+
+
+def draw_overlays(
+    predictions: Sequence[Prediction], image: NDArray[np.uint8] | None = None
+) -> NDArray[np.uint8]:
+    """Draw the region weights over every face of one image, as ``Prediction.draw_overlay`` does for one.
+
+    Args:
+        predictions: the image's, largest face first, at least one.
+        image: the upright RGB image that was predicted, [H, W, 3]; None takes the predictions' own.
+
+    Raises:
+        UsageError: ``image`` is None and the predictions hold no image.
+    """
+    # OpenCV takes long to import, and a prediction is rarely drawn.
+    from lnlattennet.images._overlay import DrawnFace, draw_overlay
+
+    first = predictions[0]
+    image = first.image if image is None else image
+    if image is None:
+        raise UsageError("a server's prediction holds no image to draw on; pass image=, RGB [H, W, 3]")
+    if len(predictions) == 1:
+        title = f"{first.label}  {first.probabilities[first.label]:.0%}"
+        note = "face found" if first.face_found else "no face found: center square"
+        return draw_overlay(image, [DrawnFace(first.region_weights, first.face_box)], title, note)
+    faces = [DrawnFace(face.region_weights, face.face_box, face.caption()) for face in predictions]
+    return draw_overlay(image, faces, f"{len(faces)} faces", f"largest: {first.caption()}")
+
+
+def save_overlays(
+    predictions: Sequence[Prediction], path: Path | str, image: NDArray[np.uint8] | None = None
+) -> None:
+    """Write what ``draw_overlays`` draws to a PNG file.
+
+    Raises:
+        UsageError: ``path`` does not end in .png, or there is no image to draw on.
+        OSError: the file cannot be written.
+    """
+    if Path(path).suffix.lower() != ".png":
+        raise UsageError(f"an overlay is a PNG file: its name must end in .png, got {path}")
+    Image.fromarray(draw_overlays(predictions, image)).save(path, "PNG")
 
 
 def predictions_from_outputs(

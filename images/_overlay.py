@@ -1,10 +1,11 @@
-"""Drawing of region weights over the face in an image."""
+"""Drawing of region weights over the faces in an image."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -35,15 +36,29 @@ _FAINTEST, _STRONGEST = 0.15, 0.55
 """Opacity of the tint for a weight of 0 and for the largest one."""
 
 
+@dataclass(frozen=True)
+class DrawnFace:
+    """Face to draw.
+
+    Attributes:
+        weights: weight of each region, g rows of g.
+        box: the crop in pixels of the image.
+        label: text above its frame, or "".
+    """
+
+    weights: _Weights
+    box: Box
+    label: str = ""
+
+
 def draw_overlay(
-    image: NDArray[np.uint8], weights: _Weights, box: Box, title: str, note: str
+    image: NDArray[np.uint8], faces: Sequence[DrawnFace], title: str, note: str
 ) -> NDArray[np.uint8]:
-    """Draw the crop, its regions tinted by weight, and a caption below.
+    """Draw each crop, its regions tinted by weight, and a caption below.
 
     Args:
         image: upright RGB, [H, W, 3].
-        weights: weight of each region, g rows of g.
-        box: the crop in pixels of ``image``.
+        faces: at least one, the largest first; the others are drawn over it. They share the scale of colors.
         title: first line of the caption.
         note: its second line.
 
@@ -51,11 +66,16 @@ def draw_overlay(
         An RGB image; larger than the input by the caption, and enlarged if the input is small.
     """
     height, width = image.shape[:2]
-    scale = _enlargement(height, width, (box[2] - box[0]) / len(weights))
+    left, _, right, _ = faces[0].box
+    scale = _enlargement(height, width, (right - left) / len(faces[0].weights))
     size = (round(width * scale), round(height * scale))
     canvas = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
-    _tint_regions(canvas, weights, [scale * value for value in box])
-    return np.asarray(_with_caption(canvas, title, note, max(map(max, weights))))
+    peak = max(max(map(max, face.weights)) for face in faces)
+    for face in faces:
+        _tint_regions(canvas, face.weights, [scale * value for value in face.box], peak)
+    for face in faces:
+        _draw_label(canvas, face.label, [scale * value for value in face.box])
+    return np.asarray(_with_caption(canvas, title, note, peak))
 
 
 def _enlargement(height: int, width: int, cell: float) -> float:
@@ -67,9 +87,8 @@ def _enlargement(height: int, width: int, cell: float) -> float:
     return max(1.0, min(wanted, math.sqrt(MAX_PIXELS / (height * width))))
 
 
-def _tint_regions(canvas: Image.Image, weights: _Weights, box: Sequence[float]) -> None:
+def _tint_regions(canvas: Image.Image, weights: _Weights, box: Sequence[float], peak: float) -> None:
     draw = ImageDraw.Draw(canvas, "RGBA")
-    peak = max(map(max, weights))
     line = max(1, round(min(canvas.size) / 400))
     cells = list(_cells(weights, box))
     for weight, cell in cells:
@@ -105,6 +124,19 @@ def _draw_number(draw: ImageDraw.ImageDraw, weight: float, cell: _Corners) -> No
     outline = max(1, round(side / 50))
     text = f"{weight:.3f}".lstrip("0")
     draw.text(center, text, _PAPER, font, "mm", stroke_width=outline, stroke_fill=(*_INK, 200))
+
+
+def _draw_label(canvas: Image.Image, label: str, box: Sequence[float]) -> None:
+    """Write ``label`` on a dark strip above the frame, or inside it at the upper edge of the image."""
+    if not label:
+        return
+    left, top, right, _ = box
+    draw = ImageDraw.Draw(canvas, "RGBA")
+    font = ImageFont.load_default(max(12, (right - left) / 9))
+    _, _, width, height = draw.textbbox((0, 0), label, font, "la")
+    corner = (max(0, min(left, canvas.width - width)), max(0, top - height))
+    draw.rectangle(draw.textbbox(corner, label, font, "la"), fill=(*_INK, 200))
+    draw.text(corner, label, _PAPER, font, "la")
 
 
 def _with_caption(canvas: Image.Image, title: str, note: str, peak: float) -> Image.Image:

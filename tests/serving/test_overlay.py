@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.bundle._prediction import Prediction, draw_overlays
 from lnlattennet.serving.cli._console import weight_table
 
 PUBLISHED = [
@@ -136,6 +136,20 @@ def test_the_caption_says_when_no_face_was_found() -> None:
     found = prediction((0, 0, 500, 500))
     missing = dataclasses.replace(found, face_found=False)
     assert (found.draw_overlay(image) != missing.draw_overlay(image)).any()
+
+
+def test_every_face_is_drawn_with_its_label() -> None:
+    image = np.full((500, 800, 3), 200, dtype=np.uint8)
+    large, small = prediction((50, 100, 350, 400)), prediction((450, 0, 650, 200))
+    small = dataclasses.replace(small, status="too_small")
+    both = draw_overlays([large, small], image)
+    alone = draw_overlays([large], image)
+    assert both.shape == alone.shape
+    changed = (both[:500] != alone[:500]).any(axis=2)
+    assert changed[:200, 450:650].mean() > 0.8
+    # The large face has a label above its frame now; its regions look as they did.
+    assert changed[60:95, 50:200].mean() > 0.3
+    assert not changed[103:397, 53:347].any()
 
 
 def test_a_long_strip_is_not_enlarged_without_end() -> None:
