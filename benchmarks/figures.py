@@ -67,7 +67,9 @@ def render(path: Path) -> str:
 
 
 def read_samples(record: Mapping[str, Any]) -> Samples:
-    """Return every sample of a record; old records have other names and units."""
+    """Return every sample of a record of timings; old records have other names and units."""
+    if not record.keys() & {"cases", "samples_ms", "samples_s"}:
+        return {}
     if "cases" in record:
         return {
             case["name"].replace("tail/", "attention+nonlocal/"): {
@@ -91,7 +93,7 @@ def _samples_by_state(timings: Mapping[str, Any]) -> dict[str, Sequence[float]]:
 
 
 def _origin(path: Path, record: Mapping[str, Any]) -> str:
-    machine = record["machine"]
+    machine = record.get("machine") or record["runtime"]
     facts = [path.stem[:10]]
     if isinstance(machine, str):
         facts.append(machine)
@@ -175,6 +177,30 @@ def _augmentation(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield _comparison(candidates, "ms per face", 1e3 * faces)
 
 
+def _faithfulness(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    data, accuracy = record["data"], record["accuracy"]
+    yield (
+        f"`{record['checkpoint']}` on {data['faces']:,} faces of {Path(data['name']).name}, {data['split']}: "
+        f"accuracy {accuracy['value']:.1%}. {record['covered']} of {record['regions']} regions are covered."
+    )
+    rows = [["reading", "points lost, highest covered", "lowest covered", "highest over random",
+             "the same, blurred", "deletion", "insertion", "rank correlation"]]  # fmt: skip
+    for reading in record["readings"]:
+        covered, blurred = reading["covered"]["mean"], reading["covered"]["blur"]
+        points = (_estimate(covered[name], "{:.1f}", 100) for name in ("highest", "lowest"))
+        ratios = (_estimate(fill["times_random"], "{:.2f}") for fill in (covered, blurred))
+        rest = (_estimate(reading[name], "{:.3f}") for name in ("deletion", "insertion", "rank_correlation"))
+        rows.append([reading["name"], *points, *ratios, *rest])
+    yield _table(rows)
+
+
+def _estimate(estimate: Mapping[str, float] | None, digits: str, scale: float = 1) -> str:
+    if estimate is None:
+        return ""
+    value, low, high = (digits.format(scale * estimate[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return _table(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
@@ -204,6 +230,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
     "attention": _attention,
     "training": _training,
     "augmentation": _augmentation,
+    "faithfulness": _faithfulness,
 }
 
 

@@ -98,7 +98,7 @@ def predict_data(
     start, predict_seconds = time.perf_counter(), 0.0
     parts: list[NDArray[np.float32]] = []
     mistakes: list[Mistake] = []
-    for indices, faces in _chunks(data, labels):
+    for indices, faces in evaluated_chunks(data, labels, "evaluating"):
         inputs = faces if transform is None else transform(faces)
         if not parts:
             # Not timed: the first call of a runtime allocates.
@@ -116,11 +116,17 @@ def predict_data(
     )
 
 
-def _chunks(data: EvaluationData, labels: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Faces]]:
-    """Yield indices and faces of the evaluated classes, and show progress."""
+def evaluated_chunks(
+    data: EvaluationData, labels: NDArray[np.int64], activity: str
+) -> Iterator[tuple[NDArray[np.int64], Faces]]:
+    """Yield indices and images of the faces whose label is not -1, and show the progress of an activity.
+
+    Raises:
+        DataError: fewer or more faces could be read than are listed.
+    """
     done = 0
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("evaluating", total=len(labels))
+        task = progress.add_task(activity, total=len(labels))
         for faces in data.chunks():
             indices = np.arange(done, done + len(faces))
             wanted = labels[indices] >= 0

@@ -32,6 +32,15 @@ def check_output(folder: Path) -> None:
         UnavailableError: jinja2 is not installed.
     """
     require("jinja2", "evaluate")
+    check_folder(folder)
+
+
+def check_folder(folder: Path) -> None:
+    """Check that files can be written into --output, before minutes of work.
+
+    Raises:
+        UsageError: it is a file, or cannot be written.
+    """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder} must be a folder, and is a file: choose another")
     try:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lnlattennet import _statistics
-from lnlattennet._statistics import mean_interval, median_interval, ratio_interval
+from lnlattennet._statistics import mean_interval, mean_ratio_interval, median_interval, ratio_interval
 
 
 def test_a_median_lies_in_its_interval_which_shows_the_spread() -> None:
@@ -25,6 +25,18 @@ def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:
     _, low, high = ratio_interval(slow, [2.0] * 40)
     assert low < 4
     assert high > 20
+
+
+def test_a_ratio_of_means_draws_both_values_of_a_face_together() -> None:
+    lost = np.array([0.0, 1.0, 0.0, 1.0] * 10, np.float64)
+    assert mean_ratio_interval(3.0 * lost, lost) == pytest.approx((3, 3, 3))
+    ratio = mean_ratio_interval(1.0 - lost, lost)
+    assert ratio is not None
+    assert ratio.low < ratio.value == 1 < ratio.high
+    assert mean_ratio_interval(lost, np.zeros(40)) is None
+    rare = mean_ratio_interval(np.ones(3), np.array([1.0, 0, 0]))
+    assert rare is not None
+    assert rare.low == 1, "draws without the one face that has a ratio are left out"
 
 
 def test_draws_do_not_depend_on_how_many_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
-from lnlattennet._command import configure_logging, print_json
+from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet.errors import UsageError, require
 
 if TYPE_CHECKING:
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 def explain(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint file.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Write the drawings and explanations.json here.")
-    ],
     images: Annotated[list[Path] | None, typer.Argument(help="Images of faces, JPEG or PNG.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the drawings and the tables of their values."),
+    ] = None,
     data: Annotated[
         str | None, typer.Option(help="Data set to average over per expression: folder, file or 'synthetic'.")
     ] = None,
@@ -44,6 +46,20 @@ def explain(
     history: Annotated[
         Path | None, typer.Option(help="Folder of a training run: show how its region weights changed.")
     ] = None,
+    faithfulness: Annotated[
+        bool,
+        typer.Option(
+            "--faithfulness",
+            help="Measure on --data whether the answers need the regions that weights, Grad-CAM and others "
+            "rank high.",
+        ),
+    ] = False,
+    common_classes: Annotated[
+        bool,
+        typer.Option(
+            "--common-classes", help="With --faithfulness: only the classes that model and data share."
+        ),
+    ] = False,
     allow_pickle: AllowPickle = False,
     json_output: Annotated[
         bool, typer.Option("--json", help="Print the values as one JSON document.")
@@ -61,8 +77,27 @@ def explain(
 
     if data == SYNTHETIC and (format_ or split):
         raise UsageError("--data synthetic renders held-out faces: it has no --format and no --split")
-    require("torch", "train")
-    require("matplotlib", "train")
+    for module in ("torch", "matplotlib", "scipy"):
+        require(module, "train")
+    if faithfulness:
+        if data is None or images or history or region is not None:
+            raise UsageError("--faithfulness measures on --data alone, without images, --region or --history")
+        _measure_faithfulness(
+            output,
+            json_output,
+            checkpoint=checkpoint,
+            data=data,
+            format=format_,
+            split=split,
+            count=count,
+            common_classes=common_classes,
+            allow_pickle=allow_pickle,
+        )
+        return
+    if common_classes:
+        raise UsageError("--common-classes is for --faithfulness: other explanations count no right answers")
+    if output is None:
+        raise UsageError("explanations are drawings: name a folder for them with --output")
     from lnlattennet._console import stdout
     from lnlattennet.evaluation.explain._explain import ExplanationOptions, explain_checkpoint
 
@@ -87,6 +122,31 @@ def explain(
         stdout().print(_score_table(document["data"], regions=document["grid"] ** 2))
     for file in document["files"]:
         stdout().print(file)
+
+
+def _measure_faithfulness(output: Path | None, json_output: bool, **options: Any) -> None:
+    from lnlattennet._console import stdout
+    from lnlattennet.evaluation._report import check_folder
+    from lnlattennet.evaluation.faithfulness._console import readings_table
+    from lnlattennet.evaluation.faithfulness._faithfulness import (
+        FaithfulnessOptions,
+        measure_faithfulness,
+        write_faithfulness,
+    )
+
+    if output is not None:
+        check_folder(output)
+    command = ("lnlattennet", *map(printable, sys.argv[1:]))
+    result = measure_faithfulness(FaithfulnessOptions(**options, command=command))
+    files = [] if output is None else write_faithfulness(result, output)
+    if json_output:
+        print_json(result.document)
+        return
+    stdout().print(readings_table(result.document))
+    for note in result.document["notes"]:
+        stdout().print(f"note: {on_one_line(note)}")
+    for file in files:
+        stdout().print(f"wrote {printable(file)}")
 
 
 def _score_table(scores: dict[str, Any], *, regions: int) -> Table:

@@ -76,6 +76,24 @@ def mean_interval(values: Floats, seed: int = 0) -> Estimate:
     return Estimate(float(values.mean()), *interval(means))
 
 
+def mean_ratio_interval(numerator: Floats, denominator: Floats, seed: int = 0) -> Estimate | None:
+    """Return the ratio of the means of two values per face [n]; None where the second mean is not positive.
+
+    Both values of a face are drawn together. A resample whose second mean is not positive has no ratio and is
+    left out.
+    """
+    pairs = np.stack([numerator, denominator])
+
+    def ratios(draws: Indices) -> Floats:
+        above, below = pairs[:, draws].mean(axis=2)
+        return np.asarray(np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0))
+
+    above, below = pairs.mean(axis=1)
+    if below <= 0:
+        return None
+    return Estimate(float(above / below), *interval(bootstrap(ratios, pairs.shape[1], seed=seed)))
+
+
 def median_interval(samples: Sequence[float]) -> Estimate:
     """Return the median of timings and its interval, in their unit."""
     values = np.asarray(samples)
