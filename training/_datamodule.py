@@ -65,6 +65,10 @@ class FaceBatches(L.LightningDataModule):
         if self.on_disk:
             self._images = {split: np.load(self._file(split), mmap_mode="r") for split in self.data.labels}
 
+    def prepared(self, split: str) -> NDArray[np.uint8]:
+        """Return the prepared faces of a split, RGB [N, S, S, 3]."""
+        return self._images[split]
+
     def remove_files(self) -> None:
         """Remove what ``prepare_data`` wrote."""
         self._images.clear()

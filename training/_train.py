@@ -120,10 +120,7 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
         preprocessing=Preprocessing(size=options.network.image_size),
         license=data.license,
     )
-    weights = None
-    if options.balance == "loss":
-        weights = class_weights(data.training_targets, len(data.class_names))
-    module = ExpressionTraining(info, options, weights)
+    module = ExpressionTraining(info, options, loss_weights(options, data))
     if options.init is not None:
         # A run that goes on overwrites them; what it started from is still checked and told.
         initial = start_from(options.init, module.network, data.class_names)
@@ -147,6 +144,13 @@ def _inherited(data: TrainingData, initial: Checkpoint) -> str:
     if not note or note in data.license:
         return data.license
     return f"{data.license} The training started from other weights: {note}"
+
+
+def loss_weights(options: TrainingOptions, data: TrainingData) -> torch.Tensor | None:
+    """Return the weights of the classes in the loss [classes]; None for equal ones."""
+    if options.balance != "loss":
+        return None
+    return class_weights(data.training_targets, len(data.class_names))
 
 
 def _fit(trainer: L.Trainer, module: ExpressionTraining, batches: FaceBatches, last: Path | None) -> None:

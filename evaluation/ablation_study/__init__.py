@@ -1,1 +1,1 @@
-"""Ablation study: every ablation of the network, trained and evaluated alike on rendered faces."""
+"""Ablation study: every ablation of the network, trained and evaluated alike, on rendered or real faces."""

@@ -15,7 +15,7 @@ from lnlattennet._version import __version__
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import CrucialRegions
 from lnlattennet.evaluation._occlusion import OccludedAccuracy
-from lnlattennet.evaluation.ablation_study._options import StudyOptions
+from lnlattennet.evaluation.ablation_study._options import DataSetStudyOptions, StudyOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +27,20 @@ class Run:
         seed: seed of the faces and of the training.
         training_seconds: duration of the training.
         occlusion: accuracy with more and more regions covered.
-        crucial_regions: scores of the region weights.
+        crucial_regions: scores of the region weights; None where the true regions are not known.
     """
 
     ablation: str
     seed: int
     training_seconds: int
     occlusion: list[OccludedAccuracy]
-    crucial_regions: CrucialRegions
+    crucial_regions: CrucialRegions | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         occlusion = [point.to_dict() for point in self.occlusion]
-        return {**vars(self), "occlusion": occlusion, "crucial_regions": self.crucial_regions.to_dict()}
+        regions = self.crucial_regions and self.crucial_regions.to_dict()
+        return {**vars(self), "occlusion": occlusion, "crucial_regions": regions}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class StudyRecord:
             draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def read_record(path: Path, options: StudyOptions) -> StudyRecord:
+def read_record(path: Path, options: StudyOptions | DataSetStudyOptions) -> StudyRecord:
     """Return the record of earlier runs, or an empty one.
 
     Raises:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
+from lnlattennet.evaluation._crucial_regions import CrucialRegions
 from lnlattennet.evaluation._occlusion import COVERED
 from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord
 from lnlattennet.evaluation.explain._drawing import new_figure
@@ -16,20 +17,26 @@ _COLUMNS: dict[str, Callable[[Run], float]] = {
     "lost with 1 covered": lambda run: 100 * run.occlusion[1].loss.value,
     "2 covered": lambda run: 100 * run.occlusion[2].loss.value,
     "4 covered": lambda run: 100 * run.occlusion[3].loss.value,
-    "weight on true regions": lambda run: 100 * run.crucial_regions.share_of_weight.value,
-    "times uniform": lambda run: run.crucial_regions.times_uniform.value,
-    "top-1 hits": lambda run: 100 * run.crucial_regions.top_1_hit_rate.value,
-    "top-3 hits": lambda run: 100 * run.crucial_regions.top_3_hit_rate.value,
 }
+_REGION_COLUMNS: dict[str, Callable[[CrucialRegions], float]] = {
+    "weight on true regions": lambda regions: 100 * regions.share_of_weight.value,
+    "times uniform": lambda regions: regions.times_uniform.value,
+    "top-1 hits": lambda regions: 100 * regions.top_1_hit_rate.value,
+    "top-3 hits": lambda regions: 100 * regions.top_3_hit_rate.value,
+}
+"""Columns of a study whose true regions are known."""
 
 
 def ablation_table(record: StudyRecord) -> str:
     """Return the Markdown table: mean and, behind it, the standard deviation over the seeds."""
-    lines = ["| | " + " | ".join(_COLUMNS) + " |", "|---" * (len(_COLUMNS) + 1) + "|"]
+    rows = [["", *_COLUMNS, *(_REGION_COLUMNS if record.runs[0].crucial_regions else ())]]
     for name, runs in record.by_ablation().items():
         cells = [_cell([value(run) for run in runs]) for value in _COLUMNS.values()]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        if regions := [run.crucial_regions for run in runs if run.crucial_regions]:
+            cells += [_cell([value(scores) for scores in regions]) for value in _REGION_COLUMNS.values()]
+        rows.append([name, *cells])
+    rows.insert(1, ["---"] * len(rows[0]))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _cell(values: list[float]) -> str:

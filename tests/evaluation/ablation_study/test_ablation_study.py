@@ -6,18 +6,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from lnlattennet._statistics import Estimate
+from lnlattennet.data.synthetic import render_face
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import CrucialRegions
 from lnlattennet.evaluation._occlusion import OccludedAccuracy
+from lnlattennet.evaluation.ablation_study import _study
 from lnlattennet.evaluation.ablation_study.__main__ import write_between
-from lnlattennet.evaluation.ablation_study._options import StudyOptions
+from lnlattennet.evaluation.ablation_study._options import DataSetStudyOptions, StudyOptions
 from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord, read_record
 from lnlattennet.evaluation.ablation_study._study import run_study
 from lnlattennet.evaluation.ablation_study._tables import ablation_table
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.training._ablations import ABLATIONS
+from lnlattennet.training._recipes import Recipe, read_recipe, recipe_names
 
 TINY = StudyOptions(
     seeds=(0, 1),
@@ -79,6 +83,57 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_record(tmp_path / "record.json", TINY) == record
 
 
+def tiny_recipe(**options: object) -> Recipe:
+    network = {"image_size": 16, "widths": [4, 6], "channels": 4, "local_features": 3, "affinity_features": 3}
+    return Recipe("tiny", "", {"batch-size": 7, "epochs": 2, "balance": "loss", "network": network} | options)
+
+
+def test_a_study_on_a_data_set_trains_by_its_recipe(tmp_path: Path) -> None:
+    options = DataSetStudyOptions(data=tmp_path, recipe=tiny_recipe(mixup=0.2), epochs=5)
+    training = options.training(3, tmp_path / "run")
+    assert (training.data, training.seed, training.epochs) == (str(tmp_path), 3, 5)
+    assert (training.batch_size, training.mixup, training.learning_rate) == (7, 0.2, 2e-3)
+    assert options.network.widths == (4, 6)
+    assert options.settings()["recipe"] == "tiny"
+    for recipe, message in (
+        (tiny_recipe(folds=3), "a study has no option 'folds'"),
+        (tiny_recipe(schedule="linear"), "--schedule must be one of"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            DataSetStudyOptions(data=tmp_path, recipe=recipe)
+
+
+@pytest.mark.parametrize("name", [name for name in recipe_names() if name != "demo"])
+def test_every_recipe_of_a_data_set_can_be_studied(name: str, tmp_path: Path) -> None:
+    options = DataSetStudyOptions(data=tmp_path, recipe=read_recipe(name))
+    assert options.training(0, tmp_path).epochs == read_recipe(name).values["epochs"]
+
+
+def test_a_study_on_a_data_set_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for split, count in (("train", 28), ("test", 6)):
+        for index in range(count):
+            expression = ("anger", "happiness")[index % 2]
+            path = tmp_path / "tree" / split / expression / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            face = render_face(index + 1000 * (split == "test"), expression, size=24, with_regions=False)
+            Image.fromarray(face.image).save(path)
+    trained = ("full network", "plain U-Net")
+    monkeypatch.setattr(_study, "ABLATIONS", {name: ABLATIONS[name] for name in trained})
+    options = DataSetStudyOptions(seeds=(0,), data=tmp_path / "tree", recipe=tiny_recipe())
+    path = tmp_path / "record.json"
+    record = run_study(options, path)
+    assert [(run.ablation, run.seed) for run in record.runs] == [(name, 0) for name in trained]
+    for one in record.runs:
+        assert [point.covered for point in one.occlusion] == [0, 1, 2, 4]
+        assert one.crucial_regions is None
+    assert "true regions" not in ablation_table(record)
+    replace(record, runs=record.runs[:1]).write(path)
+    again = run_study(options, path)
+    assert again.runs[1].occlusion == record.runs[1].occlusion
+
+
 @pytest.mark.slow
 def test_a_study_runs_every_ablation_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
@@ -86,7 +141,11 @@ def test_a_study_runs_every_ablation_and_goes_on_where_it_was_stopped(tmp_path: 
     assert [(run.seed, run.ablation) for run in record.runs] == [
         (seed, name) for seed in (0, 1) for name in ABLATIONS
     ]
-    uniform = {run.ablation: run.crucial_regions.times_uniform.value for run in record.runs[: len(ABLATIONS)]}
+    uniform = {
+        run.ablation: run.crucial_regions.times_uniform.value
+        for run in record.runs[: len(ABLATIONS)]
+        if run.crucial_regions
+    }
     assert uniform["plain U-Net"] == uniform["no non-local weights"] == pytest.approx(1, abs=1e-3)
     replace(record, runs=record.runs[:-1]).write(path)
     again = run_study(TINY, path)
