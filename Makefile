@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: help demo test coverage check install kernels checkpoint results figures kernels-report gpu-suite docs diagrams clean
+.PHONY: help demo test coverage check install kernels checkpoint results ablations figures kernels-report gpu-suite docs diagrams clean
 .DEFAULT_GOAL := install
 .DELETE_ON_ERROR:
 
@@ -45,12 +45,15 @@ check: $(STAMP) ## Run lint, format, types, import contracts and spelling
 kernels: $(STAMP) ## Build the CPU kernels
 	$(BIN)/lnlattennet kernels build --device cpu
 
-# Trains the demo checkpoint again (35 minutes on 2 cores); checkpoints/README.md has its figures.
+# Trains the demo checkpoint again (35 minutes on 2 cores); checkpoints/demo.md has its figures.
 checkpoint: $(STAMP) ## Train the demo checkpoint again
 	$(BIN)/lnlattennet train --recipe demo --output checkpoints/demo.safetensors
 
+results: $(STAMP) ## Write docs/results.md and the checkpoints' cards from the records in benchmarks/results/
+	$(BIN)/python -m lnlattennet.benchmarks.leaderboard
+
 # Trains the network and its ablations on rendered faces and writes docs/records/ablations.md; goes on where it was stopped.
-results: $(STAMP) ## Train the ablations and write docs/records/ablations.md
+ablations: $(STAMP) ## Train the ablations and write docs/records/ablations.md
 	$(BIN)/python -m lnlattennet.evaluation.ablation_study --record benchmarks/results/ablations.json \
 		--page docs/records/ablations.md --picture docs/images/occlusion.png
 

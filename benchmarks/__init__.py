@@ -1,3 +1,13 @@
-"""Latency and throughput measurements; records are kept in `results/`."""
+"""Measurements of time and accuracy; records are kept in `results/`."""
 
-__all__ = ["attention", "bundle", "figures", "gpu_suite", "network", "serving", "training"]
+__all__ = [
+    "attention",
+    "bundle",
+    "figures",
+    "gpu_suite",
+    "leaderboard",
+    "network",
+    "peers",
+    "serving",
+    "training",
+]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._statistics import ratio_interval
-from lnlattennet.benchmarks.harness._command import main, say
+from lnlattennet.benchmarks.harness._command import main
+from lnlattennet.benchmarks.harness._pages import fill_blocks, markdown, write_pages
 from lnlattennet.errors import UsageError
 
 RESULTS = Path("benchmarks/results")
-_BLOCK = re.compile(r"(<!-- figures: (\S+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 _BEST = ("compile, matmul form", "compile, broadcast form", "masked SDPA")
 
@@ -38,7 +37,7 @@ def fill_page(text: str, results: Path = RESULTS) -> str:
     Raises:
         UsageError: a marker names no record.
     """
-    return _BLOCK.sub(lambda block: f"{block[1]}\n{render(newest(block[2], results))}\n\n{block[3]}", text)
+    return fill_blocks(text, "figures", lambda pattern: render(newest(pattern, results)))
 
 
 def newest(pattern: str, results: Path = RESULTS) -> Path:
@@ -111,7 +110,7 @@ def _latency(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         model, _, url = name.partition(" ")
         figures = (f"{values[key]:.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
         rows.append([f"`{model}`, {url.partition(':')[0]}", *figures])
-    yield _table(rows)
+    yield markdown(rows)
 
 
 def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
@@ -126,7 +125,7 @@ def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
             ]
             rows.append([name, *times, f"{answers['accuracy']:.2%}", f"{answers['top1_agreement']:.2%}"])
     yield f"The bundle's engine is `{record['engine']['name']}`."
-    yield _table(rows)
+    yield markdown(rows)
 
 
 def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
@@ -137,9 +136,9 @@ def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         rows += [
             [f"`{case}`", state, *_attention_row(candidates, state, config)] for state in candidates["fused"]
         ]
-    yield _table(rows)
+    yield markdown(rows)
     if record["device"] == "cuda":
-        yield _table(_gpu_medians(samples))
+        yield markdown(_gpu_medians(samples))
 
 
 def _attention_row(candidates: Candidates, state: str, config: Mapping[str, Any]) -> list[str]:
@@ -191,7 +190,7 @@ def _faithfulness(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         ratios = (_estimate(fill["times_random"], "{:.2f}") for fill in (covered, blurred))
         rest = (_estimate(reading[name], "{:.3f}") for name in ("deletion", "insertion", "rank_correlation"))
         rows.append([reading["name"], *points, *ratios, *rest])
-    yield _table(rows)
+    yield markdown(rows)
 
 
 def _estimate(estimate: Mapping[str, float] | None, digits: str, scale: float = 1) -> str:
@@ -203,7 +202,7 @@ def _estimate(estimate: Mapping[str, float] | None, digits: str, scale: float = 
 
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
-    return _table(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
+    return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
 
 
 def _time_and_ratio(candidates: Candidates, name: str, per_unit: float) -> list[str]:
@@ -214,12 +213,6 @@ def _time_and_ratio(candidates: Candidates, name: str, per_unit: float) -> list[
 
 def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> str:
     return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio_interval(numerator, denominator))
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|---" * len(rows[0]) + "|")
-    return "\n".join(lines)
 
 
 _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] = {
@@ -234,11 +227,6 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
 }
 
 
-def pages(paths: Sequence[Path]) -> list[Path]:
-    """Return the Markdown files among the paths, and below those that are folders."""
-    return [page for path in paths for page in (sorted(path.rglob("*.md")) if path.is_dir() else [path])]
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Fill the pages that the command line names; return the exit code."""
     program, description = "python -m lnlattennet.benchmarks.figures", (__doc__ or "").partition("\n")[0]
@@ -246,12 +234,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "paths", type=Path, nargs="+", metavar="PATH", help="Markdown file, or folder of them"
     )
-    for page in pages(parser.parse_args(arguments).paths):
-        text = page.read_text(encoding="utf-8")
-        filled = fill_page(text)
-        if filled != text:
-            page.write_text(filled, encoding="utf-8")
-            say(f"written: {page}")
+    write_pages(parser.parse_args(arguments).paths, fill_page)
     return 0
 
 

@@ -13,7 +13,7 @@ import lnlattennet
 # fmt: off
 PUBLIC = {
     "lnlattennet": "Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load",
-    "lnlattennet.benchmarks": "attention bundle figures gpu_suite network serving training",
+    "lnlattennet.benchmarks": "attention bundle figures gpu_suite leaderboard network peers serving training",
     "lnlattennet.benchmarks.serving": "latency",
     "lnlattennet.benchmarks.training": "augmentation throughput",
     "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction read_manifest",

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from lnlattennet import _statistics
-from lnlattennet._statistics import mean_interval, mean_ratio_interval, median_interval, ratio_interval
+from lnlattennet._statistics import (
+    mcnemar,
+    mean_interval,
+    mean_ratio_interval,
+    median_interval,
+    ratio_interval,
+)
 
 
 def test_a_median_lies_in_its_interval_which_shows_the_spread() -> None:
@@ -45,3 +52,9 @@ def test_draws_do_not_depend_on_how_many_fit_in_memory(monkeypatch: pytest.Monke
     monkeypatch.setattr(_statistics, "_DRAWS_AT_ONCE", 333)
     assert mean_interval(values, seed=4) == whole
     assert whole.low < whole.value == values.mean() < whole.high
+
+
+@pytest.mark.parametrize("counts", [(0, 0), (0, 5), (5, 0), (7, 7), (12, 30), (214, 1154)])
+def test_mcnemar_is_the_binomial_test_of_the_discordant_faces(counts: tuple[int, int]) -> None:
+    expected = binomtest(counts[0], sum(counts)).pvalue if sum(counts) else 1.0
+    assert mcnemar(*counts) == pytest.approx(expected)

@@ -1,6 +1,6 @@
 """Command that writes docs/records/ablations.md.
 
-python -m lnlattennet.evaluation.ablation_study ...                          # what `make results` runs
+python -m lnlattennet.evaluation.ablation_study ...                          # what `make ablations` runs
 python -m lnlattennet.evaluation.ablation_study --data TREE --recipe NAME ...
 """
 
@@ -27,7 +27,7 @@ from lnlattennet.training._ablations import ABLATIONS
 from lnlattennet.training._recipes import read_recipe
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_START, _END = "<!-- ablations: made by `make results` -->", "<!-- end of ablations -->"
+_START, _END = "<!-- ablations: made by `make ablations` -->", "<!-- end of ablations -->"
 
 
 @app.command()

@@ -74,3 +74,8 @@ def stored_temperature(provenance: Mapping[str, Any]) -> float | None:
             f"the model's stored temperature must be a positive number, got {value!r}; give --temperature"
         )
     return float(value)
+
+
+def trained_on(provenance: Mapping[str, Any]) -> str:
+    """Return the layout of the data set that a model was trained on, or "synthetic", or "unknown"."""
+    return str(provenance.get("format") or provenance.get("data") or "unknown")

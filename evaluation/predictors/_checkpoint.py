@@ -9,7 +9,13 @@ import torch
 from lnlattennet._command import printable
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.errors import require
-from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
+from lnlattennet.evaluation.predictors._base import (
+    Faces,
+    Predictor,
+    in_batches,
+    stored_temperature,
+    trained_on,
+)
 from lnlattennet.runtimes._base import Arrays
 
 
@@ -25,8 +31,10 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
 
     checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
     info = checkpoint.info
+    loaded = checkpoint.network()
+    parameters = sum(parameter.numel() for parameter in loaded.parameters())
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = checkpoint.network().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = loaded.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def run(faces: Faces) -> Arrays:
         images = torch.from_numpy(info.preprocessing.normalize(faces)).to(device)
@@ -43,6 +51,8 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
             "kind": "checkpoint",
             "name": printable(path.name),
             "checkpoint_sha256": hash_file(path).sha256,
+            "parameters": str(parameters),
+            "trained_on": printable(trained_on(info.provenance)),
             "runtime": f"torch {torch.__version__} on {device.type}, float32",
         },
         temperature=stored_temperature(info.provenance),

@@ -6,6 +6,7 @@ benchmarks run on machines that have little else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -116,3 +117,17 @@ def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> 
 
     value = np.median(pairs[0]) / np.median(pairs[1])
     return Estimate(float(value), *interval(bootstrap(ratios, pairs.shape[1], resamples=_TIMING_RESAMPLES)))
+
+
+def mcnemar(first_only: int, second_only: int) -> float:
+    """Return the two-sided p-value of the exact McNemar test: are two models right equally often?
+
+    Source: McNemar, Psychometrika 12, 1947; exact form: the binomial test of the discordant faces at 1/2.
+
+    Args:
+        first_only: faces that only the first model gets right.
+        second_only: faces that only the second one does.
+    """
+    discordant, fewer = first_only + second_only, min(first_only, second_only)
+    tail = sum(math.comb(discordant, count) for count in range(fewer + 1))
+    return float(min(1.0, 2 * tail / 2**discordant))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.benchmarks.figures import fill_page, newest, pages, read_samples, render, run
+from lnlattennet.benchmarks.figures import fill_page, newest, read_samples, render, run
+from lnlattennet.benchmarks.harness._pages import pages
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.errors import UsageError
 

@@ -1,0 +1,1 @@
+"""Benchmark of expression models against those of other packages, on the same images in the same run."""
