@@ -81,7 +81,8 @@ class EvaluationDocument:
         lnlattennet: version of this package.
         created: time in UTC, ISO 8601.
         command: command line.
-        model: kind, name, hashes and runtime of the model.
+        model: kind, name, hashes and runtime of the model; of a checkpoint also its parameters and what it
+            was trained on.
         data: name, format, split, and number of faces in all and per class.
         covered_regions: number of covered regions per face.
         regions: number of regions, K.

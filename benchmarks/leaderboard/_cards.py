@@ -14,7 +14,6 @@ from lnlattennet.data._records import SPLITS
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.model._summary import describe
 
-RESEARCH_DATA = "Research data; rights of the images are not cleared."
 _MOSTLY_MISSED = 0.5
 """Recall below which the card names a class."""
 _TITLES = TEST_SETS | {SYNTHETIC: "rendered faces"}
@@ -86,7 +85,7 @@ def _facts(checkpoint: Path, summary: Mapping[str, Any]) -> Rows:
         ["faces", f"{provenance.get('format') or provenance.get('data', 'unknown')}: {faces}"],
         ["training", ", ".join(f"{name} {value}" for name, value in options.items())],
         ["made by", f"{', '.join(versions)}, seed {settings.get('seed', 'unknown')}; {minutes}"],
-        ["license", summary["licence"] if is_synthetic else f"{RESEARCH_DATA} {summary['licence']}"],
+        ["license", summary["licence"]],
     ]  # fmt: skip
 
 
