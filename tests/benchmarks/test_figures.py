@@ -29,7 +29,7 @@ def test_committed_pages_are_what_the_records_say() -> None:
     assert {page: fill_page(text) for page, text in texts.items()} == texts
     markers = re.findall(r"<!-- figures: (\S+) -->", "".join(texts.values()))
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
-    assert shown == {"latency", "engines", "kernels", "training", "augmentation"}
+    assert shown == {"latency", "engines", "kernels", "training", "augmentation", "faithfulness"}
 
 
 @pytest.mark.usefixtures("at_root")
@@ -48,6 +48,7 @@ def test_committed_pages_are_what_the_records_say() -> None:
         ("*-h100-80gb-hbm3-kernels", "| fused, portable | 48.7 | 55.3 | 6.3 | 6.6 |"),
         ("*-training-*", "| plain loop | 14.51 | 1.30 [1.28, 1.33] |"),
         ("*-augmentation-*", "| kornia, batches of 64 | 1.91 | 3.18 [2.79, 3.55] |"),
+        ("*-faithfulness-demo", "| Grad-CAM | 45.0 [36.4, 52.9] | 8.6 [3.6, 13.6] | 3.20 [2.45, 4.24] |"),
     ],
 )
 def test_a_table_has_the_figures_that_were_published(pattern: str, cells: str) -> None:
