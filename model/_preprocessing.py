@@ -86,11 +86,17 @@ class Preprocessing:
 
     def normalize(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn RGB faces uint8 [..., S, S, 3] into the network's float32 input [..., 3, S, S]."""
+        return np.ascontiguousarray(np.moveaxis(self.normalize_pixels(faces), -1, -3))
+
+    def normalize_pixels(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the very values of ``normalize`` with the channels last, float32 [..., S, S, 3]."""
         # One multiply and one add per value; float32 throughout, so every caller gets the same bits.
         scale = (1 / (255 * np.asarray(self.std))).astype(np.float32)
         shift = (np.asarray(self.mean) / np.asarray(self.std)).astype(np.float32)
-        values = faces.astype(np.float32) * scale - shift
-        return np.ascontiguousarray(np.moveaxis(values, -1, -3))
+        values = faces.astype(np.float32)
+        values *= scale
+        values -= shift
+        return values
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 Augmentation = Callable[[Image, np.random.Generator], Image]
+_LEVELS = np.linspace(0, 1, 256)
 
 
 def augment(image: Image, rng: np.random.Generator) -> Image:
@@ -59,7 +60,7 @@ def augment_crop(image: Image, rng: np.random.Generator, magnitude: float = 1.0)
         image = image[:, ::-1]
     shift = 0.1 * np.array([right, down])
     image = _warp(np.ascontiguousarray(image), 15 * turn, np.exp(0.16 * scale), shift)
-    levels = np.linspace(0, 1, 256) ** np.exp(0.4 * gamma)
+    levels = _LEVELS ** np.exp(0.4 * gamma)
     levels = (levels - 0.5) * np.exp(0.3 * contrast) + 0.5 + 0.12 * brightness
     image = np.asarray(cv2.LUT(image, (levels.clip(0, 1) * 255).astype(np.uint8)), np.uint8)
     if rng.random() < 0.25 * magnitude:
@@ -101,7 +102,7 @@ def _warp(image: Image, degrees: float, scale: float, shift: NDArray[np.float64]
 
 def _light(image: Image, rng: np.random.Generator) -> Image:
     """Change gamma, contrast and color balance, and shade the face from a random side."""
-    levels = np.linspace(0, 1, 256) ** np.exp(rng.uniform(-0.45, 0.45))
+    levels = _LEVELS ** np.exp(rng.uniform(-0.45, 0.45))
     contrast, brightness = rng.uniform(0.7, 1.2), rng.uniform(-0.1, 0.1)
     levels = (levels - 0.5) * contrast + 0.5 + brightness
     table = levels[:, None] * rng.uniform(0.85, 1.15, 3)
