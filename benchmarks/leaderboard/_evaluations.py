@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_TEST_SETS = {"fer2013-folders": "fer2013", "rafdb-digits": "rafdb"}
-"""Format of the data -> test set, where they differ."""
+from lnlattennet.benchmarks.leaderboard._published import TEST_SETS
+
 _SEED = re.compile(r"-seed\d+$")
 
 
@@ -30,9 +30,18 @@ class EvaluationRecord:
 
     @property
     def test_set(self) -> str:
-        """The test set, such as "ferplus"."""
+        """The data set, such as "ferplus", whatever its layout; "affectnet-7" tells the classes too."""
         data_format: str = self.document["data"]["format"]
-        return _TEST_SETS.get(data_format, data_format)
+        name = data_format.partition("-")[0]
+        if name == "affectnet":
+            return f"{name}-{len(self.document['data']['faces_per_class'])}"
+        return name if name in TEST_SETS else data_format
+
+    @property
+    def is_official(self) -> bool:
+        """Whether the faces are those that others publish figures of: AffectNet has no public test."""
+        split: str = self.document["data"]["split"]
+        return split == ("val" if self.test_set.startswith("affectnet") else "test")
 
     @property
     def recipe(self) -> str:

@@ -32,7 +32,7 @@ def leaderboard(
         evaluations: of this project's models, on any test set.
         peers: record of the models of other packages on this test set, if there is one.
     """
-    ours = [record for record in evaluations if record.test_set == test_set]
+    ours = [record for record in evaluations if record.test_set == test_set and record.is_official]
     rows = [*_published(test_set, published), *_evaluated(ours), *_peers(peers)]
     rows.sort(key=lambda row: -row[0])
     return markdown([HEAD, *(cells for _, cells in rows)])

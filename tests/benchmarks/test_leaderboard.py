@@ -67,13 +67,18 @@ def test_a_published_entry_that_breaks_a_rule_is_named(
         read_published(tmp_path / "published.toml")
 
 
+def data(data_format: str, split: str, classes: str = "ab") -> dict[str, Any]:
+    counts = dict(zip(classes, (9, 3, *[0] * len(classes)), strict=False))
+    return {"format": data_format, "split": split, "faces": 12, "faces_per_class": counts}
+
+
 def evaluation(name: str, accuracy: float, sha256: str = "0", **changes: Any) -> dict[str, Any]:
     figure = {"value": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
     calibration = {"before": {"temperature": 1.0, "ece": 0.2}, "after": {"temperature": 1.5, "ece": 0.1}}
     return {
         "created": "2030-01-01T00:00:00+00:00",
         "model": {"name": f"{name}.safetensors", "checkpoint_sha256": sha256, "parameters": "1234567"},
-        "data": {"format": "ferplus", "split": "test", "faces": 12, "faces_per_class": {"a": 9, "b": 3}},
+        "data": data("ferplus", "test"),
         "covered_regions": 0,
         "faces": 10,
         "accuracy": figure,
@@ -101,6 +106,7 @@ def test_rows_are_sorted_and_seeds_share_one(tmp_path: Path) -> None:
         evaluation("base-seed1", 0.82),
         evaluation("large", 0.90),
         evaluation("covered", 0.99, covered_regions=4),
+        evaluation("validation", 0.99, data=data("ferplus", "val")),
     )
     other = PublishedMethod(
         name="Other", network="N", source="https://x.org", read="abstract", accuracy={"ferplus": 85.0}
@@ -114,6 +120,23 @@ def test_rows_are_sorted_and_seeds_share_one(tmp_path: Path) -> None:
     assert cells[3][5] == "75.00"
     assert head.count("|") == rows[0].count("|")
     assert "**" not in leaderboard("rafdb", [], own, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "official"),
+    [
+        (data("fer2013-folders", "test"), "fer2013", True),
+        (data("rafdb-digits0", "val"), "rafdb", False),
+        (data("affectnet-csv", "val", "abcdefg"), "affectnet-7", True),
+        (data("affectnet-npy", "test", "abcdefgh"), "affectnet-8", False),
+        (data("oulu-casia", "test"), "oulu-casia", True),
+    ],
+)
+def test_layouts_of_a_data_set_are_one(
+    tmp_path: Path, found: dict[str, Any], expected: str, official: bool
+) -> None:
+    [record] = records(tmp_path, evaluation("any", 0.5, data=found))
+    assert (record.test_set, record.is_official) == (expected, official)
 
 
 def test_a_card_tells_figures_license_and_limits(tmp_path: Path, demo_checkpoint: Path) -> None:
