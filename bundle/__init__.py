@@ -9,14 +9,16 @@ from lnlattennet._lazy import lazy_names
 if TYPE_CHECKING:
     from lnlattennet.bundle._bundle import Bundle
     from lnlattennet.bundle._manifest import EngineRecord, Manifest, read_manifest
-    from lnlattennet.bundle._prediction import Prediction
+    from lnlattennet.bundle._prediction import Prediction, draw_overlays, save_overlays
 
 __all__ = [
     "Bundle",
     "EngineRecord",
     "Manifest",
     "Prediction",
+    "draw_overlays",
     "read_manifest",
+    "save_overlays",
 ]
 
 __getattr__ = lazy_names(__name__, __file__)

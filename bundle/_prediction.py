@@ -41,7 +41,7 @@ class Prediction:
             K rows of K, each sums to 1.
         face_box: left, top, right, bottom of the crop in pixels of the upright image.
         face_found: whether a face was found there; otherwise the box is the center square.
-        face_score: the face finder's confidence, 0 to 1; None if no finder looked or a server does not say.
+        face_score: the face finder's confidence, 0 to 1; None if no finder looked.
         face_landmarks: left eye, right eye, nose tip, left and right corner of the mouth, as the viewer sees
             them, in pixels of the upright image; None if the finder has none.
         status: "ok"; "no_face" if none was found; "too_small" if the face is smaller than was asked for;

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, 
 
 FaceStatus = Literal["ok", "no_face", "too_small", "low_score"]
 """Whether a crop shows a sure face, none (it is the center square), one too small, or a doubtful one."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +97,7 @@ class FaceCropper:
             ImageError: the image is damaged, unsupported or of a size that is refused.
             UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
-        if max_faces < 1:
-            raise UsageError(f"max_faces must be at least 1, got {max_faces}")
-        if not min_face >= 0:
-            raise UsageError(f"min_face must be a size in pixels from 0, got {min_face}")
+        check_face_limits(max_faces, min_face)
         image = read_image(source)
         return self._crop_all(image, self._find_faces(image, all_sizes=True)[:max_faces], min_face)
 
@@ -107,13 +107,18 @@ class FaceCropper:
         Raises:
             ImageError: an image is refused; the message starts with its index.
         """
-        crops = []
-        for index, source in enumerate(sources):
-            try:
-                crops.append(self(source))
-            except ImageError as error:
-                raise ImageError(f"image {index} of the batch: {error}") from error
-        return crops
+        return _each(sources, self)
+
+    def crop_faces_batch(
+        self, sources: Sequence[ImageSource], max_faces: int, min_face: float = 0
+    ) -> list[list[FaceCrop]]:
+        """Crop to every face in every image, as ``crop_faces`` does.
+
+        Raises:
+            ImageError: an image is refused; the message starts with its index.
+            UsageError: ``max_faces`` or ``min_face`` is out of range.
+        """
+        return _each(sources, lambda source: self.crop_faces(source, max_faces, min_face))
 
     def _crop_all(
         self, image: NDArray[np.uint8], faces: Sequence[FoundFace], min_face: float = 0
@@ -139,3 +144,23 @@ class FaceCropper:
         if face.size < min_face:
             return "too_small"
         return "low_score" if face.score < self._sure_score else "ok"
+
+
+def check_face_limits(max_faces: int | None, min_face: float) -> None:
+    """Raise UsageError if a number of faces or a size in pixels is out of range, or has no effect."""
+    if max_faces is not None and max_faces < 1:
+        raise UsageError(f"max_faces must be at least 1, got {max_faces}")
+    if not min_face >= 0:
+        raise UsageError(f"min_face must be a size in pixels from 0, got {min_face}")
+    if min_face and max_faces is None:
+        raise UsageError(f"min_face {min_face:g} has no effect on the largest face alone: add max_faces")
+
+
+def _each(sources: Sequence[ImageSource], crop: Callable[[ImageSource], _T]) -> list[_T]:
+    crops = []
+    for index, source in enumerate(sources):
+        try:
+            crops.append(crop(source))
+        except ImageError as error:
+            raise ImageError(f"image {index} of the batch: {error}") from error
+    return crops

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -10,7 +11,7 @@ import numpy as np
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, predictions_from_outputs
-from lnlattennet.images._face_crop import FaceCrop, FaceCropper
+from lnlattennet.images._face_crop import FaceCrop, FaceCropper, check_face_limits
 from lnlattennet.images._read import ImageSource
 
 
@@ -42,7 +43,7 @@ class LocalPredictor:
 
     def __init__(self, bundle: Bundle, engine: str | None = None, threads: int = 0) -> None:
         self._manifest = bundle.manifest
-        self._crop_face = FaceCropper(bundle.manifest.preprocessing)
+        self._crop = FaceCropper(bundle.manifest.preprocessing)
         self._run = bundle.engine(engine, threads)
 
     @overload
@@ -51,25 +52,51 @@ class LocalPredictor:
     @overload
     def predict(self, images: Sequence[ImageSource]) -> list[Prediction]: ...
 
-    def predict(self, images: Any) -> Prediction | list[Prediction]:
-        """Predict the expression on the largest face of an image, or of each image of a list.
+    @overload
+    def predict(  # type: ignore[overload-overlap]
+        self, images: ImageSource, max_faces: int, min_face: float = 0
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self, images: Sequence[ImageSource], max_faces: int, min_face: float = 0
+    ) -> list[list[Prediction]]: ...
+
+    def predict(self, images: Any, max_faces: int | None = None, min_face: float = 0) -> Any:
+        """Predict the expression on the largest face, or on every face, of an image or of each of a list.
 
         Args:
             images: path of a JPEG or PNG file, its bytes, a binary file object, a Pillow image, or an RGB
                 array uint8 [H, W, 3]; or a list of them.
+            max_faces: predict at most this many faces of each image; None predicts the largest.
+            min_face: with ``max_faces``: size in pixels below which a face gets the status "too_small".
 
         Returns:
-            One prediction for an image, a list in the same order for a list. Each holds its decoded image.
+            One prediction for an image, a list in the same order for a list. With ``max_faces`` there is a
+            list of predictions in place of each, largest face first. Where no face was found there is one
+            prediction, of the center square. Each holds its decoded image.
 
         Raises:
             EngineOutputError: an output of the engine breaks a rule of ``check_outputs``.
             ImageError: an image is damaged or unsupported; no image of a list is predicted then.
+            UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
-        if isinstance(images, list | tuple):
-            return self._predict(self._crop_face.crop_batch(images)) if images else []
-        return self._predict([self._crop_face(images)])[0]
+        check_face_limits(max_faces, min_face)
+        if not isinstance(images, list | tuple):
+            if max_faces is None:
+                return self._predict([self._crop(images)])[0]
+            return self._predict(self._crop.crop_faces(images, max_faces, min_face))
+        if max_faces is None:
+            return self._predict(self._crop.crop_batch(images))
+        return self._predict_lists(self._crop.crop_faces_batch(images, max_faces, min_face))
+
+    def _predict_lists(self, crops: list[list[FaceCrop]]) -> list[list[Prediction]]:
+        predictions = iter(self._predict([*itertools.chain(*crops)]))
+        return [list(itertools.islice(predictions, len(image))) for image in crops]
 
     def _predict(self, crops: list[FaceCrop]) -> list[Prediction]:
+        if not crops:
+            return []
         faces = self._manifest.preprocessing.normalize(np.stack([crop.face for crop in crops]))
         return predictions_from_outputs(
             self._run(faces),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import onnx
@@ -135,14 +135,27 @@ def triton_server() -> Iterator[TritonServer]:
         yield server
 
 
+Serve = Callable[[Path], AbstractContextManager[TritonProcess]]
+
+
 @pytest.fixture(scope="session")
-def server(
-    bundle_path: Path, triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[TritonProcess]:
+def serve(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory) -> Serve:
+    """Run a server of a bundle for the length of a `with` block."""
+
+    @contextmanager
+    def served(bundle: Path) -> Iterator[TritonProcess]:
+        folder = tmp_path_factory.mktemp("served") / "deployment"
+        deployment = deploy(Bundle.load(bundle), folder, triton_server.backends)
+        with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
+            yield process
+
+    return served
+
+
+@pytest.fixture(scope="session")
+def server(bundle_path: Path, serve: Serve) -> Iterator[TritonProcess]:
     """A running server with the session's bundle."""
-    folder = tmp_path_factory.mktemp("served") / "deployment"
-    deployment = deploy(Bundle.load(bundle_path), folder, triton_server.backends)
-    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
+    with serve(bundle_path) as process:
         yield process
 
 

@@ -6,7 +6,8 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,7 @@ from lnlattennet.images._face_crop import FaceCropper
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.triton._discovery import TritonServer
-from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._repository import deploy
 
 pytestmark = pytest.mark.slow
 
@@ -43,10 +41,10 @@ def report(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> d
 
 
 @pytest.fixture(scope="module")
-def demo_server(report: dict[str, Any], triton_server: TritonServer) -> Iterator[TritonProcess]:
-    bundle = Bundle.load(report["bundle"])
-    deployment = deploy(bundle, report["bundle"].parent / "deployment", triton_server.backends)
-    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
+def demo_server(
+    report: dict[str, Any], serve: Callable[[Path], AbstractContextManager[TritonProcess]]
+) -> Iterator[TritonProcess]:
+    with serve(report["bundle"]) as process:
         yield process
 
 

@@ -16,7 +16,7 @@ PUBLIC = {
     "lnlattennet.benchmarks": "attention bundle figures gpu_suite leaderboard network peers serving training",
     "lnlattennet.benchmarks.serving": "latency",
     "lnlattennet.benchmarks.training": "augmentation throughput",
-    "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction read_manifest",
+    "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction draw_overlays read_manifest save_overlays",
     "lnlattennet.bundle.doctor": (
         "CompatibilityReport TritonRelease check_local check_triton known_releases rebuild_command "
         "security_advice triton_release"

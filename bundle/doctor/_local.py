@@ -11,7 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
-from lnlattennet.errors import BundleError
+from lnlattennet.errors import BundleError, UnavailableError, UsageError
+from lnlattennet.images.finders._registry import finder_named
+from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._machine import EXACT_INT8, Machine
 from lnlattennet.runtimes._registry import backend_named
 
@@ -57,7 +59,8 @@ def check_local(manifest: Manifest, machine: Machine) -> list[CompatibilityRepor
     Raises:
         BundleError: requirements that cannot be read.
     """
-    return [summarize(engine, _issues(manifest, engine, machine)) for engine in manifest.engines]
+    faces = list(_face_finder(manifest.preprocessing))
+    return [summarize(engine, [*faces, *_issues(manifest, engine, machine)]) for engine in manifest.engines]
 
 
 def summarize(engine: EngineRecord, issues: Iterable[Issue], where: str = "") -> CompatibilityReport:
@@ -108,6 +111,19 @@ def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Itera
         yield from _gpu(engine, machine, rebuild)
     if not foreign:  # no flag of another processor can be here
         yield from _cpu(engine, machine, rebuild)
+
+
+def _face_finder(preprocessing: Preprocessing) -> Iterator[Issue]:
+    """Load the finder: prediction of images and every served model need it, whatever the engine."""
+    try:
+        finder = finder_named(preprocessing.face_finder)
+        finder.create()
+    except (UnavailableError, UsageError) as error:
+        yield Issue("cannot", str(error))
+        return
+    trained, here = preprocessing.face_finder_version, finder.version()
+    if trained not in ("", here):
+        yield Issue("runs", f"the face finder {finder.INFO.name} is {here} here, was {trained} in training")
 
 
 def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:

@@ -17,6 +17,7 @@ from lnlattennet.bundle.doctor._local import (
 )
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, known_releases
+from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.runtimes._machine import EXACT_INT8
 from lnlattennet.runtimes._registry import backend_named
 
@@ -41,7 +42,9 @@ def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> 
     if package:
         issues += _library(manifest, engine, release, package)
     installed = () if package else tuple(engine.requires.packages)
-    install = f"in the container: {install_command(engine, 'lnlattennet', *installed)}"
+    extra = finder_named(manifest.preprocessing.face_finder).INFO.extra
+    toolkit = f"lnlattennet[{extra}]" if extra else "lnlattennet"
+    install = f"in the container: {install_command(engine, toolkit, *installed)}"
     issues.append(Issue("runs", f"its Python models need packages that {release.image} lacks", install))
     return summarize(engine, issues, where=engine.backend if package else "python")
 

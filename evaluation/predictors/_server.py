@@ -1,35 +1,26 @@
-"""Predictor of a running server, through its public model `expression`.
+"""Predictor of a running server, through the model of its engine.
 
-The server detects a face in every image and crops to it. The faces here are cropped already, so each is
-sent in a form in which the detector finds nothing: in the middle of a gray strip 17 times as wide as high.
-Scaled to the 320 pixels that the detector uses at most, the strip is lower than the 22 pixels of the smallest
-face, so the server takes the center square: the face, pixel for pixel. Every response states its crop; any
-other crop is an error.
+The public models search every image for a face and crop to it. The faces here are cropped already, so they
+are normalized in this process, with the preprocessing that the server states, and go to the engine.
 """
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.bundle._prediction import check_outputs
 from lnlattennet.errors import ConfigError, ServingError
 from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
-from lnlattennet.model._preprocessing import Box, Preprocessing
+from lnlattennet.model._io_spec import OUTPUT_NAMES
+from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Arrays
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.client._transport import connect
+from lnlattennet.serving.client._transport import Connection, connect
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE
 
-# Odd, so that the gray on both sides is a whole number of pixels.
-_STRIP = 17
-_GRAY = 128
 _TIMEOUT = 60.0
 
 
@@ -42,20 +33,14 @@ def server_predictor(url: str) -> Iterator[Predictor]:
         ServingError: nothing answers there, or it does not serve a bundle of this toolkit.
         UnavailableError: tritonclient is not installed.
     """
-    runtime = _backend(url)
-    with Client(url, ENSEMBLE, _TIMEOUT) as client:
+    with Client(url, ENSEMBLE, _TIMEOUT) as client, closing(connect(url, _TIMEOUT)) as engine:
         served = client.description
         preprocessing, provenance = read_model_parameters(served.parameters)
 
         def run(faces: Faces) -> Arrays:
-            predictions = client.predict([strip(face) for face in faces])
-            _require_untouched(predictions, faces.shape[1])
-            return {
-                "logits": np.array([face.logits for face in predictions], np.float32),
-                "region_weights": np.array(
-                    [np.ravel(face.region_weights) for face in predictions], np.float32
-                ),
-            }
+            outputs = engine.infer(ENGINE_MODEL, preprocessing.normalize(faces), OUTPUT_NAMES)
+            check_outputs(outputs, len(faces), len(served.class_names), served.grid**2)
+            return outputs
 
         yield Predictor(
             class_names=tuple(served.class_names),
@@ -64,8 +49,8 @@ def server_predictor(url: str) -> Iterator[Predictor]:
             description={
                 "kind": "server",
                 "name": url,
-                "served_model": ENSEMBLE,
-                "runtime": f"Triton backend {runtime}",
+                "served_model": ENGINE_MODEL,
+                "runtime": f"Triton backend {_backend(engine, url)}",
             },
             temperature=stored_temperature(provenance),
             predict=in_batches(run, served.max_batch_size),
@@ -91,37 +76,12 @@ def read_model_parameters(parameters: Mapping[str, str]) -> tuple[Preprocessing,
         ) from error
 
 
-def strip(face: Faces) -> bytes:
-    """Return a PNG file with ``face`` uint8 [S, S, 3] in the middle of a gray strip of 17 S x S pixels."""
-    size = len(face)
-    canvas = np.full((size, _STRIP * size, 3), _GRAY, np.uint8)
-    left = _STRIP // 2 * size
-    canvas[:, left : left + size] = face
-    stream = io.BytesIO()
-    Image.fromarray(canvas).save(stream, "PNG", compress_level=1)
-    return stream.getvalue()
-
-
-def _require_untouched(predictions: Sequence[Prediction], size: int) -> None:
-    left = _STRIP // 2 * size
-    expected: Box = (left, 0, left + size, size)
-    for prediction in predictions:
-        if prediction.face_found or tuple(prediction.face_box) != expected:
-            raise ServingError(
-                f"the server cropped a prepared face again (to {prediction.face_box} instead of {expected}), "
-                "so its figures would not be comparable; serve the bundle with this version of lnlattennet"
-            )
-
-
-def _backend(url: str) -> str:
+def _backend(engine: Connection, url: str) -> str:
     """Return the name of Triton's backend that runs the engine."""
-    connection = connect(url, _TIMEOUT)
     try:
-        return str(connection.model_config(ENGINE_MODEL)["backend"])
+        return str(engine.model_config(ENGINE_MODEL)["backend"])
     except KeyError as error:
         raise ServingError(
             f"the model {ENGINE_MODEL!r} at {url} does not state its backend, so it is not one that "
             "`lnlattennet serve BUNDLE` serves"
         ) from error
-    finally:
-        connection.close()

@@ -14,26 +14,34 @@ from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.images._overlay import text_color, weight_color
 from lnlattennet.serving.cli._results import Result
 
+_STATUS = {
+    "ok": "found",
+    "no_face": "center square",
+    "too_small": "found, too small",
+    "low_score": "found, low score",
+}
+
 
 def print_results(results: Sequence[Result]) -> None:
     """Print a table of the predictions and errors, and the region weights of each image below it."""
     console = stdout()
     table = Table("image", "expression", "face", "all probabilities")
     for result in results:
-        if result.prediction is not None:
-            table.add_row(Text(result.name), *_cells(result.prediction))
+        for prediction in result.predictions:
+            table.add_row(Text(result.name), *_cells(prediction))
         if result.error:
             table.add_row(Text(result.name), Text("error", "bold red"), "", Text(result.error, "red"))
     console.print(table)
     for result in results:
-        if result.prediction is not None:
-            console.print(Text(f"\nregion weights of {result.name}"))
-            console.print(weight_table(result.prediction.region_weights))
+        for index, prediction in enumerate(result.predictions, 1):
+            which = f", face {index}" if len(result.predictions) > 1 else ""
+            console.print(Text(f"\nregion weights of {result.name}{which}"))
+            console.print(weight_table(prediction.region_weights))
 
 
 def _cells(prediction: Prediction) -> tuple[Text, Text, Text]:
     left, top, right, bottom = (round(value) for value in prediction.face_box)
-    how = "found" if prediction.face_found else "center square"
+    how = _STATUS[prediction.status]
     ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
     return (
         Text(f"{prediction.label} {prediction.probabilities[prediction.label]:.1%}", "bold"),

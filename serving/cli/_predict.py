@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +45,14 @@ def predict(
         Path | None,
         typer.Option(help="Draw the region weights: a .png file for one image, or a folder."),
     ] = None,
+    max_faces: Annotated[
+        int | None,
+        typer.Option(min=1, help="Predict at most N faces of each image.", show_default="the largest one"),
+    ] = None,
+    min_face: Annotated[
+        float,
+        typer.Option(min=0, help="With --max-faces: call smaller faces, in pixels, too small."),
+    ] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds that a server may take for one image.")] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print the predictions as JSON.")] = False,
     verbose: Verbose = 0,
@@ -63,9 +71,14 @@ def predict(
         raise UsageError("--url asks a server and --bundle runs here: give one of the two")
     if engine is not None and bundle is None:
         raise UsageError(f"--engine {engine} chooses an engine of a bundle: add --bundle DIR")
+    if min_face and max_faces is None:
+        raise UsageError(
+            f"--min-face {min_face:g} has no effect on the largest face alone: add --max-faces N"
+        )
+    limits = None if max_faces is None else (max_faces, min_face)
     overlays = overlay_paths(overlay, images)
-    with _predictor(url or DEFAULT_URL, model, timeout, bundle, engine) as predictor:
-        results = [predict_file(predictor, *paths) for paths in zip(images, overlays, strict=True)]
+    with _predictor(url or DEFAULT_URL, model, timeout, bundle, engine, limits) as predict_image:
+        results = [predict_file(predict_image, *paths) for paths in zip(images, overlays, strict=True)]
     if json:
         print_json(results_document(results))
     else:
@@ -76,14 +89,20 @@ def predict(
 
 @contextmanager
 def _predictor(
-    url: str, model: Model, timeout: float, bundle: Path | None, engine: str | None
-) -> Iterator[Callable[[bytes], Prediction]]:
+    url: str,
+    model: Model,
+    timeout: float,
+    bundle: Path | None,
+    engine: str | None,
+    limits: tuple[int, float] | None,
+) -> Iterator[Callable[[bytes], Sequence[Prediction]]]:
     if bundle is not None:
         from lnlattennet.serving._predictor import load
 
-        yield load(bundle, engine).predict
+        local = load(bundle, engine)
+        yield lambda data: local.predict(data, *limits) if limits else [local.predict(data)]
         return
     from lnlattennet.serving.client._client import Client
 
     with Client(url, model.value, timeout) as client:
-        yield lambda data: client.predict([data])[0]
+        yield lambda data: client.predict([data], *limits)[0] if limits else client.predict([data])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet._command import printable
-from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.bundle._prediction import Prediction, save_overlays
 from lnlattennet.errors import ImageError, ServingError
 from lnlattennet.images._decode import decode_image
 
@@ -19,29 +19,32 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """Result of one image file: a prediction, an error, or both if only its overlay failed."""
+    """Result of one image file: predictions, an error, or both if only its overlay failed."""
 
     name: str
-    prediction: Prediction | None = None
+    predictions: tuple[Prediction, ...] = ()
     error: str = ""
 
 
-def predict_file(predict: Callable[[bytes], Prediction], path: Path, overlay: Path | None) -> Result:
+def predict_file(
+    predict: Callable[[bytes], Sequence[Prediction]], path: Path, overlay: Path | None
+) -> Result:
     """Predict one file and draw its overlay, if there is a path for it."""
     name = printable(path)
     try:
         data = path.read_bytes()
-        prediction = predict(data)
+        predictions = predict(data)
     except OSError as error:
         return Result(name, error=f"cannot read the file: {error.strerror}")
     except (ImageError, ServingError) as error:
         return Result(name, error=str(error))
     # Thousands of results must not hold thousands of decoded images.
-    result = Result(name, dataclasses.replace(prediction, image=None))
+    result = Result(name, tuple(dataclasses.replace(face, image=None) for face in predictions))
     try:
         if overlay is not None:
             overlay.parent.mkdir(parents=True, exist_ok=True)
-            prediction.save_overlay(overlay, decode_image(data) if prediction.image is None else None)
+            image = predictions[0].image
+            save_overlays(predictions, overlay, decode_image(data) if image is None else image)
             _log.info("wrote %s", printable(overlay))
     except OSError as error:
         return dataclasses.replace(result, error=f"cannot write its overlay: {error.strerror}")
@@ -49,8 +52,8 @@ def predict_file(predict: Callable[[bytes], Prediction], path: Path, overlay: Pa
 
 
 def results_document(results: Sequence[Result]) -> dict[str, Any]:
-    """Return the JSON document of all results."""
+    """Return the JSON document of all results: one entry a face, and one an error."""
     return {
-        "predictions": [{"photo": r.name} | r.prediction.to_dict() for r in results if r.prediction],
+        "predictions": [{"photo": r.name} | face.to_dict() for r in results for face in r.predictions],
         "errors": [{"photo": r.name, "error": r.error} for r in results if r.error],
     }

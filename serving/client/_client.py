@@ -1,23 +1,24 @@
-"""Client of the served models `expression` and `expression_fused`, over gRPC or HTTP."""
+"""Client of the public models of a server, over gRPC or HTTP."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
-from lnlattennet.errors import ImageError, ServingError
-from lnlattennet.images._face_crop import FaceLocation
+from lnlattennet.errors import ImageError, ServingError, UsageError
+from lnlattennet.images._face_crop import check_face_limits
 from lnlattennet.model._io_spec import OUTPUT_NAMES
-from lnlattennet.serving.client._transport import connect
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving._face_tensors import FACE_TENSORS, face_locations
+from lnlattennet.serving.client._transport import Outputs, connect
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FACES, FUSED
 
-_OUTPUTS = (*OUTPUT_NAMES, "face_box", "face_found")
+_OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class ModelDescription:
     Attributes:
         class_names: in the order of the logits.
         grid: g; the face has g * g regions.
+        license: note on the license of the training data; "" if the server has none.
         max_batch_size: maximum number of images per request.
         parameters: every parameter of its configuration: name -> text.
     """
 
     class_names: list[str]
     grid: int
+    license: str
     max_batch_size: int
     parameters: dict[str, str]
 
@@ -47,16 +50,20 @@ class Client:
 
     Args:
         url: ``grpc://host:port`` or ``http://host:port``.
-        model: ``expression`` or ``expression_fused``.
+        model: ``expression`` or ``expression_fused``, for the largest face of each image. For every face it
+            asks ``expression_faces``.
         timeout: seconds that one request may take.
 
     Raises:
-        UsageError: the URL is of another form, or the timeout is not positive.
+        UsageError: the URL is of another form, the timeout is not positive, or ``model`` is the one for every
+            face.
         ServingError: nothing answers there, or it does not serve this model.
         UnavailableError: tritonclient is not installed.
     """
 
     def __init__(self, url: str, model: str = ENSEMBLE, timeout: float = 10.0) -> None:
+        if model == FACES:
+            raise UsageError(f"a client asks {FACES!r} in predict(images, max_faces=N); give another model")
         self._model = model
         self._connection = connect(url, timeout)
         try:
@@ -65,13 +72,33 @@ class Client:
             self.close()
             raise
 
-    def predict(self, images: Sequence[bytes]) -> list[Prediction]:
-        """Predict the expression on each encoded JPEG or PNG image, in order.
+    @overload
+    def predict(self, images: Sequence[bytes]) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self, images: Sequence[bytes], max_faces: int, min_face: float = 0
+    ) -> list[list[Prediction]]: ...
+
+    def predict(
+        self, images: Sequence[bytes], max_faces: int | None = None, min_face: float = 0
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """Predict the expression on the largest face, or on every face, of each encoded JPEG or PNG image.
+
+        Args:
+            images: the files' bytes.
+            max_faces: predict at most this many faces of each image; None predicts the largest.
+            min_face: with ``max_faces``: size in pixels below which a face gets the status "too_small".
+
+        Returns:
+            One prediction per image, in order; with ``max_faces`` one list per image, largest face first. An
+            image without a face has one prediction, of its center square.
 
         Raises:
             ImageError: ``images`` is not a list of bytes, or an image was refused; nothing is predicted then.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
             ServingError: the server cannot be reached, is too slow or failed.
+            UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
         wrong = next((image for image in images if not isinstance(image, bytes)), None)
         if wrong is not None:
@@ -79,14 +106,29 @@ class Client:
                 "images must be a list of JPEG or PNG files as bytes, such as [Path(file).read_bytes()], got "
                 f"{type(images).__name__} of {type(wrong).__name__}"
             )
-        about = self.description
+        check_face_limits(max_faces, min_face)
+        if max_faces is not None:
+            return [self._every_face(image, index, max_faces, min_face) for index, image in enumerate(images)]
         predictions: list[Prediction] = []
-        for start in range(0, len(images), about.max_batch_size):
-            batch = np.array(images[start : start + about.max_batch_size], dtype=np.object_)[:, None]
-            outputs = self._connection.infer(self._model, batch, _OUTPUTS)
-            check_outputs(outputs, len(batch), len(about.class_names), about.grid**2)
-            predictions += predictions_from_outputs(outputs, about.class_names, _locations(outputs))
+        for start in range(0, len(images), self.description.max_batch_size):
+            batch = images[start : start + self.description.max_batch_size]
+            outputs = self._connection.infer(self._model, _tensor(batch), _OUTPUTS)
+            predictions += self._checked(outputs, len(batch))
         return predictions
+
+    def _every_face(self, image: bytes, index: int, max_faces: int, min_face: float) -> list[Prediction]:
+        limits = {"max_faces": max_faces, "min_face": min_face}
+        try:
+            outputs = self._connection.infer(FACES, _tensor([image]), _OUTPUTS, limits)
+        except ImageError as error:
+            raise ImageError(f"image {index} of the batch: {error}") from error
+        rows = {name: array[0] for name, array in outputs.items()}
+        return self._checked(rows, len(rows["status"]))
+
+    def _checked(self, outputs: Outputs, faces: int) -> list[Prediction]:
+        about = self.description
+        check_outputs(outputs, faces, len(about.class_names), about.grid**2)
+        return predictions_from_outputs(outputs, about.class_names, face_locations(outputs))
 
     def close(self) -> None:
         """Close the connection."""
@@ -99,12 +141,8 @@ class Client:
         self.close()
 
 
-def _locations(outputs: Mapping[str, NDArray[Any]]) -> list[FaceLocation]:
-    found = outputs["face_found"][:, 0]
-    return [
-        FaceLocation(box=(left, top, right, bottom), status="ok" if face else "no_face")
-        for (left, top, right, bottom), face in zip(outputs["face_box"].tolist(), found, strict=True)
-    ]
+def _tensor(images: Sequence[bytes]) -> NDArray[np.object_]:
+    return np.array(images, dtype=np.object_)[:, None]
 
 
 def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
@@ -112,10 +150,11 @@ def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
         parameters = {name: str(value["string_value"]) for name, value in config["parameters"].items()}
         names = json.loads(parameters["class_names"])
         grid = int(parameters["grid"])
+        note = str(json.loads(parameters.get("license", '""')))
     except (KeyError, TypeError, ValueError) as error:
         raise ServingError(
             f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
             f"`lnlattennet serve BUNDLE` serves; ask for {ENSEMBLE!r} or {FUSED!r}"
         ) from error
     # A model without batching states a maximum batch size of 0.
-    return ModelDescription(names, grid, max(1, int(config.get("max_batch_size", 0))), parameters)
+    return ModelDescription(names, grid, note, max(1, int(config.get("max_batch_size", 0))), parameters)

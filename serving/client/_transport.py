@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import EngineOutputError, ImageError, ServingError, UsageError, require
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -56,13 +56,29 @@ class Connection(abc.ABC):
     def model_config(self, model: str) -> dict[str, Any]:
         """Return the configuration of ``model``."""
 
-    def infer(self, model: str, images: NDArray[np.object_], outputs: Sequence[str]) -> Outputs:
-        """Send encoded images [B, 1] as input ``image`` and return the named outputs."""
-        with self._translated(sends_images=True):
-            tensor = self._triton.InferInput("image", list(images.shape), "BYTES")
+    def infer(
+        self,
+        model: str,
+        images: NDArray[Any],
+        outputs: Sequence[str],
+        parameters: Mapping[str, float] | None = None,
+    ) -> Outputs:
+        """Send input ``image`` with parameters, and return the named outputs.
+
+        Args:
+            model: name of the served model.
+            images: encoded images, object [B, 1], or for the engine normalized faces, float32 [B, 3, S, S].
+            outputs: names of the outputs to return.
+            parameters: parameters of the request.
+        """
+        encoded = images.dtype == np.object_
+        with self._translated(sends_images=encoded):
+            tensor = self._triton.InferInput("image", list(images.shape), "BYTES" if encoded else "FP32")
             tensor.set_data_from_numpy(images)
             requested = [self._triton.InferRequestedOutput(name) for name in outputs]
-            reply = self._client.infer(model, [tensor], outputs=requested, **self._options)
+            reply = self._client.infer(
+                model, [tensor], outputs=requested, parameters=parameters, **self._options
+            )
         return {name: reply.as_numpy(name) for name in outputs}
 
     def close(self) -> None:
@@ -160,5 +176,5 @@ def _refused(url: str, message: str, about_image: bool) -> ServingError | ImageE
         return ImageError(reason)
     return ServingError(
         f"the server at {url} refused: {message}; `lnlattennet serve BUNDLE` serves the models "
-        f"{ENSEMBLE!r} and {FUSED!r}, and its log says more"
+        f"{', '.join(map(repr, PUBLIC_MODELS))}, and its log says more"
     )

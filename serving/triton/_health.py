@@ -9,6 +9,7 @@ from PIL import Image
 
 from lnlattennet.errors import LnlAttenNetError, ServingError
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FACES
 
 
 def probe_model(url: str, model: str) -> None:
@@ -19,8 +20,9 @@ def probe_model(url: str, model: str) -> None:
     """
     stream = io.BytesIO()
     Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(stream, "PNG")
+    images = [stream.getvalue()]
     try:
-        with Client(url, model) as client:
-            client.predict([stream.getvalue()])
+        with Client(url, ENSEMBLE if model == FACES else model) as client:
+            client.predict(images, max_faces=1) if model == FACES else client.predict(images)
     except LnlAttenNetError as error:
         raise ServingError(f"model {model} does not answer a test image: {error}") from error

@@ -41,7 +41,8 @@ def fit_config(config: Any, manifest: Manifest) -> None:
     for tensor in (*config.input, *config.output):
         # Two models call their input `image`: the encoded image [1] keeps its shape.
         if tensor.dims != [1] and tensor.name in shapes:
-            tensor.dims[:] = shapes[tensor.name]
+            faces = [-1] if tensor.dims[0] == -1 else []
+            tensor.dims[:] = faces + shapes[tensor.name]
     for warmup in config.model_warmup:
         for name, tensor in warmup.inputs.items():
             tensor.dims[:] = shapes[name]

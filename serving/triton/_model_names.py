@@ -10,3 +10,8 @@ ENSEMBLE = "expression"
 
 FUSED = "expression_fused"
 """Public: the same in one Python model."""
+
+FACES = "expression_faces"
+"""Public: every face of one image."""
+
+PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES)

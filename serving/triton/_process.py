@@ -20,7 +20,7 @@ from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._log import failure_reasons
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._model_names import ENSEMBLE, PUBLIC_MODELS
 from lnlattennet.serving.triton._repository import Deployment
 
 _DRAIN_SECONDS = 10
@@ -52,7 +52,7 @@ class TritonProcess:
         server: the program to run.
         deployment: the models to serve; its log file is written anew.
         endpoints: where to listen.
-        startup_timeout: seconds until both public models must have answered.
+        startup_timeout: seconds until every public model must have answered.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class TritonProcess:
                     f"{failure_reasons(self.log)}"
                 )
             time.sleep(0.1)
-        for model in (ENSEMBLE, FUSED):
+        for model in PUBLIC_MODELS:
             probe_model(self.endpoints.grpc, model)
         # Another server on the same ports may have answered: this one must still run.
         self.check()

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import EngineOutputError, ImageError
+from lnlattennet.errors import EngineOutputError, ImageError, UsageError
 from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
 
 
@@ -38,7 +38,7 @@ class PythonModel(abc.ABC):
         self._outputs: list[str] = [tensor["name"] for tensor in config["output"]]
         location = Path(args["model_repository"], config["parameters"]["bundle_path"]["string_value"])
         stages = self.stages(Bundle.load(location.resolve()))
-        self._stages = [each(self._read), *stages, each(self._respond)]
+        self._stages = [each(self.read), *stages, each(self._respond)]
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer every request, each with its own tensors or its own error."""
@@ -47,7 +47,8 @@ class PythonModel(abc.ABC):
         answers = iter(run_stages(self._stages, wanted))
         return [self._canceled() if gone else self._refused(next(answers)) for gone in canceled]
 
-    def _read(self, request: Any) -> Arrays:
+    def read(self, request: Any) -> Arrays:
+        """Return the input tensors of a request."""
         find = self._triton.get_input_tensor_by_name
         return {name: find(request, name).as_numpy() for name in self._inputs}
 
@@ -63,7 +64,7 @@ class PythonModel(abc.ABC):
         return answer
 
     def _error(self, error: Exception) -> Any:
-        if isinstance(error, ImageError):
+        if isinstance(error, ImageError | UsageError):
             return self._triton.TritonError(str(error), self._triton.TritonError.INVALID_ARG)
         # A client must not learn paths or code; the person who runs the server needs both.
         self._triton.Logger.log_error(f"{self._name}: " + "".join(traceback.format_exception(error)))

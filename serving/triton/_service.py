@@ -14,6 +14,7 @@ from types import FrameType
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
 from lnlattennet.errors import ServingError
+from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._health import probe_model
@@ -52,10 +53,12 @@ def serve_bundle(
         BundleError: the bundle is damaged.
         ServingError: the server cannot be started, or died.
         UsageError: host or ports are refused.
-        UnavailableError: there is no tritonserver.
+        UnavailableError: there is no tritonserver, or the bundle's face finder is missing.
     """
     with _one_interrupt(), ExitStack() as stack:
         verified = Bundle.load(bundle)
+        # The server's models would fail to load without it; here its reason stands alone.
+        finder_named(verified.manifest.preprocessing.face_finder).create()
         endpoints = choose_endpoints(host, *ports)
         server = stack.enter_context(find_server(backend_directory))
         folder = deploy_to

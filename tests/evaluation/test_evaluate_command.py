@@ -8,7 +8,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,16 +21,12 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import DataError, ImageError, UsageError
 from lnlattennet.evaluation._cli import evaluate
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
 from lnlattennet.model._preprocessing import center_square
-from lnlattennet.serving.triton._discovery import TritonServer
-from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._repository import deploy
 from tests.evaluation.provenances import provenance_of
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -90,7 +87,11 @@ def test_a_bundle_has_the_checkpoints_figures(
 
 @pytest.fixture
 def trained_models(
-    checkpoint_path: Path, bundle_path: Path, triton_server: TritonServer, face_folder: Path, tmp_path: Path
+    checkpoint_path: Path,
+    bundle_path: Path,
+    serve: Callable[[Path], AbstractContextManager[TritonProcess]],
+    face_folder: Path,
+    tmp_path: Path,
 ) -> Iterator[list[object]]:
     """Checkpoint, bundle and server of weights that say: fold 1 of 3, temperature 1.75, another filter."""
     provenance = provenance_of(face_folder, 3, 1) | {"temperature": 1.75}
@@ -102,8 +103,7 @@ def trained_models(
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest |= {"provenance": provenance, "preprocessing": preprocessing.to_dict()}
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    deployment = deploy(Bundle.load(bundle), tmp_path / "deployment", triton_server.backends)
-    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as server:
+    with serve(bundle) as server:
         yield [tmp_path / "trained.safetensors", bundle, server.endpoints.grpc, server.endpoints.http]
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,7 @@ from lnlattennet.evaluation.predictors._open import open_predictor
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.triton._discovery import TritonServer
-from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._repository import deploy
 
 pytest.importorskip("tritonclient")
 
@@ -104,12 +102,10 @@ def faulty_bundle(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def faulty_server(
-    faulty_bundle: Path, triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory
+    faulty_bundle: Path, serve: Callable[[Path], AbstractContextManager[TritonProcess]]
 ) -> Iterator[TritonProcess]:
     """A server of that bundle; its own test image is gray, which gets sound outputs."""
-    folder = tmp_path_factory.mktemp("faulty-server") / "deployment"
-    deployment = deploy(Bundle.load(faulty_bundle), folder, triton_server.backends)
-    with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
+    with serve(faulty_bundle) as process:
         yield process
 
 

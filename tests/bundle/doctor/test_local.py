@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._cli import doctor
 from lnlattennet.bundle.doctor._local import check_local
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
+from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._machine import Machine
 from lnlattennet.runtimes._requirements import Requirements
 from tests.bundle.manifests import engine, manifest, write_bundle
@@ -68,6 +70,25 @@ def test_missing_requirements_are_named_with_their_remedy(
     assert found.verdict == "cannot"
     assert reason in found.reasons[0]
     assert remedy in found.remedies[0]
+
+
+def test_a_missing_face_finder_is_named_for_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise UnavailableError("the face finder haar is missing: pip install it")
+
+    assert check().verdict == "runs"
+    monkeypatch.setattr("lnlattennet.images.finders._haar.create", missing)
+    assert check().reasons == ("the face finder haar is missing: pip install it",)
+    assert check().verdict == "cannot"
+
+
+def test_another_version_of_the_face_finder_is_told() -> None:
+    trained = dataclasses.replace(Preprocessing(), face_finder_version="0.1")
+    record = engine("openvino-int8", requires=Requirements(device="cpu", packages={"openvino": ">=2026.0"}))
+    [report] = check_local(manifest(record).model_copy(update={"preprocessing": trained}), HERE)
+    assert report.verdict == "runs"
+    assert "the face finder haar is " in report.reasons[0]
+    assert "here, was 0.1 in training" in report.reasons[0]
 
 
 def test_a_build_of_the_same_version_counts_as_that_version() -> None:

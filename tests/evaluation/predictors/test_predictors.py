@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import shutil
 import socket
@@ -23,14 +22,12 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import BundleError, LnlAttenNetError, ServingError, UnavailableError, UsageError
 from lnlattennet.evaluation.predictors._open import open_predictor
-from lnlattennet.evaluation.predictors._server import read_model_parameters, strip
-from lnlattennet.images._face_crop import FaceCropper
+from lnlattennet.evaluation.predictors._server import read_model_parameters
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.triton._process import TritonProcess
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
-FACE = (150.0, 30.0, 310.0, 190.0)
 
 
 def faces_of(count: int, size: int = 48, seed: int = 0) -> NDArray[np.uint8]:
@@ -43,27 +40,6 @@ def faces_of(count: int, size: int = 48, seed: int = 0) -> NDArray[np.uint8]:
         crop = preprocessing.crop(image, (left, top, left + side, top + side))
         crops.append((crop * rng.uniform(0.5, 1.0, 3)).astype(np.uint8))
     return np.stack(crops)
-
-
-@pytest.mark.parametrize("size", [16, 21, 22, 48, 80, 81, 112, 159, 199, 224, 479])
-def test_a_strip_reaches_the_network_pixel_for_pixel(size: int) -> None:
-    face = Preprocessing(size=size).crop(astronaut(), FACE)
-    for resize_filter in ("bilinear", "bicubic", "lanczos"):
-        preprocessing = Preprocessing(size=size, resize_filter=resize_filter)
-        prepared = FaceCropper(preprocessing)(strip(face))
-        assert not prepared.found
-        assert prepared.box == (8 * size, 0, 9 * size, size)
-        assert np.array_equal(prepared.face, face)
-
-
-@pytest.mark.parametrize("size", [48, 112, 224])
-def test_without_the_strip_the_face_would_be_cropped_again(size: int) -> None:
-    face = Preprocessing(size=size).crop(astronaut(), FACE)
-    stream = io.BytesIO()
-    Image.fromarray(face).save(stream, "PNG")
-    prepared = FaceCropper(Preprocessing(size=size))(stream.getvalue())
-    assert prepared.found
-    assert prepared.box != (0, 0, size, size)
 
 
 def test_a_checkpoint_gives_what_its_network_gives(checkpoint_path: Path) -> None:

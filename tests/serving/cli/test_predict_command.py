@@ -171,6 +171,7 @@ def test_an_overlay_that_cannot_be_written_keeps_the_prediction(
     [
         (["--url", "grpc://127.0.0.1:8001", "--bundle", "."], "give one of the two"),
         (["--engine", "openvino"], "add --bundle DIR"),
+        (["--min-face", "20"], "no effect on the largest face alone: add --max-faces N"),
         (["--url", "127.0.0.1:8001"], "the scheme is missing"),
     ],
 )
@@ -192,6 +193,35 @@ def test_without_a_server_there_is_a_message(wall: Path) -> None:
     result = run(wall, "--url", f"grpc://127.0.0.1:{port}")
     assert isinstance(result.exception, ServingError)
     assert "lnlattennet serve BUNDLE" in str(result.exception)
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """An image of two faces, the right one smaller."""
+    path = tmp_path / "pair.png"
+    canvas = Image.new("RGB", (820, 512), (90, 90, 90))
+    canvas.paste(Image.fromarray(astronaut()))
+    canvas.paste(Image.fromarray(astronaut()).resize((308, 308)), (512, 100))
+    canvas.save(path)
+    return path
+
+
+def test_every_face_is_answered_and_drawn(
+    server: TritonProcess, bundle_path: Path, pair: Path, wall: Path, tmp_path: Path
+) -> None:
+    flags = ["--max-faces", 3, "--min-face", 80, "--json", "--overlay", tmp_path / "drawn"]
+    local = run(pair, wall, "--bundle", bundle_path, *flags)
+    drawn = {path.name: path.read_bytes() for path in (tmp_path / "drawn").iterdir()}
+    assert set(drawn) == {"pair-overlay.png", "wall-overlay.png"}
+    for result in (local, run(pair, wall, "--url", server.endpoints.http, *flags)):
+        assert result.exit_code == 0, result.output
+        faces = json.loads(result.stdout)["predictions"]
+        assert [Path(face["photo"]).stem for face in faces] == ["pair", "pair", "wall"]
+        assert [face["status"] for face in faces] == ["ok", "too_small", "no_face"]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "drawn").iterdir()} == drawn
+    for_people = run(pair, "--bundle", bundle_path, "--max-faces", 1, "--min-face", 500)
+    assert "found, too small" in for_people.stdout
+    assert for_people.stdout.count("region weights of") == 1
 
 
 @pytest.mark.parametrize("model", ["expression", "expression_fused"])

@@ -21,7 +21,8 @@ pytest.importorskip("tritonclient.grpc")
 ON_CPU = Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})
 ON_GPU = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
 ON_RTX = Requirements(device="cuda", packages={"tensorrt_rtx": "==1.7.1"})
-MODELS = {"expression", "expression_fused", "expression_postprocess", "face_preprocess", "lnlattennet"}
+MODELS = {"expression", "expression_faces", "expression_fused", "expression_postprocess", "face_preprocess"}
+MODELS |= {"lnlattennet"}
 TEMPLATES = Path(str(resources.files("lnlattennet") / "triton_repo"))
 
 
@@ -86,13 +87,19 @@ def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
         "label": [1],
         "face_box": [4],
         "face_found": [1],
+        "face_score": [1],
+        "face_landmarks": [5, 2],
+        "status": [1],
     }
     for name in MODELS:
         config = read_config(deployment.models / name / "config.pbtxt")
         assert config.max_batch_size == selected(bundle).batch[2]
         image = [3, size, size] if name == "lnlattennet" else [1]
-        for tensor in (*config.input, *config.output):
+        faces = [-1] if name == "expression_faces" else []
+        for tensor in config.input:
             assert tensor.dims == (shapes | {"image": image})[tensor.name], (name, tensor.name)
+        for tensor in config.output:
+            assert tensor.dims == faces + shapes[tensor.name], (name, tensor.name)
         for warmup in config.model_warmup:
             assert warmup.inputs["image"].dims == [3, size, size]
 
@@ -110,7 +117,7 @@ def test_clients_get_what_an_evaluation_needs_and_nothing_private(bundle: Bundle
     manifest = bundle.manifest.model_copy(update={"provenance": provenance, "license": note})
     _save(Bundle(bundle.path, manifest), tmp_path / "bundle")
     deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment")
-    for model in ("expression", "expression_fused"):
+    for model in ("expression", "expression_fused", "expression_faces"):
         parameters = read_config(deployment.models / model / "config.pbtxt").parameters
         assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
         assert json.loads(parameters["provenance"].string_value) == known | {"settings": settings}

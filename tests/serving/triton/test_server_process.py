@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,11 +14,12 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._manifest import MANIFEST_NAME
-from lnlattennet.errors import ServingError, UsageError
+from lnlattennet.errors import ServingError, UnavailableError, UsageError
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import Deployment, deploy
+from lnlattennet.serving.triton._service import serve_bundle
 
 ProcessesOf = Callable[[Path], list[int]]
 
@@ -83,6 +85,39 @@ def test_an_engine_that_cannot_be_read_stops_the_start_with_its_reason(
     with pytest.raises(ServingError, match=r"lnlattennet.*: .*is not an ONNX file"):
         start(triton_server, deployment).__enter__()
     assert processes_of(deployment.path) == []
+
+
+def test_a_face_finder_that_is_missing_stops_the_start_with_its_reason(
+    triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
+) -> None:
+    manifest = json.loads((deployment.bundle / MANIFEST_NAME).read_text())
+    manifest["preprocessing"]["face_finder"] = "eyes"
+    (deployment.bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
+    with pytest.raises(ServingError, match=r"face_preprocess.*: .*unknown face finder 'eyes'; known: haar"):
+        start(triton_server, deployment).__enter__()
+    assert processes_of(deployment.path) == []
+
+
+def test_serve_refuses_a_missing_face_finder_before_it_starts_anything(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise UnavailableError("the face finder needs a package, which is not installed")
+
+    def announce(*_: object) -> None:
+        pytest.fail("the server was started")
+
+    monkeypatch.setattr("lnlattennet.images.finders._haar.create", missing)
+    with pytest.raises(UnavailableError, match="needs a package"):
+        serve_bundle(
+            bundle_path,
+            announce,
+            deploy_to=None,
+            host="127.0.0.1",
+            ports=(0, 0, 0),
+            backend_directory=None,
+            startup_timeout=60,
+        )
 
 
 def test_a_server_that_is_too_slow_is_stopped(

@@ -15,6 +15,7 @@ from lnlattennet.serving.triton._stages import (
     EngineStep,
     FaceStep,
     each,
+    in_batches,
     run_stages,
     together,
 )
@@ -60,6 +61,19 @@ def test_a_failed_request_skips_later_stages() -> None:
     assert [answer["x"].tolist() for answer in answers[1:]] == [[4], [8]]
 
 
+@pytest.mark.parametrize(("rows", "sizes"), [(6, [4, 2]), (4, [4]), (1, [1])])
+def test_a_step_is_called_with_at_most_its_largest_batch(rows: int, sizes: list[int]) -> None:
+    seen = []
+
+    def counted(arrays: Arrays) -> Arrays:
+        seen.append(len(arrays["x"]))
+        return doubled(arrays)
+
+    answer = in_batches(counted, 4)(numbers(*range(rows)))
+    assert seen == sizes
+    assert answer["x"].tolist() == [2 * value for value in range(rows)]
+
+
 @pytest.mark.parametrize("requests", [[], [numbers(-1)]])
 def test_a_stage_without_requests_does_nothing(requests: list[Arrays]) -> None:
     assert len(run_stages([each(doubled), together(doubled)], requests)) == len(requests)
@@ -80,6 +94,9 @@ def test_the_steps_give_every_public_output(bundle_path: Path, images: list[byte
         "region_affinity": ("f", (batch, regions, regions)),
         "face_box": ("f", (batch, 4)),
         "face_found": ("b", (batch, 1)),
+        "face_score": ("f", (batch, 1)),
+        "face_landmarks": ("f", (batch, 5, 2)),
+        "status": ("O", (batch, 1)),
     }
     names = [manifest.class_names[index] for index in answer["logits"].argmax(axis=1)]
     assert [label.decode() for label in answer["label"][:, 0]] == names
