@@ -136,6 +136,7 @@ class ExportOptions(_Options):
         precisions: names of ``PRECISIONS``, or "auto": every exact one that a backend has, and int8 where it
             passes, found by search; fp32 if empty.
         plan_file: a precision plan to build instead of whole precisions.
+        faces: how faces are made from images for calibration and accuracy: auto, crop or as-is.
         builder: options of TensorRT's builder.
         force: replace an existing bundle.
         allow_pickle: accept a pickled training checkpoint.
@@ -150,6 +151,7 @@ class ExportOptions(_Options):
     backends: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     plan_file: _Path | None = None
+    faces: str = "auto"
     calibration: CalibrationOptions = CalibrationOptions()
     verification: VerificationOptions = VerificationOptions()
     selection: SelectionOptions = SelectionOptions()
@@ -168,6 +170,7 @@ class ExportOptions(_Options):
             raise UsageError(
                 "--precision auto already means every precision that passes; name others without it"
             )
+        check_choice("--faces", self.faces, ("auto", "crop", "as-is"))
         for name in self.precisions:
             check_choice("--precision", name, (AUTO, *PRECISIONS))
         return self
@@ -193,6 +196,7 @@ class ExportOptions(_Options):
         yield from _changed(self.verification, faces="--verification-faces", data="--data", split="--split")
         for name, value in self.verification.limits.items():
             yield f"--{name.replace('_', '-')}", value, None
+        yield "--faces", self.faces, "auto"
         yield "--strategy", self.selection.strategy, "min-latency"
         budget = self.selection.budget_ms
         yield "--latency-budget", budget and f"{budget:g}ms", None

@@ -1,42 +1,59 @@
-"""The command `lnlattennet data inspect`."""
+"""The commands `lnlattennet data inspect` and `lnlattennet data prepare`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from lnlattennet._atomic import replace_file, try_folder
-from lnlattennet._cli_options import Quiet, Verbose
+from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_folder
+from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet._console import stderr, stdout
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError
 
-app = typer.Typer(help="Inspect data sets of faces.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from lnlattennet.data._records import FacesOption
+    from lnlattennet.model._preprocessing import FaceAlignment
+
+_CPUS = usable_cpus()
+
+app = typer.Typer(help="Inspect and prepare data sets of faces.", no_args_is_help=True)
+
+
+_Source = Annotated[Path, typer.Argument(help="The data set's folder, or FER2013's csv file.")]
+_Format = Annotated[str | None, typer.Option(help="Format of the data set.", show_default="detected")]
+_Finder = Annotated[
+    str | None,
+    typer.Option(help="Face finder, where faces must be found.", show_default="the standard one"),
+]
+_Workers = Annotated[int, typer.Option(min=1, help="Threads that read images.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.callback()
 def data() -> None:
-    """Inspect data sets of faces."""
+    """Inspect and prepare data sets of faces."""
 
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="The data set's folder, or FER2013's csv file.")],
-    format: Annotated[
-        str | None,
-        typer.Option(help="Format of the data set.", show_default="detected"),
-    ] = None,
+    path: _Source,
+    format: _Format = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write a .png file with some faces of every class.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read images.")] = usable_cpus(),
-    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    faces: Faces = "auto",
+    finder: _Finder = None,
+    workers: _Workers = _CPUS,
+    json_output: _Json = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -48,13 +65,14 @@ def inspect(
     _check_output(output)
     from lnlattennet.data import load_dataset
     from lnlattennet.data.inspect._contact_sheet import draw_sheet
-    from lnlattennet.data.inspect._inspection import inspect_data
+    from lnlattennet.data.inspect._inspection import THUMBNAIL, inspect_data
     from lnlattennet.data.inspect._report import describe
+    from lnlattennet.data.preparation._framing import face_preprocessing
 
-    opened = load_dataset(path, format)
-    with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
-        task = progress.add_task("reading images", total=len(opened))
-        inspection = inspect_data(opened, workers, lambda done: progress.advance(task, done))
+    opened = load_dataset(path, format, faces=cast("FacesOption", faces))
+    preprocessing = face_preprocessing(THUMBNAIL.size, opened, finder)
+    with _progress("reading images", len(opened), quiet) as advance:
+        inspection = inspect_data(opened, workers, advance, preprocessing)
     if output is not None:
         with replace_file(output) as temporary:
             draw_sheet(inspection).save(temporary, "PNG")
@@ -65,6 +83,67 @@ def inspect(
         _print_tables(document)
     if inspection.unreadable:
         raise typer.Exit(1)
+
+
+@app.command()
+def prepare(
+    path: _Source,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    format: _Format = None,
+    faces: Faces = "auto",
+    finder: _Finder = None,
+    face_margin: Annotated[
+        float | None,
+        typer.Option(help="Share of a found face's box added on each side.", show_default="0.1"),
+    ] = None,
+    face_alignment: Annotated[
+        str | None, typer.Option(help="none, or five-points: turn faces by their landmarks.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Side of the faces in pixels.")] = 112,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing folder.")] = False,
+    workers: _Workers = _CPUS,
+    json_output: _Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write the faces of a data set as a network takes them, found and cropped where need be.
+
+    The folder holds [SPLIT/]CLASS/NAME.png, prepared.json, which says how they were made, and faces.png with
+    some faces of every class and the images in which no face was found.
+    """
+    configure_logging(verbose, quiet)
+    if output.exists() and not (force and output.is_dir()):
+        raise UsageError(f"--output {printable(output)} exists; choose another folder, or give --force")
+    from lnlattennet.data import load_dataset
+    from lnlattennet.data.formats._prepared import SHEET
+    from lnlattennet.data.inspect._prepared_sheet import draw_prepared
+    from lnlattennet.data.preparation._framing import face_preprocessing
+    from lnlattennet.data.preparation._tree_writer import write_prepared
+
+    opened = load_dataset(path, format, faces=cast("FacesOption", faces))
+    alignment = cast("FaceAlignment | None", face_alignment)
+    preprocessing = face_preprocessing(size, opened, finder, face_margin, alignment)
+    with (
+        sole_writer(output, UsageError),
+        replace_folder(output) as draft,
+        _progress("preparing faces", len(opened), quiet) as advance,
+    ):
+        tree = write_prepared(opened, preprocessing, draft, workers, advance)
+        draw_prepared(opened, draft, tree.paths, tree.report.without_face).save(draft / SHEET, "PNG")
+    if json_output:
+        print_json(tree.document)
+        return
+    for note in tree.document["notes"]:
+        stdout().print(Text(on_one_line(note)))
+    stdout().print(Text(f"wrote {len(opened):,} faces to {on_one_line(printable(output))}"))
+
+
+@contextmanager
+def _progress(name: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal; yield the function that advances it."""
+    with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
+        task = progress.add_task(name, total=total)
+        yield lambda count: progress.advance(task, count)
 
 
 def _check_output(output: Path | None) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.data._prepare import load_prepared
-from lnlattennet.data._records import Face, FaceData
+from lnlattennet.data._records import Face, FaceData, FacesOption, ImageKind
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import DataError
 from lnlattennet.model._preprocessing import Preprocessing
@@ -22,6 +23,7 @@ MIN_IMAGES = 32
 _VERIFICATION_SEED = 2**40
 _CALIBRATION_SEED = 2**41
 
+_KINDS: dict[FacesOption, ImageKind] = {"auto": "mixed", "crop": "whole", "as-is": "crops"}
 _SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -39,10 +41,13 @@ def calibration_faces(count: int, preprocessing: Preprocessing) -> NDArray[np.fl
     return _rendered(count, preprocessing, _CALIBRATION_SEED, TRAIN)
 
 
-def read_faces(folder: Path, preprocessing: Preprocessing, count: int) -> NDArray[np.float32]:
+def read_faces(
+    folder: Path, preprocessing: Preprocessing, count: int, faces: FacesOption = "auto"
+) -> NDArray[np.float32]:
     """Read faces from the JPEG and PNG files in a folder and the folders in it, prepared as for training.
 
-    Of more than ``count`` files, evenly spread ones are taken.
+    Of more than ``count`` files, evenly spread ones are taken. With faces "auto" each is cropped to its face,
+    unless the face fills it; with "crop" always, and with "as-is" never.
 
     Returns:
         Normalized, float32 [min(count, images), 3, S, S].
@@ -58,8 +63,9 @@ def read_faces(folder: Path, preprocessing: Preprocessing, count: int) -> NDArra
             f"{MIN_IMAGES}; add face images, or name another folder"
         )
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    faces = tuple(Face(names[index], label=0) for index in spread)
-    return preprocessing.normalize(load_prepared(FaceData("folder", folder, (), faces), preprocessing)[0])
+    chosen = tuple(Face(names[index], label=0) for index in spread)
+    data = FaceData("folder", folder, (), chosen, image_kind=_KINDS[faces])
+    return preprocessing.normalize(load_prepared(data, preprocessing, usable_cpus())[0])
 
 
 def _rendered(

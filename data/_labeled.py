@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet._hardware import usable_cpus
-from lnlattennet.data._prepare import load_prepared
-from lnlattennet.data._records import SPLITS
+from lnlattennet.data._prepare import PreparedFaces, load_prepared
+from lnlattennet.data._records import SPLITS, FaceData, FacesOption
 from lnlattennet.data._registry import load_dataset
 from lnlattennet.data._splits import choose_split
+from lnlattennet.data.preparation._framing import framing_notes
+from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UsageError
@@ -22,6 +25,7 @@ from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 
 _SEED = 0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,13 @@ class LabeledSource:
         return LabeledFaces(StoredFaces(images, preprocessing), self.order[labels], self.name)
 
 
-def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence[str]) -> LabeledSource:
+def open_labeled(
+    data: str,
+    split: str | None,
+    limit: int,
+    class_names: Sequence[str],
+    faces: FacesOption = "auto",
+) -> LabeledSource:
     """Choose a data set's faces, or rendered ones; at most ``limit``, drawn evenly with a fixed seed.
 
     Args:
@@ -82,6 +92,7 @@ def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence
         split: train, val, test or all (not for ``synthetic``); None takes test, else val, else all.
         limit: the most faces to take, 1 or more; as many are rendered.
         class_names: classes of the model, in the order of its logits.
+        faces: how faces are made from a data set's images (``load_dataset``).
 
     Raises:
         UsageError: no such split, or the data's classes are not the model's; it names them.
@@ -98,7 +109,7 @@ def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence
                 name, limit, preprocessing.size, seed=_SEED, workers=usable_cpus()
             ),
         )
-    dataset = load_dataset(Path(data))
+    dataset = load_dataset(Path(data), faces=faces)
     root = printable(dataset.root)
     order = _order(class_names, dataset.class_names, root)
     chosen, name, _ = choose_split(dataset, split)
@@ -109,8 +120,16 @@ def open_labeled(data: str, split: str | None, limit: int, class_names: Sequence
     return LabeledSource(
         f"{root}, split {name}",
         order,
-        lambda preprocessing: load_prepared(chosen, preprocessing, usable_cpus()),
+        lambda preprocessing: _load(chosen, preprocessing),
     )
+
+
+def _load(data: FaceData, preprocessing: Preprocessing) -> PreparedFaces:
+    report = PreparationReport()
+    prepared = load_prepared(data, preprocessing, usable_cpus(), report)
+    for note in (*framing_notes(data, preprocessing, training=False), *report.notes()):
+        _log.warning("%s: %s", printable(data.root), note)
+    return prepared
 
 
 def _order(model: Sequence[str], data: Sequence[str], where: str) -> NDArray[np.int64]:

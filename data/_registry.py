@@ -23,6 +23,7 @@ from lnlattennet.data.formats import (
     _folder_tree,
     _jaffe,
     _oulu_casia,
+    _prepared,
     _rafdb,
     _rafdb_digits,
 )
@@ -30,7 +31,8 @@ from lnlattennet.errors import DataError, UsageError
 
 _log = logging.getLogger(__name__)
 _MODULES = (
-    _rafdb, _rafdb_digits, _fer2013, _ferplus, _ckplus, _ck48, _jaffe, _oulu_casia, _affectnet, _folder_tree,
+    _rafdb, _rafdb_digits, _fer2013, _ferplus, _ckplus, _ck48, _jaffe, _oulu_casia, _affectnet, _prepared,
+    _folder_tree,
 )  # fmt: skip
 
 FORMATS: Mapping[str, DatasetFormat] = MappingProxyType(
@@ -79,9 +81,7 @@ def load_dataset(
 def _with_kind(data: FaceData, faces: FacesOption) -> FaceData:
     # Not always the chosen format: RAF-DB without aligned faces is read as its original images.
     format = FORMATS[data.format]
-    # A folder that `data prepare` wrote says itself what it holds.
-    if not data.framings:
-        data = replace(data, image_kind=format.faces, framings=format.framings)
+    data = replace(data, image_kind=format.faces, framings=data.framings or format.framings)
     if faces == "auto":
         return data
     if faces == "as-is":
@@ -111,6 +111,9 @@ def _detect(path: Path) -> DatasetFormat:
     """
     candidates = [format for format in FORMATS.values() if format.is_file or path.is_dir()]
     published = [format for format in candidates if format is not _FALLBACK]
+    # A prepared data set has folders like the one that it was made of.
+    if _prepared.detect(path):
+        return FORMATS["prepared"]
     matches = [format for format in published if format.detect and format.detect(path)]
     if not matches and _FALLBACK in candidates and _FALLBACK.detect and _FALLBACK.detect(path):
         matches = [_FALLBACK]

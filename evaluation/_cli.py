@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
+from lnlattennet._cli_options import AllowPickle, Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, printable
+
+if TYPE_CHECKING:
+    from lnlattennet.data._records import FacesOption
 
 
 def evaluate(
@@ -20,6 +23,7 @@ def evaluate(
     format: Annotated[
         str | None, typer.Option(help="Layout of the data set.", show_default="detected")
     ] = None,
+    faces: Faces = "auto",
     split: Annotated[
         str | None,
         typer.Option(
@@ -72,6 +76,7 @@ def evaluate(
         model=model,
         data=data,
         format=format,
+        faces=cast("FacesOption", faces),
         split=split,
         images=images,
         engine=engine,

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet._hardware import usable_cpus
+from lnlattennet.data._prepare import prepared_faces
 from lnlattennet.data._records import SPLITS, FaceData
+from lnlattennet.data.preparation._framing import framing_notes
+from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._leakage import choose_faces, rendered_leakage_notes
 from lnlattennet.evaluation.predictors._base import BATCH, Faces
@@ -36,6 +39,7 @@ class EvaluationData:
         labels: int64 [len(faces)].
         chunks: returns an iterator over prepared faces uint8 [n, S, S, 3] in that order, n of at most 64.
         notes: sentences about what was left out or chosen.
+        preparation: how the faces were made, once ``chunks`` has given them; None for rendered ones.
     """
 
     name: str
@@ -46,6 +50,7 @@ class EvaluationData:
     labels: NDArray[np.int64]
     chunks: Callable[[], Iterator[Faces]]
     notes: tuple[str, ...] = ()
+    preparation: PreparationReport | None = None
 
     def summary(self) -> dict[str, Any]:
         """Describe the data, with the number of faces per class, as plain JSON values."""
@@ -57,6 +62,7 @@ class EvaluationData:
             "split": self.split,
             "faces": len(self.faces),
             "faces_per_class": per_class,
+            **({} if self.preparation is None else {"preparation": self.preparation.to_dict()}),
         }
 
 
@@ -79,10 +85,11 @@ def dataset_faces(
     """
     chosen, name, notes = choose_faces(data, split, provenance or {})
 
-    def chunks() -> Iterator[Faces]:
-        from lnlattennet.data._prepare import prepared_faces
+    preparation = PreparationReport()
 
-        return (faces for faces, _ in prepared_faces(chosen, preprocessing, usable_cpus()))
+    def chunks() -> Iterator[Faces]:
+        preparation.clear()
+        return (faces for faces, _ in prepared_faces(chosen, preprocessing, usable_cpus(), preparation))
 
     return EvaluationData(
         name=printable(data.root),
@@ -93,7 +100,8 @@ def dataset_faces(
         faces=tuple(printable(face.name) for face in chosen.faces),
         labels=chosen.labels(),
         chunks=chunks,
-        notes=(*data.notes, *notes),
+        notes=(*data.notes, *notes, *framing_notes(data, preprocessing, training=False)),
+        preparation=preparation,
     )
 
 

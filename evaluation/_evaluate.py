@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet._version import __version__
+from lnlattennet.data._records import FacesOption
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._class_match import match_classes
 from lnlattennet.evaluation._data import SYNTHETIC_IMAGES, EvaluationData, dataset_faces, rendered_faces
@@ -34,6 +35,7 @@ class EvaluationOptions:
         model: checkpoint file, bundle folder or URL of a server.
         data: path of a data set, or ``synthetic``.
         format: layout of the data set; None detects it.
+        faces: auto, crop or as-is, how faces are made from its images (``load_dataset``).
         split: train, val, test or all; None takes what the model's training held out, else test, val or all.
         images: number of faces to render; None is 2,100. Only for ``synthetic``.
         engine: name of a bundle's engine; None takes the selected one.
@@ -51,6 +53,7 @@ class EvaluationOptions:
     model: str
     data: str
     format: str | None = None
+    faces: FacesOption = "auto"
     split: str | None = None
     images: int | None = None
     engine: str | None = None
@@ -143,6 +146,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         covering = partial(cover, grid=predictor.grid, count=options.covered_regions, seed=options.seed)
         transform = covering if options.covered_regions else None
         predictions = predict_data(predictor, data, match, temperature=temperature, transform=transform)
+    preparation_notes = data.preparation.notes() if data.preparation else ()
     stored = "default" if predictor.temperature is None else "model"
     document = EvaluationDocument(
         lnlattennet=__version__,
@@ -153,7 +157,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         covered_regions=options.covered_regions,
         regions=predictor.grid**2,
         temperature_from=stored if options.temperature is None else "command line",
-        notes=(*predictor.notes, *data.notes, *match.notes),
+        notes=(*predictor.notes, *data.notes, *preparation_notes, *match.notes),
         figures=compute_figures(
             predictions.logits,
             predictions.labels,
@@ -174,5 +178,5 @@ def _load_data(options: EvaluationOptions, predictor: Predictor) -> EvaluationDa
         )
     from lnlattennet.data import load_dataset
 
-    data = load_dataset(Path(options.data), options.format)
+    data = load_dataset(Path(options.data), options.format, faces=options.faces)
     return dataset_faces(data, options.split, predictor.preprocessing, predictor.provenance)

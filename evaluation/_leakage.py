@@ -122,7 +122,7 @@ def _may_be_same(data: FaceData, trained: TrainingPartition) -> bool:
         return True
     if data.format != trained.format:
         return False
-    if data.format != "folder" or trained.data is None:
+    if data.format not in ("folder", "prepared") or trained.data is None:
         return True
     trained_faces: Counter[str] = Counter()
     for counts in trained.counts.values():

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
+from lnlattennet._cli_options import AllowPickle, Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, run_app
 from lnlattennet.bundle._export_options import (
     AUTO,
@@ -92,6 +92,7 @@ def export_engine(
     split: Annotated[
         _Text, _gate(help="Dataset split used for the accuracy check. [default: test, else val]")
     ] = None,
+    faces: Faces = "auto",
     strategy: Annotated[
         str, _selection(help="Selection strategy: min-latency, max-throughput or latency-budget.")
     ] = "min-latency",
@@ -134,6 +135,7 @@ def export_engine(
         backends=_backends(backend or []),
         precisions=tuple(precision or ()),
         plan_file=precision_plan,
+        faces=faces,
         calibration=CalibrationOptions(
             images=calibration, faces=calibration_faces, method=calibration_method
         ),

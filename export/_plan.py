@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from lnlattennet.bundle._export_options import AUTO, ExportOptions
 from lnlattennet.bundle._manifest import SkippedEngine
 from lnlattennet.data._face_images import read_faces
 from lnlattennet.data._labeled import LabeledSource, open_labeled
+from lnlattennet.data._records import FacesOption
 from lnlattennet.errors import UnavailableError, UsageError
 from lnlattennet.export._bundle_writer import check_output
 from lnlattennet.export.gate._check import batch_sizes
@@ -115,11 +116,17 @@ def plan_export(options: ExportOptions) -> ExportPlan:
     labeled, calibration_faces = None, None
     if verification.data is not None:
         labeled = open_labeled(
-            verification.data, verification.split, verification.labeled_faces, checkpoint.info.class_names
+            verification.data,
+            verification.split,
+            verification.labeled_faces,
+            checkpoint.info.class_names,
+            cast(FacesOption, options.faces),
         )
     # Without jobs in int8 or fp8 the option was refused already.
     if images is not None:
-        calibration_faces = read_faces(images, checkpoint.info.preprocessing, options.calibration.faces)
+        calibration_faces = read_faces(
+            images, checkpoint.info.preprocessing, options.calibration.faces, cast(FacesOption, options.faces)
+        )
     return ExportPlan(options, checkpoint, sha256, jobs, skipped, labeled, calibration_faces)
 
 

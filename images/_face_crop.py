@@ -82,7 +82,15 @@ class FaceCropper:
             ImageError: the image is damaged, unsupported or of a size that is refused.
         """
         image = read_image(source)
-        return self._crop_all(image, self._find_faces(image)[:1])[0]
+        return self.crop_largest(image, self.find(image))
+
+    def find(self, image: NDArray[np.uint8]) -> list[FoundFace]:
+        """Find the largest face in an RGB image [H, W, 3], and those that the search met before it."""
+        return self._find_faces(image)
+
+    def crop_largest(self, image: NDArray[np.uint8], faces: Sequence[FoundFace]) -> FaceCrop:
+        """Crop to the first of the faces that ``find`` returned, or without one to the center square."""
+        return self._crop_all(image, faces[:1])[0]
 
     def crop_faces(self, source: ImageSource, max_faces: int, min_face: float = 0) -> list[FaceCrop]:
         """Crop to every face in an image, largest first; without a face, to its center square alone.

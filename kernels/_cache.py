@@ -7,12 +7,12 @@ compilers. So another version of anything is another file, and a file that is th
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from lnlattennet._cache_folder import cache_folder
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels._toolchain import (
     CXX_FLAGS,
@@ -26,20 +26,8 @@ CSRC = Path(__file__).parent / "csrc"
 COMPILE_WORKER = Path(__file__).with_name("_compile_worker.py")
 """The program that compiles a library."""
 
-
-def cache_folder() -> Path:
-    """Return ``$LNLATTENNET_CACHE``, else ``lnlattennet`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
-    own, shared = (os.environ.get(name) for name in ("LNLATTENNET_CACHE", "XDG_CACHE_HOME"))
-    if own:
-        return Path(own).absolute() / "kernels"
-    return (Path(shared) if shared else _home() / ".cache") / "lnlattennet" / "kernels"
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError:  # as for a container's user without an entry in /etc/passwd
-        return Path("/")
+KERNELS = "kernels"
+"""Name of the libraries' folder in the user's cache."""
 
 
 @contextmanager
@@ -98,7 +86,7 @@ def library_path(device: str, architectures: Sequence[str]) -> Path:
         UnavailableError: a compiler is missing.
     """
     keys = f"{_sources_key(device)}-{_compilers_key(device)}"
-    return cache_folder() / f"lnlattennet_{device}-{'.'.join(architectures)}-{keys}.so"
+    return cache_folder(KERNELS) / f"lnlattennet_{device}-{'.'.join(architectures)}-{keys}.so"
 
 
 def find_library(device: str, architectures: Sequence[str]) -> Path | None:
@@ -110,7 +98,7 @@ def find_library(device: str, architectures: Sequence[str]) -> Path | None:
         compilers = _compilers_key(device)
     except UnavailableError:
         compilers = "*"
-    libraries = cache_folder().glob(f"lnlattennet_{device}-*-{_sources_key(device)}-{compilers}.so")
+    libraries = cache_folder(KERNELS).glob(f"lnlattennet_{device}-*-{_sources_key(device)}-{compilers}.so")
     fitting = [path for path in libraries if _run_on(architectures_of(path), architectures)]
     return max(fitting, key=lambda path: path.stat().st_mtime, default=None)
 

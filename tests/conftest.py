@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.data.preparation import _known_faces
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
@@ -59,6 +60,15 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
         torch.set_num_threads(1)
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what finders find in the tests out of the user's cache, and what it holds out of the tests."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_known_faces, "cache_folder", lambda name: folder / name)
+        yield
 
 
 @pytest.fixture(scope="session")

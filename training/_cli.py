@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from lnlattennet._atomic import try_folder
-from lnlattennet._cli_options import Quiet, Verbose
+from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
 from lnlattennet._hardware import usable_cpus
@@ -31,7 +31,8 @@ from lnlattennet.training._options import (
 from lnlattennet.training._recipes import read_recipe, recipe_names
 
 if TYPE_CHECKING:
-    from lnlattennet.data._records import Targets
+    from lnlattennet.data._records import FacesOption, Targets
+    from lnlattennet.model._preprocessing import FaceAlignment
     from lnlattennet.training._results import CrossValidationResult, TrainingResult
 
 _data_option = partial(typer.Option, rich_help_panel="Data")
@@ -77,6 +78,18 @@ def train(
         str | None, _data_option("--format", help="Format of the data set; default: detected.")
     ] = None,
     folds: Annotated[str | None, _data_option(help="Cross-validate: number of folds, or loso.")] = None,
+    faces: Faces = "auto",
+    finder: Annotated[
+        str | None,
+        _data_option(help="Face finder of the checkpoint; default: that of the data's crops, else haar."),
+    ] = None,
+    face_margin: Annotated[
+        float | None,
+        _data_option(help="Share of a found face's box added on each side; default: as the data's crops."),
+    ] = None,
+    face_alignment: Annotated[
+        str | None, _data_option(help="none, or five-points: turn faces by their landmarks.")
+    ] = None,
     targets: Annotated[
         str, _data_option(help="What votes become: majority (a label) or probability (of every class).")
     ] = "majority",
@@ -148,6 +161,10 @@ def train(
         network=network_option(network),
         data=data,
         format=data_format,
+        faces=cast("FacesOption", faces),
+        face_finder=finder,
+        face_margin=face_margin,
+        face_alignment=cast("FaceAlignment | None", face_alignment),
         targets=cast("Targets", targets),
         drop_duplicates=drop_duplicates,
         folds=folds_option(folds),

@@ -21,6 +21,8 @@ from lnlattennet.data._prepare import fill_prepared
 from lnlattennet.data._protocols import Partition, fingerprint, partitions, select_fold
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._registry import FORMATS, load_dataset
+from lnlattennet.data.preparation._framing import face_preprocessing, framing_notes
+from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import fill_split
 from lnlattennet.errors import DataError
@@ -47,6 +49,8 @@ class TrainingData:
         license: note for the checkpoint.
         facts: entries for the checkpoint's provenance.
         fingerprint: digest of the faces, their labels and their splits.
+        preprocessing: the checkpoint's.
+        preparation: how the faces were made, once they have been; None for rendered ones.
     """
 
     name: str
@@ -57,6 +61,8 @@ class TrainingData:
     license: str
     facts: dict[str, Any]
     fingerprint: str
+    preprocessing: Preprocessing
+    preparation: PreparationReport | None = None
 
     @property
     def evaluation_split(self) -> str:
@@ -73,7 +79,7 @@ def open_training_data(options: TrainingOptions) -> list[TrainingData]:
     """
     if options.data == SYNTHETIC:
         return [_synthetic(options)]
-    data = load_dataset(Path(options.data), options.format, options.targets)
+    data = load_dataset(Path(options.data), options.format, options.targets, options.faces)
     if len(data.class_names) < 2:
         raise DataError(f"{printable(data.root)} has {len(data.class_names)} class; at least 2 are needed")
     chosen = partitions(data, options.folds, options.seed)
@@ -106,6 +112,7 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
         license=RENDERED_LICENSE,
         facts={"data": SYNTHETIC},
         fingerprint=SYNTHETIC,
+        preprocessing=_preprocessing(options),
     )
 
 
@@ -117,18 +124,27 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
         _log.info("%s", partition.notes[-1])
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}
 
-    def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
-        part = parts[split]
-        with _progress("preparing faces", len(part)) as advance:
-            fill_prepared(out, part, preprocessing, options.workers, advance)
+    preparation = PreparationReport()
 
+    def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
+        part, report = parts[split], PreparationReport()
+        with _progress("preparing faces", len(part)) as advance:
+            fill_prepared(out, part, preprocessing, options.workers, advance, report)
+        for note in report.notes():
+            _log.log(logging.WARNING if report.without_face else logging.INFO, "%s: %s", split, note)
+        preparation.merge(report)
+
+    preprocessing = _preprocessing(options, data)
+    framing = framing_notes(data, preprocessing, training=True)
+    for note in framing:
+        _log.warning("%s", note)
     facts = {
         "data": printable(data.root.resolve().name),
         "format": data.format,
         "protocol": partition.name,
         "counts": {split: _counts(part) for split, part in parts.items()},
         "fingerprint": stated_digest,
-        "notes": [*data.notes, *partition.notes],
+        "notes": [*data.notes, *partition.notes, *framing],
     }
     labels = {split: part.labels() for split, part in parts.items()}
     with_shares = options.targets == "probability"
@@ -141,6 +157,14 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
         license=_license_note(FORMATS[data.format]),
         facts=facts,
         fingerprint=fingerprint(data, partition),
+        preprocessing=preprocessing,
+        preparation=preparation,
+    )
+
+
+def _preprocessing(options: TrainingOptions, data: FaceData | None = None) -> Preprocessing:
+    return face_preprocessing(
+        options.network.image_size, data, options.face_finder, options.face_margin, options.face_alignment
     )
 
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._preprocessing import FaceAlignment
 from lnlattennet.model._presets import PRESETS, from_preset
 from lnlattennet.model._provenance import SYNTHETIC
 
 if TYPE_CHECKING:
-    from lnlattennet.data._records import Targets
+    from lnlattennet.data._records import FacesOption, Targets
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 Schedule = Literal["one-cycle", "cosine"]
@@ -41,6 +42,9 @@ class TrainingOptions:
         network: the network's configuration; its class count is replaced by the data's.
         data: ``synthetic``, or the path of a data set.
         format: the data set's format; None detects it.
+        faces: how faces are made from a data set's images: auto, crop or as-is.
+        face_finder, face_margin, face_alignment: recipe of the face's crop, for the checkpoint; None takes
+            that of the data set's face crops where it is known, or else the default.
         targets: what training faces with votes are fitted to: the majority's class, or the votes' shares.
         drop_duplicates: leave images out of training that validation or test also have.
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
@@ -70,6 +74,10 @@ class TrainingOptions:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: str = SYNTHETIC
     format: str | None = None
+    faces: FacesOption = "auto"
+    face_finder: str | None = None
+    face_margin: float | None = None
+    face_alignment: FaceAlignment | None = None
     targets: Targets = "majority"
     drop_duplicates: bool = False
     folds: int | Literal["loso"] | None = None

@@ -21,7 +21,6 @@ from lnlattennet._command import caused_by_interrupt
 from lnlattennet._version import __version__
 from lnlattennet.errors import LnlAttenNetError, UsageError
 from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
-from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._dataset import class_weights
@@ -117,7 +116,7 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
     info = CheckpointInfo(
         config=options.network,
         class_names=data.class_names,
-        preprocessing=Preprocessing(size=options.network.image_size),
+        preprocessing=data.preprocessing,
         license=data.license,
     )
     module = ExpressionTraining(info, options, loss_weights(options, data))
@@ -179,7 +178,9 @@ def _finish(options: TrainingOptions, info: CheckpointInfo, run: Run, batches: F
     result = evaluate_best_epoch(
         network, batches, run.trainer.strategy.root_device, run.trainer.current_epoch, seconds
     )
-    provenance = batches.data.facts | _provenance(options) | result.to_dict()
+    preparation = batches.data.preparation
+    made = {} if preparation is None else {"preparation": preparation.to_dict()}
+    provenance = batches.data.facts | made | _provenance(options) | result.to_dict()
     save_checkpoint(options.output, network, dataclasses.replace(info, provenance=provenance))
     result = dataclasses.replace(result, checkpoint=str(options.output))
     write_result(options.run_folder, result)

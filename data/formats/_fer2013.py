@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes, listing, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
-from lnlattennet.data._records import Face, FaceData, ordered_splits
+from lnlattennet.data._records import Face, FaceData, Framing, ordered_splits
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.errors import DataError, ImageError
 
@@ -28,6 +28,13 @@ CLASS_NAMES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "
 USAGES = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 
 LICENSE = "research data; the rights of its images, found on the web, are not cleared"
+
+FRAMINGS = (Framing("haar", margin=0.02), Framing("libfacedetection", margin=0.0))
+"""Measured on training images, enlarged four times within a border, since a box may be larger than the image.
+
+The median image is 1.04 times as wide as Haar's box (quartiles 0.98 and 1.11; of 1,500 images it finds a face
+in 79%), and as libfacedetection's longer side (1.00; 0.83 and 1.11; of 800 in 98%); the centers are the same.
+"""
 
 TREE = ExpectedTree(
     "FER2013",
@@ -241,6 +248,7 @@ FORMATS = (
         {"train": 28_709, "val": 3_589, "test": 3_589},
         is_file=True,
         license=LICENSE,
+        framings=FRAMINGS,
     ),
     # The mirror's test folder holds both test parts.
     DatasetFormat(
@@ -252,5 +260,6 @@ FORMATS = (
         detect_folders,
         {"train": 28_709, "test": 7_178},
         license=LICENSE,
+        framings=FRAMINGS,
     ),
 )

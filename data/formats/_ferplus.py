@@ -20,7 +20,15 @@ from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData, Targets
-from lnlattennet.data.formats._fer2013 import LICENSE, USAGES, Row, csv_in, pixel_reader, read_rows
+from lnlattennet.data.formats._fer2013 import (
+    FRAMINGS,
+    LICENSE,
+    USAGES,
+    Row,
+    csv_in,
+    pixel_reader,
+    read_rows,
+)
 from lnlattennet.errors import DataError
 
 CLASS_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -299,6 +307,7 @@ FORMATS = (
         "crops",
         load,
         detect,
+        framings=FRAMINGS,
         load_probability=partial(load, targets="probability"),
         license=LICENSE,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Set
 from pathlib import Path
 
 from lnlattennet._command import printable
@@ -37,8 +38,10 @@ def detect(path: Path) -> bool:
     return True
 
 
-def load(path: Path) -> FaceData:
+def load(path: Path, known: Set[str] = frozenset()) -> FaceData:
     """Read class folders; the classes are their names in alphabetical order.
+
+    Files ``known`` at the top are ignored without a note.
 
     Raises:
         DataError: fewer than two classes, a class without any image, or names that differ in case only.
@@ -47,7 +50,7 @@ def load(path: Path) -> FaceData:
     names = sorted(tree.names())
     _check_names(path, tree, names)
     faces = tree.faces({name: label for label, name in enumerate(names)})
-    notes = (*ignored_notes(tree.ignored), *_gaps(tree, names), *_other_names(names))
+    notes = (*ignored_notes(set(tree.ignored) - known), *_gaps(tree, names), *_other_names(names))
     return FaceData("folder", path, tuple(names), faces, notes=notes)
 
 

@@ -42,7 +42,9 @@ def describe(inspection: Inspection, sheet: Path | None) -> dict[str, Any]:
             "with_other_labels": _names(group for group in copies if len({face.label for face in group}) > 1),
         },
         "unreadable": {printable(name): problem for name, problem in inspection.unreadable.items()},
-        "notes": list(data.notes),
+        "preparation": inspection.preparation.to_dict(),
+        "without_face": list(map(printable, inspection.preparation.without_face)),
+        "notes": [*data.notes, *inspection.preparation.notes()],
         "sheet": printable(sheet) if sheet else None,
     }
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lnlattennet._cli_options import AllowPickle, Quiet, Verbose
+from lnlattennet._cli_options import AllowPickle, Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet.errors import UsageError, require
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from lnlattennet.data._records import FacesOption
 
 
 def explain(
@@ -29,6 +31,7 @@ def explain(
     format_: Annotated[
         str | None, typer.Option("--format", help="Layout of the data set.", show_default="detected")
     ] = None,
+    faces: Faces = "auto",
     split: Annotated[
         str | None,
         typer.Option(help="Split: train, val, test or all.", show_default="test, else val, else all"),
@@ -88,6 +91,7 @@ def explain(
             checkpoint=checkpoint,
             data=data,
             format=format_,
+            faces=faces,
             split=split,
             count=count,
             common_classes=common_classes,
@@ -108,6 +112,7 @@ def explain(
             images=tuple(images or ()),
             data=data,
             format=format_,
+            faces=cast("FacesOption", faces),
             split=split,
             count=count,
             region=region,

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.data import load_dataset, prepared_faces
+from lnlattennet.data._records import FacesOption
+from lnlattennet.data.preparation._framing import framing_notes
+from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import crucial_region_figures, render_known_faces
@@ -32,6 +35,7 @@ def explain_data(
     layout: str | None,
     split: str | None,
     count: int | None,
+    faces: FacesOption = "auto",
 ) -> tuple[ClassMeans, dict[str, Any]]:
     """Average over a data set; one chunk of its faces is in memory at a time.
 
@@ -42,6 +46,7 @@ def explain_data(
         layout: its format; None to detect it.
         split: see ``choose_faces``.
         count: number of faces, evenly spread over the split; None for all.
+        faces: how faces are made from its images (``load_dataset``).
 
     Returns:
         The means per class of the data set; its format, its split and notes, as plain JSON values.
@@ -49,13 +54,20 @@ def explain_data(
     Raises:
         DataError, UsageError, ImageError: the data set or an image in it cannot be used.
     """
-    data, name, notes = choose_faces(load_dataset(path, layout), split, info.provenance)
+    data, name, notes = choose_faces(load_dataset(path, layout, faces=faces), split, info.provenance)
     if count is not None and count < len(data):
         data = data.select(np.linspace(0, len(data) - 1, count).round().astype(int).tolist())
     means = ClassMeans(tuple(printable(name) for name in data.class_names))
-    for faces, labels in prepared_faces(data, info.preprocessing):
-        means.add(faces, labels, explain_faces(network, info.preprocessing, faces))
-    return means, {"format": data.format, "split": name, "notes": [*data.notes, *notes]}
+    report = PreparationReport()
+    for images, labels in prepared_faces(data, info.preprocessing, report=report):
+        means.add(images, labels, explain_faces(network, info.preprocessing, images))
+    notes = (*data.notes, *notes, *framing_notes(data, info.preprocessing, training=False), *report.notes())
+    return means, {
+        "format": data.format,
+        "split": name,
+        "preparation": report.to_dict(),
+        "notes": list(notes),
+    }
 
 
 def explain_synthetic(

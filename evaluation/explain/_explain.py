@@ -12,6 +12,7 @@ import torch
 
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import printable
+from lnlattennet.data._records import FacesOption
 from lnlattennet.errors import DataError, UsageError
 from lnlattennet.evaluation.explain._data import explain_data, explain_synthetic
 from lnlattennet.evaluation.explain._drawing import save_png
@@ -42,6 +43,7 @@ class ExplanationOptions:
         images: image files of faces.
         data: path of a data set, or "synthetic".
         format: layout of the data set; None to detect it.
+        faces: how faces are made from its images: auto, crop or as-is.
         split: part of the data set; None for its default.
         count: number of faces of the data; None for all, or 350 synthetic ones.
         region: region whose affinity is shown; None for the highest weighted one.
@@ -54,6 +56,7 @@ class ExplanationOptions:
     images: tuple[Path, ...] = ()
     data: str | None = None
     format: str | None = None
+    faces: FacesOption = "auto"
     split: str | None = None
     count: int | None = None
     region: int | None = None
@@ -125,7 +128,9 @@ def _explain_data(
     if name == SYNTHETIC:
         means, facts = explain_synthetic(network, info, options.count)
     else:
-        means, facts = explain_data(network, info, Path(name), options.format, options.split, options.count)
+        means, facts = explain_data(
+            network, info, Path(name), options.format, options.split, options.count, options.faces
+        )
     region = int(means.mean_weights().argmax()) if options.region is None else options.region
     rows = means.means()
     title = "rendered faces" if name == SYNTHETIC else printable(Path(name).name)

@@ -21,6 +21,7 @@ from lnlattennet._statistics import mean_interval
 from lnlattennet._version import __version__
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.data import load_dataset
+from lnlattennet.data._records import FacesOption
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._class_match import match_classes
 from lnlattennet.evaluation._data import EvaluationData, dataset_faces, rendered_faces
@@ -44,6 +45,7 @@ class FaithfulnessOptions:
         checkpoint: checkpoint of the network.
         data: path of a data set, or "synthetic".
         format: layout of the data set; None to detect it.
+        faces: how faces are made from its images: auto, crop or as-is.
         split: part of the data set; None for its default.
         count: number of faces, evenly spread over the split; None for all, or 350 synthetic ones.
         common_classes: use only the faces of classes that both model and data have.
@@ -55,6 +57,7 @@ class FaithfulnessOptions:
     checkpoint: Path
     data: str
     format: str | None = None
+    faces: FacesOption = "auto"
     split: str | None = None
     count: int | None = None
     common_classes: bool = False
@@ -152,7 +155,7 @@ def _load_data(options: FaithfulnessOptions, info: CheckpointInfo) -> Evaluation
     if options.data == SYNTHETIC:
         count = SYNTHETIC_FACES if options.count is None else options.count
         return rendered_faces(options.split, count, options.seed, info.preprocessing, info.provenance)
-    data = load_dataset(Path(options.data), options.format)
+    data = load_dataset(Path(options.data), options.format, faces=options.faces)
     return dataset_faces(data, options.split, info.preprocessing, info.provenance)
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from lnlattennet.data import FORMATS, Face, FaceData, load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS
+from lnlattennet.errors import UsageError
 from tests.data import trees
 from tests.data.trees import BUILDERS, MUST_BE_NAMED
 
@@ -42,6 +43,38 @@ def test_the_folder_tells_its_layout(name: str, tmp_path: Path) -> None:
 
 def test_every_format_has_a_tree_that_tests_it() -> None:
     assert {format for _, format in BUILDERS.values()} == set(FORMATS)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("rafdb", "crops"),
+        ("rafdb-original", "whole"),
+        ("fer2013", "crops"),
+        ("ferplus-folders", "crops"),
+        ("ckplus", "whole"),
+        ("ck48", "crops"),
+        ("jaffe", "whole"),
+        ("oulu-casia", "whole"),
+        ("affectnet-8", "crops"),
+        ("folder", "mixed"),
+        ("prepared", "crops"),
+    ],
+)
+def test_a_format_says_what_its_images_show(name: str, kind: str, tmp_path: Path) -> None:
+    build, format = BUILDERS[name]
+    build(tmp_path)
+    assert load_dataset(tmp_path, format).image_kind == kind
+    assert load_dataset(tmp_path, format, faces="crop").image_kind == "whole"
+    assert load_dataset(tmp_path, format, faces="as-is").image_kind == "crops"
+    with pytest.raises(UsageError, match="--faces must be one of auto, crop, as-is, got 'no'"):
+        load_dataset(tmp_path, format, faces="no")  # type: ignore[arg-type]
+
+
+def test_rafdb_without_aligned_faces_has_whole_images(tmp_path: Path) -> None:
+    trees.build_rafdb(tmp_path, ["original"])
+    data = load_dataset(tmp_path, "rafdb")
+    assert (data.format, data.image_kind) == ("rafdb-original", "whole")
 
 
 def test_images_are_rgb_and_every_class_is_in_every_split(opened: FaceData) -> None:

@@ -6,6 +6,7 @@ three of them, and every class has at least two images in every split.
 
 from __future__ import annotations
 
+import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+
+from lnlattennet.data import load_dataset
+from lnlattennet.data.preparation._tree_writer import write_prepared
+from lnlattennet.model._preprocessing import Preprocessing
 
 SIDE = 32
 SUBJECTS = 3
@@ -235,6 +240,14 @@ def build_plain_folder(folder: Path) -> None:
     build_folder(folder, splits=())
 
 
+def build_prepared(folder: Path) -> None:
+    """What `data prepare` writes of JAFFE."""
+    with tempfile.TemporaryDirectory() as source:
+        build_jaffe(Path(source))
+        data = load_dataset(Path(source), faces="as-is")
+        write_prepared(data, Preprocessing(size=SIDE), folder)
+
+
 BUILDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "rafdb": (build_rafdb, "rafdb"),
     "rafdb-original": (build_rafdb_original, "rafdb-original"),
@@ -258,6 +271,7 @@ BUILDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "affectnet-npy-7": (build_affectnet_npy, "affectnet-7"),
     "folder": (build_folder, "folder"),
     "plain-folder": (build_plain_folder, "folder"),
+    "prepared": (build_prepared, "prepared"),
 }
 """Name of a tree -> its builder, and the format that reads it."""
 

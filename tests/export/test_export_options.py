@@ -23,7 +23,7 @@ from tests.commands import call
 CHANGED: list[dict[str, Any]] = [
     {},
     {"batch": BatchRange(2, 4, 6), "backends": ("tensorrt", "openvino"), "precisions": ("fp16", "int8")},
-    {"plan_file": Path("a plan.json"), "force": True, "allow_pickle": True},
+    {"plan_file": Path("a plan.json"), "force": True, "allow_pickle": True, "faces": "crop"},
     {"calibration": CalibrationOptions(images=Path("-faces"), faces=40, method="entropy")},
     {
         "verification": VerificationOptions(

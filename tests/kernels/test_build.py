@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from lnlattennet._cache_folder import cache_folder
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels import _build, _cache
 from lnlattennet.kernels._build import build_library, failed_build
-from lnlattennet.kernels._cache import architectures_of, cache_folder, find_library, host, library_path
+from lnlattennet.kernels._cache import architectures_of, find_library, host, library_path
 from lnlattennet.kernels._toolchain import find_cxx
 from tests.kernels.support.marks import slow
 
@@ -250,10 +251,10 @@ def test_a_cache_that_cannot_be_written_is_named(sources: Path, monkeypatch: pyt
 def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LNLATTENNET_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/shared")
-    assert cache_folder() == Path("/shared/lnlattennet/kernels")
+    assert cache_folder("kernels") == Path("/shared/lnlattennet/kernels")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
-    assert cache_folder() == Path("/home/me/.cache/lnlattennet/kernels")
+    assert cache_folder("kernels") == Path("/home/me/.cache/lnlattennet/kernels")
 
 
 @slow

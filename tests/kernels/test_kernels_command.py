@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lnlattennet.kernels._cache import cache_folder
+from lnlattennet._cache_folder import cache_folder
 
 
 def run(cache: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,7 @@ def run(cache: Path, *arguments: str, **environment: str) -> subprocess.Complete
 @pytest.mark.slow
 def test_what_is_built_ahead_of_time_is_what_runs() -> None:
     """In the user's own cache, where `make test` has built it."""
-    cache = cache_folder().parent
+    cache = cache_folder("kernels").parent
     built = run(cache, "build", "--device", "cpu", "--json")
     assert built.returncode == 0, built.stderr
     library = json.loads(built.stdout)["cpu"]["library"]

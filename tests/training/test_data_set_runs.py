@@ -17,7 +17,9 @@ from PIL import Image
 from lnlattennet.data import load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import DataError, ImageError, UsageError
+from lnlattennet.evaluation._data import dataset_faces
 from lnlattennet.evaluation._leakage import choose_faces
+from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing, center_square
@@ -25,6 +27,7 @@ from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._train import train
+from tests.data.preparation.photographs import photograph, write
 from tests.data.trees import build_ferplus_folders
 from tests.training.trees import CLASSES, TINY, options, train_one, write_faces, write_tree
 
@@ -80,6 +83,30 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
     assert json.loads((chosen.run_folder / "figures.json").read_text()) == figures.to_dict()
     assert list((chosen.run_folder / "tensorboard").glob("events*"))
     assert not list(chosen.run_folder.glob("faces-*"))
+
+
+def test_a_training_on_photographs_records_how_its_faces_were_made(tmp_path: Path) -> None:
+    """And an evaluation that makes them otherwise says so."""
+    tree = tmp_path / "photographs"
+    for number in range(8):
+        write(tree / "train" / "ab"[number % 2] / f"{number}.png", photograph(15 + number))
+    write(tree / "test" / "a" / "0.png", photograph(23))
+    write(tree / "test" / "b" / "0.png", photograph())
+    chosen = options(tmp_path, tree, batch_size=2, face_margin=0.2, epochs=1)
+    train(chosen)
+    info = load_checkpoint(chosen.output).info
+    assert info.preprocessing.face_margin == 0.2
+    assert info.preprocessing.face_finder_version == finder_named("haar").version()
+    made = info.provenance["preparation"]
+    assert made == {"faces": "cropped", "as_is": 0, "found": 9, "several": 0, "none": 1}
+    for faces, warnings in (("auto", 0), ("as-is", 1)):
+        data = load_dataset(tree, faces=faces)  # type: ignore[arg-type]
+        judged = dataset_faces(data, "all", info.preprocessing, info.provenance)
+        assert sum("--faces as-is took the images" in note for note in judged.notes) == warnings
+        for _ in range(2):  # counted anew each time
+            assert sum(map(len, judged.chunks())) == 10
+        assert judged.preparation is not None
+        assert judged.preparation.outcomes["none"] == 1 - warnings
 
 
 def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_the_sheet_shows_each_class_in_its_row(tmp_path: Path) -> None:
         for number in range(12):
             (tree / name).mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (40, 32), color).save(tree / name / f"{number}.png")
-    run(tree, "--output", tmp_path / "new" / "sheet.png")
+    run(tree, "--faces", "as-is", "--output", tmp_path / "new" / "sheet.png")
     with Image.open(tmp_path / "new" / "sheet.png") as image:
         pixels = np.asarray(image)
     red, blue = (np.argwhere((pixels == color).all(axis=-1)) for color in ((255, 0, 0), (0, 0, 255)))

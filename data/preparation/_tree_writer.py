@@ -1,0 +1,105 @@
+"""Folder of prepared faces: a data set's faces as a network takes them, which the format `prepared` reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lnlattennet._command import printable
+from lnlattennet.data._prepare import prepared_faces
+from lnlattennet.data._records import FaceData, Framing
+from lnlattennet.data.formats._prepared import INDEX, index_fields
+from lnlattennet.data.preparation._framing import framing_notes
+from lnlattennet.data.preparation._preparer import PreparationReport
+from lnlattennet.model._preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class PreparedTree:
+    """What was written.
+
+    Attributes:
+        paths: the faces' paths in the folder, in the order of the data set.
+        report: how the faces were made.
+        document: content of the index, as plain JSON values.
+    """
+
+    paths: tuple[str, ...]
+    report: PreparationReport
+    document: dict[str, Any]
+
+
+def write_prepared(
+    data: FaceData,
+    preprocessing: Preprocessing,
+    folder: Path,
+    workers: int = 1,
+    progress: Callable[[int], object] = lambda count: None,
+) -> PreparedTree:
+    """Write every face of ``data``, S x S pixels, to `[SPLIT/]CLASS/NAME.png`, and an index.
+
+    Raises:
+        ImageError: an image cannot be read; it names the face.
+        UnavailableError: the package of the face finder is missing or damaged.
+    """
+    paths = _paths(data)
+    for parent in {(folder / path).parent for path in paths}:
+        parent.mkdir(parents=True)
+    report = PreparationReport()
+    remaining = iter(paths)
+    for faces, _ in prepared_faces(data, preprocessing, workers, report):
+        for face in faces:
+            Image.fromarray(face).save(folder / next(remaining), "PNG")
+        progress(len(faces))
+    document = _document(data, preprocessing, report, paths)
+    (folder / INDEX).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return PreparedTree(paths, report, document)
+
+
+def _paths(data: FaceData) -> tuple[str, ...]:
+    """Return a path for each face that no other has, also where the file system ignores case."""
+    paths: list[str] = []
+    used: set[str] = set()
+    for face in data.faces:
+        folder = f"{face.split}/" if face.split else ""
+        stem = re.sub(r"[/\\:]", "_", face.name.rpartition(".")[0] or face.name)
+        path = f"{folder}{data.class_names[face.label]}/{stem}.png"
+        number = 2
+        while path.casefold() in used:
+            path = f"{folder}{data.class_names[face.label]}/{stem}-{number}.png"
+            number += 1
+        used.add(path.casefold())
+        paths.append(path)
+    return tuple(paths)
+
+
+def _document(
+    data: FaceData, preprocessing: Preprocessing, report: PreparationReport, paths: tuple[str, ...]
+) -> dict[str, Any]:
+    recipe = Framing(
+        preprocessing.face_finder,
+        preprocessing.face_margin,
+        preprocessing.face_finder_version,
+        preprocessing.face_alignment,
+    )
+    faces = list(zip(paths, data.faces, strict=True))
+    return {
+        "data": printable(data.root.resolve().name),
+        "format": data.format,
+        "class_names": [printable(name) for name in data.class_names],
+        "preprocessing": preprocessing.to_dict(),
+        "preparation": report.to_dict(),
+        "without_face": list(map(printable, report.without_face)),
+        "notes": [*data.notes, *framing_notes(data, preprocessing, training=False), *report.notes()],
+        "sources": {printable(path): printable(face.name) for path, face in faces},
+        **index_fields(
+            data.framings if data.image_kind == "crops" else (recipe,),
+            {path: face.subject for path, face in faces if face.subject is not None},
+        ),
+    }

@@ -1,0 +1,98 @@
+"""`lnlattennet data prepare`: a folder of faces that is read back as it was, or no folder at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from lnlattennet.data import load_dataset, load_prepared
+from lnlattennet.data._cli import app
+from lnlattennet.data.preparation._framing import face_preprocessing
+from lnlattennet.errors import DataError, ImageError, UsageError
+from tests.data import trees
+from tests.data.preparation.photographs import build_jaffe
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["prepare", *map(str, arguments)])
+
+
+def test_photographs_become_faces(tmp_path: Path) -> None:
+    build_jaffe(tmp_path / "jaffe")
+    result = run(tmp_path / "jaffe", "-o", tmp_path / "faces", "--size", 48, "--face-margin", 0.2, "--json")
+    assert result.exit_code == 0, result.exception
+    document = json.loads(result.stdout)
+    assert document["preparation"] == {"faces": "cropped", "as_is": 0, "found": 13, "several": 0, "none": 1}
+    assert document["without_face"] == ["KL.SU1.7.png"]
+    assert document == json.loads((tmp_path / "faces" / "prepared.json").read_text())
+
+    source, data = load_dataset(tmp_path / "jaffe"), load_dataset(tmp_path / "faces")
+    assert (data.format, data.image_kind, data.notes) == ("prepared", "crops", ())
+    recipe = face_preprocessing(48, data)
+    assert recipe.face_margin == 0.2
+    names = {document["sources"][face.name]: face for face in data.faces}
+    faces, _ = load_prepared(source, recipe)
+    for face, pixels in zip(source.faces, faces, strict=True):
+        again = names[face.name]
+        assert again.subject == face.subject
+        assert data.class_names[again.label] == source.class_names[face.label]
+        np.testing.assert_array_equal(data.read(again), pixels)
+    with Image.open(tmp_path / "faces" / "faces.png") as sheet:
+        pixels = np.asarray(sheet)
+        assert (pixels == (0xC5, 0x22, 0x1F)).all(axis=-1).sum() > 1000
+        assert sheet.height > 8 * 96
+
+
+@pytest.mark.parametrize("name", ["ferplus", "rafdb", "folder", "ck48", "fer2013-folders"])
+def test_splits_classes_and_people_are_kept(name: str, tmp_path: Path) -> None:
+    build, format = trees.BUILDERS[name]
+    build(tmp_path / "source")
+    result = run(
+        tmp_path / "source", "--format", format, "--faces", "as-is", "--size", 24, "-o", tmp_path / "faces"
+    )
+    assert result.exit_code == 0, result.exception
+    source, data = load_dataset(tmp_path / "source", format), load_dataset(tmp_path / "faces")
+    assert data.format == "prepared"
+    assert data.framings == source.framings
+
+    def counts(of: object) -> list[tuple[str | None, str, str | None]]:
+        faces = [(face.split, of.class_names[face.label], face.subject) for face in of.faces]  # type: ignore[attr-defined]
+        return sorted(faces, key=str)
+
+    assert counts(data) == counts(source)
+
+
+def test_a_damaged_image_leaves_nothing(tmp_path: Path) -> None:
+    build_jaffe(tmp_path / "jaffe")
+    (tmp_path / "jaffe" / "KL.SA1.6.png").write_bytes(b"damaged")
+    result = run(tmp_path / "jaffe", "-o", tmp_path / "faces")
+    assert isinstance(result.exception, ImageError)
+    assert "KL.SA1.6.png" in str(result.exception)
+    assert {path.name for path in tmp_path.iterdir()} == {"jaffe"}
+
+
+def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path / "source")
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces" / "mine").touch()
+    result = run(tmp_path / "source", "-o", tmp_path / "faces")
+    assert isinstance(result.exception, UsageError)
+    assert "exists; choose another folder, or give --force" in str(result.exception)
+    assert run(tmp_path / "source", "-o", tmp_path / "faces", "--size", 24, "--force").exit_code == 0
+    assert not (tmp_path / "faces" / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"framings": [{"eyes": 1}], "subjects": {}}', '{"framings": []}']
+)
+def test_a_damaged_index_is_named(text: str, tmp_path: Path) -> None:
+    trees.build_prepared(tmp_path)
+    (tmp_path / "prepared.json").write_text(text)
+    with pytest.raises(DataError, match=r"prepared\.json is damaged .* --format folder"):
+        load_dataset(tmp_path)
+    assert load_dataset(tmp_path, "folder").image_kind == "mixed"
