@@ -42,8 +42,8 @@ def peer_page(path: Path) -> str:
     """Return the tables of a record of peers as Markdown, under a line that says when and where."""
     record = json.loads(path.read_text())
     title = (
-        f"*{path.stem[:10]}, {record['faces']:,} faces, one core of {record['machine']['cpu']}; every "
-        f"prediction and every time: `{path.as_posix()}`.*"
+        f"*{path.stem[:10]}, {record['faces']:,} faces, one core of {record['machine']['cpu']}, load average "
+        f"{record['load_average_at_end']:.1f}; every prediction and every time: `{path.as_posix()}`.*"
     )
     return "\n\n".join([title, *map(markdown, peer_tables(record))])
 
