@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ImageError, UsageError
+from lnlattennet.errors import ConfigError, ImageError, UsageError
+from lnlattennet.images._alignment import align, crop_turned
 from lnlattennet.images._read import ImageSource, read_image
 from lnlattennet.images.finders._base import FoundFace, Point
-from lnlattennet.images.finders._registry import finder_named
+from lnlattennet.images.finders._registry import finder_infos, finder_named
 from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, square_box
 
 FaceStatus = Literal["ok", "no_face", "too_small", "low_score"]
@@ -27,7 +29,8 @@ class FaceLocation:
     """Where in an image a crop was taken, and why there.
 
     Attributes:
-        box: the cropped square in pixels of the upright image; the center square if no face was found.
+        box: the cropped square in pixels of the upright image; the center square if no face was found. Of an
+            aligned face, whose crop is turned, the upright square of the same center and side.
         status: whether the crop shows a face.
         score: the finder's confidence, 0 to 1; 0 if no face was found, None if no finder looked.
         landmarks: eyes, nose tip and corners of the mouth in pixels of the image, as ``FoundFace`` orders
@@ -62,15 +65,23 @@ class FaceCropper:
     """Reads an image, finds its faces and crops to them; may be used by many threads.
 
     Raises:
+        ConfigError: faces are to be aligned, and the finder gives no landmarks.
         UnavailableError: the package of the preprocessing's face finder is missing or damaged.
         UsageError: there is no such finder.
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         finder = finder_named(preprocessing.face_finder)
+        if preprocessing.face_alignment == "five-points" and not finder.INFO.has_landmarks:
+            able = ", ".join(info.name for info in finder_infos() if info.has_landmarks)
+            raise ConfigError(
+                f"face_alignment 'five-points' needs landmarks, which the face finder {finder.INFO.name} "
+                f"does not give: choose the finder {able}, or face_alignment 'none'"
+            )
         self._preprocessing = preprocessing
         self._sure_score = finder.INFO.sure_score
-        self._find_faces = finder.create()
+        aligned = preprocessing.face_alignment == "five-points"
+        self._find_faces = partial(finder.create(), exact_landmarks=aligned)
 
     def __call__(self, source: ImageSource) -> FaceCrop:
         """Crop to the largest face in an image, or without one to its center square.
@@ -132,21 +143,30 @@ class FaceCropper:
         self, image: NDArray[np.uint8], faces: Sequence[FoundFace], min_face: float = 0
     ) -> list[FaceCrop]:
         if not faces:
-            height, width = image.shape[:2]
-            return [
-                self._crop(image, FaceLocation(box=center_square(width, height), status="no_face", score=0.0))
-            ]
-        return [self._crop(image, self._locate(image, face, min_face)) for face in faces]
+            box = center_square(*image.shape[1::-1])
+            pixels = self._preprocessing.crop(image, box)
+            return [FaceCrop(image=image, face=pixels, box=box, status="no_face", score=0.0)]
+        return [self._crop(image, face, min_face) for face in faces]
 
-    def _crop(self, image: NDArray[np.uint8], location: FaceLocation) -> FaceCrop:
-        face = self._preprocessing.crop(image, location.box)
-        return FaceCrop(**vars(location), image=image, face=face)
+    def _crop(self, image: NDArray[np.uint8], face: FoundFace, min_face: float) -> FaceCrop:
+        box, pixels = self._cut(image, face)
+        return FaceCrop(
+            image=image,
+            face=pixels,
+            box=box,
+            status=self._status(face, min_face),
+            score=face.score,
+            landmarks=face.landmarks,
+        )
 
-    def _locate(self, image: NDArray[np.uint8], face: FoundFace, min_face: float) -> FaceLocation:
+    def _cut(self, image: NDArray[np.uint8], face: FoundFace) -> tuple[Box, NDArray[np.uint8]]:
         height, width = image.shape[:2]
-        box = square_box(face.box, self._preprocessing.face_margin, width, height)
-        status = self._status(face, min_face)
-        return FaceLocation(box=box, status=status, score=face.score, landmarks=face.landmarks)
+        margin = self._preprocessing.face_margin
+        if self._preprocessing.face_alignment == "five-points" and face.landmarks is not None:
+            square = align(face.landmarks, margin)
+            return square.box(width, height), crop_turned(self._preprocessing, image, square)
+        box = square_box(face.box, margin, width, height)
+        return box, self._preprocessing.crop(image, box)
 
     def _status(self, face: FoundFace, min_face: float) -> FaceStatus:
         if face.size < min_face:

@@ -41,7 +41,7 @@ class Preprocessing:
         face_finder: name of the face finder in ``images.finders``.
         face_finder_version: its version where the checkpoint was made; empty if unknown.
         face_margin: fraction of a detected face's box that is added on each side before cropping.
-        face_alignment: "none" crops an upright square; "five-points" also turns it by the face's landmarks.
+        face_alignment: "none" crops an upright square around the box; "five-points" one turned by landmarks.
 
     Raises:
         ConfigError: a field breaks its rule.
@@ -81,8 +81,12 @@ class Preprocessing:
 
     def crop(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""
+        return self.resize(image, box, self.size)
+
+    def resize(self, image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
+        """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [size, size, 3]."""
         filter_ = _FILTERS[self.resize_filter]
-        return np.asarray(Image.fromarray(image).resize((self.size, self.size), filter_, box=box))
+        return np.asarray(Image.fromarray(image).resize((size, size), filter_, box=box))
 
     def normalize(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn RGB faces uint8 [..., S, S, 3] into the network's float32 input [..., 3, S, S]."""

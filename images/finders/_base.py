@@ -69,13 +69,16 @@ class FinderInfo:
 class FaceFinder(Protocol):
     """A finder that is ready to search; it may be used by many threads."""
 
-    def __call__(self, image: NDArray[np.uint8], *, all_sizes: bool = False) -> list[FoundFace]:
+    def __call__(
+        self, image: NDArray[np.uint8], *, all_sizes: bool = False, exact_landmarks: bool = False
+    ) -> list[FoundFace]:
         """Find the faces in an RGB image [H, W, 3], largest first.
 
         Args:
             image: the upright image, of any size from 1 x 1; it is left as it is.
             all_sizes: search for every face. Otherwise the search, from large faces to small ones, ends with
                 the first pass that found any, which is enough where only the largest is wanted.
+            exact_landmarks: take the time to place landmarks well enough to align by them.
         """
         ...
 

@@ -65,7 +65,9 @@ class _HaarFinder:
         # A cascade keeps the image it works on, so each thread has its own.
         self._local = threading.local()
 
-    def __call__(self, image: NDArray[np.uint8], *, all_sizes: bool = False) -> list[FoundFace]:
+    def __call__(
+        self, image: NDArray[np.uint8], *, all_sizes: bool = False, exact_landmarks: bool = False
+    ) -> list[FoundFace]:
         height, width = image.shape[:2]
         # Averaging megapixels costs 50 ms; every n-th pixel still leaves more than the finest search uses.
         step = max(1, max(height, width) // (2 * _SEARCHES[-1].long_side))
