@@ -3,6 +3,7 @@
 __all__ = [
     "attention",
     "bundle",
+    "faces",
     "figures",
     "gpu_suite",
     "leaderboard",

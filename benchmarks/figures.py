@@ -200,6 +200,35 @@ def _estimate(estimate: Mapping[str, float] | None, digits: str, scale: float = 
     return f"{value} [{low}, {high}]"
 
 
+def _faces(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    finders, outcomes = record["finders"], record["outcomes"]
+    measured = list(record["false_alarms"])
+    rows = [["faces found", *measured]]
+    for condition, found in outcomes.items():
+        count = len(found[measured[0]])
+        shares = (f"{np.mean(np.array(found[name]) > 0):.1%}" for name in measured)
+        rows.append([f"{condition} ({count})", *shares])
+    alarms = {name: np.array(counts) for name, counts in record["false_alarms"].items()}
+    images = len(alarms[measured[0]])
+    rows.append(
+        [
+            f"images with a false alarm, of {images} without a face",
+            *(str((alarms[n] > 0).sum()) for n in measured),
+        ]
+    )
+    for condition in ("upright", "turned 35 degrees"):
+        errors = record["landmark_errors"][condition]
+        cells = (f"{np.mean(errors[name]):.1%}" if errors[name] else "none" for name in measured)
+        rows.append([f"landmarks' distance, {condition}, of the eyes'", *cells])
+    for case, candidates in samples.items():
+        cells = (", ".join(filter(None, _time_and_ratio(candidates, name, 1e3))) for name in measured)
+        rows.append([f"{case}: median, ms, and over the first", *cells])
+    yield markdown(rows)
+    head = [["finder", "package", "license of the code", "of the weights", "trained on"]]
+    keys = ("package", "code_license", "weights_license", "training_data")
+    yield markdown(head + [[name, *(finders[name][key] for key in keys)] for name in measured])
+
+
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
@@ -224,6 +253,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
     "training": _training,
     "augmentation": _augmentation,
     "faithfulness": _faithfulness,
+    "faces": _faces,
 }
 
 

@@ -98,4 +98,5 @@ def _region(image: NDArray[np.uint8], left: int, top: int, right: int, bottom: i
     """Return the pixels from ``left`` to ``right`` and ``top`` to ``bottom``, the edge repeated outside."""
     rows = np.clip(np.arange(top, bottom), 0, image.shape[0] - 1)
     columns = np.clip(np.arange(left, right), 0, image.shape[1] - 1)
-    return image[rows[:, None], columns]
+    region: NDArray[np.uint8] = image[rows[:, None], columns]
+    return region

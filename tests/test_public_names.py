@@ -13,7 +13,9 @@ import lnlattennet
 # fmt: off
 PUBLIC = {
     "lnlattennet": "Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load",
-    "lnlattennet.benchmarks": "attention bundle figures gpu_suite leaderboard network peers serving training",
+    "lnlattennet.benchmarks": (
+        "attention bundle faces figures gpu_suite leaderboard network peers serving training"
+    ),
     "lnlattennet.benchmarks.serving": "latency",
     "lnlattennet.benchmarks.training": "augmentation throughput",
     "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction draw_overlays read_manifest save_overlays",

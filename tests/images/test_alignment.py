@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ from lnlattennet.model._preprocessing import Preprocessing
 Pixels = NDArray[np.uint8]
 
 astronaut: Callable[[], NDArray[np.uint8]] = data.astronaut
+similarity: Callable[..., Any] = SimilarityTransform
 
 ARCFACE = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
@@ -37,7 +39,7 @@ def test_it_is_the_least_squares_similarity(
     angle: float, scale: float, x: float, y: float, noise: int
 ) -> None:
     """scikit-image's estimate of the same similarity is the oracle."""
-    points = SimilarityTransform(scale=scale, rotation=angle, translation=(x, y))(ARCFACE)
+    points = similarity(scale=scale, rotation=angle, translation=(x, y))(ARCFACE)
     points = points + np.random.default_rng(noise).normal(0, 2 * scale, points.shape)
     square = align([(float(u), float(v)) for u, v in points], 0.1)
     expected = SimilarityTransform.from_estimate(ARCFACE, points)
