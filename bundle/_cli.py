@@ -17,6 +17,7 @@ from lnlattennet.bundle.doctor._local import check_local
 from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, is_safe, security_advice, triton_release
 from lnlattennet.errors import UnavailableError, UsageError, require
+from lnlattennet.images.finders._registry import finder_infos
 from lnlattennet.runtimes._machine import Machine, installed_server, this_machine
 from lnlattennet.runtimes._registry import backend_infos
 
@@ -145,7 +146,8 @@ def parse_percent(text: str) -> float:
 
 def _describe_machine() -> dict[str, Any]:
     runtimes = sorted({package for info in backend_infos() for package in info.packages})
-    packages = {"runtimes": runtimes, **_PACKAGES}
+    finders = sorted({info.package for info in finder_infos()})
+    packages = {"runtimes": runtimes, "finders": finders, **_PACKAGES}
     machine = this_machine(name for names in packages.values() for name in names)
     return {
         "machine": machine.to_json(),

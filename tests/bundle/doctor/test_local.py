@@ -209,6 +209,7 @@ def test_without_a_bundle_the_machine_is_described() -> None:
     assert "for development and CI only" in result.stdout
     document = json.loads(run("--json").stdout)
     assert document["packages"]["runtimes"]["onnxruntime"]
+    assert document["packages"]["finders"]["opencv-python-headless"]
     assert document["machine"]["cpu_features"]
 
 
