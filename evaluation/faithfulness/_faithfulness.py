@@ -6,6 +6,7 @@ import csv
 import datetime
 import json
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,9 @@ from lnlattennet.evaluation.faithfulness._measure import RANDOM_ORDERS, Measurem
 from lnlattennet.evaluation.predictors._base import Faces
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint
 from lnlattennet.model._provenance import SYNTHETIC
+
+_EXAMPLES = 7
+"""Faces that are drawn, evenly spread over those that are measured."""
 
 _log = logging.getLogger(__name__)
 
@@ -75,12 +79,18 @@ class Faithfulness:
         faces: names of the faces.
         steps: numbers of covered regions.
         measured: figures per face.
+        examples: indices of the faces that are drawn.
+        example_faces: those faces, RGB [n, S, S, 3].
+        example_names: their classes.
     """
 
     document: dict[str, Any]
     faces: tuple[str, ...]
     steps: Steps
     measured: Measurements
+    examples: NDArray[np.int64]
+    example_faces: Faces
+    example_names: tuple[str, ...]
 
 
 def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
@@ -103,10 +113,15 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
     network = checkpoint.network().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     predictor = CoveredPredictor(network, info.preprocessing, torch.tensor(match.columns, device=device))
     _log.info("measuring the faithfulness of %s on %d faces of %s", options.checkpoint, len(kept), data.name)
-    chunks: Iterator[tuple[Faces, NDArray[np.int64]]] = (
-        (faces, labels[indices]) for indices, faces in evaluated_chunks(data, labels, "covering regions")
-    )
-    measured = measure(predictor, chunks, options.seed)
+    examples = np.unique(np.linspace(0, len(kept) - 1, _EXAMPLES).round().astype(np.int64))
+    drawn: list[Faces] = []
+
+    def chunks() -> Iterator[tuple[Faces, NDArray[np.int64]]]:
+        for indices, faces in evaluated_chunks(data, labels, "covering regions"):
+            drawn.append(faces[np.isin(indices, kept[examples])])
+            yield faces, labels[indices]
+
+    measured = measure(predictor, chunks(), options.seed)
     document = {
         # Its name among the records that `make figures` reads.
         "benchmark": "faithfulness",
@@ -127,25 +142,43 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
         "accuracy": mean_interval(measured.right).to_dict(),
         "readings": [figures.to_dict() for figures in reading_figures(measured, steps)],
     }
-    return Faithfulness(document, tuple(data.faces[index] for index in kept), steps, measured)
+    return Faithfulness(
+        document,
+        tuple(data.faces[index] for index in kept),
+        steps,
+        measured,
+        examples,
+        np.concatenate(drawn),
+        tuple(match.class_names[label] for label in labels[kept[examples]]),
+    )
 
 
 def write_faithfulness(result: Faithfulness, folder: Path) -> list[Path]:
-    """Write `faithfulness.json`, `faithfulness.csv` with a row per face, and a chart of the curves.
+    """Write the figures, those of every face, a chart of the curves, and a panel of some faces.
 
     Raises:
         UsageError: the folder cannot be written.
     """
     from lnlattennet.evaluation.explain._drawing import save_png
     from lnlattennet.evaluation.faithfulness._chart import curves_figure
+    from lnlattennet.evaluation.faithfulness._panel import readings_panel
 
-    paths = [folder / f"faithfulness.{suffix}" for suffix in ("json", "csv", "png")]
+    names = ("faithfulness.json", "faithfulness.csv", "faithfulness.png", "faithfulness-faces.png")
+    paths = [folder / name for name in names]
+    panel = readings_panel(
+        result.example_faces,
+        result.example_names,
+        result.measured.readings[:-1],
+        result.measured.scores[result.examples],
+        math.isqrt(result.steps.regions),
+    )
     try:
         with replace_file(paths[0]) as draft:
             draft.write_text(json.dumps(result.document, indent=1) + "\n", encoding="utf-8")
         with replace_file(paths[1]) as draft:
             _write_faces(result, draft)
         save_png(curves_figure(result.document), paths[2])
+        save_png(panel, paths[3])
     except OSError as error:
         raise UsageError(f"--output {folder} cannot be written ({error.strerror}): choose another") from error
     return paths

@@ -58,7 +58,8 @@ class Measurements:
     """Figures per face, N faces and R readings; those of random orders are means over the orders.
 
     Attributes:
-        readings: names [R].
+        readings: names [R]; the last one is the random order.
+        scores: the other readings [N, R - 1, K].
         right: 1 where the uncovered face is predicted right, otherwise 0 [N].
         highest: fill to: the same with the highest quarter of the regions covered [N, R].
         lowest: fill to: the same with the lowest quarter covered [N, R].
@@ -69,6 +70,7 @@ class Measurements:
     """
 
     readings: tuple[str, ...]
+    scores: Floats
     right: Floats
     highest: Mapping[str, Floats]
     lowest: Mapping[str, Floats]
@@ -138,6 +140,7 @@ def _measure(
     deletion, insertion = np.split(_pool_random(of_prediction[:, :, 2:]), 2, axis=2)
     return Measurements(
         readings=names,
+        scores=values[:, : len(scores)],
         right=(prediction == labels).astype(np.float64),
         highest={fill: value[:, :, 0] for fill, value in right.items()},
         lowest={fill: value[:, :, 1] for fill, value in right.items()},

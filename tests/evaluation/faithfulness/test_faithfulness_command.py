@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from lnlattennet.errors import LnlAttenNetError, UsageError
@@ -31,7 +32,9 @@ def test_rendered_faces_are_measured_and_recorded(checkpoint_path: Path, tmp_pat
     out = tmp_path / "out"
     document = json.loads(run(checkpoint_path, "--data", "synthetic", "--images", 14, "-o", out, "--json"))
     assert json.loads((out / "faithfulness.json").read_text()) == document
-    assert (out / "faithfulness.png").is_file()
+    for name, narrowest in (("faithfulness.png", 900), ("faithfulness-faces.png", 1000)):
+        with Image.open(out / name) as drawing:
+            assert drawing.width > narrowest
     assert document["data"]["faces"] == 14
     assert (document["regions"], document["covered"]) == (16, 4)
     names = [reading["name"] for reading in document["readings"]]
