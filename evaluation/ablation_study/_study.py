@@ -64,7 +64,7 @@ def _prepared(options: Options, seed: int) -> Iterator[FaceBatches]:
     with tempfile.TemporaryDirectory() as folder:
         training = options.training(seed, Path(folder))
         [training_data] = open_training_data(training)
-        data = FaceBatches(training_data, Preprocessing(size=options.network.image_size), training)
+        data = FaceBatches(training_data, training_data.preprocessing, training)
         data.prepare_data()
         data.setup()
         # The trainer would ask for it again, and get the same faces for minutes of rendering.
@@ -110,7 +110,7 @@ def _train(
     info = CheckpointInfo(
         config=network.config,
         class_names=class_names,
-        preprocessing=Preprocessing(size=network.config.image_size),
+        preprocessing=data.preprocessing,
     )
     training = dataclasses.replace(options.training(seed, folder), network=network.config)
     module = ExpressionTraining(info, training, loss_weights(training, data.data))

@@ -133,7 +133,7 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
         "runtime": f"torch {torch.__version__} on {device.type}, float32",
         "data": data.summary() | {"faces": len(kept)},
         "classes": list(match.class_names),
-        "notes": [*data.notes, *match.notes],
+        "notes": [*data.notes, *(data.preparation.notes() if data.preparation else ()), *match.notes],
         "regions": steps.regions,
         "covered": steps.quarter,
         "steps": list(steps.counts),
