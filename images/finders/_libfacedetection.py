@@ -89,7 +89,7 @@ def _load(path: Path) -> ctypes.CDLL:
     if missing:
         raise UnavailableError(
             f"the face finder {INFO.name} needs a processor with {' and '.join(missing)}; "
-            "train with the finder haar for this machine"
+            "train with --finder haar for this machine"
         )
     try:
         library = ctypes.CDLL(str(path))
