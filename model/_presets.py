@@ -19,7 +19,7 @@ PRESETS: Mapping[str, NetworkConfig] = MappingProxyType(
             image_size=48, out_stride=4, widths=(64, 112, 160), blocks=(2, 2, 2), channels=96
         ),
         "large": NetworkConfig(
-            image_size=64, out_stride=4, widths=(96, 192, 320), blocks=(2, 3, 3), channels=128
+            image_size=64, out_stride=4, widths=(96, 144, 208), blocks=(2, 2, 2), channels=128
         ),
     }
 )
