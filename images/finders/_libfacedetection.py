@@ -148,14 +148,12 @@ class _LibFaceDetection:
         height, width = image.shape[:2]
         # Averaging megapixels takes longer than the search, as in the Haar finder.
         step = max(1, max(height, width) // (2 * long_side))
-        small = np.ascontiguousarray(image[::step, ::step, ::-1])
+        small = np.ascontiguousarray(image[::step, ::step])
         scale = long_side / max(small.shape)
         scale = scale if enlarge else min(1.0, scale)
-        size = tuple(max(1, round(side * scale)) for side in small.shape[1::-1])
-        small = cv2.resize(
-            small, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        ).astype(np.uint8, copy=False)
-        rows = self._rows(small)
+        size = (max(1, round(small.shape[1] * scale)), max(1, round(small.shape[0] * scale)))
+        small = cv2.resize(small, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        rows = self._rows(cv2.cvtColor(small, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False))
         ratio = np.array([width / size[0], height / size[1]])
         points = (rows[:, 1:15].reshape(-1, 7, 2) * ratio).tolist()
         faces = [_face(score, *row) for score, row in zip(rows[:, 0].tolist(), points, strict=True)]
