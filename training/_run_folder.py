@@ -15,7 +15,7 @@ LAST = "last.ckpt"
 REGION_WEIGHTS = "region_weights.csv"
 _SETTINGS = "settings.json"
 _FIGURES = "figures.json"
-_FACES = "faces"
+_FINGERPRINT = "fingerprint"
 
 
 def resumable(options: TrainingOptions, fingerprint: str) -> Path | None:
@@ -36,7 +36,7 @@ def resumable(options: TrainingOptions, fingerprint: str) -> Path | None:
         raise UsageError(
             f"{options.run_folder} holds a run already; pass --resume to continue it, or another --run-folder"
         )
-    settings = options.settings() | {_FACES: fingerprint}
+    settings = options.settings() | {_FINGERPRINT: fingerprint}
     if options.resume:
         _check_same(json.loads(started_with.read_text(encoding="utf-8")), settings)
         return last
@@ -54,7 +54,7 @@ def finished_result(options: TrainingOptions, fingerprint: str) -> TrainingResul
     if not path.is_file():
         return None
     started_with = json.loads((options.run_folder / _SETTINGS).read_text(encoding="utf-8"))
-    _check_same(started_with, options.settings() | {_FACES: fingerprint})
+    _check_same(started_with, options.settings() | {_FINGERPRINT: fingerprint})
     return TrainingResult(**json.loads(path.read_text(encoding="utf-8")))
 
 
@@ -68,7 +68,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
     for name, value in now.items():
         if before.get(name) == value:
             continue
-        if name == _FACES:
+        if name == _FINGERPRINT:
             raise UsageError(
                 "--resume: the data set has changed since the run was started: faces were added, removed, "
                 "labeled or split anew, and some that were learned would be evaluated; start another run "

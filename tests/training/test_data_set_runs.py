@@ -370,6 +370,12 @@ class TestRefused:
         with pytest.raises(UsageError, match="the data set has changed since the run was started"):
             train(options(tmp_path, faces, epochs=1, resume=True))
 
+    def test_to_go_on_with_faces_made_in_another_way(self, tmp_path: Path) -> None:
+        faces = write_tree(tmp_path / "faces", train=8, test=2)
+        train(options(tmp_path, faces, epochs=1, faces="as-is"))
+        with pytest.raises(UsageError, match="the run was started with faces 'as-is', got 'crop'"):
+            train(options(tmp_path, faces, epochs=1, faces="crop", resume=True))
+
     def test_a_training_that_diverged(self, tree: Path, tmp_path: Path) -> None:
         with pytest.raises(DataError, match=r"diverged; use a lower --learning-rate than 1e\+08"):
             train(options(tmp_path, tree, learning_rate=1e8))
