@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 		--editable '.[train,export,faces,openvino,rtx,server,dev]'
 	touch $@
 
-demo: $(STAMP) ## Export the demo checkpoint, serve it with a real tritonserver, ask it about an image
+demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it about an image
 	$(BIN)/python examples/demo.py
 
 # Two files at a time: most tests keep one core busy.

@@ -1,8 +1,9 @@
 """`make demo`: from a checkpoint to a served answer, with the commands that a user would type.
 
-Exports the demo checkpoint, serves it with a real tritonserver on free ports of 127.0.0.1, asks it about a
-real image (scikit-image's public-domain portrait of Eileen Collins) and about rendered faces, compares the
-answers with those of the same bundle without a server, measures 200 requests, and stops the server.
+Exports the checkpoint that learned from photographs, serves it with a real tritonserver on free ports of
+127.0.0.1, asks it about a real image (scikit-image's public-domain portrait of Eileen Collins) and about
+rendered faces, compares the answers with those of the same bundle without a server, measures 200 requests,
+and stops the server.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lnlattennet.benchmarks.serving.latency import MODELS, latency_table, measur
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, render_face
 from lnlattennet.errors import LnlAttenNetError, ServingError, require
 
-CHECKPOINT = Path("checkpoints/demo.safetensors")
+CHECKPOINT = Path("checkpoints/ferplus-base.safetensors")
 FOLDER = Path("build/demo")
 IMAGES = Path("build/images")
 OVERLAY = Path("build/astronaut-overlay.png")

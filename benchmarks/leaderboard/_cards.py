@@ -67,9 +67,9 @@ def _facts(checkpoint: Path, summary: Mapping[str, Any]) -> Rows:
     faces = ", ".join(f"{_total(counts[split]):,} {split}" for split in SPLITS if split in counts)
     options = {name: settings[name] for name in _SETTINGS if settings.get(name) not in (None, 0, "none")}
     crop = ", ".join(
-        f"{name.removeprefix('face_')} {value}"
+        f"{name.removeprefix('face_').replace('_', ' ')} {value}"
         for name, value in summary["preprocessing"].items()
-        if name.startswith("face_") and value
+        if name.startswith("face_") and value != ""
     )
     versions = [f"{name} {provenance[name]}" for name in ("lnlattennet", "torch") if name in provenance]
     minutes = (
