@@ -29,7 +29,7 @@ def test_committed_pages_are_what_the_records_say() -> None:
     assert {page: fill_page(text) for page, text in texts.items()} == texts
     markers = re.findall(r"<!-- figures: (\S+) -->", "".join(texts.values()))
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
-    assert shown == {"latency", "engines", "kernels", "training", "augmentation", "faithfulness"}
+    assert shown == {"latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces"}
 
 
 @pytest.mark.usefixtures("at_root")
@@ -48,6 +48,8 @@ def test_committed_pages_are_what_the_records_say() -> None:
         ("*-h100-80gb-hbm3-kernels", "| fused, portable | 48.7 | 55.3 | 6.3 | 6.6 |"),
         ("*-training-*", "| plain loop | 14.51 | 1.30 [1.28, 1.33] |"),
         ("*-augmentation-*", "| kornia, batches of 64 | 1.91 | 3.18 [2.79, 3.55] |"),
+        ("*-faces-2cores", "| turned 20 degrees (60) | 73.3% | 100.0% | 100.0% | 100.0% | 100.0% | 100.0% |"),
+        ("*-faithfulness-ferplus", "| Grad-CAM | 33.8 [31.9, 35.5] | 4.5 [3.5, 5.6] | 3.03 [2.79, 3.30] |"),
         ("*-faithfulness-demo", "| Grad-CAM | 45.0 [36.4, 52.9] | 8.6 [3.6, 13.6] | 3.20 [2.45, 4.24] |"),
     ],
 )
