@@ -104,8 +104,10 @@ def _down(fine: int, coarse: int, residual_blocks: int) -> nn.Sequential:
 
 def _up(fine: int, coarse: int, *, residual: bool) -> nn.Sequential:
     """Join a level's features [B, coarse + fine, H, W]; after residual levels one convolution is enough."""
-    rest = () if residual else (conv_block(fine, fine),)
-    return nn.Sequential(conv_block(coarse + fine, fine), *rest)
+    blocks = [conv_block(coarse + fine, fine)]
+    if not residual:
+        blocks.append(conv_block(fine, fine))
+    return nn.Sequential(*blocks)
 
 
 def _normed_convolution(

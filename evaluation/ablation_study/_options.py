@@ -118,4 +118,6 @@ class DataSetStudyOptions:
         return TrainingOptions(**(values | fixed))
 
     def _recipe_values(self) -> dict[str, Any]:
-        return {option.replace("-", "_"): value for option, value in self.recipe.values.items()}
+        fields = {option: option.replace("-", "_") for option in self.recipe.values}
+        fields["finder"] = "face_finder"
+        return {fields[option]: value for option, value in self.recipe.values.items()}

@@ -30,7 +30,7 @@ SUBCOMMANDS = {
     ),
     "serve": ("serving.cli._serve:serve", "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."),
     "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
-    "data": ("data._cli:app", "Inspect data sets of faces."),
+    "data": ("data._cli:app", "Inspect and prepare data sets of faces."),
     "kernels": ("_kernels_cli:app", "Build the compiled attention kernels, or show which run."),
 }
 """Name -> location of the command, and its summary."""
