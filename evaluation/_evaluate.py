@@ -67,6 +67,8 @@ class EvaluationOptions:
     def __post_init__(self) -> None:
         if self.data == SYNTHETIC and self.format is not None:
             raise UsageError(f"--format {self.format} names a layout of files, and --data synthetic has none")
+        if self.data == SYNTHETIC and self.faces != "auto":
+            raise UsageError(f"--faces {self.faces} is for data sets: rendered faces are crops already")
         if self.data != SYNTHETIC and self.images is not None:
             raise UsageError(
                 f"--images {self.images} is for --data synthetic only; choose faces with --split"

@@ -143,6 +143,8 @@ class TrainingOptions:
             raise UsageError(f"--init {printable(self.init)}: there is no such checkpoint")
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
+        if self.data == SYNTHETIC and self.faces != "auto":
+            raise UsageError(f"--faces {self.faces} is for data sets: rendered faces are crops already")
         if self.drop_duplicates and self.data == SYNTHETIC:
             raise UsageError("--drop-duplicates is for data sets: no two rendered faces are the same")
         if self.targets != "majority" and (self.data == SYNTHETIC or self.folds is not None):

@@ -80,6 +80,8 @@ def explain(
 
     if data == SYNTHETIC and (format_ or split):
         raise UsageError("--data synthetic renders held-out faces: it has no --format and no --split")
+    if data == SYNTHETIC and faces != "auto":
+        raise UsageError(f"--faces {faces} is for data sets: rendered faces are crops already")
     for module in ("torch", "matplotlib", "scipy"):
         require(module, "train")
     if faithfulness:

@@ -236,6 +236,7 @@ def test_a_damaged_image_is_named(checkpoint_path: Path, face_folder: Path, tmp_
     [
         (["--data", "TREE", "--images", "14"], "--images 14 is for --data synthetic only"),
         (["--data", "synthetic", "--format", "folder"], "--format folder names a layout of files"),
+        (["--data", "synthetic", "--faces", "as-is"], "--faces as-is is for data sets"),
         (["--data", "synthetic", "--split", "all"], "--split of rendered faces must be one of"),
         (["--data", "TREE", "--temperature", "0"], "--temperature must be from 0.01 to 100, got 0"),
         (["--data", "TREE", "--temperature", "nan"], "--temperature must be from 0.01 to 100, got nan"),
