@@ -11,22 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lnlattennet.errors import ImageError
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF8", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"\0\0\1\0", "ICO"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"%PDF", "PDF"),
-    (b"PK\3\4", "ZIP"),
-)
-_MARKUP = ((b"<!doctype html", "HTML"), (b"<html", "HTML"), (b"<svg", "SVG"), (b"<?xml", "XML"))
+from lnlattennet.images._sniff import describe_refused, sniff
 
 _PNG_PIXEL_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
@@ -78,31 +63,7 @@ def read_container(data: bytes) -> Container:
             f"the {kind} file is damaged: its {len(data)} bytes end or break off before its size is known; "
             "send the whole file"
         ) from error
-    raise ImageError(f"an image must be a JPEG or PNG file, got {kind}; convert it to one of these")
-
-
-def sniff(data: bytes) -> str:
-    """Name what ``data`` looks like from its first bytes: "PNG", "GIF", "text", ..."""
-    if not data:
-        return "an empty file (0 bytes)"
-    for signature, name in _SIGNATURES:
-        if data.startswith(signature):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[4:8] == b"ftyp":
-        return "AVIF" if data[8:12] == b"avif" else "HEIC or video"
-    return _sniff_text(data[:256])
-
-
-def _sniff_text(head: bytes) -> str:
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for tag, name in _MARKUP:
-        if start.startswith(tag):
-            return name
-    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
-        return "text"
-    return f"an unknown format that starts with the bytes {head[:4].hex(' ')}"
+    raise ImageError(f"an image must be a JPEG or PNG file, got {describe_refused(data)}")
 
 
 def _read_png(data: bytes) -> Container:
