@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
@@ -13,6 +14,9 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, predictions_from_outputs
 from lnlattennet.images._face_crop import FaceCrop, FaceCropper, check_face_limits
 from lnlattennet.images._read import ImageSource
+from lnlattennet.images.finders._registry import version_note
+
+_log = logging.getLogger(__name__)
 
 
 def load(path: Path | str, engine: str | None = None, threads: int = 0) -> LocalPredictor:
@@ -38,12 +42,16 @@ def load(path: Path | str, engine: str | None = None, threads: int = 0) -> Local
 class LocalPredictor:
     """Runs a bundle's engine in this process; the predictions are those of the server.
 
-    One predictor may be used by many threads. ``load`` makes one and describes the arguments and errors.
+    One predictor may be used by many threads. It warns if the face finder has another version here than in
+    training. ``load`` makes one and describes the arguments and errors.
     """
 
     def __init__(self, bundle: Bundle, engine: str | None = None, threads: int = 0) -> None:
         self._manifest = bundle.manifest
-        self._crop = FaceCropper(bundle.manifest.preprocessing)
+        preprocessing = bundle.manifest.preprocessing
+        self._crop = FaceCropper(preprocessing)
+        if note := version_note(preprocessing.face_finder, preprocessing.face_finder_version):
+            _log.warning("%s", note)
         self._run = bundle.engine(engine, threads)
 
     @overload

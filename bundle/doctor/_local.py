@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
-from lnlattennet.images.finders._registry import finder_named
+from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._machine import EXACT_INT8, Machine
 from lnlattennet.runtimes._registry import backend_named
@@ -121,9 +121,8 @@ def _face_finder(preprocessing: Preprocessing) -> Iterator[Issue]:
     except (UnavailableError, UsageError) as error:
         yield Issue("cannot", str(error))
         return
-    trained, here = preprocessing.face_finder_version, finder.version()
-    if trained not in ("", here):
-        yield Issue("runs", f"the face finder {finder.INFO.name} is {here} here, was {trained} in training")
+    if note := version_note(preprocessing.face_finder, preprocessing.face_finder_version):
+        yield Issue("runs", note)
 
 
 def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._registry import FORMATS
-from lnlattennet.images.finders._registry import finder_named
+from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import FaceAlignment, Preprocessing
 
 CLOSE = 0.05
@@ -57,7 +57,8 @@ def framing_notes(data: FaceData, preprocessing: Preprocessing, *, training: boo
     format = FORMATS[data.format]
     name, finder = format.name, preprocessing.face_finder
     if data.image_kind != "crops":
-        notes = _version_notes(preprocessing)
+        version = version_note(finder, preprocessing.face_finder_version)
+        notes: tuple[str, ...] = (version,) if version else ()
         if format.faces == "crops":
             notes += (
                 f"--faces crop searched images that the format {name} calls face crops: a face is cut out "
@@ -92,14 +93,3 @@ def framing_notes(data: FaceData, preprocessing: Preprocessing, *, training: boo
             f"{preprocessing.face_alignment}",
         )
     return notes
-
-
-def _version_notes(preprocessing: Preprocessing) -> tuple[str, ...]:
-    recorded = preprocessing.face_finder_version
-    installed = finder_named(preprocessing.face_finder).version()
-    if recorded in ("", installed):
-        return ()
-    return (
-        f"the network was trained with faces of {preprocessing.face_finder} {recorded}, and {installed} is "
-        "installed: its boxes may differ",
-    )

@@ -31,3 +31,19 @@ def finder_named(name: str) -> FinderModule:
 def finder_infos() -> list[FinderInfo]:
     """Return the facts about every finder, in the order of ``FINDERS``."""
     return [finder_named(name).INFO for name in FINDERS]
+
+
+def version_note(name: str, trained: str) -> str | None:
+    """Say that the finder ``name`` is installed in another version than the network was trained with.
+
+    Args:
+        name: a face finder.
+        trained: its version in training; empty if unknown.
+    """
+    installed = finder_named(name).version()
+    if trained in ("", installed):
+        return None
+    return (
+        f"the network was trained with faces of {name} {trained}, and {installed} is installed: "
+        "its boxes may differ"
+    )

@@ -14,7 +14,8 @@ from types import FrameType
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
 from lnlattennet.errors import ServingError
-from lnlattennet.images.finders._registry import finder_named
+from lnlattennet.images.finders._registry import finder_named, version_note
+from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._health import probe_model
@@ -66,7 +67,7 @@ def serve_bundle(
             temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="lnlattennet-serve-"))
             folder = Path(temporary, "deployment")
         deployment = deploy(verified, folder, server.backends)
-        _warn(server, endpoints)
+        _warn(server, endpoints, verified.manifest.preprocessing)
         stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
         started = time.monotonic()
         _log.info("starting tritonserver")
@@ -107,7 +108,9 @@ def _pointing_to(log: Path, kept: bool) -> Iterator[None]:
         raise
 
 
-def _warn(server: TritonServer, endpoints: Endpoints) -> None:
+def _warn(server: TritonServer, endpoints: Endpoints, preprocessing: Preprocessing) -> None:
+    if note := version_note(preprocessing.face_finder, preprocessing.face_finder_version):
+        _log.warning("%s", note)
     if server.embedded:
         _log.warning(
             "the embedded Triton %s is for development only (known vulnerabilities): "

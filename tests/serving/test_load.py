@@ -15,6 +15,7 @@ from PIL import Image
 from skimage import data
 
 import lnlattennet
+from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import BundleError, ImageError, UsageError
 from lnlattennet.serving._predictor import LocalPredictor
 
@@ -189,3 +190,15 @@ def test_a_closed_or_damaged_pillow_image_is_refused(model: LocalPredictor, path
     for image in (closed, damaged):
         with pytest.raises(ImageError, match=r"cannot read the Pillow image: .*; open it again"):
             model.predict(image)
+
+
+def test_another_version_of_the_face_finder_is_told(
+    bundle_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = Bundle.load(bundle_path)
+    LocalPredictor(bundle)
+    assert not caplog.messages
+    preprocessing = dataclasses.replace(bundle.manifest.preprocessing, face_finder_version="0.1")
+    manifest = bundle.manifest.model_copy(update={"preprocessing": preprocessing})
+    LocalPredictor(dataclasses.replace(bundle, manifest=manifest))
+    assert "trained with faces of haar 0.1" in caplog.text
