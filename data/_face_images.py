@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet._hardware import usable_cpus
+from lnlattennet.data._files import images_below
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import Face, FaceData, FacesOption, ImageKind
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
@@ -24,7 +24,6 @@ _VERIFICATION_SEED = 2**40
 _CALIBRATION_SEED = 2**41
 
 _KINDS: dict[FacesOption, ImageKind] = {"auto": "mixed", "crop": "whole", "as-is": "crops"}
-_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def verification_faces(count: int, preprocessing: Preprocessing) -> NDArray[np.float32]:
@@ -44,7 +43,7 @@ def calibration_faces(count: int, preprocessing: Preprocessing) -> NDArray[np.fl
 def read_faces(
     folder: Path, preprocessing: Preprocessing, count: int, faces: FacesOption = "auto"
 ) -> NDArray[np.float32]:
-    """Read faces from the JPEG and PNG files in a folder and the folders in it, prepared as for training.
+    """Read faces from the images in a folder and the folders in it, prepared as for training.
 
     Of more than ``count`` files, evenly spread ones are taken. With faces "auto" each is cropped to its face,
     unless the face fills it; with "crop" always, and with "as-is" never.
@@ -56,10 +55,12 @@ def read_faces(
         DataError: there is no such folder, it cannot be read, or it has fewer than ``MIN_IMAGES``.
         ImageError: a file is damaged or not an image; names it.
     """
-    names = _image_names(folder)
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {printable(folder)}; name one with face images")
+    names = images_below(folder)
     if len(names) < MIN_IMAGES:
         raise DataError(
-            f"{printable(folder)} has {len(names)} JPEG or PNG files, calibration needs at least "
+            f"{printable(folder)} has {len(names)} images, calibration needs at least "
             f"{MIN_IMAGES}; add face images, or name another folder"
         )
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
@@ -82,22 +83,3 @@ def _rendered(
         for index in range(count)
     ]
     return preprocessing.normalize(np.stack(images))
-
-
-def _image_names(folder: Path) -> list[str]:
-    """Return the visible images below ``folder``, relative to it, in order."""
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {printable(folder)}; name one with face images")
-    names = []
-    for parent, folders, files in os.walk(folder, onerror=_raise_data_error):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        names += [
-            (Path(parent) / name).relative_to(folder).as_posix()
-            for name in sorted(files)
-            if name.lower().endswith(_SUFFIXES) and not name.startswith(".")
-        ]
-    return names
-
-
-def _raise_data_error(error: OSError) -> None:
-    raise DataError(f"cannot read {printable(error.filename)}: {error.strerror}") from error

@@ -8,11 +8,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lnlattennet._command import printable
-from lnlattennet.errors import DataError
+from lnlattennet.errors import DataError, ImageError
+from lnlattennet.images._decode import read_data_set_image
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _TOP_NAMES = 12
+_SYSTEM_FOLDERS = frozenset(
+    {
+        "#recycle", "#snapshot", "@eadir", "@recently-snapshot", "@recycle", "@sharebin", "@tmp", "~snapshot",
+        "$extend", "$recycle.bin", "found.000", "msdownld.tmp", "recycled", "recycler",
+        "system volume information", "lost+found", "lost.dir", "network trash folder", "temporary items",
+        "__macosx", "__pycache__",
+    }
+)  # fmt: skip
+"""What Synology's, QNAP's and NetApp's boxes, Windows, Linux, Android, macOS and Python leave beside files.
+
+Some hold images: `@eaDir` has thumbnails, and recycle bins have what was removed from the data set.
+"""
 
 
 @dataclass(frozen=True)
@@ -20,9 +36,9 @@ class Listing:
     """Entries directly in a folder: names in order.
 
     Attributes:
-        folders: visible folders.
-        images: visible files with an image's suffix.
-        ignored: hidden entries (`.DS_Store`, `__MACOSX`) and files of other kinds.
+        folders: folders, without those of ``is_system_entry``.
+        images: files with an image's suffix, without hidden ones.
+        ignored: hidden entries (`.DS_Store`), folders of the system (`@eaDir`) and files of other kinds.
     """
 
     folders: tuple[str, ...]
@@ -39,15 +55,57 @@ def listing(folder: Path) -> Listing:
     folders, images, ignored = [], [], []
     with readable(folder), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith((".", "__MACOSX")):
+            if is_system_entry(entry.name):
                 ignored.append(entry.name)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 folders.append(entry.name)
             elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
                 images.append(entry.name)
             else:
                 ignored.append(entry.name)
     return Listing(tuple(sorted(folders)), tuple(sorted(images)), tuple(sorted(ignored)))
+
+
+def is_system_entry(name: str) -> bool:
+    """Return whether an entry is hidden, or a folder that a system made for itself."""
+    return name.startswith((".", "__MACOSX")) or name.casefold() in _SYSTEM_FOLDERS
+
+
+def images_below(folder: Path) -> list[str]:
+    """Return the images in a folder and the folders in it, relative to it, in order.
+
+    Linked folders are followed, each folder once, so that a link to a folder above ends.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+
+    def walk(here: Path, above: str) -> None:
+        with readable(here):
+            status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            return
+        seen.add((status.st_dev, status.st_ino))
+        inside = listing(here)
+        found.extend(above + name for name in inside.images)
+        for name in inside.folders:
+            walk(here / name, f"{above}{name}/")
+
+    walk(folder, "")
+    return found
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file, RGB uint8 [H, W, 3].
+
+    Raises:
+        ImageError: it is damaged, or no file: reading a FIFO or a device would never end.
+    """
+    if path.exists() and not path.is_file():
+        raise ImageError(f"{printable(path)} is no file but a folder, FIFO, socket or device; move it away")
+    return read_data_set_image(path)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -113,9 +171,16 @@ def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
     files = [name for name in names if not name.endswith("/")]
     kinds = (
         ("folders inside folders of images; no image in them is read", folders),
-        ("hidden files or files that are no images", files),
+        ("hidden entries, folders of the system, or files that are no images", files),
     )
     return tuple(f"ignored {len(found):,} {kind}: {first_few(found)}" for kind, found in kinds if found)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a loop of links; if it is called like an image, reading it names it
+        return False
 
 
 def _names_in(folder: Path) -> frozenset[str]:

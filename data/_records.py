@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.images._decode import read_data_set_image
+from lnlattennet.data._files import read_image
 from lnlattennet.model._preprocessing import FaceAlignment
 
 SPLITS = ("train", "val", "test")
@@ -109,7 +109,7 @@ class FaceData:
 
     def read(self, face: Face) -> NDArray[np.uint8]:
         """Return a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face."""
-        return self.reader(face) if self.reader else read_data_set_image(self.root / face.name)
+        return self.reader(face) if self.reader else read_image(self.root / face.name)
 
     def counts(self) -> dict[str | None, Counter[int]]:
         """Return split -> label -> number of faces."""

@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import first_few, listing, readable
+from lnlattennet.data._files import first_few, listing, read_image, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError, ImageError
-from lnlattennet.images._decode import read_data_set_image
 
 CODES = (
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt",
@@ -132,7 +131,7 @@ class _ListedFace:
 
 def _read_box(root: Path, boxes: dict[str, _Box], face: Face) -> NDArray[np.uint8]:
     """Return the part of a face's box that lies in its image, RGB uint8 [H, W, 3]."""
-    image = read_data_set_image(root / face.name)
+    image = read_image(root / face.name)
     height, width, _ = image.shape
     left, top, right, bottom = boxes[face.name]
     crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]

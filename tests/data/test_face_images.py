@@ -64,7 +64,7 @@ def test_a_folder_that_does_not_serve_is_refused(folder: Path, tmp_path: Path) -
         read_faces(tmp_path / "nowhere", PREPROCESSING, 40)
     with pytest.raises(DataError, match=r"there is no folder .*notes\.txt"):
         read_faces(folder / "notes.txt", PREPROCESSING, 40)
-    with pytest.raises(DataError, match="has 20 JPEG or PNG files, calibration needs at least 32; add"):
+    with pytest.raises(DataError, match="has 20 images, calibration needs at least 32; add"):
         read_faces(folder / "a", PREPROCESSING, 40)
 
 

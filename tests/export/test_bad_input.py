@@ -42,9 +42,9 @@ def images(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("folder", "kind", "message"),
     [
-        ("few", DataError, "few has 5 JPEG or PNG files, calibration needs at least 32"),
-        ("empty", DataError, "empty has 0 JPEG or PNG files"),
-        ("texts", DataError, "texts has 0 JPEG or PNG files"),
+        ("few", DataError, "few has 5 images, calibration needs at least 32"),
+        ("empty", DataError, "empty has 0 images"),
+        ("texts", DataError, "texts has 0 images"),
         ("damaged", ImageError, "20.png is damaged, or no image"),
         ("file", DataError, "there is no folder"),
         ("nowhere", DataError, "there is no folder"),
