@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar
+from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ConfigError, ImageError, UsageError
+from lnlattennet.errors import ConfigError, UsageError
 from lnlattennet.images._alignment import align, crop_turned
+from lnlattennet.images._batch import for_each
 from lnlattennet.images._read import ImageSource, read_image
 from lnlattennet.images.finders._base import FoundFace, Point
 from lnlattennet.images.finders._registry import finder_infos, finder_named
@@ -19,9 +21,6 @@ from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, 
 
 FaceStatus = Literal["ok", "no_face", "too_small", "low_score"]
 """Whether a crop shows a sure face, none (it is the center square), one too small, or a doubtful one."""
-
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +125,7 @@ class FaceCropper:
         Raises:
             ImageError: an image is refused; the message starts with its index.
         """
-        return _each(sources, self)
+        return for_each(sources, self)
 
     def crop_faces_batch(
         self, sources: Sequence[ImageSource], max_faces: int, min_face: float = 0
@@ -137,7 +136,7 @@ class FaceCropper:
             ImageError: an image is refused; the message starts with its index.
             UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
-        return _each(sources, lambda source: self.crop_faces(source, max_faces, min_face))
+        return for_each(sources, lambda source: self.crop_faces(source, max_faces, min_face))
 
     def _crop_all(
         self, image: NDArray[np.uint8], faces: Sequence[FoundFace], min_face: float = 0
@@ -176,19 +175,11 @@ class FaceCropper:
 
 def check_face_limits(max_faces: int | None, min_face: float) -> None:
     """Raise UsageError if a number of faces or a size in pixels is out of range, or has no effect."""
+    if max_faces is not None and not isinstance(max_faces, Integral):
+        raise UsageError(f"max_faces must be a whole number, got {max_faces!r}")
     if max_faces is not None and max_faces < 1:
         raise UsageError(f"max_faces must be at least 1, got {max_faces}")
-    if not min_face >= 0:
+    if not (isinstance(min_face, Real) and 0 <= min_face < float("inf")):
         raise UsageError(f"min_face must be a size in pixels from 0, got {min_face}")
     if min_face and max_faces is None:
         raise UsageError(f"min_face {min_face:g} has no effect on the largest face alone: add max_faces")
-
-
-def _each(sources: Sequence[ImageSource], crop: Callable[[ImageSource], _T]) -> list[_T]:
-    crops = []
-    for index, source in enumerate(sources):
-        try:
-            crops.append(crop(source))
-        except ImageError as error:
-            raise ImageError(f"image {index} of the batch: {error}") from error
-    return crops

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnlattennet.errors import ImageError
+from lnlattennet.errors import ImageError, ImageTypeError
 from lnlattennet.images._decode import check_size, convert_image, decode_image
+from lnlattennet.images._encoded import EncodedImage, advise, encoded_bytes
+from lnlattennet.images._sniff import describe_wrapped
 
-ImageSource = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Image.Image | NDArray[Any]
-"""Path of a JPEG or PNG file, its bytes, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
+ImageSource = EncodedImage | str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[Any]
+"""Bytes of a JPEG or PNG file, its path, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
 
 
 def read_image(source: ImageSource) -> NDArray[np.uint8]:
@@ -23,22 +25,24 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
     Raises:
         ImageError: a file is missing, closed, damaged or of another format, an array is not RGB uint8
             [H, W, 3], or the image is smaller than 16 pixels on a side or larger than 16 megapixels.
+        ImageTypeError: ``source`` is none of these.
     """
+    data = encoded_bytes(source)
+    if data is not None:
+        return decode_image(data)
     if isinstance(source, np.ndarray):
         image = require_rgb(source)
         check_size(image.shape[1], image.shape[0])
         return image
     if isinstance(source, Image.Image):
         return convert_image(source)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return decode_image(bytes(source))
     if isinstance(source, str | os.PathLike):
         return decode_image(_read_path(source))
     if hasattr(source, "read"):
         return decode_image(_read_file(source))
-    raise ImageError(
+    raise ImageTypeError(
         "an image must be a path, the bytes of a JPEG or PNG file, a binary file object, a Pillow image or a "
-        f"numpy array, got {type(source).__name__}"
+        f"numpy array, got {type(source).__name__}; {advise(source)}"
     )
 
 
@@ -62,6 +66,8 @@ def _conversion(array: NDArray[Any]) -> str:
         return "; it holds no pixels"
     if array.ndim == 4:
         return "; pass a batch as a list of images: list(images)"
+    if array.dtype.kind in "OS":
+        return "; pass several images as a list: images.ravel().tolist()"
     if array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 1):
         return "; repeat a gray channel: np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)"
     if array.ndim == 3 and array.shape[2] == 4:
@@ -79,6 +85,8 @@ def _conversion(array: NDArray[Any]) -> str:
 
 def _read_path(source: str | os.PathLike[str]) -> bytes:
     path = Path(source)
+    if wrapped := describe_wrapped(str(path).encode(errors="replace")):
+        raise ImageError(f"an image must be the path of a file or its bytes, got {wrapped}")
     if "://" in str(source):
         raise ImageError(f"an image must be a file on this machine, got the URL {source}; download it first")
     try:
@@ -91,12 +99,15 @@ def _read_path(source: str | os.PathLike[str]) -> bytes:
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _read_file(file: IO[bytes]) -> bytes:
+def _read_file(file: Any) -> bytes:
     try:
         data: object = file.read()
     # What Python's own files raise when they are closed or were opened for writing.
     except (OSError, ValueError) as error:
         raise ImageError(f"cannot read the file object: {error}; open it with mode 'rb'") from error
-    if not isinstance(data, bytes):
+    content = encoded_bytes(data)
+    if content is None:
         raise ImageError(f"a file object must give bytes, got {type(data).__name__}; open it with mode 'rb'")
-    return data
+    if not content:
+        raise ImageError("the file object is at its end, or empty; call its seek(0) first")
+    return content

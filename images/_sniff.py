@@ -59,21 +59,24 @@ def describe_refused(data: bytes) -> str:
     """Name data that are no JPEG or PNG file, and the way out: "GIF; convert it to one of these"."""
     kind = sniff(data)
     if kind not in _KINDS:
-        return describe_text(data) or f"{kind}; {'send the whole file' if not data else _CONVERT}"
+        return (
+            describe_wrapped(data)
+            or _describe_text(data[:_HEAD])
+            or f"{kind}; {_CONVERT if data else 'send the whole file'}"
+        )
     return f"{kind}; {'unpack it first' if kind in ('gzip', 'ZIP') else _CONVERT}"
 
 
-def describe_text(data: bytes) -> str | None:
-    """Name an image file that something turned into text, or what stands for one, with the way out.
-
-    Returns:
-        None if it is neither.
-    """
-    head = data[:_HEAD]
+def describe_wrapped(data: bytes) -> str | None:
+    """Name an image file that something turned into another form, with the way back; None if it is none."""
     for unwrap, name, remedy in _WRAPPED:
-        inner = unwrap(data, head)
+        inner = unwrap(data, data[:_HEAD])
         if inner and (kind := sniff(inner)) in ("JPEG", "PNG", "GIF", "WebP", "TIFF"):
             return f"{name.format(kind)}; {remedy}"
+    return None
+
+
+def _describe_text(head: bytes) -> str | None:
     return next((f"{name}; {remedy}" for pattern, name, remedy in _TEXTS if pattern.match(head)), None)
 
 

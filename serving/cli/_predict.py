@@ -105,4 +105,4 @@ def _predictor(
     from lnlattennet.serving.client._client import Client
 
     with Client(url, model.value, timeout) as client:
-        yield lambda data: client.predict([data], *limits)[0] if limits else client.predict([data])
+        yield lambda data: client.predict(data, *limits) if limits else [client.predict(data)]

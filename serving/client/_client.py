@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
 from lnlattennet.errors import ImageError, ServingError, UsageError
+from lnlattennet.images._batch import for_each, renumber, without_number
+from lnlattennet.images._encoded import EncodedImage, require_encoded
 from lnlattennet.images._face_crop import check_face_limits
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.serving._face_tensors import FACE_TENSORS, face_locations
@@ -44,7 +46,7 @@ class Client:
     """A connection to one served model; usable as a context manager.
 
         with Client("grpc://127.0.0.1:8001") as client:
-            print(client.predict([Path("face.jpg").read_bytes()])[0].label)
+            print(client.predict(Path("face.jpg").read_bytes()).label)
 
     A ``grpc://`` client may be shared by threads; an ``http://`` client belongs to the thread that made it.
 
@@ -73,55 +75,75 @@ class Client:
             raise
 
     @overload
-    def predict(self, images: Sequence[bytes]) -> list[Prediction]: ...
+    def predict(self, images: EncodedImage) -> Prediction: ...
+
+    @overload
+    def predict(self, images: Sequence[EncodedImage]) -> list[Prediction]: ...
+
+    @overload
+    def predict(self, images: EncodedImage, max_faces: int, min_face: float = 0) -> list[Prediction]: ...
 
     @overload
     def predict(
-        self, images: Sequence[bytes], max_faces: int, min_face: float = 0
+        self, images: Sequence[EncodedImage], max_faces: int, min_face: float = 0
     ) -> list[list[Prediction]]: ...
 
-    def predict(
-        self, images: Sequence[bytes], max_faces: int | None = None, min_face: float = 0
-    ) -> list[Prediction] | list[list[Prediction]]:
-        """Predict the expression on the largest face, or on every face, of each encoded JPEG or PNG image.
+    def predict(self, images: Any, max_faces: int | None = None, min_face: float = 0) -> Any:
+        """Predict the expression on the largest face, or on every face, of an image or of each of a list.
+
+        ``LocalPredictor.predict`` takes the same, and answers and refuses alike; it takes paths and pixels,
+        too. Here they are an ``ImageTypeError``, and nothing of them is sent.
 
         Args:
-            images: the files' bytes.
+            images: a JPEG or PNG file as bytes, as an object like bytes or as the array that
+                ``cv2.imencode`` gives; or a list of them.
             max_faces: predict at most this many faces of each image; None predicts the largest.
             min_face: with ``max_faces``: size in pixels below which a face gets the status "too_small".
 
         Returns:
-            One prediction per image, in order; with ``max_faces`` one list per image, largest face first. An
-            image without a face has one prediction, of its center square.
+            One prediction for an image, a list in the same order for a list. With ``max_faces`` there is a
+            list of predictions in place of each, largest face first. An image without a face has one
+            prediction, of its center square.
 
         Raises:
-            ImageError: ``images`` is not a list of bytes, or an image was refused; nothing is predicted then.
+            ImageTypeError: an image is not like bytes; nothing was sent.
+            ImageError: the server refused an image; no image of a list is predicted then.
+            OverloadedError: the server has too many requests; try again.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
             ServingError: the server cannot be reached, is too slow or failed.
             UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
-        wrong = next((image for image in images if not isinstance(image, bytes)), None)
-        if wrong is not None:
-            raise ImageError(
-                "images must be a list of JPEG or PNG files as bytes, such as [Path(file).read_bytes()], got "
-                f"{type(images).__name__} of {type(wrong).__name__}"
-            )
         check_face_limits(max_faces, min_face)
-        if max_faces is not None:
-            return [self._every_face(image, index, max_faces, min_face) for index, image in enumerate(images)]
+        if not isinstance(images, list | tuple):
+            image = require_encoded(images)
+            if max_faces is None:
+                return self._largest_face(image)
+            return self._every_face(image, max_faces, min_face)
+        encoded = for_each(images, require_encoded)
+        if max_faces is None:
+            return self._largest_faces(encoded)
+        return for_each(encoded, lambda image: self._every_face(image, max_faces, min_face))
+
+    def _largest_face(self, image: bytes) -> Prediction:
+        try:
+            return self._largest_faces([image])[0]
+        except ImageError as error:
+            raise ImageError(without_number(str(error))) from error
+
+    def _largest_faces(self, images: Sequence[bytes]) -> list[Prediction]:
         predictions: list[Prediction] = []
         for start in range(0, len(images), self.description.max_batch_size):
             batch = images[start : start + self.description.max_batch_size]
-            outputs = self._connection.infer(self._model, _tensor(batch), _OUTPUTS)
+            try:
+                outputs = self._connection.infer(self._model, _tensor(batch), _OUTPUTS)
+            except ImageError as error:
+                raise ImageError(renumber(str(error), start)) from error
             predictions += self._checked(outputs, len(batch))
         return predictions
 
-    def _every_face(self, image: bytes, index: int, max_faces: int, min_face: float) -> list[Prediction]:
-        limits = {"max_faces": max_faces, "min_face": min_face}
-        try:
-            outputs = self._connection.infer(FACES, _tensor([image]), _OUTPUTS, limits)
-        except ImageError as error:
-            raise ImageError(f"image {index} of the batch: {error}") from error
+    def _every_face(self, image: bytes, max_faces: int, min_face: float) -> list[Prediction]:
+        limits = {"max_faces": int(max_faces), "min_face": float(min_face)}
+        outputs = self._connection.infer(FACES, _tensor([image]), _OUTPUTS, limits)
         rows = {name: array[0] for name, array in outputs.items()}
         return self._checked(rows, len(rows["status"]))
 

@@ -13,13 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import EngineOutputError, ImageError, ServingError, UsageError, require
+from lnlattennet.errors import (
+    EngineOutputError,
+    ImageError,
+    OverloadedError,
+    ServingError,
+    UsageError,
+    require,
+)
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 
 Outputs = dict[str, NDArray[Any]]
 
 _URL = re.compile(r"(?P<scheme>grpc|http)://(?P<address>[^/\s@]+:(?P<port>\d{1,5}))/?")
 _LARGEST_PORT = 65535
+_FULL = re.compile("maximum queue size|timeout expired|overload|overflow|too many|rate.?limit|quota", re.I)
+"""What Triton and proxies say when they have too many requests, where gRPC's status alone does not tell."""
+
+_STOPPING = re.compile("server (is )?(not ready|stopping|exiting)", re.I)
+
+_LONGEST_REASON = 500
+
 _SPELLINGS = "grpc://host:port (Triton's default port is 8001) or http://host:port (8000)"
 
 
@@ -113,7 +127,11 @@ class _Grpc(Connection):
             status, message = str(error.status()).removeprefix("StatusCode."), error.message()
             if status == "DEADLINE_EXCEEDED":
                 raise _too_slow(self._url, self._timeout) from error
-            if status == "UNAVAILABLE":  # no listener, a full queue, or a server that is stopping
+            if status == "RESOURCE_EXHAUSTED" and "larger than max" in message:
+                raise _too_large(self._url, message, sends_images) from error
+            if status == "RESOURCE_EXHAUSTED" or (status == "UNAVAILABLE" and _FULL.search(message)):
+                raise _overloaded(self._url, message, f"gRPC {status}") from error
+            if status == "UNAVAILABLE":  # no listener, or a server that is stopping
                 raise _no_answer(self._url, message) from error
             about_image = status == "INVALID_ARGUMENT" and sends_images
             raise _refused(self._url, message, about_image) from error
@@ -144,8 +162,14 @@ class _Http(Connection):
         try:
             yield
         except self._triton.InferenceServerException as error:
-            about_image = error.status() == "400" and sends_images
-            raise _refused(self._url, error.message(), about_image) from error
+            status, message = error.status(), error.message()
+            if status == "413":
+                raise _too_large(self._url, message, sends_images) from error
+            if status == "503" and _STOPPING.search(message):
+                raise _no_answer(self._url, message) from error
+            if status in ("429", "503"):
+                raise _overloaded(self._url, message, f"HTTP {status}") from error
+            raise _refused(self._url, message, status == "400" and sends_images) from error
         except TimeoutError as error:
             raise _too_slow(self._url, self._timeout) from error
         # ValueError: the reply is HTTP but not JSON, so another program listens there.
@@ -167,9 +191,30 @@ def _too_slow(url: str, timeout: float) -> ServingError:
     )
 
 
+def _overloaded(url: str, message: str, status: str) -> OverloadedError:
+    return OverloadedError(
+        f"the server at {url} is overloaded, try again: {_reason(message)} ({status}); if it happens often, "
+        "send fewer requests at once"
+    )
+
+
+def _too_large(url: str, message: str, sends_images: bool) -> ServingError | ImageError:
+    error = ImageError if sends_images else ServingError
+    return error(
+        f"the server at {url}, or a proxy before it, takes no requests of this size: {_reason(message)}; "
+        "send fewer images at once, or smaller ones"
+    )
+
+
+def _reason(message: str) -> str:
+    """Shorten to what helps the person who sent the image: no name of an inner model, no empty id."""
+    # Of a proxy's page, which is no JSON, tritonclient reports how it failed to read it.
+    text = " ".join(message.rpartition("\nresponse: ")[2].split())
+    return re.sub(r"^(in ensemble '[^']*', )?(\[request id: [^]]*\] )?", "", text)[:_LONGEST_REASON]
+
+
 def _refused(url: str, message: str, about_image: bool) -> ServingError | ImageError:
-    # The name of the ensemble's model that refused does not help the person who sent the image.
-    reason = re.sub(r"^in ensemble '[^']*', ", "", message)
+    reason = _reason(message)
     if reason.startswith("engine output "):
         return EngineOutputError(reason)
     if about_image:

@@ -13,7 +13,7 @@ from types import FrameType
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import OverloadedError, ServingError
 from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
@@ -135,6 +135,8 @@ def _watch(process: TritonProcess) -> None:
 def _still_answers(endpoints: Endpoints, answered_before: bool) -> bool:
     try:
         probe_model(endpoints.grpc, ENSEMBLE)
+    except OverloadedError:
+        return answered_before
     except ServingError as error:
         _log.error("%s", error)
         return False

@@ -6,10 +6,12 @@
     ├── CheckpointError         1
     ├── DataError               1
     ├── ImageError              1
+    │   └── ImageTypeError      1   (a TypeError, too)
     ├── BundleError             1
     ├── ExportError             1
     │   └── GateError           3
     ├── ServingError            1
+    │   ├── OverloadedError     1
     │   └── EngineOutputError   1
     ├── RegressionError         5
     └── UnavailableError        4
@@ -56,6 +58,10 @@ class ImageError(LnlAttenNetError):
     """An image is damaged, of an unsupported format, too small or too large."""
 
 
+class ImageTypeError(ImageError, TypeError):
+    """An object is no image in a form that is taken."""
+
+
 class BundleError(LnlAttenNetError):
     """A bundle is damaged, is not a bundle, or cannot be written."""
 
@@ -72,6 +78,10 @@ class GateError(ExportError):
 
 class ServingError(LnlAttenNetError):
     """A server refused a request, failed, or could not be reached."""
+
+
+class OverloadedError(ServingError):
+    """A server has more requests than it takes on; the same request may succeed later."""
 
 
 class EngineOutputError(ServingError):

@@ -135,7 +135,7 @@ def test_a_bundle_that_was_changed_is_refused(bundle_copy: Path) -> None:
         (np.dstack([portrait, portrait[..., 0]]), r"512, 4\]; drop the alpha channel: image\[..., :3\]"),
         (portrait[None], r"\[1, 512, 512, 3\]; pass a batch as a list of images: list\(images\)"),
         (portrait[:0], r"\[0, 512, 3\]; it holds no pixels"),
-        (portrait[0, 0], r"must be RGB uint8 \[height, width, 3\], got uint8 \[3\]"),
+        (portrait[0, 0], "must be a JPEG or PNG file, got "),
         (portrait[:15], "at least 16 pixels on each side, got 512 x 15"),
         (np.broadcast_to(np.uint8(0), (4001, 4000, 3)), "at most 16,000,000 pixels, got 4000 x 4001"),
         (b"", "got an empty file"),

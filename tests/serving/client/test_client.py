@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
@@ -147,21 +146,6 @@ def test_an_unknown_model_is_named(server: TritonProcess, scheme: str) -> None:
         Client(getattr(server.endpoints, scheme), "nonsense")
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        ("face.jpg", "got str of str"),
-        (jpeg(), "got bytes of int"),
-        (["face.jpg"], "got list of str"),
-        ([jpeg(), astronaut()], "got list of ndarray"),
-    ],
-    ids=["a path", "bytes", "a list of paths", "an array"],
-)
-def test_anything_but_a_list_of_bytes_is_refused(server: TritonProcess, images: Any, message: str) -> None:
-    with Client(server.endpoints.grpc) as client, pytest.raises(ImageError, match=rf"as bytes.*{message}"):
-        client.predict(images)
-
-
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_model_that_takes_no_images_is_refused(server: TritonProcess, scheme: str) -> None:
     with pytest.raises(ServingError, match="'lnlattennet' has no usable parameters class_names and grid"):
@@ -176,9 +160,18 @@ def test_a_refused_image_is_an_image_error(server: TritonProcess, scheme: str, m
             ImageError, match=r"^image 0 of the batch: an image must be a JPEG or PNG file, got GIF"
         ):
             client.predict([b"GIF89a"])
-        with pytest.raises(ImageError, match="empty file"):
-            client.predict([b""])
-        assert client.predict([jpeg()])[0].face_found
+        with pytest.raises(ImageError, match=r"^an image must be a JPEG or PNG file, got an empty file"):
+            client.predict(b"")
+        assert client.predict(jpeg()).face_found
+
+
+@pytest.mark.parametrize("max_faces", [None, 3])
+def test_a_refused_image_keeps_its_place_in_a_long_list(server: TritonProcess, max_faces: int | None) -> None:
+    limits = {} if max_faces is None else {"max_faces": max_faces}
+    with Client(server.endpoints.grpc) as client:
+        good = [jpeg()] * (client.description.max_batch_size + 1)
+        with pytest.raises(ImageError, match=f"^image {len(good)} of the batch: an image must be"):
+            client.predict([*good, b"GIF89a"], **limits)
 
 
 def test_an_http_client_stays_in_its_thread(server: TritonProcess) -> None:
