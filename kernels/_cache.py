@@ -6,6 +6,7 @@ compilers. So another version of anything is another file, and a file that is th
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import platform
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lnlattennet._cache_folder import cache_folder
+from lnlattennet._program_folder import forbids_programs
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels._toolchain import (
     CXX_FLAGS,
@@ -39,6 +41,8 @@ def writable(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if forbids_programs(folder):
+            raise OSError(errno.EPERM, "no library loads from a file system that is mounted noexec")
         yield
     except OSError as error:
         raise LnlAttenNetError(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from lnlattennet._program_folder import forbids_programs
 from lnlattennet.errors import ConfigError, LnlAttenNetError, UnavailableError
 from lnlattennet.kernels._build import TITLES, build_library, failed_build
 from lnlattennet.kernels._cache import architectures_of, find_library, host, is_complete
@@ -145,9 +146,10 @@ def _load_file(library: Path) -> None:
     try:
         torch.ops.load_library(library)  # type: ignore[no-untyped-call]
     except OSError as error:
-        raise LnlAttenNetError(
-            f"{library} cannot be loaded ({error}); build it anew with `lnlattennet kernels build --force`"
-        ) from error
+        remedy = "build it anew with `lnlattennet kernels build --force`"
+        if forbids_programs(library.parent):
+            remedy = "its file system is mounted noexec: set LNLATTENNET_CACHE to another folder"
+        raise LnlAttenNetError(f"{library} cannot be loaded ({error}); {remedy}") from error
 
 
 def _implementation(kind: str, reason: str, device: str, library: Path | None) -> Implementation:

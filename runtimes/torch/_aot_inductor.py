@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from packaging.version import Version
 
-from lnlattennet.errors import require
+from lnlattennet._program_folder import is_plain, program_folder, temporary_files_in
+from lnlattennet.errors import UnavailableError, require
 from lnlattennet.runtimes._base import (
     Arrays,
     Available,
@@ -51,6 +53,12 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
 
     if shutil.which(compiler := cxx_compiler()) is None:
         return f"AOTInductor needs a C++ compiler, and {compiler!r} is not on PATH; install g++, or set CXX"
+    try:
+        program_folder()
+    except UnavailableError as error:
+        return f"AOTInductor: {error}"
+    if not is_plain(sys.prefix):
+        return f"AOTInductor cannot link with the torch of {sys.prefix!r}: it splits paths at spaces"
     return unsupported_precisions("AOTInductor", plan)
 
 
@@ -83,7 +91,7 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     """Load the compiled network on the device that it was compiled for.
 
     Raises:
-        UnavailableError: torch is not installed.
+        UnavailableError: torch is not installed, or no temporary folder may hold programs.
     """
     require("torch", "export")
     import torch
@@ -92,7 +100,9 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     from lnlattennet.runtimes.torch import _network as torch_network
 
     torch_network.use_threads(threads)
-    package = torch._inductor.aoti_load_package(str(engine_file))
+    # Torch unpacks the code into a temporary folder to load it.
+    with temporary_files_in(program_folder()):
+        package = torch._inductor.aoti_load_package(str(engine_file))
     device = package.get_metadata()["AOTI_DEVICE_KEY"]
     # A package runs one call at a time and waits for its turn without letting other threads run, while
     # the first call of the fused op may need them: take turns here.

@@ -19,6 +19,7 @@ from torch._inductor.utils import fresh_cache
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import caused_by_interrupt
 from lnlattennet._hardware import cpu_flags
+from lnlattennet._program_folder import program_folder
 from lnlattennet.errors import ExportError
 from lnlattennet.runtimes.torch._network import EngineNetwork
 
@@ -37,8 +38,10 @@ def compile_package(
     # Torch specializes dimensions of 0 and 1, so the example has two images whatever the range is.
     example = torch.zeros(2, 3, image_size, image_size, device=device)
     batch = torch.export.Dim("batch", min=1, max=max(2, largest_batch))
+    # Inductor runs a compiler script from there, and splits its commands at spaces.
     # Torch's cache would keep compiled files for ever; the outer folder is removed after Ctrl-C too.
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+    place = program_folder()
+    with tempfile.TemporaryDirectory(dir=place) as folder, warnings.catch_warnings(), torch.no_grad():
         # Deprecations inside of torch say nothing about this network.
         warnings.simplefilter("ignore")
         program = torch.export.export(network, (example,), dynamic_shapes=({0: batch},))

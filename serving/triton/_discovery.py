@@ -17,11 +17,18 @@ from dataclasses import dataclass, field
 from importlib import metadata, util
 from pathlib import Path
 
+from lnlattennet._program_folder import program_folder
 from lnlattennet.errors import UnavailableError
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 DEFAULT_BACKENDS = Path("/opt/tritonserver/backends")
 """Folder of the backends in NVIDIA's container."""
+
+_WRITTEN_TO = {
+    "/tmp": "mount a file system there (docker run --tmpfs /tmp)",  # noqa: S108
+    "/dev/shm": "mount a tmpfs there (docker run --shm-size 64m)",  # noqa: S108
+}
+"""Folders that the python backend needs -> what to do if they cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,7 @@ def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]
     Raises:
         UnavailableError: there is no server, or it cannot run this package's models.
     """
+    _require_writable()
     program = shutil.which("tritonserver")
     if program:
         # Absolute paths: the server runs in another folder than this process.
@@ -63,7 +71,7 @@ def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]
         return
     if backend_directory:
         raise UnavailableError(f"--backend-directory {backend_directory} needs a tritonserver on PATH")
-    with tempfile.TemporaryDirectory(prefix="lnlattennet-backends-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lnlattennet-backends-", dir=program_folder()) as folder:
         yield _embedded(Path(folder))
 
 
@@ -79,7 +87,6 @@ def _installed(program: Path, backends: Path) -> TritonServer:
 
 def _embedded(folder: Path) -> TritonServer:
     """Assemble the wheel's server; ``folder`` becomes its backend directory."""
-    require_shell_safe_path(folder, "set TMPDIR to another folder")
     package = _wheel()
     _require_numpy_1()
     parts = package / "tritonserver"
@@ -100,6 +107,15 @@ def _embedded(folder: Path) -> TritonServer:
         "LD_LIBRARY_PATH": _joined(*libraries, os.environ.get("LD_LIBRARY_PATH", "")),
     }
     return TritonServer(parts / "bin" / "tritonserver", folder, environment, embedded=True)
+
+
+def _require_writable() -> None:
+    for folder, remedy in _WRITTEN_TO.items():
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UnavailableError(
+                f"Triton's python backend writes to {folder}, whatever TMPDIR says, and {folder} cannot be "
+                f"written here: {remedy}"
+            )
 
 
 def _wheel() -> Path:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
+from lnlattennet._program_folder import program_folder
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
 from lnlattennet.errors import OverloadedError, ServingError
@@ -64,7 +65,9 @@ def serve_bundle(
         server = stack.enter_context(find_server(backend_directory))
         folder = deploy_to
         if folder is None:
-            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="lnlattennet-serve-"))
+            temporary = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="lnlattennet-serve-", dir=program_folder())
+            )
             folder = Path(temporary, "deployment")
         deployment = deploy(verified, folder, server.backends)
         _warn(server, endpoints, verified.manifest.preprocessing)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from lnlattennet._program_folder import is_plain
 from lnlattennet.errors import ServingError
-
-_SAFE = re.compile(r"[A-Za-z0-9_./+@%:,=-]*")
 
 
 def require_shell_safe_path(path: Path, hint: str) -> None:
@@ -16,7 +14,7 @@ def require_shell_safe_path(path: Path, hint: str) -> None:
     Raises:
         ServingError: the path holds a character other than letters, digits and ``_./+@%:,=-``.
     """
-    if not _SAFE.fullmatch(str(path)):
+    if not is_plain(path):
         raise ServingError(
             f"Triton's python backend cannot start from {str(path)!r}: a path may hold only letters, digits "
             f"and _ . / + @ % : , = - ; {hint}"

@@ -21,10 +21,13 @@ from tests.runtimes.engines import BATCH, BuildEngine, faces
 def build_engine(
     small_standard: onnx.ModelProto, checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> BuildEngine:
-    """Build an engine of a backend and a plan, as an export does; int8 is calibrated on faces of seed 1."""
+    """Build an engine of a backend and a plan, as an export does; int8 is calibrated on faces of seed 1.
+
+    Its folder's name has a space, a line end and a letter that is not ASCII.
+    """
 
     def build(backend: str, plan: PrecisionPlan) -> EngineFile:
-        directory = tmp_path_factory.mktemp(f"{backend}-{plan.precision}")
+        directory = tmp_path_factory.mktemp(f"{backend} in\n{plan.precision} é")
         ranges = (
             activation_ranges(small_standard, faces(20, 1), "minmax") if "int8" in plan.precisions else {}
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -22,9 +23,13 @@ no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there, a
 
 
 @pytest.fixture(scope="module")
-def compiled(build_engine: BuildEngine) -> EngineFile:
-    """The one package that these tests compile."""
-    return build_engine("aoti", plan("fp32"))
+def compiled(build_engine: BuildEngine, tmp_path_factory: pytest.TempPathFactory) -> EngineFile:
+    """The one package that these tests compile; the name of the temporary folder has a space."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("temporary files"))
+        patch.setattr(tempfile, "tempdir", folder)
+        patch.setenv("TMPDIR", folder)
+        return build_engine("aoti", plan("fp32"))
 
 
 @no_gpu
