@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,18 +113,31 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a UTF-8 text file.
+    """Return the lines of a text file, UTF-8 or UTF-16.
 
     Raises:
-        DataError: it is missing, unreadable, or not UTF-8 text.
+        DataError: it is missing, unreadable, or no such text.
+    """
+    try:
+        with open_text(path, errors="strict") as stream:
+            # The end mark of DOS, which old tools still write, is no line.
+            return stream.read().rstrip("\x1a").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{printable(path)} is not a UTF-8 text file: {error}; unpack it again") from error
+
+
+@contextmanager
+def open_text(path: Path, errors: str = "replace") -> Iterator[TextIO]:
+    """Open a text file, UTF-8 or, by the mark at its start, UTF-16 (Excel's "Unicode text").
+
+    Raises:
+        DataError: it is missing or unreadable, also while it is read.
     """
     with readable(path):
-        try:
-            return path.read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{printable(path)} is not a UTF-8 text file: {error}; unpack it again"
-            ) from error
+        with path.open("rb") as start:
+            wide = start.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        with path.open(newline="", encoding="utf-16" if wide else "utf-8-sig", errors=errors) as stream:
+            yield stream
 
 
 @contextmanager
@@ -132,17 +149,49 @@ def readable(path: Path) -> Iterator[None]:
         raise DataError(f"cannot read {printable(path)}: {error.strerror or error}") from error
 
 
-def missing_files(root: Path, names: Iterable[str]) -> list[str]:
-    """Return those of ``names``, relative to ``root``, that do not exist; each folder is listed once."""
-    present: dict[str, frozenset[str]] = {}
-    missing = []
-    for name in names:
-        folder, _, file = name.rpartition("/")
-        if folder not in present:
-            present[folder] = _names_in(root / folder)
-        if file not in present[folder]:
-            missing.append(name)
-    return missing
+def find_files(root: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the file that each of ``names``, relative to ``root``, means, without those that are missing.
+
+    A list may give a file's name in another case, in another Unicode form, or with the ending of another kind
+    of image. Then the one file that is called so is taken, unless the list has it too. Each folder is listed
+    once.
+    """
+    folders: dict[str, _Folder] = {}
+    listed = frozenset(names)
+    found = {}
+    for name in listed:
+        above, slash, file = name.rpartition("/")
+        if above not in folders:
+            folders[above] = _Folder(_names_in(root / above))
+        match = folders[above].find(file)
+        if match == file or (match is not None and above + slash + match not in listed):
+            found[name] = above + slash + match
+    return found
+
+
+class _Folder:
+    """Names in a folder, and what else a list may call them."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+
+    def find(self, name: str) -> str | None:
+        if name in self.names:
+            return name
+        for others, key in ((self._in_other_case, _folded(name)), (self._as_other_image, _folded_stem(name))):
+            alike = others.get(key, [])
+            if len(alike) == 1:
+                return alike[0]
+        return None
+
+    @cached_property
+    def _in_other_case(self) -> dict[str, list[str]]:
+        return _grouped(self.names, _folded)
+
+    @cached_property
+    def _as_other_image(self) -> dict[str, list[str]]:
+        images = (name for name in self.names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+        return _grouped(images, _folded_stem)
 
 
 def describe_folder(path: Path) -> str:
@@ -181,6 +230,21 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link in a loop of links; if it is called like an image, reading it names it
         return False
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _folded_stem(name: str) -> str:
+    return _folded(Path(name).stem)
+
+
+def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(key(name), []).append(name)
+    return groups
 
 
 def _names_in(folder: Path) -> frozenset[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import describe_folder, first_few, missing_files
+from lnlattennet.data._files import describe_folder, find_files, first_few
 from lnlattennet.data._records import Face, FaceData, Framing, ImageKind, count_faces, ordered_splits
 from lnlattennet.errors import DataError
 
@@ -55,18 +55,30 @@ class ExpectedTree:
         except DataError as error:
             raise self.error(path, str(error), _found(path, "read so far", class_names, faces)) from error
 
-    def require_images(self, data: FaceData, list_name: str) -> None:
-        """Raise a DataError with counts if images are missing that the list ``list_name`` names."""
-        missing = set(missing_files(data.root, (face.name for face in data.faces)))
-        if not missing:
-            return
-        names = [face.name for face in data.faces if face.name in missing]
-        present = [face for face in data.faces if face.name not in missing]
-        problem = (
-            f"{list_name} names {len(data):,} images, {len(names):,} of them missing, "
-            f"first: {first_few(names)}"
+    def with_images(self, data: FaceData, list_name: str) -> FaceData:
+        """Return ``data`` with its images' names as on the disk (``find_files``), and a note on others.
+
+        Raises:
+            DataError: images are missing that the list ``list_name`` names; with counts.
+        """
+        found = find_files(data.root, (face.name for face in data.faces))
+        missing = [face.name for face in data.faces if face.name not in found]
+        if missing:
+            present = [face for face in data.faces if face.name in found]
+            problem = (
+                f"{list_name} names {len(data):,} images, {len(missing):,} of them missing, "
+                f"first: {first_few(missing)}"
+            )
+            raise self.error(data.root, problem, _found(data.root, "images", data.class_names, present))
+        others = [face.name for face in data.faces if found[face.name] != face.name]
+        if not others:
+            return data
+        note = (
+            f"{len(others):,} images have another case or ending than {list_name} gives them, first: "
+            f"{printable(others[0])} is {printable(found[others[0]].rpartition('/')[2])}"
         )
-        raise self.error(data.root, problem, _found(data.root, "images", data.class_names, present))
+        faces = tuple(replace(face, name=found[face.name]) for face in data.faces)
+        return replace(data, faces=faces, notes=(*data.notes, note))
 
     def require_classes(self, data: FaceData, splits: Iterable[str | None]) -> None:
         """Raise a DataError with counts if one of ``splits`` has no image of a class."""
@@ -90,7 +102,8 @@ class DatasetFormat:
         faces: what its images show: face crops, whole photographs, or some of each.
         load: reads the labels, checks that every image is there, decodes none; raises DataError.
         load_probability: does so with targets that keep the votes; None where no votes are published.
-        detect: whether a path looks like this format, complete or not; None if only ``--format`` chooses it.
+        detect: whether a path looks like this format, complete or not.
+        named_only: whether only ``--format`` chooses it: its tree is another format's too.
         license: the terms of its images, which weights trained on them inherit; "" where its own text is to
             be read.
         published: faces per split of the published data set, where known.
@@ -103,9 +116,10 @@ class DatasetFormat:
     tree: ExpectedTree
     faces: ImageKind
     load: Callable[[Path], FaceData]
-    detect: Callable[[Path], bool] | None = None
+    detect: Callable[[Path], bool]
     published: Mapping[str | None, int] = field(default_factory=dict)
     is_file: bool = False
+    named_only: bool = False
     framings: tuple[Framing, ...] = ()
     load_probability: Callable[[Path], FaceData] | None = None
     license: str = ""

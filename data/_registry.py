@@ -13,6 +13,7 @@ from typing import get_args
 from lnlattennet._command import printable
 from lnlattennet.data._files import describe_folder
 from lnlattennet.data._format import DatasetFormat, indented
+from lnlattennet.data._nearby import find_root, folders_in, hint_above, looks_like
 from lnlattennet.data._records import FaceData, FacesOption, Targets
 from lnlattennet.data.formats import (
     _affectnet,
@@ -43,6 +44,9 @@ FORMATS: Mapping[str, DatasetFormat] = MappingProxyType(
 _FALLBACK = FORMATS["folder"]
 """Format of users' own data, taken if no published one is detected."""
 
+_PUBLISHED = tuple(format for format in FORMATS.values() if not format.named_only and format is not _FALLBACK)
+"""Formats that are detected before that."""
+
 
 def load_dataset(
     path: Path, format: str | None = None, targets: Targets = "majority", faces: FacesOption = "auto"
@@ -67,10 +71,14 @@ def load_dataset(
         raise UsageError(f"--faces must be one of {', '.join(get_args(FacesOption))}, got {faces!r}")
     if not path.exists():
         raise DataError(f"{printable(path)} does not exist; give the folder of a data set")
-    chosen = FORMATS[format] if format else _detect(path)
+    chosen, root = (FORMATS[format], find_root(FORMATS[format], path)) if format else _detect(path)
     if path.is_file() and not chosen.is_file:
         raise DataError(f"{printable(path)} is a file; the format {chosen.name} needs a folder")
-    data = _loader(chosen, targets)(path)
+    with hint_above(path, _PUBLISHED):
+        data = _loader(chosen, targets)(root)
+    if root != path:
+        note = f"read from {printable(root.name)}, the one folder in {printable(path)} with such a data set"
+        data = replace(data, notes=(*data.notes, note))
     data = _with_kind(replace(data, notes=(*data.notes, *chosen.size_notes(data))), faces)
     _log.info(
         "%s: %s, %d faces of %d classes", printable(path), data.format, len(data), len(data.class_names)
@@ -103,25 +111,43 @@ def _loader(format: DatasetFormat, targets: Targets) -> Callable[[Path], FaceDat
     return format.load_probability
 
 
-def _detect(path: Path) -> DatasetFormat:
-    """Return the one format that a path looks like.
+def _detect(path: Path) -> tuple[DatasetFormat, Path]:
+    """Return the one format that a path looks like, and the path, or the one folder in it that does.
 
     Raises:
         DataError: none or several match, or the classes are bare digits.
     """
-    candidates = [format for format in FORMATS.values() if format.is_file or path.is_dir()]
-    published = [format for format in candidates if format is not _FALLBACK]
     # A prepared data set has folders like the one that it was made of.
     if _prepared.detect(path):
-        return FORMATS["prepared"]
-    matches = [format for format in published if format.detect and format.detect(path)]
-    if not matches and _FALLBACK in candidates and _FALLBACK.detect and _FALLBACK.detect(path):
-        matches = [_FALLBACK]
-    if len(matches) == 1:
-        return matches[0]
-    names = ", ".join(format.name for format in matches)
-    problem = f"several formats match ({names})" if matches else "no format matches"
-    raise DataError(
+        return FORMATS["prepared"], path
+    matches = [format for format in _PUBLISHED if looks_like(format, path)]
+    if len(matches) > 1:
+        names = ", ".join(format.name for format in matches)
+        raise _undecided(path, f"several formats match ({names})")
+    if matches:
+        return matches[0], path
+    with hint_above(path, _PUBLISHED):
+        own = path.is_dir() and _FALLBACK.detect(path)
+        # A single folder of images is no set of classes; JAFFE's holds all of them.
+        if own and _folder_tree.has_classes(path):
+            return _FALLBACK, path
+        folders = folders_in(path)
+        inside = [(one, folder) for folder in folders for one in _PUBLISHED if looks_like(one, folder)]
+        if len(inside) == 1:
+            return inside[0]
+        if inside:
+            names = ", ".join(f"{printable(folder.name)}: {format.name}" for format, folder in inside)
+            raise _undecided(path, f"several folders in it hold a data set ({names}): give one of them")
+        if own:
+            return _FALLBACK, path
+        below = ", ".join(printable(folder.name) for folder in folders if _FALLBACK.detect(folder))
+        raise _undecided(
+            path, f"no format matches, but {below} in it: give that" if below else "no format matches"
+        )
+
+
+def _undecided(path: Path, problem: str) -> DataError:
+    return DataError(
         f"{printable(path)}: {problem}; choose one with --format\nknown formats:\n{_known_formats()}\n"
         f"found:\n{indented(describe_folder(path))}"
     )

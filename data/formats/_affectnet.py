@@ -6,13 +6,12 @@ Computing in the Wild", IEEE Transactions on Affective Computing 10(1), 2019.
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, read_image, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
+from lnlattennet.data._label_table import read_table, whole_number
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError, ImageError
 
@@ -34,6 +34,8 @@ _LAST_CODE = len(CODES) - 1
 
 _LISTS = "Manually_Annotated_file_lists"
 _IMAGES = "Manually_Annotated_Images"
+# The archive's parts unpack into a folder of their own.
+_IMAGE_FOLDERS = (_IMAGES, f"Manually_Annotated/{_IMAGES}")
 _CSV_SPLITS = {"train": f"{_LISTS}/training.csv", "val": f"{_LISTS}/validation.csv"}
 _NPY_SPLITS = {"train": "train_set", "val": "val_set"}
 _ANNOTATION = re.compile(r"(.+)_exp\.npy")
@@ -59,7 +61,7 @@ train_set/images/0.jpg, train_set/annotations/0_exp.npy        and the same in v
 
 def detect(path: Path) -> bool:
     """Return whether a folder of one of the releases is there."""
-    folders = (_LISTS, _IMAGES, *_NPY_SPLITS.values())
+    folders = (_LISTS, *_IMAGE_FOLDERS, *_NPY_SPLITS.values())
     return any((path / folder).is_dir() for folder in folders)
 
 
@@ -90,12 +92,12 @@ def _from_csv(path: Path, classes: int) -> FaceData:
             else:
                 faces[row.name] = Face(row.name, row.code, row.split)
                 boxes[row.name] = row.box
-    reader = partial(_read_box, path, boxes)
-    data = FaceData(
-        f"affectnet-{classes}", path, CODES[:classes], tuple(faces.values()), reader, _notes(dropped)
+    data = TREE.with_images(
+        FaceData(f"affectnet-{classes}", path, CODES[:classes], tuple(faces.values()), notes=_notes(dropped)),
+        "the list",
     )
-    TREE.require_images(data, "the list")
-    return data
+    by_file = {face.name: box for face, box in zip(data.faces, boxes.values(), strict=True)}
+    return replace(data, reader=partial(_read_box, path, by_file))
 
 
 def _from_npy(path: Path, classes: int) -> FaceData:
@@ -144,41 +146,38 @@ def _read_box(root: Path, boxes: dict[str, _Box], face: Face) -> NDArray[np.uint
 
 
 def _read_lists(path: Path) -> Iterator[_ListedFace]:
-    """Read both lists; a first row of column names may be missing.
+    """Read both lists, whose first row may name the columns.
 
     Raises:
         DataError: a list is missing, or a row breaks the rules, by its line.
     """
+    images = next((name for name in _IMAGE_FOLDERS if (path / name).is_dir()), _IMAGES)
     for split, name in _CSV_SPLITS.items():
         file = path / name
         if not file.is_file():
             raise DataError(f"{name} is missing")
-        with readable(file), file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-            columns: tuple[str, ...] = _COLUMNS
-            for line, fields in enumerate(csv.reader(stream), start=1):
-                if line == 1 and fields and fields[0].strip() == _COLUMNS[0]:
-                    columns = tuple(field.strip() for field in fields)
-                elif fields:
-                    yield _listed(f"line {line} of {printable(file)}", split, columns, fields)
+        for row in read_table(file, _COLUMNS, _NEEDED):
+            yield _listed(f"line {row.line} of {printable(file)}", split, images, row.values)
 
 
-def _listed(place: str, split: str, columns: tuple[str, ...], fields: list[str]) -> _ListedFace:
-    values = dict(zip(columns, (field.strip() for field in fields), strict=False))
+def _listed(place: str, split: str, images: str, values: dict[str, str]) -> _ListedFace:
     absent = [name for name in _NEEDED if name not in values]
     if absent:
         raise DataError(f"{place} has no column {absent[0]}; the columns must be {', '.join(_COLUMNS)}")
-    code = values["expression"]
-    if not code.isdecimal() or int(code) > _LAST_CODE:
+    code = whole_number(values["expression"])
+    if code is None or not 0 <= code <= _LAST_CODE:
         raise DataError(
-            f"{place}: expression must be from 0 to {_LAST_CODE}, got {code!r}; download it again"
+            f"{place}: expression must be from 0 to {_LAST_CODE}, got {values['expression']!r}; "
+            "download it again"
         )
-    name = f"{_IMAGES}/{values['subDirectory_filePath']}"
-    return _ListedFace(name, split, int(code), _box([values[column] for column in _BOX]))
+    name = values["subDirectory_filePath"].replace("\\", "/").removeprefix("./")
+    return _ListedFace(f"{images}/{name}", split, code, _box([values[column] for column in _BOX]))
 
 
 def _box(texts: list[str]) -> _Box | None:
     try:
-        left, top, width, height = (float(text) for text in texts)
+        # Where a comma is no delimiter it may be the decimal point.
+        left, top, width, height = (float(text.replace(",", ".")) for text in texts)
     except ValueError:
         return None
     if not all(map(math.isfinite, (left, top, width, height))) or min(width, height) < 1:
@@ -253,6 +252,8 @@ FORMATS = (
         TREE,
         "crops",
         partial(load, classes=7),
+        detect,
+        named_only=True,
         published={"train": 283_901, "val": 3_500},
     ),
 )

@@ -29,6 +29,8 @@ Emotion_labels/Emotion/ or Emotion_labels/          (sequences without a label f
 )
 
 _IMAGES = "cohn-kanade-images"
+# The archive of images unpacks into a folder of its own.
+_IMAGE_FOLDERS = (_IMAGES, f"extended-{_IMAGES}/{_IMAGES}")
 _LABEL_FOLDERS = ("Emotion", "Emotion_labels/Emotion", "Emotion_labels")
 _LABEL_END = "_emotion.txt"
 _SUBJECT = re.compile(r"S\d{3}")
@@ -36,7 +38,7 @@ _SUBJECT = re.compile(r"S\d{3}")
 
 def detect(path: Path) -> bool:
     """Return whether there is the folder of images or one of labels, or ``path`` is that of images."""
-    return _is_images(path) or any((path / folder).is_dir() for folder in (_IMAGES, *_LABEL_FOLDERS))
+    return _is_images(path) or any((path / folder).is_dir() for folder in (*_IMAGE_FOLDERS, *_LABEL_FOLDERS))
 
 
 def load(path: Path, neutral: bool) -> FaceData:
@@ -49,13 +51,13 @@ def load(path: Path, neutral: bool) -> FaceData:
     name, class_names = ("ckplus-neutral", CODES) if neutral else ("ckplus", CODES[1:])
     faces: list[Face] = []
     with TREE.count_on_error(root, class_names, faces):
-        folder = _label_folder(root)
-        files = list(_label_files(root / folder))
-        frames = {file: _frames(root, file, neutral) for file in files}
+        images, labels = _folders(root)
+        files = list(_label_files(root / labels))
+        frames = {file: _frames(root, images, file, neutral) for file in files}
         for file in files:
             if frames[file]:
                 faces += _faces(file, frames[file], neutral)
-        cut_off = [f"{_IMAGES}/{_sequence(file)}" for file in files if not frames[file]]
+        cut_off = [f"{images}/{_sequence(file)}" for file in files if not frames[file]]
         if cut_off:
             raise DataError(
                 f"{len(files):,} sequences have a label file, {len(cut_off):,} of them lack frames, the "
@@ -75,14 +77,16 @@ def _is_images(path: Path) -> bool:
     return path.absolute().name == _IMAGES and any(map(_SUBJECT.fullmatch, listing(path).folders))
 
 
-def _label_folder(root: Path) -> str:
-    folder = next((name for name in _LABEL_FOLDERS if (root / name).is_dir()), None)
-    if folder is None or not (root / _IMAGES).is_dir():
-        missing = "the folder of label files" if folder is None else _IMAGES
+def _folders(root: Path) -> tuple[str, str]:
+    """Return the folders of images and of labels, relative to ``root``."""
+    images = next((name for name in _IMAGE_FOLDERS if (root / name).is_dir()), None)
+    labels = next((name for name in _LABEL_FOLDERS if (root / name).is_dir()), None)
+    if images is None or labels is None:
+        missing = "the folder of label files" if labels is None else _IMAGES
         raise DataError(
             f"{missing} is missing; give the folder that holds {_IMAGES} and Emotion side by side"
         )
-    return folder
+    return images, labels
 
 
 def _faces(file: Path, frames: list[str], neutral: bool) -> Iterator[Face]:
@@ -104,9 +108,9 @@ def _sequence(file: Path) -> str:
     return "/".join(file.parts[-3:-1])
 
 
-def _frames(path: Path, file: Path, neutral: bool) -> list[str]:
+def _frames(path: Path, images: str, file: Path, neutral: bool) -> list[str]:
     """Return the sequence's frames, or [] if the labeled last frame or others are missing."""
-    folder = f"{_IMAGES}/{_sequence(file)}"
+    folder = f"{images}/{_sequence(file)}"
     names = frames_in(path / folder)
     labeled = frame_number(file.name.removesuffix(_LABEL_END))
     whole = len(names) >= PEAK_FRAMES + neutral and frame_number(names[-1]) == labeled
@@ -140,6 +144,8 @@ FORMATS = (
         TREE,
         "whole",
         partial(load, neutral=True),
+        detect,
+        named_only=True,
         published={None: 981 + 327},
     ),
 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes, listing, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
+from lnlattennet.data._label_table import delimiter_of, whole_number
 from lnlattennet.data._records import Face, FaceData, Framing, ordered_splits
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.errors import DataError, ImageError
@@ -51,11 +52,12 @@ _FOLDERS = {"angry": 0, "disgust": 1, "fear": 2, "happy": 3, "sad": 4, "surprise
 _FEWEST_FOLDERS = 5
 """With this many of the seven names, a tree is an incomplete mirror, not a user's own classes."""
 
+_COLUMNS = ("emotion", "pixels", "usage")
 _MOST_HEADER = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PixelRow:
     """One image: its line (the header is line 1), what the columns say, where its pixels are."""
 
     line: int
@@ -69,7 +71,7 @@ class Row:
         return f"{printable(file.name)}:{self.line}"
 
 
-def pixel_reader(file: Path, rows: Sequence[Row]) -> Callable[[Face], NDArray[np.uint8]]:
+def pixel_reader(file: Path, rows: Sequence[PixelRow]) -> Callable[[Face], NDArray[np.uint8]]:
     """Return the reader of faces from their rows in ``file``, which has 300 MB and stays on the disk."""
     places = {row.name(file): (row.start, row.length) for row in rows}
 
@@ -93,10 +95,16 @@ def pixel_reader(file: Path, rows: Sequence[Row]) -> Callable[[Face], NDArray[np
 def is_pixel_csv(file: Path) -> bool:
     """Return whether the first line names the columns emotion and pixels."""
     with readable(file), file.open("rb") as stream:
-        return {"emotion", "pixels"} <= set(_columns(stream.readline(_MOST_HEADER)))
+        _, columns = _columns(stream.readline(_MOST_HEADER))
+    return set(_COLUMNS[:2]) <= set(columns)
 
 
-def read_rows(file: Path) -> Iterator[Row]:
+def usage_of(text: str) -> str | None:
+    """Return one of ``USAGES`` in its published spelling; None if the text is none."""
+    return next((usage for usage in USAGES if usage.casefold() == text.strip().casefold()), None)
+
+
+def read_rows(file: Path) -> Iterator[PixelRow]:
     """Read every row's labels and where its pixels are.
 
     Raises:
@@ -104,11 +112,11 @@ def read_rows(file: Path) -> Iterator[Row]:
     """
     with readable(file), file.open("rb") as stream:
         header = stream.readline()
-        columns = _columns(header)
+        delimiter, columns = _columns(header)
         start = len(header)
         for number, line in enumerate(stream, start=2):
             if line.strip():
-                yield _row(file, columns, number, line, start)
+                yield _row(file, delimiter, columns, number, line, start)
             start += len(line)
 
 
@@ -122,13 +130,15 @@ def _numbers(text: bytes) -> NDArray[np.uint8]:
     return values.astype(np.uint8)
 
 
-def _columns(header: bytes) -> list[str]:
+def _columns(header: bytes) -> tuple[str, list[str]]:
+    """Return the delimiter and the columns' names in lower case."""
     text = header.decode("utf-8-sig", errors="replace")
-    return [name.strip(' "\r\n').lower() for name in text.split(",")]
+    delimiter = delimiter_of(text, _COLUMNS)
+    return delimiter, [name.strip(" \"'\r\n").lower() for name in text.split(delimiter)]
 
 
-def _row(file: Path, columns: list[str], number: int, line: bytes, start: int) -> Row:
-    fields = line.rstrip(b"\r\n").split(b",")
+def _row(file: Path, delimiter: str, columns: list[str], number: int, line: bytes, start: int) -> PixelRow:
+    fields = line.rstrip(b"\r\n").split(delimiter.encode())
     index = columns.index("pixels")
     place = f"line {number} of {printable(file)}"
     if len(fields) != len(columns):
@@ -144,7 +154,7 @@ def _row(file: Path, columns: list[str], number: int, line: bytes, start: int) -
         if name != "pixels"
     }
     before = sum(len(field) + 1 for field in fields[:index]) + fields[index].index(pixels)
-    return Row(number, values["emotion"], values.get("usage"), start + before, len(pixels))
+    return PixelRow(number, values["emotion"], values.get("usage"), start + before, len(pixels))
 
 
 def csv_in(path: Path) -> Path | None:
@@ -179,7 +189,7 @@ def load(path: Path) -> FaceData:
     file = csv_in(path)
     if file is None:
         raise TREE.error(path, "no csv file with the columns emotion and pixels")
-    rows: list[Row] = []
+    rows: list[PixelRow] = []
     faces: list[Face] = []
     with TREE.count_on_error(path, CLASS_NAMES, faces):
         for row in read_rows(file):
@@ -221,20 +231,22 @@ def _wrong_folders(tree: ClassTree) -> str:
     return ""
 
 
-def _label(row: Row, file: Path) -> int:
-    if row.emotion not in tuple("0123456"):
+def _label(row: PixelRow, file: Path) -> int:
+    label = whole_number(row.emotion)
+    if label is None or not 0 <= label < len(CLASS_NAMES):
         raise DataError(
             f"{row.name(file)}: emotion must be from 0 to 6, got {row.emotion!r}; download it again"
         )
-    return int(row.emotion)
+    return label
 
 
-def _split(row: Row, file: Path) -> str | None:
+def _split(row: PixelRow, file: Path) -> str | None:
     if row.usage is None:
         return None
-    if row.usage not in USAGES:
+    usage = usage_of(row.usage)
+    if usage is None:
         raise DataError(f"{row.name(file)}: Usage must be one of {', '.join(USAGES)}, got {row.usage!r}")
-    return USAGES[row.usage]
+    return USAGES[usage]
 
 
 FORMATS = (

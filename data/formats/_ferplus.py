@@ -6,7 +6,6 @@ with Crowd-Sourced Label Distribution", ICMI 2016.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import first_few, listing, readable
+from lnlattennet.data._files import IMAGE_SUFFIXES, first_few, listing
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
+from lnlattennet.data._label_table import Row, read_table, whole_number
 from lnlattennet.data._records import Face, FaceData, Targets
 from lnlattennet.data.formats._fer2013 import (
     FRAMINGS,
     LICENSE,
     USAGES,
-    Row,
+    PixelRow,
     csv_in,
     pixel_reader,
     read_rows,
+    usage_of,
 )
 from lnlattennet.errors import DataError
 
@@ -50,8 +51,11 @@ _LABELS = "fer2013new.csv"
 UNKNOWN = len(CLASS_NAMES)
 _CHOICES = UNKNOWN + 2
 _COLUMNS = ("Usage", "Image name", *CLASS_NAMES, "unknown", "NF")
-_KEYS = tuple(name.casefold() for name in _COLUMNS)
 _VOTERS = 10
+_LABEL_NOTE = (
+    f"the votes are those of the folders' label.csv; {_LABELS} of a later release has other votes for 1,602 "
+    "of the 35,710 images, and with them another majority for 378"
+)
 Votes = tuple[int, ...]
 
 
@@ -91,85 +95,53 @@ def _counted(votes: Votes) -> NDArray[np.int64]:
 
 
 def _read_votes(file: Path) -> Iterator[_VotedRow]:
-    """Read fer2013new.csv, whose first row names the columns, in any order; without it, the published order.
+    """Read fer2013new.csv; raises DataError for a header or a row that breaks the rules, by its line."""
+    for row in read_table(file, _COLUMNS):
+        usage = usage_of(row.values.get("Usage", ""))
+        if usage is None or len(row.values) != len(_COLUMNS):
+            raise _broken(file, row, f"a Usage ({', '.join(USAGES)}), a name and {_CHOICES} votes")
+        yield _VotedRow(usage, row.values["Image name"], _votes(file, row))
+
+
+def _read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
+    """Read a folder's label.csv, which is published without header.
+
+    Older copies have the face's box after the name, copies of copies the rows' numbers before it.
 
     Raises:
         DataError: a header or a row that breaks the rules, by its line.
     """
-    order: Sequence[int] = range(len(_COLUMNS))
-    for line, fields in _rows(file):
-        if line == 1 and not set(_KEYS).isdisjoint(map(_key, fields)):
-            order = _order(file, fields)
-            continue
-        values = [fields[place].strip() for place in order] if len(fields) == len(order) else [""]
-        if values[0] not in USAGES:
-            rule = f"a Usage ({', '.join(USAGES)}), a name and {_CHOICES} votes"
-            raise _broken(file, line, rule, fields)
-        yield _VotedRow(values[0], values[1], _votes(file, line, fields, values[2:]))
+    for row in read_table(file, _COLUMNS[1:]):
+        if not row.named:
+            name = next((field.strip() for field in row.fields if _is_image_name(field)), row.fields[0])
+            votes = zip(_COLUMNS[2:], row.fields[-_CHOICES:], strict=False)
+            row = row._replace(values={"Image name": name} | dict(votes))
+        if not row.values.get("Image name") or len(row.fields) < 1 + _CHOICES:
+            raise _broken(file, row, f"a name and {_CHOICES} votes")
+        yield row.values["Image name"], _votes(file, row)
 
 
-def _read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
-    """Read a folder's label.csv without header; older copies have the face's box after the name.
-
-    Raises:
-        DataError: a row that breaks the rules, by its line.
-    """
-    for line, fields in _rows(file):
-        if len(fields) < 1 + _CHOICES or not fields[0].strip():
-            raise _broken(file, line, f"a name and {_CHOICES} votes", fields)
-        yield fields[0].strip(), _votes(file, line, fields, fields[-_CHOICES:])
+def _is_image_name(field: str) -> bool:
+    return Path(field.strip()).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _rows(file: Path) -> Iterator[tuple[int, list[str]]]:
-    with readable(file), file.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-        for line, fields in enumerate(csv.reader(stream), start=1):
-            if any(fields):
-                yield line, fields
+def _votes(file: Path, row: Row) -> Votes:
+    votes = [whole_number(row.values.get(name, "")) for name in _COLUMNS[2:]]
+    if any(vote is None or vote < 0 for vote in votes):
+        raise _broken(file, row, f"{_CHOICES} votes, whole numbers from 0")
+    return tuple(vote for vote in votes if vote is not None)
 
 
-def _key(field: str) -> str:
-    return field.strip().casefold()
-
-
-def _order(file: Path, header: list[str]) -> list[int]:
-    """Return where each of ``_COLUMNS`` stands in ``header``."""
-    keys = [_key(field) for field in header]
-    if sorted(keys) != sorted(_KEYS):
-        raise DataError(
-            f"line 1 of {printable(file)} must name each of these columns once, in any order: "
-            f"{', '.join(_COLUMNS)}; {_difference(keys)}; correct the names, or download it again"
-        )
-    return [keys.index(key) for key in _KEYS]
-
-
-def _difference(keys: list[str]) -> str:
-    kinds = {
-        "missing": [name for name in _COLUMNS if name.casefold() not in keys],
-        "unknown": [repr(key) for key in keys if key not in _KEYS],
-        "repeated": [name for name in _COLUMNS if keys.count(name.casefold()) > 1],
-    }
-    return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
-
-
-def _votes(file: Path, line: int, fields: list[str], texts: list[str]) -> Votes:
-    try:
-        votes = tuple(map(int, texts))
-    except ValueError:
-        votes = (-1,)
-    if min(votes) < 0:
-        raise _broken(file, line, f"{_CHOICES} votes, whole numbers from 0", fields)
-    return votes
-
-
-def _broken(file: Path, line: int, rule: str, fields: list[str]) -> DataError:
+def _broken(file: Path, row: Row, rule: str) -> DataError:
     return DataError(
-        f"line {line} of {printable(file)} must have {rule}, got {','.join(fields)!r}; download it again"
+        f"line {row.line} of {printable(file)} must have {rule}, got {','.join(row.fields)!r}; "
+        "download it again"
     )
 
 
 def detect(path: Path) -> bool:
-    """Return whether there is the csv file of votes, or a folder of a split here or one level down."""
-    return (path / _LABELS).is_file() or _in_folders(path) or bool(_roots_in(path))
+    """Return whether there is the csv file of votes, or a folder of a split."""
+    return (path / _LABELS).is_file() or _in_folders(path)
 
 
 def load(path: Path, targets: Targets = "majority") -> FaceData:
@@ -213,9 +185,8 @@ def _from_folders(path: Path, targets: Targets) -> FaceData:
             for name, votes in _read_labels(path / folder / "label.csv"):
                 voted.append(_VotedRow(usage, f"{folder}/{name}", votes))
     kept, notes = _kept(voted, targets)
-    data = FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes)
-    TREE.require_images(data, "label.csv")
-    return data
+    notes = (*notes, _LABEL_NOTE)
+    return TREE.with_images(FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes), "label.csv")
 
 
 def _from_csv(path: Path, targets: Targets) -> FaceData:
@@ -233,6 +204,7 @@ def _from_csv(path: Path, targets: Targets) -> FaceData:
         label._replace(name=row.name(file)) for row, label in zip(rows, voted, strict=True) if label.name
     ]
     kept, notes = _kept(named, targets)
+    notes = (*notes, f"the votes are those of {_LABELS}")
     unnamed = len(rows) - len(named)
     if unnamed:
         notes = (*notes, f"left out {unnamed:,} rows that have no image name")
@@ -252,13 +224,13 @@ def _probable_face(row: _VotedRow) -> Face:
     return replace(face, label=int(np.argmax(target)), target=target)
 
 
-def _check_same_rows(file: Path, rows: Sequence[Row], voted: Sequence[_VotedRow]) -> None:
+def _check_same_rows(file: Path, rows: Sequence[PixelRow], voted: Sequence[_VotedRow]) -> None:
     if len(rows) != len(voted):
         raise DataError(
             f"{_LABELS} has {len(voted):,} rows and {file.name} has {len(rows):,}; both must have the same"
         )
     for row, label in zip(rows, voted, strict=True):
-        if row.usage not in (None, label.usage):
+        if row.usage is not None and usage_of(row.usage) != label.usage:
             raise DataError(
                 f"{row.name(file)} has Usage {row.usage} and {_LABELS} has {label.usage} in the same row; "
                 "use both files as they were published, in their own order"

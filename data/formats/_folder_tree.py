@@ -38,6 +38,11 @@ def detect(path: Path) -> bool:
     return True
 
 
+def has_classes(path: Path) -> bool:
+    """Return whether at least two folders of classes have images."""
+    return len({folder.name for folder in class_tree(path).folders if folder.images}) > 1
+
+
 def load(path: Path, known: Set[str] = frozenset()) -> FaceData:
     """Read class folders; the classes are their names in alphabetical order.
 
@@ -50,7 +55,12 @@ def load(path: Path, known: Set[str] = frozenset()) -> FaceData:
     names = sorted(tree.names())
     _check_names(path, tree, names)
     faces = tree.faces({name: label for label, name in enumerate(names)})
-    notes = (*ignored_notes(set(tree.ignored) - known), *_gaps(tree, names), *_other_names(names))
+    notes = (
+        *ignored_notes(set(tree.ignored) - known),
+        *_gaps(tree, names),
+        *_other_names(names),
+        *_spaces(names),
+    )
     return FaceData("folder", path, tuple(names), faces, notes=notes)
 
 
@@ -66,13 +76,13 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
     alike = [printable(name) for name in names if spelled[_spelling(name)] > 1]
     if alike:
         raise DataError(
-            f"{printable(path)} has classes whose names differ in case only, or in the Unicode form of their "
-            f"accents: {', '.join(alike)}; give each class one name"
+            f"{printable(path)} has classes whose names differ in case only, in spaces, or in the Unicode "
+            f"form of their accents: {', '.join(alike)}; give each class one name"
         )
 
 
 def _spelling(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:
@@ -82,6 +92,16 @@ def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:
         for split in tree.splits()
         for name in names
         if (split, name) not in filled
+    )
+
+
+def _spaces(names: list[str]) -> tuple[str, ...]:
+    odd = [repr(printable(name)) for name in names if name != " ".join(name.split())]
+    if not odd:
+        return ()
+    return (
+        f"these classes have spaces that do not show, at an end or two in a row: {', '.join(odd)}; rename "
+        "the folders, or models and other data will not match them",
     )
 
 

@@ -6,13 +6,14 @@ Recognition in the Wild", CVPR 2017.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import read_lines
+from lnlattennet.data._files import listing, read_lines
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError
@@ -30,6 +31,12 @@ Image/original/train_00001.jpg""",
 
 # The archive spells it so.
 _LIST = "EmoLabel/list_patition_label.txt"
+_CORRECT_LIST = "EmoLabel/list_partition_label.txt"
+_BETWEEN = r"[\s,;|\"']"
+_LINE = re.compile(
+    rf"{_BETWEEN}*(?:\d+{_BETWEEN}+)?(?:[\w.-]+[/\\])*(?P<stem>(?:train|test)_\w+?)(?:_aligned)?(?:\.\w+)?"
+    rf"{_BETWEEN}+(?P<label>[1-7])(?:\.0*)?{_BETWEEN}*"
+)
 _NAME_END = {"aligned": "_aligned.jpg", "original": ".jpg"}
 ImageKind = Literal["aligned", "original"]
 
@@ -40,7 +47,7 @@ def detect(path: Path) -> bool:
     That folder alone would otherwise be a user's own data with the classes aligned and original.
     """
     folder = path if path.resolve().name == "Image" else path / "Image"
-    return (path / _LIST).is_file() or any((folder / kind).is_dir() for kind in _NAME_END)
+    return _list_in(path) is not None or any((folder / kind).is_dir() for kind in _NAME_END)
 
 
 def load(path: Path, kind: ImageKind) -> FaceData:
@@ -57,8 +64,7 @@ def load(path: Path, kind: ImageKind) -> FaceData:
     if repeats:
         notes = (*notes, f"left out {repeats:,} lines that list an image once more, with the same label")
     name = "rafdb" if kind == "aligned" else "rafdb-original"
-    data = FaceData(name, path, CLASS_NAMES, faces, notes=notes)
-    TREE.require_images(data, "the list")
+    data = TREE.with_images(FaceData(name, path, CLASS_NAMES, faces, notes=notes), "the list")
     TREE.require_classes(data, ("train", "test"))
     return data
 
@@ -88,19 +94,35 @@ def _named(face: Face) -> str:
 
 
 def _listed(path: Path, kind: ImageKind) -> Iterator[tuple[int, Face]]:
-    """Give every line's number and face."""
-    if not (path / _LIST).is_file():
+    """Give every line's number and face.
+
+    Between name and label there may be any delimiter, before them the line's number and above them a header.
+    The name may have a folder before it, and the `_aligned` of the aligned images.
+    """
+    name = _list_in(path)
+    if name is None:
         raise DataError(f"{_LIST} is missing")
-    for number, line in enumerate(read_lines(path / _LIST), start=1):
-        if not line.strip():
-            continue
-        name, _, label = line.strip().partition(" ")
-        split = name.partition("_")[0]
-        if split not in ("train", "test") or label.strip() not in tuple("1234567"):
+    end = _name_end(path, kind)
+    for number, line in enumerate(read_lines(path / name), start=1):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            if not line.strip() or (number == 1 and not any(map(str.isdigit, line))):
+                continue
             rule = "a name that starts with train_ or test_, and a label from 1 to 7"
-            raise DataError(f"line {number} of {_LIST} must have {rule}, got {line!r}")
-        file = f"Image/{kind}/{Path(name).stem}{_NAME_END[kind]}"
-        yield number, Face(file, int(label) - 1, split)
+            raise DataError(f"line {number} of {name} must have {rule}, got {line!r}")
+        file = f"Image/{kind}/{match['stem']}{end}"
+        yield number, Face(file, int(match["label"]) - 1, match["stem"].partition("_")[0])
+
+
+def _list_in(path: Path) -> str | None:
+    return next((name for name in (_LIST, _CORRECT_LIST) if (path / name).is_file()), None)
+
+
+def _name_end(path: Path, kind: ImageKind) -> str:
+    """Return what follows a listed stem; some copies have given aligned images the names of the list."""
+    images = listing(path / "Image" / kind).images if (path / "Image" / kind).is_dir() else ()
+    renamed = images and not any(Path(name).stem.endswith("_aligned") for name in images)
+    return _NAME_END["original" if renamed else kind]
 
 
 _PUBLISHED: dict[str | None, int] = {"train": 12_271, "test": 3_068}
@@ -120,6 +142,8 @@ FORMATS = (
         TREE,
         "whole",
         partial(load, kind="original"),
+        detect,
+        named_only=True,
         published=_PUBLISHED,
     ),
 )

@@ -95,3 +95,88 @@ def test_a_folder_called_ck48_is_no_tree_of_ones_own(tmp_path: Path) -> None:
     assert load_dataset(tmp_path / "CK+48").labels().tolist() == known.labels().tolist()
     (tmp_path / "CK+48" / "happiness").rename(tmp_path / "CK+48" / "joy")
     assert "is not a complete CK+48 data set: unknown folders: joy" in message(tmp_path / "CK+48")
+
+
+NEARBY = {
+    name: entry
+    for name, entry in trees.BUILDERS.items()
+    if name not in ("folder", "plain-folder", "ck48", "prepared")
+}
+
+
+@pytest.mark.parametrize("name", NEARBY)
+def test_one_folder_above_is_found_and_said(name: str, tmp_path: Path) -> None:
+    build, format = NEARBY[name]
+    build(tmp_path / "basic")
+    (tmp_path / "readme.txt").touch()
+    (tmp_path / "scripts" / "more").mkdir(parents=True)
+    (tmp_path / "lost+found").mkdir()
+    known = load_dataset(tmp_path / "basic", format)
+    data = load_dataset(tmp_path, format)
+    assert (data.faces, data.format) == (known.faces, format)
+    assert np.array_equal(data.read(data.faces[0]), known.read(known.faces[0]))
+    assert data.root == tmp_path / "basic"
+    assert f"read from basic, the one folder in {tmp_path} with such a data set" in data.notes
+    if name not in trees.MUST_BE_NAMED:
+        assert load_dataset(tmp_path).faces == known.faces
+
+
+def test_of_two_sets_one_folder_below_none_is_taken(tmp_path: Path) -> None:
+    trees.build_jaffe(tmp_path / "a")
+    trees.build_rafdb(tmp_path / "b")
+    assert "several folders in it hold a data set (a: jaffe, b: rafdb): give one of them" in message(tmp_path)
+    assert load_dataset(tmp_path, "jaffe").root == tmp_path / "a"
+    trees.build_jaffe(tmp_path / "c")
+    assert "several folders in it look like jaffe (a, c); give one of them" in message(tmp_path, "jaffe")
+
+
+def test_ones_own_data_one_folder_below_are_named_not_taken(tmp_path: Path) -> None:
+    """They could be anything: a folder of people, say, whose expressions are folders in theirs."""
+    trees.build_folder(tmp_path / "faces")
+    assert f"{tmp_path}: no format matches, but faces in it: give that; choose one" in message(tmp_path)
+
+
+def test_digits_one_folder_below_are_named_with_both_orders(tmp_path: Path) -> None:
+    """Kaggle's copy of RAF-DB has DATASET beside its lists."""
+    trees.build_rafdb_digits(tmp_path / "DATASET")
+    (tmp_path / "train_labels.csv").write_text("image,label\ntrain_00001_aligned.jpg,5\n")
+    text = message(tmp_path)
+    assert f"the class folders of {tmp_path / 'DATASET'} are bare digits" in text
+    assert "--format rafdb-digits: 1 surprise" in text
+    assert len(load_dataset(tmp_path, "rafdb-digits")) == 28
+
+
+@pytest.mark.parametrize(
+    ("name", "inner"),
+    [
+        ("rafdb", "Image"),
+        ("rafdb", "Image/aligned"),
+        ("rafdb", "EmoLabel"),
+        ("ferplus-folders", "FER2013Train"),
+        ("ckplus", "Emotion"),
+        ("ckplus", "cohn-kanade-images/S005"),
+        ("oulu-casia", "OriginalImg/VL"),
+        ("affectnet-8", "Manually_Annotated_Images"),
+        ("affectnet-8", "Manually_Annotated_file_lists"),
+        ("affectnet-npy-8", "train_set"),
+        ("affectnet-npy-8", "train_set/images"),
+    ],
+)
+def test_a_folder_inside_a_set_is_refused_with_the_one_above(name: str, inner: str, tmp_path: Path) -> None:
+    build, format = trees.BUILDERS[name]
+    build(tmp_path / "set")
+    assert f"The folder above, {tmp_path / 'set'}, looks like {format}: give that one." in message(
+        tmp_path / "set" / inner
+    )
+    assert "looks like" not in message(tmp_path / "set" / "nowhere")
+
+
+def test_images_of_ckplus_may_lie_where_their_archive_unpacks_them(tmp_path: Path) -> None:
+    trees.build_ckplus(tmp_path)
+    known = load_dataset(tmp_path)
+    outer = tmp_path / "extended-cohn-kanade-images"
+    outer.mkdir()
+    (tmp_path / "cohn-kanade-images").rename(outer / "cohn-kanade-images")
+    data = load_dataset(tmp_path)
+    assert [face.label for face in data.faces] == [face.label for face in known.faces]
+    assert data.read(data.faces[0]).shape == (32, 32, 3)

@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lnlattennet.data import load_dataset
@@ -22,6 +23,23 @@ def test_a_third_split_of_digits_is_read_like_the_others(first: int, tmp_path: P
     assert Counter(face.split for face in data.faces) == {"train": 14, "val": 14, "test": 14}
     labels = {split: [face.label for face in data.split(split).faces] for split in ("train", "val", "test")}
     assert labels["train"] == labels["val"] == labels["test"]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+@pytest.mark.parametrize("name", ["val", "valid", "Validation"])
+def test_digits_with_val_and_no_test_have_the_official_test_there(
+    name: str, first: int, tmp_path: Path
+) -> None:
+    """As most public code for RAF-DB has it."""
+    format = "rafdb-digits0" if first == 0 else "rafdb-digits"
+    trees.build_rafdb_digits(tmp_path, first)
+    labels = [face.label for face in load_dataset(tmp_path, format).faces]
+    (tmp_path / "test").rename(tmp_path / name)
+    data = load_dataset(tmp_path, format)
+    assert [face.label for face in data.faces] == labels
+    assert Counter(face.split for face in data.faces) == {"train": 14, "test": 14}
+    assert any(note.startswith(f"{name} is read as the test split") for note in data.notes)
+    assert np.array_equal(data.read(data.faces[-1]), data.read(data.split("test").faces[-1]))
 
 
 def test_a_third_split_with_other_digits_is_refused_with_its_counts(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_cut_off_fer2013_is_refused(tmp_path: Path) -> None:
     assert "no image of disgust, fear" in message(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "PK\x03\x04", "emotion;pixels\n"])
+@pytest.mark.parametrize("content", ["", "PK\x03\x04", "emotion;images\n"])
 @pytest.mark.parametrize("given", ["", "fer2013.csv"])
 def test_an_empty_or_foreign_fer2013_is_known_by_its_name(given: str, content: str, tmp_path: Path) -> None:
     (tmp_path / "fer2013.csv").write_text(content)

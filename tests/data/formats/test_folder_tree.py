@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from lnlattennet.data import load_dataset
 from tests.data import trees
 from tests.data.checks import message
@@ -52,12 +54,24 @@ def test_folders_of_ones_own_are_checked(tmp_path: Path) -> None:
     assert "no image of grin" in message(tmp_path / "empty")
     assert "train: calm 2, frown 2, grin 0" in message(tmp_path / "empty")
     trees.build_folder(tmp_path / "case", classes=("Calm", "calm", "grin"))
-    assert "differ in case only, or in the Unicode form" in message(tmp_path / "case")
+    assert "differ in case only, in spaces, or in the Unicode form" in message(tmp_path / "case")
     assert "accents: Calm, calm; give" in message(tmp_path / "case")
     trees.build_folder(tmp_path / "accents", classes=("caf\u00e9", "cafe\u0301", "grin"))
     assert "in the Unicode form of their accents" in message(tmp_path / "accents")
+    trees.build_folder(tmp_path / "spaces", classes=("calm", "grin"))
+    (tmp_path / "spaces" / "test" / "calm").rename(tmp_path / "spaces" / "test" / "calm ")
+    assert "differ in case only, in spaces" in message(tmp_path / "spaces")
     trees.build_folder(tmp_path / "mixed")
     trees.build_folder(tmp_path / "mixed", splits=("training",))
     assert "folders of splits (test, train, val) beside others (training)" in message(tmp_path / "mixed")
     trees.build_folder(tmp_path / "twice", splits=("train", "valid", "val"))
     assert "two folders for one split" in message(tmp_path / "twice")
+
+
+@pytest.mark.parametrize("name", ["calm ", " calm", "very  calm"])
+def test_spaces_that_do_not_show_are_told_of(name: str, tmp_path: Path) -> None:
+    """A model with such a class would fit no other data."""
+    trees.build_folder(tmp_path, classes=(name, "very grim"))
+    [note] = [note for note in load_dataset(tmp_path).notes if "spaces that do not show" in note]
+    assert repr(name) in note
+    assert "grim" not in note
