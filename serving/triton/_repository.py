@@ -87,7 +87,12 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
 
 def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
     with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
-        shutil.copytree(models, draft.models, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        for name in ("*/config.pbtxt", "*/1/model.py"):
+            for file in models.glob(name):
+                copy = draft.models / file.relative_to(models)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                # Not shutil.copytree: it fails on file systems without permissions to copy.
+                shutil.copyfile(file, copy)
     # Triton requires a version folder even for an ensemble, where it is empty.
     (draft.models / ENSEMBLE / "1").mkdir(exist_ok=True)
     for name in (*bundle.manifest.files, MANIFEST_NAME):

@@ -7,31 +7,50 @@ leave a draft that nothing removes.
 from __future__ import annotations
 
 import atexit
+import errno
 import fcntl
+import logging
 import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import IO
 
 from lnlattennet.errors import LnlAttenNetError
 
+_log = logging.getLogger(__name__)
+
+_NOT_OFFERED = frozenset(
+    {
+        errno.EACCES,
+        errno.EINVAL,
+        errno.ENOLCK,
+        errno.ENOSYS,
+        errno.ENOTTY,
+        errno.EOPNOTSUPP,
+        errno.EPERM,
+    }
+)
+"""How file systems (SMB, NFS, FUSE, object stores) say that they have no such call.
+
+Not among them: what loses data, such as ENOSPC, EDQUOT and EIO.
+"""
+
 
 def try_folder(folder: Path) -> None:
-    """Create ``folder`` and a temporary file in it, before long work whose result goes there.
+    """Create ``folder`` and write, move and remove something in it, before long work whose result goes there.
 
     Permissions alone prove nothing: root has them all, and a file system may still refuse.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: nothing can be written there, or nothing be moved.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    _rehearse(folder / "trial")
 
 
 @contextmanager
@@ -43,7 +62,7 @@ def replace_file(path: Path) -> Iterator[Path]:
         temporary.touch(mode=0o600, exist_ok=False)
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())
+        _set_mode(temporary, 0o666)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -68,15 +87,17 @@ def draft_folder(path: Path) -> Iterator[Path]:
 def replace_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; on success it takes the place of ``path``.
 
-    An older folder at ``path`` is moved aside first and put back if the new one cannot be moved in.
+    An older folder at ``path`` is moved aside first and put back if the new one cannot be moved in. What the
+    file system cannot do shows before the block: some cannot move folders.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    _rehearse(path)
     with draft_folder(path) as draft:
         yield draft
         for file in draft.rglob("*"):
             if file.is_file():
                 _sync(file)
-        draft.chmod(0o777 & ~_umask())
+        _set_mode(draft, 0o777)
         _swap(draft, path)
 
 
@@ -111,19 +132,64 @@ def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
 def file_lock(lock: Path, on_busy: Callable[[], None]) -> Iterator[None]:
     """Hold ``lock`` against other processes; if one of them holds it, call ``on_busy`` and then wait.
 
-    The system frees the lock when its holder dies, however it dies.
+    The system frees the lock when its holder dies, however it dies. Where the file system has no locks, a
+    warning says so.
     """
     while True:
         with lock.open("a") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                on_busy()
-                fcntl.flock(stream, fcntl.LOCK_EX)
+            locked = _optional(
+                partial(_acquire, stream, on_busy),
+                lock.parent,
+                "has no locks: another process that writes there now would not be noticed",
+            )
             # Its last holder may have removed the file between our opening and locking it.
-            if lock.exists() and os.path.samestat(os.fstat(stream.fileno()), lock.stat()):
+            if not locked or (lock.exists() and os.path.samestat(os.fstat(stream.fileno()), lock.stat())):
                 yield
                 return
+
+
+def _acquire(stream: IO[str], on_busy: Callable[[], None]) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        on_busy()
+        fcntl.flock(stream, fcntl.LOCK_EX)
+
+
+def _optional(action: Callable[[], object], folder: Path, without: str) -> bool:
+    """Do what results do not depend on; warn and return False where the file system does not offer it."""
+    try:
+        action()
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+        _warn_once(folder, f"{without} ({error.strerror})")
+        return False
+    return True
+
+
+@cache
+def _warn_once(folder: Path, without: str) -> None:
+    _log.warning("the file system of %s %s", folder, without)
+
+
+def _rehearse(path: Path) -> None:
+    """Do beside ``path``, on one byte, what replaces it in the end: a refusal comes before the work."""
+    with draft_folder(path) as draft:
+        with replace_file(draft / "file") as file:
+            file.write_bytes(b"0")
+        moved = _beside(path)
+        draft.replace(moved)
+        moved.replace(draft)
+    if path.is_dir():
+        # A folder of a container's image cannot be moved: overlayfs answers EXDEV.
+        aside = _beside(path, "old.")
+        aside.mkdir(mode=0o700)
+        try:
+            path.replace(aside / path.name)
+            (aside / path.name).replace(path)
+        finally:
+            aside.rmdir()
 
 
 def _put_back(draft: Path, path: Path) -> None:
@@ -160,11 +226,18 @@ def _beside(path: Path, kind: str = "") -> Path:
 
 def _sync(path: Path) -> None:
     """Flush to the disk, so that a full disk shows now and a crash later leaves whole files."""
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())
+    # Object stores let nobody open a finished file for writing.
+    with path.open("rb") as stream:
+        _optional(
+            partial(os.fsync, stream.fileno()),
+            path.parent,
+            "does not say when a file is on the disk: after a power failure it may be damaged",
+        )
 
 
-def _umask() -> int:
+def _set_mode(path: Path, mode: int) -> None:
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    _optional(
+        partial(path.chmod, mode & ~mask), path.parent, "has no permissions to set: files keep those it gives"
+    )
