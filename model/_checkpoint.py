@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,17 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._stand_in import HEAD_BYTES
 from lnlattennet.errors import CheckpointError, ConfigError
+from lnlattennet.model._class_names import class_names_problem
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
+from lnlattennet.model._other_files import describe_no_file, describe_other_file, is_safetensors
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.model._state_dict import check_weights, network_weights, unwrapped
 
 SCHEMA_VERSION = 1
 METADATA_KEY = "lnlattennet"
@@ -60,8 +64,9 @@ class CheckpointInfo:
             raise ConfigError(
                 f"the config has {self.config.classes} classes, but there are {len(names)} names"
             )
-        if len(set(names)) != len(names) or not all(name and name.isprintable() for name in names):
-            raise ConfigError(f"class names must be unique, printable and not empty, got {list(names)}")
+        problem = class_names_problem(names)
+        if problem:
+            raise ConfigError(f"class names must be unique, printable and not empty: {problem}")
         if self.preprocessing.size != self.config.image_size:
             raise ConfigError(
                 f"preprocessing size {self.preprocessing.size} must equal image_size {self.config.image_size}"
@@ -119,7 +124,9 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         # Shapes only: a config may declare far more memory than the file's tensors fill.
-        _check_tensors(_network_without_weights(self.info.config).state_dict(), self.weights)
+        expected = _network_without_weights(self.info.config).state_dict()
+        object.__setattr__(self, "weights", unwrapped(self.weights, expected))
+        check_weights(expected, self.weights)
 
     def network(self) -> LNLAttenNet:
         """Return a float32 network with a copy of these weights, in evaluation mode."""
@@ -132,16 +139,32 @@ class Checkpoint:
         return network.eval()
 
 
-def save_checkpoint(path: Path, network: LNLAttenNet, info: CheckpointInfo) -> None:
-    """Write ``network`` (whose config must be ``info.config``) to ``path``, atomically."""
-    if network.config != info.config:
+def save_checkpoint(path: Path | str, network: nn.Module, info: CheckpointInfo) -> None:
+    """Write the weights of ``network`` to ``path``, atomically.
+
+    Args:
+        path: the `.safetensors` file.
+        network: an LNLAttenNet whose config is ``info.config``, or one module around it: compiled, in a
+            DataParallel or an AveragedModel, pruned, parametrized, with tied weights.
+        info: everything else that the file will hold.
+
+    Raises:
+        ConfigError: there is no such network in ``network``, more than one, or one of another config.
+        CheckpointError: its weights would not load again: they are quantized, not finite, or not all there.
+    """
+    networks = [module for module in network.modules() if isinstance(module, LNLAttenNet)]
+    if len(networks) != 1:
+        raise ConfigError(
+            f"a checkpoint holds one LNLAttenNet, but this {type(network).__name__} has {len(networks)}"
+        )
+    if networks[0].config != info.config:
         raise ConfigError("the network's config differs from the config that would be stored with it")
-    weights = {name: tensor.detach().contiguous().cpu() for name, tensor in network.state_dict().items()}
-    with replace_file(path) as temporary:
+    weights = network_weights(networks[0], _network_without_weights(info.config).state_dict())
+    with replace_file(Path(path)) as temporary:
         save_file(weights, temporary, metadata={METADATA_KEY: info.to_json()})
 
 
-def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
+def load_checkpoint(path: Path | str, *, allow_pickle: bool = False) -> Checkpoint:
     """Read a checkpoint and check that its tensors fit its config.
 
     Args:
@@ -152,15 +175,18 @@ def load_checkpoint(path: Path, *, allow_pickle: bool = False) -> Checkpoint:
         CheckpointError: missing, truncated, foreign, a pickle without ``allow_pickle``, or inconsistent.
         ConfigError: a field of its configuration breaks a rule.
     """
+    path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"no checkpoint file at {path}")
+        raise CheckpointError(f"no checkpoint file at {path}{describe_no_file(path)}")
     try:
         with path.open("rb") as stream:
-            head = stream.read(9)
+            head = stream.read(HEAD_BYTES)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    # A safetensors file begins with the length of its header, any 8 bytes, and the header's brace.
-    pickled = head.startswith(_PICKLE_MAGIC) and head[8:9] != b"{"
+    other = describe_other_file(head)
+    if other:
+        raise CheckpointError(f"{path} is {other}")
+    pickled = head.startswith(_PICKLE_MAGIC) and not is_safetensors(head)
     if pickled and not allow_pickle:
         raise CheckpointError(
             f"{path} is a pickle, which can run code when loaded; convert it to .safetensors, or pass "
@@ -195,8 +221,9 @@ def _load_pickle(path: Path) -> Checkpoint:
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else "empty"
-        raise CheckpointError(f"a pickle that torch's weights_only loader refuses: {reason}") from error
+        raise CheckpointError(
+            f"a pickle that torch's weights_only loader refuses: {_unpickling_reason(str(error))}"
+        ) from error
     if not isinstance(content, dict) or not {METADATA_KEY, "state_dict"} <= set(content):
         raise CheckpointError(
             f"a pickle without the keys 'state_dict' and '{METADATA_KEY}': not a training checkpoint "
@@ -205,26 +232,21 @@ def _load_pickle(path: Path) -> Checkpoint:
     state = content["state_dict"]
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError("its state_dict must map names to tensors")
-    weights = {name.removeprefix("network."): tensor for name, tensor in state.items()}
-    return Checkpoint(CheckpointInfo.from_json(content[METADATA_KEY]), weights)
+    return Checkpoint(CheckpointInfo.from_json(content[METADATA_KEY]), state)
+
+
+def _unpickling_reason(message: str) -> str:
+    """Return what a message of torch.load says about the file, without its advice to run the file's code."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", message)
+    refused = re.search(r"GLOBAL (\S+)", text)
+    if refused:
+        return (
+            f"it holds an object of {refused[1]!r}, which is no tensor, number or text; save it without "
+            "(a plain number in place of a numpy scalar, a text in place of a path), or its weights alone"
+        )
+    return text.rpartition("WeightsUnpickler error: ")[2].partition("\n")[0] or "it is empty"
 
 
 def _network_without_weights(config: NetworkConfig) -> LNLAttenNet:
     with torch.device("meta"):
         return LNLAttenNet(config)
-
-
-def _check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    for name, tensor in expected.items():
-        if name not in found:
-            raise CheckpointError(
-                f"its config needs a tensor {name!r} {list(tensor.shape)}, which is missing"
-            )
-        shape = list(found[name].shape)
-        if shape != list(tensor.shape):
-            raise CheckpointError(f"its config needs {name!r} to be {list(tensor.shape)}, but it is {shape}")
-        if not torch.isfinite(found[name]).all():
-            raise CheckpointError(f"tensor {name!r} holds values that are not finite")
-    extra = sorted(set(found) - set(expected))
-    if extra:
-        raise CheckpointError(f"it holds a tensor {extra[0]!r} that its config does not know")

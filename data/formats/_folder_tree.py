@@ -14,6 +14,7 @@ from lnlattennet.data._records import FaceData
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
 from lnlattennet.data.formats._rafdb_digits import require_named_order
 from lnlattennet.errors import DataError
+from lnlattennet.model._class_names import class_names_problem
 
 TREE = ExpectedTree(
     "folder",
@@ -79,6 +80,9 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
             f"{printable(path)} has classes whose names differ in case only, in spaces, or in the Unicode "
             f"form of their accents: {', '.join(alike)}; give each class one name"
         )
+    problem = class_names_problem(names)
+    if problem:
+        raise DataError(f"{printable(path)}: {problem}; rename its folder")
 
 
 def _spelling(name: str) -> str:
