@@ -204,6 +204,7 @@ def _messages() -> Iterator[str]:
         "export",
         "images",
         "kernels",
+        "model",
         "runtimes",
         "serving",
         "src",

@@ -80,9 +80,9 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
             f"{printable(path)} has classes whose names differ in case only, in spaces, or in the Unicode "
             f"form of their accents: {', '.join(alike)}; give each class one name"
         )
-    problem = class_names_problem(names)
-    if problem:
-        raise DataError(f"{printable(path)}: {problem}; rename its folder")
+    unusable = class_names_problem(names)
+    if unusable:
+        raise DataError(f"{printable(path)}: {unusable}; rename its folder")
 
 
 def _spelling(name: str) -> str:

@@ -20,8 +20,8 @@ IMAGE = torch.linspace(-1, 1, 2 * 3 * 48 * 48).reshape(2, 3, 48, 48)
 
 
 def pruned(network: LNLAttenNet) -> nn.Module:
-    prune.l1_unstructured(network.fusion, "weight", 0.5)
-    prune.random_unstructured(network.nonlocal_head, "bias", 0.5)
+    prune.l1_unstructured(network.fusion, "weight", 0.5)  # type: ignore[no-untyped-call]
+    prune.random_unstructured(network.nonlocal_head, "bias", 0.5)  # type: ignore[no-untyped-call]
     return network
 
 
@@ -29,7 +29,7 @@ def pruned_and_trained_on(network: LNLAttenNet) -> nn.Module:
     """The masked tensor is computed at the next call only."""
     pruned(network)
     with torch.no_grad():
-        network.fusion.weight_orig.mul_(2)
+        network.fusion.get_parameter("weight_orig").mul_(2)
     return network
 
 
@@ -52,7 +52,7 @@ def compiled_within(network: LNLAttenNet) -> nn.Module:
 
 WRAPPERS: dict[str, Wrap] = {
     "plain": lambda network: network,
-    "compiled": lambda network: torch.compile(network),  # type: ignore[return-value]
+    "compiled": lambda network: torch.compile(network),  # type: ignore[dict-item]
     "DataParallel": nn.DataParallel,
     "AveragedModel": torch.optim.swa_utils.AveragedModel,
     "both": lambda network: torch.optim.swa_utils.AveragedModel(nn.DataParallel(network)),
