@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def compiled_within(network: LNLAttenNet) -> nn.Module:
 
 WRAPPERS: dict[str, Wrap] = {
     "plain": lambda network: network,
-    "compiled": lambda network: torch.compile(network),  # type: ignore[dict-item]
+    "compiled": lambda network: cast(nn.Module, torch.compile(network)),
     "DataParallel": nn.DataParallel,
     "AveragedModel": torch.optim.swa_utils.AveragedModel,
     "both": lambda network: torch.optim.swa_utils.AveragedModel(nn.DataParallel(network)),
