@@ -51,6 +51,11 @@ def fit_config(config: Any, manifest: Manifest) -> None:
             config.parameters[name].string_value = json.dumps(fact, ensure_ascii=False)
 
 
+def label_files(config: Any) -> set[str]:
+    """Return the names of the files, in the model's folder, that hold the class names line by line."""
+    return {tensor.label_filename for tensor in config.output if tensor.label_filename}
+
+
 def make_native(config: Any, engine: EngineRecord) -> None:
     """Turn the engine model's configuration from the python backend to Triton's own for this engine."""
     info = backend_named(engine.backend).INFO

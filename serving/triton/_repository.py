@@ -24,6 +24,7 @@ from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving.triton._model_config import (
     CONFIG_NAME,
     fit_config,
+    label_files,
     make_native,
     read_config,
     runs_natively,
@@ -104,6 +105,8 @@ def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
         fit_config(config, copied.manifest)
         if native and path.parent.name == ENGINE_MODEL:
             _install_native(config, copied, path.parent / "1")
+        for name in label_files(config):
+            (path.parent / name).write_text("\n".join(copied.manifest.class_names), encoding="utf-8")
         write_config(config, path)
 
 

@@ -139,6 +139,20 @@ def test_other_sizes_reach_the_configs(bundle: Bundle, tmp_path: Path) -> None:
     assert (shapes["logits"], shapes["region_affinity"]) == ([3], [4, 4])
 
 
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_class_names_are_written_for_the_classification_extension(
+    bundle_copy: Path, tmp_path: Path, model: str
+) -> None:
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    names = ["悲しみ", "very sad", "Ärger", "a:b", "\N{SMILING FACE WITH OPEN MOUTH}", "7", "calm"]
+    manifest["class_names"] = names
+    (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
+    folder = deploy(Bundle.load(bundle_copy), tmp_path / "deployment").models / model
+    tensors = {tensor.name: tensor.label_filename for tensor in read_config(folder / "config.pbtxt").output}
+    assert tensors["probabilities"] == tensors["logits"] == "labels.txt"
+    assert (folder / "labels.txt").read_bytes() == "\n".join(names).encode()
+
+
 def test_no_file_names_the_folder_it_was_written_in(bundle: Bundle, tmp_path: Path) -> None:
     deployment = deploy(bundle, tmp_path / "deployment")
     for path in deployment.models.rglob("*"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import http.client
+import importlib
 import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +141,47 @@ def test_labels_are_strings(
     with connection(server) as client:
         labels = client.infer(model, [tensor]).as_numpy("label")
     assert labels.tolist() == [[prediction.label.encode()] for prediction in expected]
+
+
+@pytest.mark.parametrize("library", ["grpc", "http"])
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
+def test_the_classification_extension_names_the_classes(
+    server: TritonProcess, images: list[bytes], expected: list[Prediction], model: str, library: str
+) -> None:
+    triton = importlib.import_module(f"tritonclient.{library}")
+    tensor = triton.InferInput("image", [len(images), 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[image] for image in images], dtype=np.object_))
+    wanted = [triton.InferRequestedOutput(name, class_count=2) for name in ("probabilities", "logits")]
+    with triton.InferenceServerClient(getattr(server.endpoints, library).partition("//")[2]) as client:
+        reply = client.infer(model, [tensor], outputs=wanted)
+    for prediction, *answers in zip(
+        expected, reply.as_numpy("probabilities"), reply.as_numpy("logits"), strict=True
+    ):
+        names = sorted(prediction.probabilities, key=lambda name: -prediction.probabilities[name])
+        for classes in answers:
+            assert [text.decode().split(":", 2)[2] for text in classes] == names[:2]
+
+
+def ask_http(server: TritonProcess, method: str, path: str, body: str = "") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(server.endpoints.http.removeprefix("http://"), timeout=30)
+    with closing(connection):
+        connection.request(method, path, body)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+
+
+def test_base64_in_json_is_told_what_to_send(server: TritonProcess, images: list[bytes]) -> None:
+    data = [base64.b64encode(images[0]).decode()]
+    inputs = [{"name": "image", "shape": [1, 1], "datatype": "BYTES", "data": data}]
+    status, answer = ask_http(server, "POST", "/v2/models/expression/infer", json.dumps({"inputs": inputs}))
+    assert status == 400
+    assert "got a PNG file as base64 text; decode it and send the bytes" in answer
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2/models/expression/ready"])
+def test_probes_are_answered_by_get_alone(server: TritonProcess, path: str) -> None:
+    assert ask_http(server, "GET", path)[0] == 200
+    assert ask_http(server, "HEAD", path)[0] == 405
 
 
 @pytest.mark.parametrize("broken", ["region_weights must sum to 1", "logits must be finite"])
