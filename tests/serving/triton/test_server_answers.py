@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
 import importlib
 import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -160,28 +157,6 @@ def test_the_classification_extension_names_the_classes(
         names = sorted(prediction.probabilities, key=lambda name: -prediction.probabilities[name])
         for classes in answers:
             assert [text.decode().split(":", 2)[2] for text in classes] == names[:2]
-
-
-def ask_http(server: TritonProcess, method: str, path: str, body: str = "") -> tuple[int, str]:
-    connection = http.client.HTTPConnection(server.endpoints.http.removeprefix("http://"), timeout=30)
-    with closing(connection):
-        connection.request(method, path, body)
-        reply = connection.getresponse()
-        return reply.status, reply.read().decode()
-
-
-def test_base64_in_json_is_told_what_to_send(server: TritonProcess, images: list[bytes]) -> None:
-    data = [base64.b64encode(images[0]).decode()]
-    inputs = [{"name": "image", "shape": [1, 1], "datatype": "BYTES", "data": data}]
-    status, answer = ask_http(server, "POST", "/v2/models/expression/infer", json.dumps({"inputs": inputs}))
-    assert status == 400
-    assert "got a PNG file as base64 text; decode it and send the bytes" in answer
-
-
-@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/v2/models/expression/ready"])
-def test_probes_are_answered_by_get_alone(server: TritonProcess, path: str) -> None:
-    assert ask_http(server, "GET", path)[0] == 200
-    assert ask_http(server, "HEAD", path)[0] == 405
 
 
 @pytest.mark.parametrize("broken", ["region_weights must sum to 1", "logits must be finite"])
