@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lnlattennet._cli_options import AllowPickle, Faces, Quiet, Verbose
+from lnlattennet._cli_options import HELP_FLAGS, AllowPickle, Faces, Quiet, Verbose, Version
 from lnlattennet._command import configure_logging, print_json, run_app
 from lnlattennet.bundle._export_options import (
     AUTO,
@@ -120,6 +120,7 @@ def export_engine(
     json_output: Annotated[bool, _run("--json", help="Print the report as one JSON document.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
+    version: Version = False,
     **limits: Any,
 ) -> None:
     """Turn a checkpoint into a bundle of verified engines.
@@ -174,7 +175,7 @@ def export_engine(
 
 def main() -> None:
     """Entry point of the console script."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(context_settings=HELP_FLAGS, pretty_exceptions_enable=False)
     app.command()(export_engine)
     run_app(app)
 

@@ -34,11 +34,27 @@ def test_the_list_imports_no_command_and_nothing_heavy() -> None:
     modules = set(output("-c", code).splitlines()[-1].split())
     assert not {"numpy", "pydantic", "rich", "torch"} & modules
     own = {name for name in modules if name.startswith("lnlattennet.")}
-    assert own == {f"lnlattennet.{name}" for name in ("_cli", "_command", "_lazy", "_version", "errors")}
+    light = ("_cli", "_cli_options", "_command", "_lazy", "_version", "errors")
+    assert own == {f"lnlattennet.{name}" for name in light}
 
 
-def test_the_version_is_that_of_the_package() -> None:
-    assert output("-m", "lnlattennet", "--version") == f"lnlattennet {lnlattennet.__version__}\n"
+PROGRAMS = {
+    "lnlattennet": ["-m", "lnlattennet"],
+    "export-engine": ["-c", "from lnlattennet.export._cli import main; main()"],
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_program_shows_its_version_and_takes_the_short_help(program: str) -> None:
+    assert output(*PROGRAMS[program], "--version") == f"lnlattennet {lnlattennet.__version__}\n"
+    assert output(*PROGRAMS[program], "-h") == output(*PROGRAMS[program], "--help")
+
+
+@pytest.mark.parametrize("words", [["predict"], ["data"], ["data", "inspect"], ["kernels", "build"]])
+def test_every_subcommand_takes_the_short_help(words: list[str]) -> None:
+    result = RUNNER.invoke(app, [*words, "-h"])
+    assert result.exit_code == 0
+    assert f"{' '.join(words)} [OPTIONS]" in result.output
 
 
 def test_a_mistyped_command_is_a_usage_error_with_the_nearest_name() -> None:

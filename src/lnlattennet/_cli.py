@@ -7,13 +7,13 @@ their summaries; a test compares each with the docstring of its command.
 from __future__ import annotations
 
 import importlib
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from lnlattennet._cli_options import HELP_FLAGS, Version
 from lnlattennet._command import run_app
-from lnlattennet._version import __version__
 
 SUBCOMMANDS = {
     "info": ("bundle._cli:info", "Describe a network or a bundle."),
@@ -61,23 +61,14 @@ app = typer.Typer(
     cls=_LazyGroup,
     # rich would only draw frames around the list, and importing it takes longer than everything else.
     rich_markup_mode=None,
+    context_settings=HELP_FLAGS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 
 
-def _show_version(requested: bool) -> None:
-    if requested:
-        typer.echo(f"lnlattennet {__version__}")
-        raise typer.Exit
-
-
 @app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
+def _options(version: Version = False) -> None:
     pass
 
 

@@ -6,6 +6,21 @@ from typing import Annotated
 
 import typer
 
+from lnlattennet._version import __version__
+
+HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
+"""Context settings of each program; its subcommands inherit them."""
+
+
+def _show_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"lnlattennet {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Increase log verbosity.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")]
 Faces = Annotated[
