@@ -38,8 +38,14 @@ from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._registry import backend_named
 
-STANDARD_ONNX = "model-standard.onnx"
-"""The network in standard operators only; `model.onnx` holds the fused attention as one named function."""
+ONNX_NAME = "model.onnx"
+"""The network in standard operators only, which every runtime and tool reads."""
+
+FUNCTION_ONNX_NAME = "model-function.onnx"
+"""The same with the fused attention as one named function."""
+
+INT8_ONNX_NAME = "model-int8.onnx"
+"""The network in int8 without zero points, which TensorRT's builder takes on a machine with a GPU."""
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +102,20 @@ class EngineBuilder:
         """Remove an engine's files."""
         shutil.rmtree(self._engine_folder(name), ignore_errors=True)
 
+    def write_symmetric_int8(self, candidates: Sequence[Candidate]) -> None:
+        """Write the network as TensorRT takes it in int8, in the plan of an int8 engine that passed.
+
+        Nothing is written if there is none. An engine that was only built counts after those that passed.
+        """
+        plans = [
+            PrecisionPlan(candidate.record.plan)
+            for candidate in sorted(candidates, key=lambda candidate: not candidate.passed)
+            if candidate.record.precision == "int8"
+        ]
+        if plans:
+            graph = apply_plan(self.standard, plans[0], self.ranges, symmetric=True)
+            onnx.save_model(graph, str(self.folder / INT8_ONNX_NAME))
+
     def verification_record(self, candidates: list[Candidate], seconds: float) -> VerificationRecord:
         """Return the manifest's record of the verification and the selection."""
         return VerificationRecord(
@@ -150,8 +170,8 @@ class EngineBuilder:
     def _graph(self, backend: str, plan: PrecisionPlan, directory: Path) -> Path:
         """Write the plan's graph; fp32 is in the bundle already, once for all engines."""
         if plan.precisions == {"fp32"}:
-            return self.folder / STANDARD_ONNX
-        path = directory / "model.onnx"
+            return self.folder / ONNX_NAME
+        path = directory / ONNX_NAME
         symmetric = backend_named(backend).INFO.symmetric_int8
         onnx.save_model(apply_plan(self.standard, plan, self.ranges, symmetric=symmetric), str(path))
         return path
@@ -189,9 +209,9 @@ def prepare_build(plan: ExportPlan, folder: Path, scratch: Path) -> EngineBuilde
     options, checkpoint = plan.options, plan.checkpoint
     verifier = create_verifier(checkpoint, options.verification.faces, options.batch, plan.labeled)
     with stderr.status("exporting ONNX"):
-        export_onnx(checkpoint, folder / "model.onnx", options.batch)
-        standard = inlined(onnx.load_model(str(folder / "model.onnx")))
-        onnx.save_model(standard, str(folder / STANDARD_ONNX))
+        export_onnx(checkpoint, folder / FUNCTION_ONNX_NAME, options.batch)
+        standard = inlined(onnx.load_model(str(folder / FUNCTION_ONNX_NAME)))
+        onnx.save_model(standard, str(folder / ONNX_NAME))
     calibration, ranges = _calibrate(plan, standard)
     return EngineBuilder(
         folder, plan, _as_safetensors(plan, scratch), standard, calibration, ranges, verifier

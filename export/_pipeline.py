@@ -54,6 +54,7 @@ def export_engine(options: ExportOptions) -> dict[str, Any]:
         # Some backends read the file themselves, minutes after it was first read.
         if hash_file(options.checkpoint).sha256 != plan.checkpoint_sha256:
             raise CheckpointError(f"{options.checkpoint} was changed while it was exported; export it again")
+        builder.write_symmetric_int8(candidates)
         verification = builder.verification_record(candidates, time.perf_counter() - started)
         report = write_bundle(plan, candidates, skipped, selection, verification, folder)
     _log.info("wrote %s: %s serves: %s", options.output, selection.name, selection.because)

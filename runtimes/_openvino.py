@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import ExportError
+from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.runtimes._base import (
     Arrays,
     Available,
@@ -94,7 +95,7 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     """Compile the engine for this machine's CPU, each part in the precision that the graph gives it."""
     compiled = _compiled(engine_file, threads)
     request = compiled.create_infer_request()
-    names = [output.any_name for output in compiled.outputs]
+    names = [_output_name(output) for output in compiled.outputs]
     # One request owns one set of tensors, so calls from several threads take turns.
     lock = threading.Lock()
 
@@ -116,6 +117,11 @@ def import_openvino() -> Any:
     import openvino
 
     return openvino
+
+
+def _output_name(output: Any) -> str:
+    """Return the graph's name of an output; OpenVINO adds the names of values that it finds equal to it."""
+    return next((name for name in OUTPUT_NAMES if name in output.names), output.any_name)
 
 
 def _compiled(path: Path, threads: int) -> Any:

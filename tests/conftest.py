@@ -126,15 +126,15 @@ def bundle_copy(bundle_path: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_onnx(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small network's `model.onnx`, with its fused attention as a function; batches 1 to 8."""
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    """The small network with its fused attention as a function; batches 1 to 8."""
+    path = tmp_path_factory.mktemp("onnx") / "model-function.onnx"
     export_onnx(load_checkpoint(checkpoint_path), path, BatchRange(1, 4, 8))
     return path
 
 
 @pytest.fixture(scope="session")
 def small_standard(small_onnx: Path) -> onnx.ModelProto:
-    """The same in standard operators; not to be changed."""
+    """The same in standard operators, as `model.onnx` is; not to be changed."""
     return inlined(onnx.load_model(str(small_onnx)))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.data._face_images import calibration_faces
-from lnlattennet.export._engine_builder import STANDARD_ONNX
+from lnlattennet.export._engine_builder import ONNX_NAME
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 from lnlattennet.runtimes._openvino import import_openvino
@@ -58,7 +58,7 @@ def onnxruntime_defaults(bundle: str, threads: int) -> Logits:
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    session = ort.InferenceSession(str(Path(bundle) / STANDARD_ONNX), options, ["CPUExecutionProvider"])
+    session = ort.InferenceSession(str(Path(bundle) / ONNX_NAME), options, ["CPUExecutionProvider"])
     return lambda faces: np.asarray(session.run(["logits"], {INPUT_NAME: faces})[0])
 
 
@@ -80,6 +80,6 @@ def quantize_with_nncf(bundle: Path, manifest: Manifest, path: Path) -> Path:
     dataset = nncf.Dataset([face[None] for face in faces], lambda face: {INPUT_NAME: face})
     # Its progress bars would stand on stdout, before the record.
     with redirect_stdout(sys.stderr):
-        quantized = nncf.quantize(ov.Core().read_model(bundle / STANDARD_ONNX), dataset)
+        quantized = nncf.quantize(ov.Core().read_model(bundle / ONNX_NAME), dataset)
     ov.save_model(quantized, path, compress_to_fp16=False)
     return path

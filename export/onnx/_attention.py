@@ -61,8 +61,8 @@ def attention_function(config: NetworkConfig, opset: int) -> FunctionProto:
     grid, side, channels = config.grid, config.feature_size // config.grid, config.channels
     body = _BODY.format(
         opset=opset,
-        cells=f"[-1, {channels}, {grid}, {side}, {grid}, {side}]",
-        regions=f"[-1, {config.regions}, {channels}, {side * side}]",
+        cells=f"{{-1, {channels}, {grid}, {side}, {grid}, {side}}}",
+        regions=f"{{-1, {config.regions}, {channels}, {side * side}}}",
         query_scale=repr(1 / math.sqrt(channels)),
         key_scale=repr(1 / math.sqrt(config.affinity_features)),
     )
@@ -80,23 +80,23 @@ _BODY = (
 => (pooled, mean, weights, affinity, context)
 """
     + """{{
-    query_scale = Constant <value_float = {query_scale}> ()
+    query_scale = Constant <value = float {{{query_scale}}}> ()
     scaled_query = Mul (query, query_scale)
-    cells_shape = Constant <value_ints = {cells}> ()
+    cells_shape = Constant <value = int64[6] {cells}> ()
     cells = Reshape (features, cells_shape)
     cells_by_region = Transpose <perm = [0, 2, 4, 1, 3, 5]> (cells)
-    regions_shape = Constant <value_ints = {regions}> ()
+    regions_shape = Constant <value = int64[4] {regions}> ()
     regions = Reshape (cells_by_region, regions_shape)
     scores = MatMul (scaled_query, regions)
     attention = Softmax <axis = -1> (scores)
     positions_first = Transpose <perm = [0, 1, 3, 2]> (regions)
     pooled = MatMul (attention, positions_first)
-    last = Constant <value_ints = [-1]> ()
+    last = Constant <value = int64[1] {{-1}}> ()
     mean = ReduceMean <keepdims = 0> (regions, last)
     tokens = Add (mean, position)
     query_columns = Transpose <perm = [1, 0]> (query_weight)
     queries = MatMul (tokens, query_columns)
-    key_scale = Constant <value_float = {key_scale}> ()
+    key_scale = Constant <value = float {{{key_scale}}}> ()
     scaled_key_weight = Mul (key_weight, key_scale)
     key_columns = Transpose <perm = [1, 0]> (scaled_key_weight)
     keys = MatMul (tokens, key_columns)
@@ -114,7 +114,7 @@ _BODY = (
     weights = Softmax <axis = -1> (region_scores)
     weights_column = Unsqueeze (weights, last)
     weighted_contexts = Mul (weights_column, contexts)
-    second = Constant <value_ints = [1]> ()
+    second = Constant <value = int64[1] {{1}}> ()
     context = ReduceSum <keepdims = 0> (weighted_contexts, second)
 }}
 """

@@ -15,6 +15,7 @@ from lnlattennet import __version__
 from lnlattennet.errors import ExportError
 from lnlattennet.export.onnx._attention import DOMAIN, attention_function, attention_node
 from lnlattennet.export.onnx._naming import check_model, name_after_blocks, traced_blocks
+from lnlattennet.export.onnx._portable import BATCH, note_shapes, separate_outputs
 from lnlattennet.model._checkpoint import Checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
@@ -42,9 +43,11 @@ def export_onnx(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
     """
     info = checkpoint.info
     model = _traced(checkpoint, batch)
+    separate_outputs(model.graph)
     name_after_blocks(model.graph, traced_blocks(model.graph))
     _declare(model, info.config)
     model.functions.append(attention_function(info.config, OPSET))
+    note_shapes(model)
     metadata = {
         "class_names": json.dumps(list(info.class_names)),
         "preprocessing": json.dumps(info.preprocessing.to_dict()),
@@ -61,7 +64,7 @@ def _traced(checkpoint: Checkpoint, batch: BatchRange) -> ModelProto:
     size = checkpoint.info.config.image_size
     # torch specializes dimensions of 0 and 1, so the example has two images whatever the range is.
     example = torch.zeros(2, 3, size, size)
-    shapes = ({0: torch.export.Dim("batch", min=1, max=max(2, batch.maximum))},)
+    shapes = ({0: torch.export.Dim(BATCH, min=1, max=max(2, batch.maximum))},)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # Deprecations inside torch's exporter say nothing about this network.
@@ -88,9 +91,9 @@ def _declare(model: ModelProto, config: NetworkConfig) -> None:
     graph = model.graph
     graph.name = "LNLAttenNet"
     shapes: dict[str, list[int | str]] = {
-        "logits": ["batch", config.classes],
-        "region_weights": ["batch", config.regions],
-        "region_affinity": ["batch", config.regions, config.regions],
+        "logits": [BATCH, config.classes],
+        "region_weights": [BATCH, config.regions],
+        "region_affinity": [BATCH, config.regions, config.regions],
     }
     for output in graph.output:
         output.type.CopyFrom(onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shapes[output.name]))
@@ -98,5 +101,3 @@ def _declare(model: ModelProto, config: NetworkConfig) -> None:
     for item in [model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer]:
         del item.metadata_props[:]
         item.doc_string = ""
-    # The names and shapes in it are the tracer's; runtimes infer their own.
-    del graph.value_info[:]

@@ -9,6 +9,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass
 from onnxscript import optimizer
 
 from lnlattennet.export.onnx._naming import check_model, name_after_blocks
+from lnlattennet.export.onnx._portable import note_shapes, separate_outputs
 
 
 def inlined(model: ModelProto) -> ModelProto:
@@ -20,10 +21,11 @@ def inlined(model: ModelProto) -> ModelProto:
         ExportError: the result is not valid.
     """
     flat = _fold_constants(onnx.inliner.inline_local_functions(model))
-    del flat.graph.value_info[:]
     del flat.opset_import[:]
     flat.opset_import.extend(opset for opset in model.opset_import if not opset.domain)
+    separate_outputs(flat.graph)
     name_after_blocks(flat.graph)
+    note_shapes(flat)
     check_model(flat)
     return flat
 

@@ -9,6 +9,7 @@ from onnx import ModelProto, version_converter
 
 from lnlattennet.errors import ExportError
 from lnlattennet.export.onnx._naming import block_of, check_model, name_after_blocks
+from lnlattennet.export.onnx._portable import note_shapes
 from lnlattennet.export.precision._graph import layers
 from lnlattennet.export.precision._half import HALVES, cast_blocks
 from lnlattennet.export.precision._quantize import quantize_blocks
@@ -49,12 +50,15 @@ def apply_plan(
     variant = _with_versions(model, plan)
     if plan.precisions == {"fp32"}:
         return variant
+    # The noted types are about to change.
+    del variant.graph.value_info[:]
     for precision in QUANTIZED:
         quantize_blocks(variant.graph, _blocks_in(plan, precision), ranges, precision, symmetric=symmetric)
     halves = {block: chosen for block, chosen in plan.blocks.items() if chosen in HALVES}
     if halves:
         cast_blocks(variant, halves)
     name_after_blocks(variant.graph)
+    note_shapes(variant)
     variant.metadata_props.add(key=METADATA_KEY, value=plan.to_json())
     check_model(variant)
     return variant
@@ -114,6 +118,4 @@ def _with_versions(model: ModelProto, plan: PrecisionPlan) -> ModelProto:
     if opset > current[0]:
         copy = version_converter.convert_version(copy, opset)
         copy.ir_version = ir_version
-        # The converter notes every value's type; the plan is about to change them.
-        del copy.graph.value_info[:]
     return copy

@@ -25,7 +25,7 @@ def test_a_bundle_holds_what_its_manifest_says(bundle_path: Path, checkpoint_pat
     manifest = bundle.manifest
     files = {path.relative_to(bundle_path).as_posix() for path in bundle_path.rglob("*") if path.is_file()}
     assert files == set(manifest.files) | {"manifest.json"}
-    assert {"model.onnx", "report.html", "report.json"} <= files
+    assert {"model.onnx", "model-function.onnx", "report.html", "report.json"} <= files
     assert manifest.checkpoint_sha256 == hash_file(checkpoint_path).sha256
     outcomes = {engine.backend: engine.status for engine in manifest.engines}
     assert outcomes["onnxruntime"] == outcomes["openvino"] == "passed"
@@ -83,6 +83,23 @@ def test_one_flipped_byte_in_any_file_is_refused(bundle_copy: Path, position: in
             Bundle.load(bundle_copy)
         path.write_bytes(original)
     Bundle.load(bundle_copy)
+
+
+def test_a_bundle_with_the_former_names_of_its_models_runs_as_before(
+    bundle_path: Path, bundle_copy: Path
+) -> None:
+    """`model.onnx` was the form with the function, `model-standard.onnx` the engine of ONNX Runtime."""
+    text = (bundle_copy / "manifest.json").read_text()
+    for name, former in (("model.onnx", "model-standard.onnx"), ("model-function.onnx", "model.onnx")):
+        (bundle_copy / name).rename(bundle_copy / former)
+        text = text.replace(f'"{name}"', f'"{former}"')
+    (bundle_copy / "manifest.json").write_text(text)
+    faces = np.random.default_rng(5).integers(0, 256, (2, 60, 60, 3), dtype=np.uint8)
+    found, wanted = (
+        Bundle.load(path).predict(faces, engine="onnxruntime-fp32", threads=1)
+        for path in (bundle_copy, bundle_path)
+    )
+    assert [one.probabilities for one in found] == [one.probabilities for one in wanted]
 
 
 def test_a_missing_truncated_or_linked_file_is_refused(bundle_copy: Path) -> None:

@@ -6,7 +6,9 @@ import json
 from contextlib import nullcontext
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, numpy_helper
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._export_options import CalibrationOptions, VerificationOptions
@@ -21,6 +23,20 @@ from lnlattennet.runtimes._requirements import Requirements
 from tests.export.exports import quick_options, write_images
 
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
+
+
+def assert_tensorrt_takes(path: Path, plan: dict[str, str]) -> None:
+    model = onnx.load_model(str(path))
+    facts = {item.key: item.value for item in model.metadata_props}
+    assert json.loads(facts["precision_plan"])["blocks"] == plan
+    zero_points = [tensor for tensor in model.graph.initializer if tensor.name.endswith(".zero_point")]
+    assert zero_points
+    assert not any(numpy_helper.to_array(tensor).any() for tensor in zero_points)
+    assert TensorProto.UINT8 not in {tensor.data_type for tensor in model.graph.initializer}
+    trt = pytest.importorskip("tensorrt_rtx")
+    logger = trt.Logger(trt.Logger.ERROR)
+    network = trt.Builder(logger).create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    assert trt.OnnxParser(network, logger).parse(path.read_bytes())
 
 
 def limited(**limits: tuple[str, ...] | float) -> VerificationOptions:
@@ -65,6 +81,7 @@ def test_a_search_finds_a_mixed_plan_which_can_be_passed_back(checkpoint_path: P
     )
     assert [(engine["name"], engine["plan"]) for engine in again["engines"]] == [("onnxruntime-int8", plan)]
     assert (tmp_path / "again" / PLAN).read_bytes() == (tmp_path / "found" / PLAN).read_bytes()
+    assert_tensorrt_takes(tmp_path / "again" / "model-int8.onnx", plan)
     # As many as there were, not as many as were asked for.
     found = {"faces": 33, "source": str(images), "method": "minmax"}
     assert again["verification"]["calibration"] == found

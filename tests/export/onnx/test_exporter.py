@@ -210,3 +210,31 @@ def test_a_graph_that_is_not_valid_is_refused(model: onnx.ModelProto) -> None:
         ExportError, match=r"LNLAttenNet is not a valid ONNX graph: No Op registered for Conv"
     ):
         inlined(model)
+
+
+def test_no_node_reads_an_output_and_every_value_has_a_shape(
+    model: onnx.ModelProto, small_standard: onnx.ModelProto
+) -> None:
+    for form in (model, small_standard):
+        outputs = {value.name for value in form.graph.output}
+        assert not any(outputs.intersection(node.input) for node in form.graph.node)
+        shapes = {
+            value.name: [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+            for value in form.graph.value_info
+        }
+        assert set(shapes) == {value for node in form.graph.node for value in node.output} - outputs
+        for name, axes in shapes.items():
+            assert axes.count("batch") == 1, name
+            assert all(axis == "batch" or axis > 0 for axis in axes), name
+
+
+def test_constants_are_tensors_and_the_standard_domain_comes_first(
+    model: onnx.ModelProto, small_standard: onnx.ModelProto
+) -> None:
+    """Tools drop other attributes of a Constant, and take the first opset for ONNX's."""
+    (function,) = model.functions
+    constants = [node for node in (*model.graph.node, *function.node) if node.op_type == "Constant"]
+    assert constants
+    assert {attribute.name for node in constants for attribute in node.attribute} == {"value"}
+    for form in (model, small_standard, function):
+        assert form.opset_import[0].domain == ""
