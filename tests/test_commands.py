@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ from typer.testing import CliRunner
 
 import lnlattennet
 from lnlattennet._cli import SUBCOMMANDS, app, load_command
+from lnlattennet._command import print_json
 
 RUNNER = CliRunner()
 
@@ -55,6 +58,33 @@ def test_every_subcommand_takes_the_short_help(words: list[str]) -> None:
     result = RUNNER.invoke(app, [*words, "-h"])
     assert result.exit_code == 0
     assert f"{' '.join(words)} [OPTIONS]" in result.output
+
+
+DOCUMENT = {
+    "names": ["悲しみ", "[1,\n2]", "\x9b31m", "[ a  b ]"],
+    "rows": [[1.5, 2], [None, True]],
+    "empty": [],
+    "nested": [{"x": [1]}],
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1", "utf-16"])
+def test_json_is_readable_and_unchanged(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, encoding))
+    print_json(DOCUMENT)
+    text = stream.getvalue().decode(encoding)
+    assert json.loads(text) == DOCUMENT
+    assert "    [1.5, 2],\n    [null, true]\n" in text
+    assert ("悲しみ" in text) == encoding.startswith("utf")
+    assert "\x9b" not in text
+
+
+def test_a_text_that_is_no_unicode_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(stream, "utf-8"))
+    print_json({"name": "\udce9"})
+    assert json.loads(stream.getvalue()) == {"name": "\udce9"}
 
 
 def test_a_mistyped_command_is_a_usage_error_with_the_nearest_name() -> None:

@@ -85,7 +85,7 @@ def test_commands_have_the_options_that_the_documents_use() -> None:
         words = words[: words.index("|")] if "|" in words else words
         command = _command(words[0]) if words[0] == "export-engine" else None
         if command is None and words[1].startswith("-"):
-            assert words[1] in ("--help", "--version"), f"{page.name}: {line}"
+            assert words[1] in ("--help", "--version", "--install-completion"), f"{page.name}: {line}"
             continue
         if command is None:
             assert words[1] in SUBCOMMANDS, f"{page.name}: {line}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.color import Color
 from rich.style import Style
@@ -54,13 +54,15 @@ def weight_table(weights: list[list[float]]) -> Table:
     """Return g rows of g region weights as a table of numbers, with colors where the terminal has them."""
     table = Table.grid()
     peak = max(map(max, weights))
+    # The star marks the largest weights where there are no colors; where all are alike, none stands out.
+    starred = {f"{peak:.3f}"} - {f"{min(map(min, weights)):.3f}"}
     for row in weights:
-        table.add_row(*(_weight_cell(weight, peak) for weight in row))
+        table.add_row(*(_weight_cell(weight, peak, starred) for weight in row))
     return table
 
 
-def _weight_cell(weight: float, peak: float) -> Text:
+def _weight_cell(weight: float, peak: float, starred: Collection[str]) -> Text:
     color = weight_color(weight / peak)
     style = Style(color=Color.from_rgb(*text_color(color)), bgcolor=Color.from_rgb(*color))
-    # The star marks the largest weight where there are no colors.
-    return Text(f" {weight:.3f}{'*' if weight == peak else ' '}", style)
+    digits = f"{weight:.3f}"
+    return Text(f" {digits}{'*' if digits in starred else ' '}", style)

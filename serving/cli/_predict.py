@@ -29,7 +29,7 @@ class Model(enum.StrEnum):
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="JPEG or PNG files.")],
+    images: Annotated[list[Path], typer.Argument(help="JPEG or PNG files; - reads one from standard input.")],
     url: Annotated[
         str | None,
         typer.Option(help="Server: grpc://host:port or http://host:port.", show_default=DEFAULT_URL),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from lnlattennet._command import printable
 from lnlattennet.bundle._prediction import Prediction, save_overlays
 from lnlattennet.errors import ImageError, ServingError
 from lnlattennet.images._decode import decode_image
+
+STDIN = Path("-")
+"""Path that stands for standard input, as in other programs."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +36,7 @@ def predict_file(
     """Predict one file and draw its overlay, if there is a path for it."""
     name = printable(path)
     try:
-        data = path.read_bytes()
+        data = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
         predictions = predict(data)
     except OSError as error:
         return Result(name, error=f"cannot read the file: {error.strerror}")

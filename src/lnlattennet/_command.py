@@ -21,6 +21,13 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Characters that would start a new line or control the terminal."""
 
 
+_CONTROLS_OF_TEXT = re.compile("[\x7f-\x9f\u2028\u2029]")
+"""Those that JSON leaves as they are."""
+
+_NUMBERS = re.compile(r"\[\n([^][{}\"]+)\]")
+"""A list without texts; its first line end tells it from a part of a text, where line ends are escaped."""
+
+
 def run_app(app: Callable[[], object]) -> NoReturn:
     """Run a Typer application or a function; a deliberate error becomes one line and its exit code."""
     # A plain `kill` unwinds like Ctrl-C, so that nothing half-written or half-started stays behind.
@@ -87,8 +94,19 @@ def configure_logging(verbose: int, quiet: bool) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Write the command's one JSON document to stdout."""
-    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    sys.stdout.write(_json_text(document, sys.stdout.encoding) + "\n")
     sys.stdout.flush()
+
+
+def _json_text(document: dict[str, Any], encoding: str | None) -> str:
+    """Return JSON text: each list of numbers on one line, letters unescaped if they can be written."""
+    try:
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        text.encode(encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(document, indent=2)
+    text = _CONTROLS_OF_TEXT.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return _NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text)
 
 
 def printable(text: str | Path) -> str:

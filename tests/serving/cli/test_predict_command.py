@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -14,10 +15,12 @@ import pytest
 import typer
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 from skimage import data
 from typer.testing import CliRunner
 
 from lnlattennet.errors import BundleError, ServingError, UsageError
+from lnlattennet.serving.cli._console import weight_table
 from lnlattennet.serving.cli._predict import predict
 from lnlattennet.serving.triton._process import TritonProcess
 
@@ -58,6 +61,35 @@ def test_a_table_and_a_heat_map_are_printed_by_default(bundle_path: Path, portra
     assert result.stdout.count("region weights of") == 2
     # The largest weights of each image are starred.
     assert result.stdout.count("*") >= 2
+
+
+@pytest.mark.parametrize(
+    ("weights", "stars"),
+    [
+        ([[0.25, 0.25], [0.25, 0.25]], 0),
+        ([[0.2502, 0.2499], [0.25, 0.2499]], 0),
+        ([[0.4, 0.2], [0.2, 0.2]], 1),
+        ([[0.4001, 0.3999], [0.1, 0.1]], 2),
+    ],
+)
+def test_stars_follow_the_digits_that_are_printed(weights: list[list[float]], stars: int) -> None:
+    console = Console(width=40, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(weight_table(weights))
+    assert captured.get().count("*") == stars
+
+
+def test_an_image_is_read_from_standard_input(bundle_path: Path, portrait: Path) -> None:
+    app = typer.Typer()
+    app.command()(predict)
+    arguments = ["-", "--bundle", str(bundle_path), "--json"]
+    result = CliRunner().invoke(app, arguments, input=portrait.read_bytes())
+    assert result.exit_code == 0, result.output
+    (piped,) = json.loads(result.stdout)["predictions"]
+    (named,) = json.loads(run(portrait, "--bundle", bundle_path, "--json").stdout)["predictions"]
+    assert piped == named | {"photo": "-"}
+    # 16 rows of the affinity, not a line for each of its 256 numbers.
+    assert len(result.stdout.splitlines()) < 80
 
 
 def test_json_is_one_document(bundle_path: Path, portrait: Path) -> None:
