@@ -112,8 +112,7 @@ def prepare(
     some faces of every class and the images in which no face was found.
     """
     configure_logging(verbose, quiet)
-    if output.exists() and not (force and output.is_dir()):
-        raise UsageError(f"--output {printable(output)} exists; choose another folder, or give --force")
+    _check_folder(output, force, "--output")
     from lnlattennet.data import load_dataset
     from lnlattennet.data.formats._prepared import SHEET
     from lnlattennet.data.inspect._prepared_sheet import draw_prepared
@@ -138,12 +137,45 @@ def prepare(
     stdout().print(Text(f"wrote {len(opened):,} faces to {on_one_line(printable(output))}"))
 
 
+@app.command()
+def render(
+    output: Annotated[Path, typer.Argument(help="Folder to write.")],
+    train_images: Annotated[int, typer.Option(min=7, help="Faces to train on.")] = 16_000,
+    val_images: Annotated[int, typer.Option(min=7, help="Faces for validation.")] = 700,
+    test_images: Annotated[int, typer.Option(min=7, help="Faces for the test, in other light.")] = 2_100,
+    size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the faces in pixels.")] = 112,
+    seed: Annotated[int, typer.Option(min=0, max=4095, help="Each gives other persons.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing folder.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = _CPUS,
+    json_output: _Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write rendered faces as a data set: those of `train --data synthetic` with these numbers and seed."""
+    configure_logging(verbose, quiet)
+    _check_folder(output, force, "the folder to write,")
+    from lnlattennet.data.synthetic._tree_writer import write_rendered
+
+    counts = {"train": train_images, "val": val_images, "test": test_images}
+    with sole_writer(output, UsageError), replace_folder(output) as draft:
+        document = write_rendered(draft, counts, size, seed, workers)
+    if json_output:
+        print_json(document)
+        return
+    stdout().print(Text(f"wrote {sum(counts.values()):,} faces to {on_one_line(printable(output))}"))
+
+
 @contextmanager
 def _progress(name: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on a terminal; yield the function that advances it."""
     with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
         task = progress.add_task(name, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+def _check_folder(output: Path, force: bool, name: str) -> None:
+    if output.exists() and not (force and output.is_dir()):
+        raise UsageError(f"{name} {printable(output)} exists; choose another folder, or give --force")
 
 
 def _check_output(output: Path | None) -> None:

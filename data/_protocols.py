@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,8 @@ VALIDATION_SHARE = 10
 """One in this many training faces (or subjects) chooses the epoch where the data set names no such faces."""
 
 _USUAL_FOLDS = 10
+_PARTS = 20
+"""Equal parts into which people are divided before some are held out; fewer where there are fewer people."""
 _MORE_SUBJECTS = "add faces of other subjects, so that there are at least two"
 
 
@@ -45,14 +48,21 @@ class Partition:
     notes: tuple[str, ...] = field(default=())
 
 
-def partitions(data: FaceData, folds: Folds, seed: int) -> list[Partition]:
-    """Return one partition for the official split, or one for each fold.
+def partitions(data: FaceData, folds: Folds, seed: int, holdout: float | None = None) -> list[Partition]:
+    """Return one partition for the official split or for ``holdout``, or one for each fold.
+
+    Args:
+        data: the data set.
+        folds: number of folds, "loso", or None.
+        seed: seed of what is drawn.
+        holdout: without folds, the share of the faces to test on, for a data set without official split.
 
     Raises:
+        UsageError: the data set cannot have so many folds, or has an official split to test on.
         DataError: the data set cannot be divided in this way, or a class would be missing in training.
     """
     if folds is None:
-        found = [_official(data, seed)]
+        found = [_official(data, seed) if holdout is None else _with_holdout(data, holdout, seed)]
     else:
         assigned, names = _assigned(data, folds, seed)
         found = [_fold(data, assigned, index, name, seed) for index, name in enumerate(names)]
@@ -119,7 +129,10 @@ def _official(data: FaceData, seed: int) -> Partition:
     if not len(splits["train"]):
         found = sorted({face.split for face in data.faces if face.split is not None})
         folds = min(_USUAL_FOLDS, _most_folds(data))
-        way_out = f"divide it with --folds {folds}, or --folds loso where its subjects are known"
+        way_out = (
+            f"divide it with --folds {folds}, or --folds loso where its subjects are known (add --fold 0 for "
+            "one network, not all), or hold out a test split with --holdout 0.2"
+        )
         raise DataError(
             f"{printable(data.root)} has no official training split (found: "
             f"{', '.join(found) or 'no splits'}); {way_out if folds >= 2 else _MORE_SUBJECTS}"
@@ -132,6 +145,49 @@ def _official(data: FaceData, seed: int) -> Partition:
         del splits["test"]
         notes.append("There is no test split: the figures are of the faces that also chose the epoch.")
     return Partition("official", splits, tuple(notes))
+
+
+def _with_holdout(data: FaceData, share: float, seed: int) -> Partition:
+    """Hold out ``share`` of the faces as test: whole subjects where they are known, else of every class."""
+    others = [split for split in ("val", "test") if any(face.split == split for face in data.faces)]
+    if others:
+        raise UsageError(
+            f"--holdout {share:g} is for a data set without official split; {printable(data.root)} has "
+            f"{' and '.join(others)}: leave --holdout out"
+        )
+    held, how = _held_out_share(data, share, seed)
+    train, val, note = _hold_out(data, np.flatnonzero(~held), seed)
+    notes = (f"{held.sum()} of the {len(data)} faces were held out for the test, {how}.", note)
+    splits = {"train": train, "val": val, "test": np.flatnonzero(held)}
+    return Partition(f"holdout {share:g}", splits, notes)
+
+
+def _held_out_share(data: FaceData, share: float, seed: int) -> tuple[NDArray[np.bool_], str]:
+    """Mark about ``share`` of the faces, and tell by what they were chosen."""
+    labels, subjects = data.labels(), [face.subject for face in data.faces]
+    named = np.array([subject is not None for subject in subjects], bool)
+    people = len(set(subjects) - {None})
+    held = np.zeros(len(data), bool)
+    held[~named] = _of_every_class(labels[~named], share, seed)
+    if people == 0:
+        return held, "by class"
+    if people == 1 and named.all():
+        raise DataError(f"{printable(data.root)} names one subject, who stays in one split; {_MORE_SUBJECTS}")
+    parts = min(people, _PARTS)
+    taken = np.random.default_rng(seed).permutation(parts)[: min(max(1, round(share * parts)), parts - 1)]
+    of_people = assign_folds(labels[named], [subject for subject in subjects if subject], parts, seed)
+    held[named] = np.isin(of_people, taken)
+    return held, "by subject"
+
+
+def _of_every_class(labels: Indices, share: float, seed: int) -> NDArray[np.bool_]:
+    """Mark ``share`` of every class, at least one face; the only face of a class stays in training."""
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held[members[: max(1, round(share * len(members))) if len(members) > 1 else 0]] = True
+    return held
 
 
 def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[Indices, list[str]]:
@@ -157,11 +213,18 @@ def _assigned(data: FaceData, folds: int | Literal["loso"], seed: int) -> tuple[
         return np.array([order[str(s)] for s in subjects]), [f"without subject {s}" for s in known]
     if not 2 <= folds <= largest:
         raise UsageError(
-            f"--folds must be from 2 to {largest}, got {folds}: each of the {len(known)} subjects of "
-            f"{printable(data.root)} stays in one fold, and {subjects.count(None)} of its faces have none"
+            f"--folds must be from 2 to {largest}, got {folds}: {_why_not_more(data.root, subjects)}"
         )
     names = [f"fold {index} of {folds}" for index in range(folds)]
     return assign_folds(data.labels(), subjects, folds, seed), names
+
+
+def _why_not_more(root: Path, subjects: Sequence[str | None]) -> str:
+    known, without = len(set(subjects) - {None}), subjects.count(None)
+    if not known:
+        return f"{printable(root)} has {without} faces"
+    rule = f"each of the {known} subjects of {printable(root)} stays in one fold"
+    return f"{rule}, and {without} of its faces have none" if without else rule
 
 
 def _most_folds(data: FaceData) -> int:

@@ -36,6 +36,7 @@ class TrainingPartition:
         format: layout of the data set.
         counts: split to class to number of faces.
         fingerprint: digest of the partition (``protocols.fingerprint``); "" if it is not stated.
+        holdout: share of the faces that was held out where there is no official split; None for none.
     """
 
     folds: Folds
@@ -45,10 +46,13 @@ class TrainingPartition:
     format: str
     counts: Mapping[str, Any]
     fingerprint: str
+    holdout: float | None = None
 
     @property
     def name(self) -> str:
         """Text for messages."""
+        if self.holdout is not None:
+            return f"holdout {self.holdout:g}"
         if self.folds is None:
             return "its official split"
         return f"fold {self.fold} of {self.folds if self.folds != 'loso' else 'leave-one-subject-out'}"
@@ -68,7 +72,17 @@ def training_partition(provenance: Mapping[str, Any]) -> TrainingPartition | Non
         return None
     if not isinstance(data, str | None) or not isinstance(layout, str) or not isinstance(counts, dict):
         return None
-    return TrainingPartition(folds, fold, seed, data, layout, counts, str(provenance.get("fingerprint", "")))
+    holdout = settings.get("holdout")
+    return TrainingPartition(
+        folds,
+        fold,
+        seed,
+        data,
+        layout,
+        counts,
+        str(provenance.get("fingerprint", "")),
+        holdout if isinstance(holdout, float) else None,
+    )
 
 
 def choose_faces(data: FaceData, split: str | None, provenance: Mapping[str, Any]) -> Choice:
@@ -135,7 +149,7 @@ def _rebuild_partition(data: FaceData, trained: TrainingPartition) -> Partition 
     if data.format != trained.format:
         return None
     try:
-        partition = select_fold(partitions(data, trained.folds, trained.seed), trained.fold)
+        partition = select_fold(partitions(data, trained.folds, trained.seed, trained.holdout), trained.fold)
     except (DataError, UsageError):
         # Faces or people of the training are missing here.
         return None

@@ -68,8 +68,16 @@ def train(
     run_folder: Annotated[
         Path | None, typer.Option(help="Logs and training checkpoints; default: runs/NAME of the output.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the run folder.")] = False,
-    init: Annotated[Path | None, typer.Option(help="Start from the weights of this checkpoint.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing output.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Continue the run in the run folder, or add --epochs to a finished one."
+        ),
+    ] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Fine-tune: start from the weights of this checkpoint.")
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(help=f"A preset ({', '.join(PRESETS)}), or a JSON file of network config fields."),
@@ -101,6 +109,10 @@ def train(
         ),
     ] = False,
     fold: Annotated[str | None, _data_option(help="The fold to train, from 0; default: all.")] = None,
+    holdout: Annotated[
+        float | None,
+        _data_option(help="Share of a data set without official split to test on, such as 0.2."),
+    ] = None,
     train_images: Annotated[
         int | None, _data_option(min=7, help="Synthetic faces to train on; default: 16,000.")
     ] = None,
@@ -156,6 +168,7 @@ def train(
     options = TrainingOptions(
         output=output,
         run_folder=run_folder or Path("runs") / output.stem,
+        force=force,
         resume=resume,
         init=init,
         network=network_option(network),
@@ -169,6 +182,7 @@ def train(
         drop_duplicates=drop_duplicates,
         folds=folds_option(folds),
         fold=fold_option(fold),
+        holdout=holdout,
         images=_images(data, {"train": train_images, "val": val_images, "test": test_images}),
         epochs=epochs,
         batch_size=batch_size,

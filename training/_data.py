@@ -82,7 +82,7 @@ def open_training_data(options: TrainingOptions) -> list[TrainingData]:
     data = load_dataset(Path(options.data), options.format, options.targets, options.faces)
     if len(data.class_names) < 2:
         raise DataError(f"{printable(data.root)} has {len(data.class_names)} class; at least 2 are needed")
-    chosen = partitions(data, options.folds, options.seed)
+    chosen = partitions(data, options.folds, options.seed, options.holdout)
     if options.fold is not None:
         chosen = [select_fold(chosen, options.fold)]
     return [_data_set(data, partition, options) for partition in chosen]

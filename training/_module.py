@@ -75,17 +75,23 @@ class ExpressionTraining(L.LightningModule):
         self.log_dict(named, on_epoch=True, on_step=False, sync_dist=True, batch_size=len(targets))
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW and its schedule over all steps of the run."""
-        options, steps = self.options, int(self.trainer.estimated_stepping_batches)
+        """Return AdamW and its schedule over all steps of the run, or those that were added to it."""
+        options = self.options
+        steps = int(self.trainer.estimated_stepping_batches) * options.scheduled_epochs // options.epochs
         groups = decay_groups(self.network, options.weight_decay)
         optimizer = torch.optim.AdamW(groups, options.learning_rate)
         if options.schedule == "cosine":
-            warm_up = round(steps * options.cosine_warmup / options.epochs)
+            warm_up = round(steps * options.cosine_warmup / options.scheduled_epochs)
             schedule: LRScheduler = cosine(optimizer, steps, warm_up)
         else:
             # Its warm-up must end after the first step and before the last, or it divides by zero.
             schedule = OneCycleLR(optimizer, options.learning_rate, steps, pct_start=max(0.1, 2 / steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the schedule of a finished run behind: the epochs that were added have their own."""
+        if self.options.first_epoch and checkpoint["epoch"] < self.options.first_epoch:
+            checkpoint["lr_schedulers"] = []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Store what `--allow-pickle` needs to use a training checkpoint like a finished one."""

@@ -29,6 +29,9 @@ Augmentation = Literal["none", "light", "full", "faces"]
 FEWEST_STEPS = 3
 """A schedule with a rise and a fall needs three steps."""
 
+LARGEST_HOLDOUT = 0.5
+"""More held out than trained on is a typing error: 20 for 0.2."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
@@ -37,6 +40,7 @@ class TrainingOptions:
     Attributes:
         output: the `.safetensors` file to write.
         run_folder: Lightning's logs and the training checkpoints that --resume continues.
+        force: whether ``output`` may be overwritten.
         resume: continue the run in ``run_folder``.
         init: checkpoint whose weights the training starts from; None for random ones.
         network: the network's configuration; its class count is replaced by the data's.
@@ -49,7 +53,11 @@ class TrainingOptions:
         drop_duplicates: leave images out of training that validation or test also have.
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
+        holdout: share of a data set without official split that becomes its test split; None for no such.
         images: split -> number of synthetic faces.
+        epochs: epochs of the run.
+        first_epoch: epochs that a finished run had before ``epochs`` was raised; those that follow have a
+            schedule of their own.
         batch_size: faces per step and process.
         schedule: learning rate schedule: one-cycle, or cosine after a linear warm-up.
         warmup_epochs: length of the cosine schedule's warm-up; None for one epoch, or 0 in a run of one.
@@ -69,6 +77,7 @@ class TrainingOptions:
 
     output: Path
     run_folder: Path
+    force: bool = False
     resume: bool = False
     init: Path | None = None
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -82,8 +91,10 @@ class TrainingOptions:
     drop_duplicates: bool = False
     folds: int | Literal["loso"] | None = None
     fold: int | None = None
+    holdout: float | None = None
     images: dict[str, int] = field(default_factory=dict)
     epochs: int
+    first_epoch: int = 0
     batch_size: int
     learning_rate: float
     weight_decay: float
@@ -113,14 +124,21 @@ class TrainingOptions:
     @property
     def cosine_warmup(self) -> float:
         """Epochs of warm-up of the cosine schedule."""
-        return float(self.epochs > 1) if self.warmup_epochs is None else self.warmup_epochs
+        return float(self.scheduled_epochs > 1) if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def scheduled_epochs(self) -> int:
+        """Epochs that the learning rate's schedule spans."""
+        return self.epochs - self.first_epoch
 
     def settings(self) -> dict[str, Any]:
         """Return the options that affect the result, as plain JSON values."""
         indifferent = {
             "output",
             "run_folder",
+            "force",
             "resume",
+            "first_epoch",
             "init",
             "network",
             "data",
@@ -152,16 +170,32 @@ class TrainingOptions:
                 f"--targets {self.targets} is for the official split of a data set with votes: rendered "
                 "faces have none, and a fold would be judged on faces whose votes have no majority"
             )
+        self._check_holdout()
         if self.folds is None and self.fold is not None:
             raise UsageError(f"--fold {self.fold} needs --folds: how many, or loso")
         if self.folds is not None and self.fold is None and self.processes > 1:
             raise UsageError("--fold all trains in one process; with --devices or --nodes choose one --fold")
 
+    def _check_holdout(self) -> None:
+        if self.holdout is None:
+            return
+        if not 0 < self.holdout <= LARGEST_HOLDOUT:
+            raise UsageError(
+                f"--holdout must be a share above 0, up to {LARGEST_HOLDOUT}, such as 0.2; got "
+                f"{self.holdout:g}"
+            )
+        if self.data == SYNTHETIC or self.folds is not None:
+            other = (
+                "--data synthetic has a test split" if self.folds is None else "--folds tests on every fold"
+            )
+            raise UsageError(f"--holdout {self.holdout:g} makes a test split; {other}: leave one of them out")
+
     def check_steps(self, faces: int) -> None:
         """Refuse a run of too few steps on this many training faces; raises UsageError."""
-        if faces // (self.batch_size * self.processes) * self.epochs < FEWEST_STEPS:
+        if faces // (self.batch_size * self.processes) * self.scheduled_epochs < FEWEST_STEPS:
+            epochs = f"--epochs {self.epochs}" + (f" after {self.first_epoch}" if self.first_epoch else "")
             raise UsageError(
-                f"{faces} training faces at --batch-size {self.batch_size} and --epochs {self.epochs} make "
+                f"{faces} training faces at --batch-size {self.batch_size} and {epochs} make "
                 f"less than three steps of training; give more images or a smaller batch"
             )
 
@@ -195,10 +229,9 @@ class TrainingOptions:
                 raise UsageError(
                     "--warmup-epochs is for --schedule cosine: one-cycle rises over a tenth of the steps"
                 )
-        elif not 0 <= self.cosine_warmup < self.epochs:
-            raise UsageError(
-                f"--warmup-epochs must be from 0 to below --epochs {self.epochs}, got {self.cosine_warmup:g}"
-            )
+        elif not 0 <= self.cosine_warmup < self.scheduled_epochs:
+            epochs = f"--epochs {self.epochs}" + (f" less {self.first_epoch}" if self.first_epoch else "")
+            raise UsageError(f"--warmup-epochs must be from 0 to below {epochs}, got {self.cosine_warmup:g}")
 
 
 def is_helper() -> bool:

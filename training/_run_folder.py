@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._results import TrainingResult
@@ -16,36 +19,84 @@ REGION_WEIGHTS = "region_weights.csv"
 _SETTINGS = "settings.json"
 _FIGURES = "figures.json"
 _FINGERPRINT = "fingerprint"
+_FIRST_EPOCH = "first_epoch"
+_OUTPUT = "output"
+
+_log = logging.getLogger(__name__)
 
 
-def resumable(options: TrainingOptions, fingerprint: str) -> Path | None:
-    """Return the checkpoint to continue from, or None for a new run, whose settings are then written.
+@dataclass(frozen=True)
+class Start:
+    """Where a run begins.
+
+    Attributes:
+        checkpoint: the training checkpoint to continue; None for random weights, or those of ``init``.
+        first_epoch: epochs after which ``--epochs`` was raised on a finished run; 0 for never.
+    """
+
+    checkpoint: Path | None
+    first_epoch: int = 0
+
+
+def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
+    """Return where to begin; the settings of a new or longer run are written.
 
     Args:
         options: options of the run.
         fingerprint: digest of its faces, labels and splits.
+        faces: number of its training faces.
 
     Raises:
-        UsageError: the folder, the settings, the faces and --resume contradict each other.
+        UsageError: the folder, the settings, the faces and --resume contradict each other, or the output
+            exists.
     """
     last = options.run_folder / LAST
     started_with = options.run_folder / _SETTINGS
-    if options.resume and not (last.is_file() and started_with.is_file()):
-        raise UsageError(f"--resume: there is no training checkpoint at {last}")
-    if last.is_file() and not options.resume:
-        raise UsageError(
-            f"{options.run_folder} holds a run already; pass --resume to continue it, or another --run-folder"
-        )
     settings = options.settings() | {_FINGERPRINT: fingerprint}
-    if options.resume:
-        _check_same(json.loads(started_with.read_text(encoding="utf-8")), settings)
-        return last
-    _write(started_with, settings)
-    return None
+    known: dict[str, Any] = {_OUTPUT: printable(options.output.resolve())}
+    if not options.resume:
+        if last.is_file():
+            raise UsageError(
+                f"{options.run_folder} holds a run already; pass --resume to continue it, or another "
+                "--run-folder"
+            )
+        check_output(options)
+        _write(started_with, settings | known)
+        return Start(None)
+    if not started_with.is_file():
+        raise UsageError(
+            f"--resume: there is no training checkpoint at {last}; start the run without --resume"
+        )
+    check_output(options)
+    before = _read(started_with)
+    figures = options.run_folder / _FIGURES
+    longer = _is_longer(options, before)
+    if longer:
+        known |= {"epochs": options.epochs, _FIRST_EPOCH: _read(figures)["epochs"]}
+        added = replace(options, first_epoch=known[_FIRST_EPOCH])
+        added.check()
+        added.check_steps(faces)
+    _check_same(before | known, settings)
+    _write(started_with, before | known)
+    if longer:
+        _log.info("the run ended after %d epochs; --epochs %d goes on", known[_FIRST_EPOCH], options.epochs)
+        # These are the shorter run's: until there are others, the run has not ended.
+        figures.unlink()
+    if not last.is_file():
+        _log.info("--resume: the run was stopped in its first epoch, so it starts anew")
+        return Start(None)
+    return Start(last, (before | known).get(_FIRST_EPOCH, 0))
+
+
+def check_output(options: TrainingOptions) -> None:
+    """Raise a UsageError if ``output`` exists, without ``force``, and is not this run's own."""
+    if options.force or not options.output.exists() or (options.resume and _wrote_output(options)):
+        return
+    raise UsageError(f"--output {printable(options.output)} exists; choose another file, or give --force")
 
 
 def finished_result(options: TrainingOptions, fingerprint: str) -> TrainingResult | None:
-    """Return the result of a run that ended with these options; None if there is none.
+    """Return the result of a run that ended with these options; None if there is none, or it is to be longer.
 
     Raises:
         UsageError: the run was started with other options or faces.
@@ -53,9 +104,25 @@ def finished_result(options: TrainingOptions, fingerprint: str) -> TrainingResul
     path = options.run_folder / _FIGURES
     if not path.is_file():
         return None
-    started_with = json.loads((options.run_folder / _SETTINGS).read_text(encoding="utf-8"))
+    started_with = _read(options.run_folder / _SETTINGS)
+    if _is_longer(options, started_with):
+        return None
     _check_same(started_with, options.settings() | {_FINGERPRINT: fingerprint})
-    return TrainingResult(**json.loads(path.read_text(encoding="utf-8")))
+    return TrainingResult(**_read(path))
+
+
+def _is_longer(options: TrainingOptions, started_with: dict[str, Any]) -> bool:
+    """Return whether a finished run is to have more epochs than it was started with."""
+    return (options.run_folder / _FIGURES).is_file() and options.epochs > started_with.get("epochs", 0)
+
+
+def _wrote_output(options: TrainingOptions) -> bool:
+    """Return whether the run in the run folder writes, or wrote, to ``output``."""
+    for name, entry in ((_SETTINGS, _OUTPUT), (_FIGURES, "checkpoint")):
+        path = options.run_folder / name
+        if path.is_file() and (written := _read(path).get(entry)):
+            return Path(written).resolve() == options.output.resolve()
+    return False
 
 
 def write_result(run_folder: Path, result: TrainingResult) -> None:
@@ -74,10 +141,15 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
                 "labeled or split anew, and some that were learned would be evaluated; start another run "
                 "with --run-folder"
             )
+        longer = "; more --epochs can follow once it has ended" if name == "epochs" else ""
         raise UsageError(
             f"--resume: the run was started with {name} {before.get(name)!r}, got {value!r}; "
-            "resume with the same settings, or start another run with --run-folder"
+            f"resume with the same settings, or start another run with --run-folder{longer}"
         )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from lnlattennet.training._results import (
     evaluate_best_epoch,
     summarize,
 )
-from lnlattennet.training._run_folder import LAST, finished_result, resumable, write_result
+from lnlattennet.training._run_folder import LAST, check_output, finished_result, start_of, write_result
 from lnlattennet.training._trainer import Run, build_run, quiet_lightning
 
 _log = logging.getLogger(__name__)
@@ -82,36 +82,48 @@ def _cross_validate(options: TrainingOptions, folds: Sequence[TrainingData]) -> 
     if options.resume and not (options.run_folder / "fold0" / "settings.json").is_file():
         raise UsageError(f"--resume: there is no run of all folds in {options.run_folder}")
     results: dict[str, TrainingResult] = {}
+    chosen = [_fold_options(options, index) for index in range(len(folds))]
+    path = options.output.with_name(f"{options.output.stem}-folds.json")
+    if options.resume:
+        # If the first fold's output is its own, so are the others' and the summary.
+        check_output(dataclasses.replace(chosen[0], force=options.force))
+    else:
+        for run in (dataclasses.replace(options, output=path), *chosen):
+            check_output(run)
     for index, data in enumerate(folds):
         _log.info("%s (%d of %d)", data.name, index + 1, len(folds))
         # None is for helper processes, which the options refuse here.
-        if result := _train_fold(options, index, data):
-            results[data.name] = result
+        if figures := _train_fold(chosen[index], data):
+            results[data.name] = figures
     protocol = "loso" if options.folds == "loso" else f"{options.folds} folds"
-    summary = summarize(results, protocol, folds[0].facts["data"])
-    path = options.output.with_name(f"{options.output.stem}-folds.json")
+    result = summarize(results, protocol, folds[0].facts["data"])
     with replace_file(path) as draft:
-        draft.write_text(json.dumps(summary.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return dataclasses.replace(summary, summary=str(path))
+        draft.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return dataclasses.replace(result, summary=str(path))
 
 
-def _train_fold(options: TrainingOptions, index: int, data: TrainingData) -> TrainingResult | None:
+def _fold_options(options: TrainingOptions, index: int) -> TrainingOptions:
     folder, output = options.run_folder / f"fold{index}", options.output
-    fold = dataclasses.replace(
+    return dataclasses.replace(
         options,
         fold=index,
         output=output.with_name(f"{output.stem}-fold{index}{output.suffix}"),
         run_folder=folder,
+        force=options.force or options.resume,
         resume=options.resume and (folder / LAST).is_file(),
     )
+
+
+def _train_fold(fold: TrainingOptions, data: TrainingData) -> TrainingResult | None:
     # Without its checkpoint a fold that ended is evaluated and written again.
-    ended = options.resume and fold.output.is_file()
+    ended = fold.resume and fold.output.is_file()
     return (finished_result(fold, data.fingerprint) if ended else None) or _train_one(fold, data)
 
 
 def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult | None:
     """Train on ``data``, evaluate the best epoch, and write its checkpoint; None in a helper process."""
-    last = resumable(options, data.fingerprint)
+    start = start_of(options, data.fingerprint, len(data.labels["train"]))
+    options = dataclasses.replace(options, first_epoch=start.first_epoch)
     L.seed_everything(options.seed, workers=True, verbose=False)
     info = CheckpointInfo(
         config=options.network,
@@ -128,7 +140,7 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
     with quiet_lightning():
         run = build_run(options)
         try:
-            _fit(run.trainer, module, batches, last)
+            _fit(run.trainer, module, batches, start.checkpoint)
             if not run.trainer.is_global_zero:
                 return None
             return _finish(options, info, run, batches)
@@ -192,6 +204,7 @@ def _provenance(options: TrainingOptions) -> dict[str, Any]:
     return recipe | {
         "command": " ".join(options.command),
         "settings": options.settings(),
+        **({"first_epoch": options.first_epoch} if options.first_epoch else {}),
         "lnlattennet": __version__,
         "torch": torch.__version__,
         "lightning": L.__version__,

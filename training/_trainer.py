@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import logging
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._run_folder import REGION_WEIGHTS
 
 _MONITOR = "val_accuracy"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,61 @@ class _Kept(ModelCheckpoint):
 
 
 class _Patience(EarlyStopping):
-    """Early stopping that also holds for a run that had ended already and is resumed."""
+    """Early stopping that also holds for a run that had ended already and is resumed.
+
+    Where ``--epochs`` was raised on it, after ``first_epoch``, its patience begins anew.
+    """
+
+    def __init__(self, patience: int, first_epoch: int) -> None:
+        super().__init__(_MONITOR, patience=patience, mode="max")
+        self.first_epoch = first_epoch
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.current_epoch == self.first_epoch:
+            self.wait_count = 0
         trainer.should_stop = self.wait_count >= self.patience
+
+
+class _EpochLine(L.Callback):
+    """A line of the log after every epoch, for runs whose progress nobody sees: in a log, a job, CI."""
+
+    def __init__(self) -> None:
+        self._began = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        done, total = trainer.current_epoch + 1, int(trainer.max_epochs or 0)
+        seconds = time.monotonic() - self._began
+        _log.info(
+            "epoch %d of %d: training loss %.4f, validation accuracy %.1f%%, %.0f s, at most %s more",
+            done,
+            total,
+            float(trainer.callback_metrics["train_loss"]),
+            100 * float(trainer.callback_metrics[_MONITOR]),
+            seconds,
+            timedelta(seconds=round(seconds * (total - done))),
+        )
+
+
+class _ProgressBar(RichProgressBar):
+    """Lightning's bar, with epochs counted from 1 and without the ends of the log folders' names."""
+
+    def __init__(self) -> None:
+        super().__init__(console_kwargs={"stderr": True})
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        return metrics
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        text = f"Epoch {current_epoch + 1}/{self.trainer.max_epochs}"
+        # As long as "Validation", or the line would flicker.
+        return f"{text:{len(self.validation_description)}}"
 
 
 def build_run(options: TrainingOptions) -> Run:
@@ -98,15 +152,15 @@ def build_run(options: TrainingOptions) -> Run:
     best = _Kept(folder, filename="best", monitor=_MONITOR, mode="max", enable_version_counter=False)
     # Without a monitor every epoch is kept in turn; `save_last` would keep the last of the best.
     last = _Kept(folder, filename="last", enable_version_counter=False)
-    progress = [RichProgressBar(console_kwargs={"stderr": True})] if stderr.is_terminal else []
+    progress = _ProgressBar() if stderr.is_terminal else _EpochLine()
     history = RegionHistory(folder / REGION_WEIGHTS, options.network.regions)
     trainer = L.Trainer(
         max_epochs=options.epochs,
         precision=options.precision,
         devices=options.devices,
         num_nodes=options.nodes,
-        callbacks=[best, last, timer, history, *progress, *_chosen_callbacks(options)],
-        enable_progress_bar=bool(progress),
+        callbacks=[best, last, timer, history, progress, *_chosen_callbacks(options)],
+        enable_progress_bar=stderr.is_terminal,
         enable_model_summary=False,
         logger=[
             CSVLogger(folder, name=None, version=_log_name(folder)),
@@ -131,7 +185,7 @@ def _chosen_callbacks(options: TrainingOptions) -> list[L.Callback]:
     if options.ema is not None:
         chosen.append(EMAWeightAveraging(decay=options.ema))
     if options.patience is not None:
-        chosen.append(_Patience(_MONITOR, patience=options.patience, mode="max"))
+        chosen.append(_Patience(options.patience, options.first_epoch))
     return chosen
 
 

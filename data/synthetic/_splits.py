@@ -71,12 +71,23 @@ def render_split(
 def fill_split(split: str, images: NDArray[np.uint8], *, seed: int = 0, workers: int = 1) -> None:
     """Render a split into ``images``, uint8 [count, size, size, 3]; see ``render_split``."""
     count, size = images.shape[:2]
+    for faces, chunk in rendered_chunks(split, count, size, seed=seed, workers=workers):
+        images[faces.start : faces.stop] = chunk
+
+
+def rendered_chunks(
+    split: str, count: int, size: int, *, seed: int = 0, workers: int = 1
+) -> Iterator[tuple[range, NDArray[np.uint8]]]:
+    """Yield the faces of a split in order, some at a time: numbers, and images uint8 [n, size, size, 3].
+
+    See ``render_split``.
+    """
     _check(seed, count)
     ranges = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task(f"rendering {split}", total=count)
         for faces, chunk in zip(ranges, _in_parallel(split, ranges, size, seed, workers), strict=True):
-            images[faces.start : faces.stop] = chunk
+            yield faces, chunk
             progress.advance(task, len(chunk))
     _log.info("rendered %d faces for %s", count, split)
 

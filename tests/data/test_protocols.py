@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lnlattennet.data._protocols import Folds, Partition, assign_folds, partitions, select_fold
+from lnlattennet.data._protocols import (
+    Folds,
+    Partition,
+    assign_folds,
+    fingerprint,
+    partitions,
+    select_fold,
+)
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError, UsageError
 
@@ -246,3 +253,63 @@ class TestErrors:
     def test_fold_out_of_range(self, fold: int) -> None:
         with pytest.raises(UsageError, match=f"--fold must be from 0 to 3 or all, got {fold}"):
             select_fold(partitions(people(8), 4, 0), fold)
+
+
+class TestHoldout:
+    """A test split for data that has no official one."""
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 2), st.sampled_from([None, "a", "b", "c", "d", "e"])), min_size=12),
+        st.sampled_from([0.1, 0.2, 0.5]),
+        st.integers(0, 5),
+    )
+    @settings(max_examples=60, deadline=None)
+    def test_every_face_is_in_one_split_and_every_subject_on_one_side(
+        self, faces: list[tuple[int, str | None]], share: float, seed: int
+    ) -> None:
+        data = data_of([(face[0], None, face[1]) for face in faces])
+        try:
+            [partition] = partitions(data, None, seed, share)
+        except DataError:
+            return  # too few faces of a class, or of subjects
+        assert_shared_out(data, partition)
+        tested = subjects_in(data, partition, "test") - {None}
+        assert not tested & subjects_in(data, partition, "train", "val")
+        assert fingerprint(data, partition) == fingerprint(data, partitions(data, None, seed, share)[0])
+
+    @pytest.mark.parametrize("share", [0.1, 0.2, 0.35, 0.5])
+    def test_it_is_the_share_that_was_asked_for(self, share: float) -> None:
+        unnamed = data_of([(i % 3, None, None) for i in range(300)])
+        for data, tolerance, how in ((unnamed, 0.01, "by class"), (people(40), 0.06, "by subject")):
+            [partition] = partitions(data, None, 1, share)
+            assert len(partition.splits["test"]) / len(data) == pytest.approx(share, abs=tolerance)
+            assert partition.name == f"holdout {share:g}"
+            assert f"were held out for the test, {how}." in partition.notes[0]
+        counts = Counter(unnamed.labels()[partitions(unnamed, None, 1, share)[0].splits["test"]].tolist())
+        assert set(counts) == {0, 1, 2}
+
+    def test_another_seed_holds_out_others(self) -> None:
+        data = people(20)
+        first, second = (partitions(data, None, seed, 0.2)[0].splits["test"].tolist() for seed in (0, 1))
+        assert first != second
+
+    def test_official_test_or_validation_faces_are_kept(self) -> None:
+        for split in ("val", "test"):
+            data = data_of([*((i % 3, "train", None) for i in range(30)), (0, split, None)])
+            with pytest.raises(
+                UsageError, match=f"without official split; faces has {split}: leave --holdout"
+            ):
+                partitions(data, None, 0, 0.2)
+        trained = data_of([(i % 3, "train", None) for i in range(30)])
+        assert set(partitions(trained, None, 0, 0.2)[0].splits) == {"train", "val", "test"}
+
+    def test_one_person_cannot_be_divided(self) -> None:
+        with pytest.raises(DataError, match="names one subject, who stays in one split; add faces of other"):
+            partitions(people(1), None, 0, 0.2)
+
+
+def test_too_many_folds_of_faces_without_subjects_are_refused_without_a_word_of_subjects() -> None:
+    with pytest.raises(UsageError, match=r"--folds must be from 2 to 30, got 31: faces has 30 faces$"):
+        partitions(data_of([(i % 3, None, None) for i in range(30)]), 31, 0)
+    with pytest.raises(UsageError, match=r"got 9: each of the 8 subjects of faces stays in one fold$"):
+        partitions(people(8), 9, 0)

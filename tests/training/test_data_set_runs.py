@@ -236,6 +236,24 @@ def test_one_fold_is_the_same_as_in_all_folds(tree: Path, tmp_path: Path) -> Non
     assert provenance["settings"]["fold"] == 1
 
 
+def test_a_holdout_is_tested_on_and_evaluated_again(tmp_path: Path) -> None:
+    """Folders of classes, the most usual data of one's own."""
+    for label in CLASSES:
+        write_faces(tmp_path / "faces", label, 20)
+    with pytest.raises(DataError, match=r"or hold out a test split with --holdout 0\.2"):
+        train(options(tmp_path, tmp_path / "faces", epochs=1, faces="as-is"))
+    chosen = options(tmp_path, tmp_path / "faces", epochs=1, faces="as-is", holdout=0.2)
+    assert train_one(chosen).judged_faces == 12
+    provenance = load_checkpoint(chosen.output).info.provenance
+    assert provenance["protocol"] == "holdout 0.2"
+    assert sum(provenance["counts"]["train"].values()) == 42
+    judged, split, notes = choose_faces(load_dataset(tmp_path / "faces"), None, provenance)
+    assert (len(judged), split) == (12, "held out")
+    assert "held out (holdout 0.2)" in notes[0]
+    [source] = open_training_data(chosen)
+    assert judged.labels().tolist() == source.labels["test"].tolist()
+
+
 def test_one_subject_is_left_out(tmp_path: Path) -> None:
     """JAFFE's layout, whose file names say who is shown and what."""
     folder = tmp_path / "jaffe"

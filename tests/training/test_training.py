@@ -182,7 +182,8 @@ def test_on_a_terminal_the_progress_bar_stays_out_of_the_json(tmp_path: Path) ->
         out = process.stdout.read() if process.stdout else ""
     os.close(terminal)
     assert json.loads(out)["epochs"] == 1
-    assert b"Epoch" in shown
+    assert b"Epoch 1/1" in shown
+    assert b"v_num" not in shown
 
 
 @pytest.mark.slow

@@ -57,6 +57,15 @@ def exit_code(*arguments: str) -> object:
         (["-o", "a.safetensors", "--targets", "probability"], "official split of a data set with votes"),
         (["-o", "a.safetensors", "--folds", "3"], "--folds and --format are for data sets"),
         (
+            ["-o", "a.safetensors", "--holdout", "0.2"],
+            "--holdout 0.2 makes a test split; --data synthetic has",
+        ),
+        (["-o", "a.safetensors", "--data", "faces", "--holdout", "20"], "--holdout must be a share above 0"),
+        (
+            ["-o", "a.safetensors", "--data", "faces", "--holdout", "0.2", "--folds", "3"],
+            "--folds tests on every fold",
+        ),
+        (
             ["-o", "a.safetensors", "--data", "faces", "--folds", "ten"],
             "--folds must be a number of folds or",
         ),
