@@ -119,7 +119,7 @@ class Bundle:
             faces: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3]. The center square of each is resized
                 to the network's size and is the ``face_box`` of its prediction.
             engine: name of one of the bundle's engines; None takes the selected one.
-            threads: threads of the engine; 0 lets its runtime choose.
+            threads: threads of the engine; 0 takes the CPUs that this process may use.
 
         Raises:
             BundleError: no engine of that name.

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from lnlattennet._command import printable
-from lnlattennet._console import stdout
+from lnlattennet._console import Table, stdout
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import Check, EngineRecord, Latency, Manifest
 

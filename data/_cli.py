@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.progress import Progress
-from rich.table import Table
 from rich.text import Text
 
 from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_folder
 from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
-from lnlattennet._console import stderr, stdout
+from lnlattennet._console import Table, shows_progress, stderr, stdout
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError
 
@@ -71,7 +70,7 @@ def inspect(
 
     opened = load_dataset(path, format, faces=cast("FacesOption", faces))
     preprocessing = face_preprocessing(THUMBNAIL.size, opened, finder)
-    with _progress("reading images", len(opened), quiet) as advance:
+    with _progress("reading images", len(opened)) as advance:
         inspection = inspect_data(opened, workers, advance, preprocessing)
     if output is not None:
         with replace_file(output) as temporary:
@@ -125,7 +124,7 @@ def prepare(
     with (
         sole_writer(output, UsageError),
         replace_folder(output) as draft,
-        _progress("preparing faces", len(opened), quiet) as advance,
+        _progress("preparing faces", len(opened)) as advance,
     ):
         tree = write_prepared(opened, preprocessing, draft, workers, advance)
         draw_prepared(opened, draft, tree.paths, tree.report.without_face).save(draft / SHEET, "PNG")
@@ -166,9 +165,9 @@ def render(
 
 
 @contextmanager
-def _progress(name: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on a terminal; yield the function that advances it."""
-    with Progress(console=stderr, transient=True, disable=quiet or not stderr.is_terminal) as progress:
+    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
         task = progress.add_task(name, total=total)
         yield lambda count: progress.advance(task, count)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from lnlattennet._command import on_one_line
-from lnlattennet._console import stdout
+from lnlattennet._console import Table, stdout
 from lnlattennet.evaluation._evaluate import EvaluationDocument
 from lnlattennet.evaluation._figures import Figure
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from lnlattennet._console import stderr
+from lnlattennet._console import shows_progress, stderr
 from lnlattennet.errors import DataError
 from lnlattennet.evaluation._class_match import ClassMatch
 from lnlattennet.evaluation._data import EvaluationData
@@ -125,7 +125,7 @@ def evaluated_chunks(
         DataError: fewer or more faces could be read than are listed.
     """
     done = 0
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
         task = progress.add_task(activity, total=len(labels))
         for faces in data.chunks():
             indices = np.arange(done, done + len(faces))

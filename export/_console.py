@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
-from lnlattennet._console import stdout
+from lnlattennet._console import Table, stdout
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.export._plan import ExportPlan
 from lnlattennet.export.gate._check import batch_sizes

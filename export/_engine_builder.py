@@ -13,7 +13,7 @@ from pathlib import Path
 import onnx
 
 from lnlattennet._command import printable
-from lnlattennet._console import stderr
+from lnlattennet._console import status
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.bundle._manifest import (
     RENDERED,
@@ -141,7 +141,7 @@ class EngineBuilder:
         size = self.plan.checkpoint.info.config.image_size
         spec = BuildSpec(directory, options.batch, size, plan, self.checkpoint, options.builder)
         start = time.perf_counter()
-        with stderr.status(f"building {job.name}"), translate_runtime_errors(job.name, "build", ExportError):
+        with status(f"building {job.name}"), translate_runtime_errors(job.name, "build", ExportError):
             graph = self._graph(job.backend, plan, directory)
             engine = backend_named(job.backend).build(graph, spec)
         seconds = time.perf_counter() - start
@@ -184,7 +184,7 @@ class EngineBuilder:
         with translate_runtime_errors(record.name, "load", ExportError):
             runner = backend_named(record.backend).load(candidate.path, usable_cpus())
         with (
-            stderr.status(f"verifying {record.name}"),
+            status(f"verifying {record.name}"),
             translate_runtime_errors(record.name, "run", ExportError),
         ):
             limits = parse_limits(record.precision, self.plan.options.verification.limits)
@@ -208,7 +208,7 @@ def prepare_build(plan: ExportPlan, folder: Path, scratch: Path) -> EngineBuilde
     """
     options, checkpoint = plan.options, plan.checkpoint
     verifier = create_verifier(checkpoint, options.verification.faces, options.batch, plan.labeled)
-    with stderr.status("exporting ONNX"):
+    with status("exporting ONNX"):
         export_onnx(checkpoint, folder / FUNCTION_ONNX_NAME, options.batch)
         standard = inlined(onnx.load_model(str(folder / FUNCTION_ONNX_NAME)))
         onnx.save_model(standard, str(folder / ONNX_NAME))
@@ -226,7 +226,7 @@ def _calibrate(plan: ExportPlan, standard: onnx.ModelProto) -> tuple[Calibration
         _log.warning("no --calibration images: int8 and fp8 are calibrated on rendered faces")
         faces = calibration_faces(options.faces, plan.checkpoint.info.preprocessing)
     source = printable(options.images) if options.images else RENDERED
-    with stderr.status("calibrating"):
+    with status("calibrating"):
         ranges = activation_ranges(standard, faces, options.method)
     return CalibrationRecord(faces=len(faces), source=source, method=options.method), ranges
 

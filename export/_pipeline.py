@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet._atomic import draft_folder, replace_folder, sole_writer
-from lnlattennet._console import stderr
+from lnlattennet._console import status
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.bundle._export_options import ExportOptions, SelectionOptions
 from lnlattennet.bundle._manifest import SkippedEngine
@@ -122,7 +122,7 @@ def _time(
     while True:
         passed = {candidate.name: candidate for candidate in candidates if candidate.passed}
         try:
-            with stderr.status(f"timing {len(passed)} engines"):
+            with status(f"timing {len(passed)} engines"):
                 samples = time_in_turns(
                     {name: engine_arguments(c.record.backend, c.path) for name, c in passed.items()},
                     builder.verifier.faces,

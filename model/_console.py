@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.table import Table
-
-from lnlattennet._console import stdout
+from lnlattennet._console import Table, stdout
 
 
 def print_network(document: dict[str, Any]) -> None:

@@ -161,5 +161,5 @@ class Backend(Protocol):
         ...
 
     def load(self, engine_file: Path, threads: int) -> Runner:
-        """Load an engine file; ``threads`` 0 lets the runtime choose."""
+        """Load an engine file; ``threads`` 0 takes ``usable_cpus``."""
         ...

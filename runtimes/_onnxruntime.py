@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Available, BackendInfo, BuildSpec, EngineFile, Runner, Unavailable
@@ -136,7 +137,7 @@ def import_onnxruntime() -> Any:
 def _session(model: str | bytes, device: str, threads: int, profile: Path | None = None) -> Any:
     ort = import_onnxruntime()
     options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or usable_cpus()
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
     options.log_severity_level = 3
     if profile:

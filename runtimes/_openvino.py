@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._hardware import cpu_flags
+from lnlattennet._hardware import cpu_flags, usable_cpus
 from lnlattennet.errors import ExportError
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.runtimes._base import (
@@ -131,13 +131,12 @@ def _compiled(path: Path, threads: int) -> Any:
     model = core.read_model(path)
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads or usable_cpus(),
         # Without it, OpenVINO would silently compute float32 blocks in bf16 on CPUs that have it.
         "INFERENCE_PRECISION_HINT": model.get_rt_info(_FLOATS).astype(str)
         if model.has_rt_info(_FLOATS)
         else "f32",
     }
-    if threads:
-        settings["INFERENCE_NUM_THREADS"] = threads
     return core.compile_model(model, "CPU", settings)
 
 

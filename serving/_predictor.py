@@ -30,7 +30,7 @@ def load(path: Path | str, engine: str | None = None, threads: int = 0) -> Local
     Args:
         path: the bundle's folder.
         engine: name of one of its engines; None takes the selected one.
-        threads: threads of the engine; 0 lets its runtime choose.
+        threads: threads of the engine; 0 takes the CPUs that this process may use.
 
     Raises:
         BundleError: there is no bundle, a file in it was changed, or it has no engine of that name.

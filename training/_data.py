@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from lnlattennet._command import printable
-from lnlattennet._console import stderr
+from lnlattennet._console import shows_progress, stderr
 from lnlattennet.data._duplicates import without_duplicates
 from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._prepare import fill_prepared
@@ -181,7 +181,7 @@ def _license_note(format: DatasetFormat) -> str:
 @contextmanager
 def _progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on a terminal; yield the function that advances it."""
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
         bar = progress.add_task(task, total=total)
         yield lambda count: progress.advance(bar, count)
 

@@ -24,7 +24,7 @@ from lightning.pytorch.callbacks import (
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._console import stderr
+from lnlattennet._console import shows_progress
 from lnlattennet.training._module import REGION_METRIC
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._run_folder import REGION_WEIGHTS
@@ -152,7 +152,7 @@ def build_run(options: TrainingOptions) -> Run:
     best = _Kept(folder, filename="best", monitor=_MONITOR, mode="max", enable_version_counter=False)
     # Without a monitor every epoch is kept in turn; `save_last` would keep the last of the best.
     last = _Kept(folder, filename="last", enable_version_counter=False)
-    progress = _ProgressBar() if stderr.is_terminal else _EpochLine()
+    progress = _ProgressBar() if shows_progress() else _EpochLine()
     history = RegionHistory(folder / REGION_WEIGHTS, options.network.regions)
     trainer = L.Trainer(
         max_epochs=options.epochs,
@@ -160,7 +160,7 @@ def build_run(options: TrainingOptions) -> Run:
         devices=options.devices,
         num_nodes=options.nodes,
         callbacks=[best, last, timer, history, progress, *_chosen_callbacks(options)],
-        enable_progress_bar=stderr.is_terminal,
+        enable_progress_bar=shows_progress(),
         enable_model_summary=False,
         logger=[
             CSVLogger(folder, name=None, version=_log_name(folder)),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from lnlattennet._console import stderr
+from lnlattennet._console import shows_progress, stderr
 from lnlattennet.data._streaming import bounded_map
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import DataError, UsageError
@@ -84,7 +84,7 @@ def rendered_chunks(
     """
     _check(seed, count)
     ranges = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
         task = progress.add_task(f"rendering {split}", total=count)
         for faces, chunk in zip(ranges, _in_parallel(split, ranges, size, seed, workers), strict=True):
             yield faces, chunk

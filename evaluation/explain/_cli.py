@@ -13,8 +13,7 @@ from lnlattennet._command import configure_logging, on_one_line, print_json, pri
 from lnlattennet.errors import UsageError, require
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from lnlattennet._console import Table
     from lnlattennet.data._records import FacesOption
 
 
@@ -158,7 +157,7 @@ def _measure_faithfulness(output: Path | None, json_output: bool, **options: Any
 
 def _score_table(scores: dict[str, Any], *, regions: int) -> Table:
     """Return crucial-region recall beside that of even weights, and the accuracy with regions covered."""
-    from rich.table import Table
+    from lnlattennet._console import Table
 
     def share(figure: dict[str, float]) -> tuple[str, str]:
         return f"{figure['value']:.1%}", f"{figure['low']:.1%} to {figure['high']:.1%}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.table import Table
+from lnlattennet._console import Table
 
 
 def readings_table(document: Mapping[str, Any]) -> Table:

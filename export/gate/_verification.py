@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._console import stderr
+from lnlattennet._console import status
 from lnlattennet.bundle._manifest import Check, LabeledRecord
 from lnlattennet.data._face_images import verification_faces
 from lnlattennet.data._labeled import LabeledFaces, LabeledSource
@@ -81,10 +81,10 @@ def create_verifier(
     info, run = checkpoint.info, torch_reference(checkpoint.network())
     with_logits = None
     if labeled is not None:
-        with stderr.status(f"reading {labeled.name}"):
+        with status(f"reading {labeled.name}"):
             labeled_faces = labeled.load(info.preprocessing)
             with_logits = labeled_faces, run(labeled_faces.faces)["logits"]
-    with stderr.status("computing the reference in torch"):
+    with status("computing the reference in torch"):
         rendered = verification_faces(max(faces, batch.maximum + 8), info.preprocessing)
         return Verifier(rendered, run(rendered), batch, with_logits)
 

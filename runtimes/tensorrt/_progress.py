@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from rich.progress import Progress, TaskID
 
-from lnlattennet._console import stderr
+from lnlattennet._console import shows_progress, stderr
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def build_with_progress(trt: ModuleType, config: Any, build: Callable[[], T]) ->
     however many more arrive meanwhile.
     """
     canceled = threading.Event()
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as bars:
+    with Progress(console=stderr, transient=True, disable=not shows_progress()) as bars:
         config.progress_monitor = _monitor(trt, bars, canceled)
         # TensorRT swallows what is raised inside its callbacks, and C++ receives no signals. So the builder
         # gets a thread of its own, and this one is free to receive them.

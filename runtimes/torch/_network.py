@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.runtimes._precision import PRECISIONS, PrecisionPlan
@@ -106,8 +107,7 @@ def run_on_arrays(
 
 def use_threads(threads: int) -> None:
     """Set torch's threads per operator: one number for the process, so the last engine decides for all."""
-    if threads:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or min(torch.get_num_threads(), usable_cpus()))
 
 
 class _LayerCounter(TorchDispatchMode):

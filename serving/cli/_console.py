@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from rich.color import Color
+from rich.console import RenderableType
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
-from lnlattennet._console import stdout
+from lnlattennet._console import Table, stdout
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.images._overlay import text_color, weight_color
 from lnlattennet.serving.cli._results import Result
@@ -50,7 +50,7 @@ def _cells(prediction: Prediction) -> tuple[Text, Text, Text]:
     )
 
 
-def weight_table(weights: list[list[float]]) -> Table:
+def weight_table(weights: list[list[float]]) -> RenderableType:
     """Return g rows of g region weights as a table of numbers, with colors where the terminal has them."""
     table = Table.grid()
     peak = max(map(max, weights))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import re
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -108,7 +109,7 @@ class _Grpc(Connection):
     def __init__(self, address: str, timeout: float) -> None:
         triton = require("tritonclient.grpc", "triton")
         # gRPC would send even requests to this machine through the proxy of `http_proxy`.
-        direct = [("grpc.enable_http_proxy", 0)] if address.startswith(("127.", "localhost:")) else None
+        direct = [("grpc.enable_http_proxy", 0)] if _on_this_machine(address) else None
         client = triton.InferenceServerClient(address, channel_args=direct)
         super().__init__(f"grpc://{address}", timeout, triton, client)
         self._options = {"client_timeout": timeout}
@@ -175,6 +176,25 @@ class _Http(Connection):
         # ValueError: the reply is HTTP but not JSON, so another program listens there.
         except (OSError, ValueError, self._broken_reply) as error:
             raise _no_answer(self._url, str(error)) from error
+
+
+def _on_this_machine(address: str) -> bool:
+    """Return whether a program could listen on the host of ``host:port`` here."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except OSError:  # perhaps a name that only the proxy knows
+        return False
+    return all(_is_own(family, sockaddr) for family, _, _, _, sockaddr in found)
+
+
+def _is_own(family: int, sockaddr: Any) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as trial:
+        try:
+            trial.bind(sockaddr)
+        except OSError:
+            return False
+    return True
 
 
 def _no_answer(url: str, reason: str) -> ServingError:

@@ -5,6 +5,7 @@ rich is imported where it is used: it takes half of a command's start-up time.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -32,7 +33,13 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     """Run a Typer application or a function; a deliberate error becomes one line and its exit code."""
     # A plain `kill` unwinds like Ctrl-C, so that nothing half-written or half-started stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A child process imports nothing of the current folder, whoever starts it (torch, Lightning).
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    _replace_what_cannot_be_encoded()
+    from lnlattennet._hardware import limit_threads
+
     try:
+        limit_threads()
         app()
     except LnlAttenNetError as error:
         _print_error(str(error))
@@ -51,6 +58,13 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
     sys.exit(0)
+
+
+def _replace_what_cannot_be_encoded() -> None:
+    """Let a class name that a terminal or log cannot show become question marks, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _print_error(message: str) -> None:

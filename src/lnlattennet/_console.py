@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
+import rich.table
 from rich.console import Console
 
 stderr = Console(stderr=True)
@@ -14,3 +18,25 @@ def stdout() -> Console:
     """Return a console on stdout; without a terminal its lines have 160 columns instead of 80."""
     width = None if sys.stdout.isatty() else 160
     return Console(width=width, highlight=False, markup=False)
+
+
+def shows_progress() -> bool:
+    """Return whether progress bars are wanted: on a terminal, unless -q asked for warnings only."""
+    return stderr.is_terminal and logging.getLogger("lnlattennet").isEnabledFor(logging.INFO)
+
+
+def status(text: str) -> AbstractContextManager[object]:
+    """Show a spinner with a text for the length of a ``with`` block, where progress is shown."""
+    return stderr.status(text) if shows_progress() else nullcontext()
+
+
+class Table(rich.table.Table):
+    """A table that breaks what does not fit and cuts nothing: names and commands in it are typed again."""
+
+    def add_row(self, *cells: Any, **settings: Any) -> None:
+        """Add a row; a cell is text or anything that rich prints."""
+        super().add_row(*cells, **settings)
+        for column in self.columns:
+            column.overflow = "fold"
+            # The name of an engine is an argument of other commands.
+            column.no_wrap = column.header == "engine"

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from lnlattennet._cpu_quota import cpu_quota
+from lnlattennet.errors import ConfigError
+
+THREADS_VARIABLE = "LNLATTENNET_THREADS"
+"""Variable with the number of threads for everything: engines, loaders, servers."""
 
 _CPUINFO = Path("/proc/cpuinfo")
 _QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
@@ -23,8 +30,31 @@ class Gpu:
 
 
 def usable_cpus() -> int:
-    """Return how many CPUs this process may use: its affinity, which containers and batch systems limit."""
-    return len(os.sched_getaffinity(0))
+    """Return how many CPUs this process may use: ``$LNLATTENNET_THREADS``, else what containers leave it.
+
+    Without the variable it is the smaller of the affinity (`taskset`, cpusets, batch systems) and the quota
+    of the control group, rounded up.
+
+    Raises:
+        ConfigError: the variable is not a whole number from 1 on.
+    """
+    chosen = os.environ.get(THREADS_VARIABLE)
+    if chosen:
+        if not chosen.isascii() or not chosen.isdecimal() or int(chosen) < 1:
+            raise ConfigError(f"{THREADS_VARIABLE} must be a number from 1 on, got {chosen!r}; or unset it")
+        return int(chosen)
+    visible, quota = len(os.sched_getaffinity(0)), cpu_quota()
+    return visible if quota is None else max(1, min(visible, math.ceil(quota)))
+
+
+def limit_threads() -> None:
+    """Set the variables of libraries that count the visible CPUs to ``usable_cpus``, where it is less.
+
+    They are read when the libraries are imported. One that is set already stays.
+    """
+    if usable_cpus() < len(os.sched_getaffinity(0)):
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+            os.environ.setdefault(name, str(usable_cpus()))
 
 
 def cpu_model() -> str:

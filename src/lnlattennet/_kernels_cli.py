@@ -11,10 +11,9 @@ import enum
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from lnlattennet._command import print_json
-from lnlattennet._console import stdout
+from lnlattennet._console import Table, stdout
 from lnlattennet.errors import UsageError, require
 
 app = typer.Typer(help="Build the compiled attention kernels, or show which run.", no_args_is_help=True)

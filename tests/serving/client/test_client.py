@@ -16,6 +16,7 @@ from skimage import data
 
 from lnlattennet.errors import ImageError, ServingError, UsageError
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._transport import _on_this_machine
 from lnlattennet.serving.triton._process import TritonProcess
 
 pytest.importorskip("tritonclient")
@@ -203,6 +204,24 @@ def test_a_grpc_client_serves_many_threads(server: TritonProcess) -> None:
             thread.join()
     assert len(answers) == 4
     assert len(set(answers)) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "own"),
+    [
+        ("127.0.0.1:1", True),
+        ("127.1.2.3:1", True),
+        ("localhost:1", True),
+        ("0.0.0.0:1", True),
+        ("[::1]:1", True),
+        (f"{socket.gethostname()}:1", True),
+        ("192.0.2.1:1", False),
+        ("nowhere.invalid:1", False),
+    ],
+)
+def test_addresses_of_this_machine_are_known(address: str, own: bool) -> None:
+    """Requests to them never go through a proxy of the environment."""
+    assert _on_this_machine(address) is own
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(

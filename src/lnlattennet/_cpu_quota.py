@@ -1,0 +1,63 @@
+"""Share of the CPUs that a container may use: its control group's quota, of version 2 or 1.
+
+Docker's `--cpus`, Kubernetes' limits and systemd's `CPUQuota` leave all CPUs visible, and stop a process that
+used up its share until the next period: threads beyond the share only wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Return how many CPUs' time this process may use; None without a limit.
+
+    Args:
+        root: folder that holds `proc` and the mount points; for tests.
+    """
+    return min((quota for folder in _groups(root) for quota in _quotas(folder)), default=None)
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """Yield the folders of the groups that this process is in, each with its parents: every limit counts."""
+    paths = {}
+    for line in _lines(root / "proc/self/cgroup", ":"):
+        number, controllers, path = line.split(":", 2)
+        if number == "0" or "cpu" in controllers.split(","):
+            paths["cgroup2" if number == "0" else "cgroup"] = path
+    for line in _lines(root / "proc/self/mountinfo", " - "):
+        mount, _, file_system = line.partition(" - ")
+        kind, _, options = file_system.split()[:3]
+        if kind not in paths or (kind == "cgroup" and "cpu" not in options.split(",")):
+            continue
+        top, point = mount.split()[3:5]
+        place = root / point.lstrip("/")
+        inside = paths[kind].removeprefix(top.rstrip("/")).strip("/")
+        # Seen from inside of a container, the path may be one of the host.
+        folder = place / inside if ".." not in inside and (place / inside).is_dir() else place
+        while folder != place:
+            yield folder
+            folder = folder.parent
+        yield place
+
+
+def _quotas(folder: Path) -> Iterator[float]:
+    with suppress(OSError, ValueError):
+        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
+        yield int(quota) / int(period)  # "max" is no number
+    with suppress(OSError, ValueError):
+        quota, period = (
+            (folder / f"cpu.cfs_{name}_us").read_text(encoding="ascii") for name in ("quota", "period")
+        )
+        if int(quota) > 0:
+            yield int(quota) / int(period)
+
+
+def _lines(path: Path, separator: str) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return [line for line in lines if separator in line]
+    except OSError:
+        return []
