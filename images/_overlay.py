@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from lnlattennet.images._decode import MAX_PIXELS
+from lnlattennet.images._fonts import drawable, text_font
 from lnlattennet.model._preprocessing import Box
 
 _Rgb = tuple[int, int, int]
@@ -132,7 +133,8 @@ def _draw_label(canvas: Image.Image, label: str, box: Sequence[float]) -> None:
         return
     left, top, right, _ = box
     draw = ImageDraw.Draw(canvas, "RGBA")
-    font = ImageFont.load_default(max(12, (right - left) / 9))
+    font = text_font(label, max(12, (right - left) / 9))
+    label = drawable(label, font)
     _, _, width, height = draw.textbbox((0, 0), label, font, "la")
     corner = (max(0, min(left, canvas.width - width)), max(0, top - height))
     draw.rectangle(draw.textbbox(corner, label, font, "la"), fill=(*_INK, 200))
@@ -147,7 +149,8 @@ def _with_caption(canvas: Image.Image, title: str, note: str, peak: float) -> Im
     draw = ImageDraw.Draw(whole)
     _draw_fitting(draw, title, (margin, top), 1.1 * em, _PAPER)
     second_line = top + round(1.55 * em)
-    draw.text((margin, second_line), note, _QUIET, ImageFont.load_default(0.6 * em))
+    small = text_font(note, 0.6 * em)
+    draw.text((margin, second_line), drawable(note, small), _QUIET, small)
     _draw_legend(whole, peak, (whole.width - margin, second_line), 0.6 * em)
     return whole
 
@@ -171,9 +174,10 @@ def _draw_fitting(
 ) -> None:
     """Write ``text``, smaller if the image is too narrow for it."""
     available = draw.im.size[0] - 2 * position[0]
-    width = draw.textlength(text, ImageFont.load_default(size))
-    font = ImageFont.load_default(min(size, size * available / width))
-    draw.text(position, text, color, font)
+    font = text_font(text, size)
+    text = drawable(text, font)
+    width = draw.textlength(text, font)
+    draw.text(position, text, color, text_font(text, size * available / width) if width > available else font)
 
 
 def weight_color(share: float) -> _Rgb:

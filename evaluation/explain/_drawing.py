@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet._atomic import replace_file
+from lnlattennet.images._fonts import drawable, font_file, text_font
 
 Values = NDArray[np.floating[Any]]
 Face = NDArray[np.uint8] | NDArray[np.floating[Any]]
@@ -48,7 +49,7 @@ def new_figure(width: float, height: float) -> Figure:
 def image_of(figure: Figure) -> Image.Image:
     """Draw a figure to RGB pixels."""
     pixels = io.BytesIO()
-    with _boxes_for_missing_glyphs():
+    with _fonts_for_all_names(figure):
         figure.savefig(pixels, format="rgba")
     size = figure.canvas.get_width_height()
     return Image.frombytes("RGBA", size, pixels.getvalue()).convert("RGB")
@@ -56,16 +57,29 @@ def image_of(figure: Figure) -> Image.Image:
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write ``path`` whole or not at all."""
-    with replace_file(path) as draft, _boxes_for_missing_glyphs():
+    with replace_file(path) as draft, _fonts_for_all_names(figure):
         figure.savefig(draft, format="png")
 
 
 @contextmanager
-def _boxes_for_missing_glyphs() -> Iterator[None]:
-    """Draw a box for a character that the font lacks, without a warning: the index has every name whole."""
+def _fonts_for_all_names(figure: Figure) -> Iterator[None]:
+    """Draw every text in a font that has its characters (``images._fonts``), without warnings."""
+    for text in figure.findobj(Text):
+        _set_font(text)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield
+
+
+def _set_font(text: Text) -> None:
+    content = text.get_text()
+    path = None if content.isascii() else font_file(content)
+    if path is None:
+        return
+    properties = text.get_fontproperties().copy()
+    properties.set_file(path)
+    text.set_fontproperties(properties)
+    text.set_text(drawable(content, text_font(content, properties.get_size_in_points())))
 
 
 def bare(axes: Axes, title: str = "") -> None:

@@ -21,6 +21,7 @@ from lnlattennet.data.inspect._inspection import inspect_data, shared_subjects
 from lnlattennet.errors import DataError, UsageError
 from tests.data import trees
 from tests.data.trees import BUILDERS
+from tests.fonts import only_fonts_in
 
 
 def run(*arguments: object) -> Result:
@@ -147,7 +148,8 @@ def test_the_sheet_tells_apart_names_in_any_script(
         monkeypatch.setitem(sys.modules, "matplotlib", None)
     names = sorted(["é", "ü", "ß", "Ω", "幸", "福", "🤖", "\u0e47", "\u0e48"])
     trees.build_folder(tmp_path / "tree", splits=(), classes=names)
-    assert run(tmp_path / "tree", "--output", tmp_path / "sheet.png").exit_code == 0
+    with only_fonts_in():
+        assert run(tmp_path / "tree", "--output", tmp_path / "sheet.png").exit_code == 0
     with Image.open(tmp_path / "sheet.png") as image:
         ink = np.asarray(image.convert("L"))[56:, :90] < 255
     rows = [row[:50] for row in np.split(ink[: 102 * len(names) - 6], range(102, 102 * len(names), 102))]
