@@ -18,6 +18,7 @@ from lnlattennet.kernels._cache import architectures_of, find_library, host, is_
 from lnlattennet.kernels._toolchain import find_compilers
 
 _SWITCH = "LNLATTENNET_KERNELS"
+_TARGET = "LNLATTENNET_CPU_TARGET"
 _SWITCHED_OFF = f"switched off by {_SWITCH}=reference"
 _OLDEST_ARCHITECTURE = 75
 
@@ -62,7 +63,11 @@ def load_kernels(device: str) -> bool:
 
 
 def implementation(device: str) -> Implementation:
-    """Return what runs on "cpu" or "cuda"; load the library if it is there, build nothing."""
+    """Return what runs on "cpu" or "cuda"; load the library if it is there, build nothing.
+
+    Raises:
+        ConfigError: a variable that chooses the implementation has a wrong value.
+    """
     if _switched_off():
         return Implementation("reference", _SWITCHED_OFF)
     try:
@@ -75,6 +80,8 @@ def implementation(device: str) -> Implementation:
             return _implementation("compiled", "built", device, library)
         find_compilers(device)
         log = failed_build(device, needed)
+    except ConfigError:
+        raise
     except LnlAttenNetError as error:
         return Implementation("reference", str(error))
     if log:
@@ -158,6 +165,8 @@ def _implementation(kind: str, reason: str, device: str, library: Path | None) -
         name = ctypes.CDLL(str(library)).lnlattennet_cpu_target
         name.restype = ctypes.c_char_p
         target = name().decode()
+        if target.startswith(_TARGET):
+            raise ConfigError(target)
     elif library:
         target = " ".join(f"sm_{number}" for number in architectures_of(library))
     return Implementation(kind, reason, library, target)

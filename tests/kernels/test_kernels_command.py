@@ -89,3 +89,13 @@ def test_a_failed_build_ends_with_1_and_the_compilers_words(tmp_path: Path) -> N
     assert "out of ideas" in done.stderr
     assert "the kernels could not be built; the compilers' output is in" in done.stderr
     assert "Traceback" not in done.stderr.rpartition("error:")[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variable", ["LNLATTENNET_CPU_TARGET", "LNLATTENNET_KERNELS"])
+def test_info_refuses_a_variable_with_a_wrong_value(variable: str) -> None:
+    """With the user's own cache: a library must be there to know its targets."""
+    done = run(cache_folder("kernels").parent, "info", **{variable: "wrong"})
+    assert done.returncode == 2, done.stdout
+    assert variable in done.stderr
+    assert "wrong" in done.stderr
