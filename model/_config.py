@@ -36,11 +36,16 @@ class NetworkConfig:
         blocks: residual blocks on the way down, one count of 1 or more per level; empty for plain
             convolutions.
         channels: C, channels of the feature map that the regions are cut from.
+        local_channels: how many of them come from the finest level alone, which sees little beyond a region;
+            the local networks then get these only, and say how much they tell. At 0 they get all C, of the
+            whole face.
         heads: attention heads of every local network.
         local_features: D, number of features from each local network.
         affinity_features: d, width of the non-local queries, keys and values.
         lambda_local: weight of the local networks' term in the joint loss.
         lambda_nonlocal: weight of the non-local network's term in the joint loss.
+        weight_temperature: tau of the joint loss: the higher, the more evenly regions share the weight; at 0
+            nothing keeps it from collapsing onto one region.
 
     Raises:
         ConfigError: a field breaks its rule; the message names field, rule and value.
@@ -53,11 +58,13 @@ class NetworkConfig:
     widths: tuple[int, ...] = (24, 48, 64, 96)
     blocks: tuple[int, ...] = ()
     channels: int = 64
+    local_channels: int = 0
     heads: int = 1
     local_features: int = 64
     affinity_features: int = 32
     lambda_local: float = 0.2
     lambda_nonlocal: float = 0.5
+    weight_temperature: float = 0.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in _INTEGER_RANGES.items():
@@ -66,7 +73,8 @@ class NetworkConfig:
             raise ConfigError(f"out_stride must be one of {_OUT_STRIDES}, got {self.out_stride!r}")
         self._check_widths()
         self._check_blocks()
-        for name in ("lambda_local", "lambda_nonlocal"):
+        _check_integer("local_channels", self.local_channels, 0, self.channels - 1)
+        for name in ("lambda_local", "lambda_nonlocal", "weight_temperature"):
             _check_weight(name, getattr(self, name))
         self._check_image_size()
 
@@ -83,9 +91,10 @@ class NetworkConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
         fields = dataclasses.asdict(self) | {"widths": list(self.widths), "blocks": list(self.blocks)}
-        if not self.blocks:
-            # Versions without residual blocks read checkpoints that have none.
-            del fields["blocks"]
+        # Versions that do not know these fields read checkpoints that do without them.
+        for name in ("blocks", "local_channels", "weight_temperature"):
+            if not fields[name]:
+                del fields[name]
         return fields
 
     @classmethod

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lnlattennet.model._config import NetworkConfig
-from lnlattennet.model._local_networks import LocalHeads, LocalNetworks
+from lnlattennet.model._local_networks import LocalEvidence, LocalHeads, LocalNetworks
 from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention
 from lnlattennet.model._unet import UNet
 
@@ -44,6 +44,8 @@ class JointOutputs(NamedTuple):
 class LNLAttenNet(nn.Module):
     """Image [B, 3, S, S] -> logits, region weights and region affinity (docs/reference/network.md)."""
 
+    local_evidence: LocalEvidence
+
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
@@ -54,6 +56,8 @@ class LNLAttenNet(nn.Module):
         self.fusion = nn.Linear(fused, config.classes)
         self.local_heads = LocalHeads(config)
         self.nonlocal_head = nn.Linear(config.affinity_features, config.classes)
+        if config.local_channels:
+            self.local_evidence = LocalEvidence(config)
         with torch.no_grad():
             # Feedback scales every region by about 1/K at first; undo that, or training stalls at chance.
             self.fusion.weight[:, : config.regions * config.local_features] *= config.regions
@@ -68,9 +72,11 @@ class LNLAttenNet(nn.Module):
         return JointOutputs(outputs, self.local_heads(local), self.nonlocal_head(context))
 
     def _parts(self, image: Tensor) -> tuple[Outputs, Tensor, Tensor]:
-        pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks.query)
+        pooled, whole_face = self.nonlocal_attention(self.unet(image), self.local_networks.region_query())
         weights, affinity, context = whole_face
         local = self.local_networks(pooled)  # (B, K, D)
+        if self.config.local_channels:
+            weights = self.local_evidence(weights, local)
         logits = self.fusion(torch.cat([self.feedback(weights, local).flatten(1), context], dim=1))
         return Outputs(logits, weights, affinity), local, context
 

@@ -13,7 +13,13 @@ from lnlattennet.model._config import NetworkConfig
 PRESETS: Mapping[str, NetworkConfig] = MappingProxyType(
     {
         "small": NetworkConfig(
-            image_size=48, out_stride=4, widths=(32, 64, 96), blocks=(1, 1, 1), channels=64
+            image_size=48,
+            out_stride=4,
+            widths=(32, 64, 96),
+            blocks=(1, 1, 1),
+            channels=128,
+            local_channels=64,
+            weight_temperature=0.1,
         ),
         "base": NetworkConfig(
             image_size=48, out_stride=4, widths=(64, 112, 160), blocks=(2, 2, 2), channels=96

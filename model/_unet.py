@@ -44,11 +44,15 @@ class ResidualBlock(nn.Module):
 
 
 class UNet(nn.Module):
-    """Image [B, 3, S, S] -> features [B, C, S / out_stride, S / out_stride]."""
+    """Image [B, 3, S, S] -> features [B, C, S / out_stride, S / out_stride].
+
+    The first ``local_channels`` of them come from the finest level before anything deep was joined.
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         widths = config.widths
+        self.local_channels = config.local_channels
         blocks = config.blocks or (0,) * len(widths)
         self.stem = _stem(widths[0], config.out_stride, blocks[0])
         self.down = nn.ModuleList(
@@ -58,18 +62,23 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(
             _up(fine, coarse, residual=bool(config.blocks)) for fine, coarse in pairwise(widths)
         )
-        self.project = nn.Conv2d(widths[0], config.channels, 1)
+        self.project = nn.Conv2d(widths[0], config.channels - config.local_channels, 1)
+        if config.local_channels:
+            self.project_local = nn.Conv2d(widths[0], config.local_channels, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the features F."""
         levels = [self.stem(image)]
         for down in self.down:
             levels.append(down(levels[-1]))
-        features = levels.pop()
+        finest, features = levels[0], levels.pop()
         for up in reversed(self.up):
             features = F.interpolate(features, scale_factor=2.0, mode="nearest")
             features = up(torch.cat([features, levels.pop()], dim=1))
-        return cast(Tensor, self.project(features))
+        whole_face = cast(Tensor, self.project(features))
+        if not self.local_channels:
+            return whole_face
+        return torch.cat([self.project_local(finest), whole_face], dim=1)
 
 
 def _stem(width: int, out_stride: int, residual_blocks: int) -> nn.Sequential:

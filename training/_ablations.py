@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._local_networks import LocalEvidence
 from lnlattennet.model._local_nonlocal_attention import LocalNonlocalAttention, NonlocalOutputs
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
 from lnlattennet.model._unet import UNet
@@ -26,6 +27,13 @@ class _UniformWeights(LocalNonlocalAttention):
         contexts = affinity @ self.value(mean + self.position)
         uniform = torch.full_like(weights, 1 / weights.shape[1])
         return pooled, NonlocalOutputs(uniform, affinity, contexts.mean(dim=1))
+
+
+class _NoEvidence(LocalEvidence):
+    """The weights of the regions are those from the whole face."""
+
+    def forward(self, expected: Tensor, local: Tensor) -> Tensor:
+        return expected
 
 
 class _MeanPooling(LocalNonlocalAttention):
@@ -64,13 +72,18 @@ class _PlainUNet(nn.Module):
         return JointOutputs(outputs, nothing.unsqueeze(1).expand(-1, self.config.regions, -1), nothing)
 
 
-def _with_attention(kind: type[LocalNonlocalAttention]) -> Callable[[NetworkConfig], LNLAttenNet]:
-    def build(config: NetworkConfig) -> LNLAttenNet:
-        network = LNLAttenNet(config)
-        network.nonlocal_attention = kind(config)
-        return network
+def _uniform_weights(config: NetworkConfig) -> LNLAttenNet:
+    network = LNLAttenNet(config)
+    network.nonlocal_attention = _UniformWeights(config)
+    if config.local_channels:
+        network.local_evidence = _NoEvidence(config)
+    return network
 
-    return build
+
+def _mean_pooling(config: NetworkConfig) -> LNLAttenNet:
+    network = LNLAttenNet(config)
+    network.nonlocal_attention = _MeanPooling(config)
+    return network
 
 
 def _no_joint_loss(config: NetworkConfig) -> LNLAttenNet:
@@ -78,13 +91,13 @@ def _no_joint_loss(config: NetworkConfig) -> LNLAttenNet:
 
 
 def _plain(config: NetworkConfig) -> _PlainUNet:
-    return _PlainUNet(replace(config, lambda_local=0.0, lambda_nonlocal=0.0))
+    return _PlainUNet(replace(config, local_channels=0, lambda_local=0.0, lambda_nonlocal=0.0))
 
 
 ABLATIONS: dict[str, Callable[[NetworkConfig], LNLAttenNet | _PlainUNet]] = {
     "full network": LNLAttenNet,
-    "no non-local weights": _with_attention(_UniformWeights),
-    "no local attention": _with_attention(_MeanPooling),
+    "no non-local weights": _uniform_weights,
+    "no local attention": _mean_pooling,
     "no feedback": _NoFeedback,
     "no joint loss": _no_joint_loss,
     "plain U-Net": _plain,

@@ -92,7 +92,7 @@ def network_input(preprocessing: Preprocessing, faces: NDArray[np.uint8]) -> Ten
 def _one_pass(network: LNLAttenNet, images: Tensor) -> tuple[Floats, Floats, Floats, Floats]:
     outputs, features = _outputs_and_features(network, images)
     config = network.config
-    attention = local_attention(features, network.local_networks.query, config.grid)
+    attention = local_attention(features, network.local_networks.region_query(), config.grid)
     laid_out = attention_map(attention, config.grid, config.feature_size)
     tensors = (outputs.logits.softmax(dim=1), outputs.region_weights, outputs.region_affinity, laid_out)
     probabilities, weights, affinity, maps = (tensor.float().numpy() for tensor in tensors)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lnlattennet.kernels._reference import split_regions
+from lnlattennet.model._local_nonlocal_attention import NonlocalOutputs
 from lnlattennet.model._network import LNLAttenNet, Outputs
 
 WEIGHT, CONTRIBUTION, GRAD_CAM, ROLLOUT = "region weight", "contribution", "Grad-CAM", "attention rollout"
@@ -21,10 +22,18 @@ SINGLE_DROP, RANDOM = "single-region drop", "random order"
 
 @dataclass(frozen=True)
 class Pass:
-    """Outputs of one pass, the U-Net's features [B, C, H, W], and the fusion's input [B, K * D + d]."""
+    """Tensors of one pass.
+
+    Attributes:
+        outputs: the network's outputs.
+        features: of the U-Net, [B, C, H, W].
+        expected: weights of the regions from the whole face alone, [B, K].
+        fused: the fusion's input [B, K * D + d].
+    """
 
     outputs: Outputs
     features: Tensor
+    expected: Tensor
     fused: Tensor
 
 
@@ -57,8 +66,8 @@ def contributions(network: LNLAttenNet, forward: Pass) -> Tensor:
     """Split the logits into one term per region, [B, K, classes]; with the bias they sum to the logits.
 
     The fusion is linear in ``z`` and in the context, and the context is linear in the regions' values:
-    ``sum_k w_k c_k = sum_j (sum_k w_k A[k, j]) value_j``. A region's term is the logits' share of its ``z``
-    and of its value.
+    ``sum_k w_k c_k = sum_j (sum_k w_k A[k, j]) value_j``, with the weights from the whole face. A region's
+    term is the logits' share of its ``z`` and of its value.
 
     Args:
         network: the network.
@@ -70,7 +79,7 @@ def contributions(network: LNLAttenNet, forward: Pass) -> Tensor:
     weight_of_local = weight[:, :local].view(-1, config.regions, config.local_features)
     mean = split_regions(forward.features, config.grid).mean(dim=-1)
     values: Tensor = attention.value(mean + attention.position) @ weight[:, local:].T
-    spread = forward.outputs.region_weights.unsqueeze(1) @ forward.outputs.region_affinity  # (B, 1, K)
+    spread = forward.expected.unsqueeze(1) @ forward.outputs.region_affinity  # (B, 1, K)
     return torch.einsum("bkd,ckd->bkc", fed_back, weight_of_local) + spread.mT * values
 
 
@@ -105,11 +114,15 @@ def forward_with_parts(network: LNLAttenNet, images: Tensor) -> Pass:
         kept["features"] = output.detach().requires_grad_()
         return kept["features"]
 
+    def keep_expected(module: object, inputs: object, output: tuple[Tensor, NonlocalOutputs]) -> None:
+        kept["expected"] = output[1].weights.detach()
+
     def keep_fused(module: object, inputs: tuple[Tensor]) -> None:
         kept["fused"] = inputs[0].detach()
 
     handles = (
         network.unet.register_forward_hook(keep_features),
+        network.nonlocal_attention.register_forward_hook(keep_expected),
         network.fusion.register_forward_pre_hook(keep_fused),
     )
     try:
@@ -117,4 +130,4 @@ def forward_with_parts(network: LNLAttenNet, images: Tensor) -> Pass:
     finally:
         for handle in handles:
             handle.remove()
-    return Pass(outputs, kept["features"], kept["fused"])
+    return Pass(outputs, kept["features"], kept["expected"], kept["fused"])

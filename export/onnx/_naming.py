@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto
 from lnlattennet.errors import ExportError
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
-_UNET_PART = re.compile(r"unet\.(?:(stem|project)|(down|up)\.(\d+))")
+_UNET_PART = re.compile(r"unet\.(?:(stem|project)(?:_local)?|(down|up)\.(\d+))")
 
 
 def name_after_blocks(graph: GraphProto, blocks: Sequence[str] | None = None) -> None:

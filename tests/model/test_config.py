@@ -23,6 +23,8 @@ from lnlattennet.model._presets import PRESETS, from_preset
         ("widths", ()), ("widths", (0,)), ("widths", (8, 2.5)), ("widths", [8, 8]), ("widths", (4,) * 8),
         ("blocks", (1,)), ("blocks", (1, 1, 0, 1)), ("blocks", [1, 1, 1, 1]), ("blocks", (1, 1, 1, 2.5)),
         ("channels", 0), ("channels", 4096),
+        ("local_channels", -1), ("local_channels", 64), ("local_channels", 2.0),
+        ("weight_temperature", -1), ("weight_temperature", float("nan")),
         ("heads", 0), ("heads", 65),
         ("local_features", 0), ("local_features", 5000),
         ("affinity_features", 0), ("affinity_features", -1),
@@ -54,8 +56,15 @@ def test_a_config_survives_json() -> None:
     assert NetworkConfig.from_dict(config.to_dict()) == config
     residual = NetworkConfig(grid=2, widths=(8, 16), blocks=(2, 1))
     assert NetworkConfig.from_dict(residual.to_dict()) == residual
+    local = NetworkConfig(grid=2, local_channels=8, weight_temperature=0.5)
+    assert NetworkConfig.from_dict(local.to_dict()) == local
     recipe = Preprocessing(size=48, mean=(0.1, 0.2, 0.3), resize_filter="lanczos")
     assert Preprocessing.from_dict(recipe.to_dict()) == recipe
+
+
+def test_older_versions_read_what_does_without_newer_fields() -> None:
+    newer = {"blocks", "local_channels", "weight_temperature"}
+    assert not newer & set(NetworkConfig().to_dict())
 
 
 def test_a_preprocessing_from_before_face_finders_were_chosen_means_haar() -> None:

@@ -26,6 +26,8 @@ CONFIGS = [
                   affinity_features=1, classes=2),
     NetworkConfig(image_size=16, out_stride=4, grid=2, widths=(4, 6), blocks=(1, 2), channels=2,
                   local_features=2, affinity_features=2, classes=2),
+    NetworkConfig(image_size=16, out_stride=2, grid=2, widths=(4, 6), blocks=(1, 1), channels=5, heads=2,
+                  local_channels=2, local_features=3, affinity_features=4, classes=3, weight_temperature=0.3),
 ]  # fmt: skip
 
 
@@ -83,7 +85,8 @@ def test_local_networks_equal_plain_loops(config: NetworkConfig) -> None:
     local = part(pooled)
     for b in range(2):
         for k in range(config.regions):
-            expected = values(pooled[b, k]).reshape(-1) @ values(part.weight[k]) + values(part.bias[k])
+            own = values(pooled[b, k, :, : config.local_channels or None])
+            expected = own.reshape(-1) @ values(part.weight[k]) + values(part.bias[k])
             np.testing.assert_allclose(values(local[b, k]), np.maximum(expected, 0), atol=1e-5)
 
 
@@ -91,8 +94,8 @@ def test_local_networks_equal_plain_loops(config: NetworkConfig) -> None:
 def test_the_attention_of_both_networks_equals_plain_loops(config: NetworkConfig) -> None:
     part, local = LocalNonlocalAttention(config), LocalNetworks(config)
     features = torch.randn(3, config.channels, config.feature_size, config.feature_size)
-    pooled, whole_face = part(features, local.query)
-    expected_pooled, mean = looped_attention(values(features), values(local.query), config.grid)
+    pooled, whole_face = part(features, local.region_query())
+    expected_pooled, mean = looped_attention(values(features), values(local.region_query()), config.grid)
     np.testing.assert_allclose(values(pooled), expected_pooled, atol=1e-5)
     for found, expected in zip(whole_face, looped_nonlocal(part, mean), strict=True):
         np.testing.assert_allclose(values(found), expected, atol=1e-5)
@@ -104,10 +107,16 @@ def test_fusion_and_feedback_equal_plain_loops(config: NetworkConfig) -> None:
     image = torch.randn(2, 3, config.image_size, config.image_size)
     joint = network.joint(image)
     features = network.unet(image)
-    pooled, _ = network.nonlocal_attention(features, network.local_networks.query)
+    pooled, _ = network.nonlocal_attention(features, network.local_networks.region_query())
     local = network.local_networks(pooled)
-    _, mean = looped_attention(values(features), values(network.local_networks.query), config.grid)
+    _, mean = looped_attention(values(features), values(network.local_networks.region_query()), config.grid)
     weights, _, context = looped_nonlocal(network.nonlocal_attention, mean)
+    if config.local_channels:
+        with torch.no_grad():
+            network.local_evidence.weight.normal_()
+        joint = network.joint(image)
+        evidence = (values(local) * values(network.local_evidence.weight)).sum(axis=2)
+        weights = np.array([softmax(np.log(w) + e) for w, e in zip(weights, evidence, strict=True)])
     heads = values(network.local_heads.weight)
     for b in range(2):
         scaled = [weights[b, k] * values(local[b, k]) for k in range(config.regions)]
@@ -121,7 +130,9 @@ def test_fusion_and_feedback_equal_plain_loops(config: NetworkConfig) -> None:
 
 
 def test_joint_loss_equals_plain_loops() -> None:
-    config = NetworkConfig(classes=3, grid=2, image_size=16, lambda_local=0.7, lambda_nonlocal=0.3)
+    config = NetworkConfig(
+        classes=3, grid=2, image_size=16, lambda_local=0.7, lambda_nonlocal=0.3, weight_temperature=0.4
+    )
     weights = torch.rand(5, 4).softmax(dim=1)
     outputs = Outputs(torch.randn(5, 3), weights, torch.rand(5, 4, 4))
     joint = JointOutputs(outputs, torch.randn(5, 4, 3), torch.randn(5, 3))
@@ -136,6 +147,8 @@ def test_joint_loss_equals_plain_loops() -> None:
         expected += 0.7 * sum(
             float(weights[b, k]) * cross_entropy(joint.local_logits[b, k]) for k in range(4)
         )
+        divergence = sum(float(w) * math.log(4 * float(w)) for w in weights[b])
+        expected += 0.7 * 0.4 * divergence
         expected += 0.3 * cross_entropy(joint.nonlocal_logits[b])
     assert float(joint_loss(joint, target, config)) == pytest.approx(expected / 5, rel=1e-5)
 
@@ -189,9 +202,12 @@ def test_unet_equals_plain_loops(config: NetworkConfig) -> None:
     levels = [naive_block(unet.stem, values(image[0]))]
     for down in unet.down:
         levels.append(naive_block(down, levels[-1]))
-    features = levels.pop()
+    finest, features = levels[0], levels.pop()
     for up in reversed(list(unet.up)):
         features = features.repeat(2, axis=1).repeat(2, axis=2)
         features = naive_block(up, np.concatenate([features, levels.pop()]))
     expected = naive_conv(features, values(unet.project.weight), values(unet.project.bias), 1, 0)  # type: ignore[arg-type]
+    if config.local_channels:
+        own = naive_conv(finest, values(unet.project_local.weight), values(unet.project_local.bias), 1, 0)  # type: ignore[arg-type]
+        expected = np.concatenate([own, expected])
     np.testing.assert_allclose(values(unet(image)[0]), expected, atol=1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from lnlattennet.training._ablations import ABLATIONS
 CONFIG = NetworkConfig(
     image_size=32, widths=(6, 8), channels=8, heads=2, local_features=5, affinity_features=4
 )
+OWN_EVIDENCE = replace(CONFIG, local_channels=3, weight_temperature=0.1)
 
 
 @pytest.fixture
@@ -20,15 +23,18 @@ def images() -> torch.Tensor:
     return torch.randn(6, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def build(name: str) -> LNLAttenNet:
+def build(name: str, config: NetworkConfig = CONFIG) -> LNLAttenNet:
     torch.manual_seed(0)
-    network = ABLATIONS[name](CONFIG)
+    network = ABLATIONS[name](config)
     return network.eval()  # type: ignore[return-value]
 
 
+@pytest.mark.parametrize("config", [CONFIG, OWN_EVIDENCE], ids=["whole face", "own evidence"])
 @pytest.mark.parametrize("name", ABLATIONS)
-def test_an_ablation_has_the_interface_of_the_network_and_learns(name: str, images: torch.Tensor) -> None:
-    network = build(name).train()
+def test_an_ablation_has_the_interface_of_the_network_and_learns(
+    name: str, config: NetworkConfig, images: torch.Tensor
+) -> None:
+    network = build(name, config).train()
     targets = torch.arange(6) % 2
     optimizer = torch.optim.AdamW(network.parameters(), 1e-2)
     losses = []
@@ -46,14 +52,15 @@ def test_an_ablation_has_the_interface_of_the_network_and_learns(name: str, imag
     assert losses[-1] < losses[0] / 3
 
 
+@pytest.mark.parametrize("config", [CONFIG, OWN_EVIDENCE], ids=["whole face", "own evidence"])
 @pytest.mark.parametrize(
     ("name", "uniform"),
     [("full network", False), ("no non-local weights", True), ("no feedback", False), ("plain U-Net", True)],
 )
 def test_only_what_lacks_the_nonlocal_network_weighs_regions_equally(
-    name: str, uniform: bool, images: torch.Tensor
+    name: str, uniform: bool, config: NetworkConfig, images: torch.Tensor
 ) -> None:
-    network = build(name)
+    network = build(name, config)
     if not uniform:
         with torch.no_grad():
             network.nonlocal_attention.score.weight.mul_(50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,19 @@ from lnlattennet.evaluation.faithfulness._readings import (
 )
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._network import LNLAttenNet
+from tests.conftest import SMALL
 
 
-@pytest.fixture
-def network(checkpoint_path: Path) -> LNLAttenNet:
-    return load_checkpoint(checkpoint_path).network()
+@pytest.fixture(params=["whole face", "own evidence"])
+def network(request: pytest.FixtureRequest, checkpoint_path: Path) -> LNLAttenNet:
+    if request.param == "whole face":
+        return load_checkpoint(checkpoint_path).network()
+    torch.manual_seed(1)
+    network = LNLAttenNet(replace(SMALL, local_channels=2)).eval()
+    with torch.no_grad():
+        network.local_evidence.weight.normal_()
+        network.fusion.weight.mul_(30)
+    return network
 
 
 @pytest.fixture

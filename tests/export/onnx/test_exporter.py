@@ -179,9 +179,8 @@ def test_polygraphy_finds_no_difference_between_the_forms(
     assert bool(compared)
 
 
-def test_other_shapes_are_exported_alike_and_torch_is_left_as_it_was(tmp_path: Path) -> None:
-    """One level, one head, one region, features at the image's own resolution."""
-    config = NetworkConfig(
+OTHER_SHAPES = {
+    "one level, one head, one region, features at the image's own resolution": NetworkConfig(
         classes=2,
         image_size=16,
         widths=(4,),
@@ -191,9 +190,29 @@ def test_other_shapes_are_exported_alike_and_torch_is_left_as_it_was(tmp_path: P
         affinity_features=2,
         out_stride=1,
         grid=1,
-    )
+    ),
+    "residual blocks, local networks that see their own region": NetworkConfig(
+        classes=2,
+        image_size=16,
+        widths=(4, 6),
+        blocks=(1, 1),
+        channels=5,
+        local_channels=2,
+        local_features=3,
+        affinity_features=2,
+        grid=2,
+        weight_temperature=0.3,
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", OTHER_SHAPES)
+def test_other_shapes_are_exported_alike_and_torch_is_left_as_it_was(shape: str, tmp_path: Path) -> None:
+    config = OTHER_SHAPES[shape]
     torch.manual_seed(0)
     network = LNLAttenNet(config).eval()
+    if config.local_channels:
+        torch.nn.init.normal_(network.local_evidence.weight)
     info = CheckpointInfo(config=config, class_names=("calm", "angry"), preprocessing=Preprocessing(size=16))
     path, wanted = tmp_path / "model.onnx", expected(network, faces(2, 16))
     export_onnx(Checkpoint(info, network.state_dict()), path, BatchRange(1, 1, 2))
