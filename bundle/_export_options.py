@@ -22,6 +22,7 @@ CALIBRATION_METHODS = ("minmax", "percentile", "entropy")
 STRATEGIES = ("min-latency", "max-throughput", "latency-budget")
 MIN_FACES = 32
 """Minimum number of faces for calibration and for verification."""
+MAX_FACES = 100_000
 MAX_BATCH = 4096
 
 # JSON cannot hold the bytes of a path that are not UTF-8.
@@ -44,8 +45,8 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
 
 
 def _check_faces(flag: str, faces: int) -> None:
-    if not MIN_FACES <= faces <= 100_000:
-        raise UsageError(f"{flag} must be from {MIN_FACES} to 100000, got {faces}")
+    if not MIN_FACES <= faces <= MAX_FACES:
+        raise UsageError(f"{flag} must be from {MIN_FACES} to {MAX_FACES}, got {faces}")
 
 
 class _Options(BaseModel):

@@ -14,6 +14,8 @@ from lnlattennet._cli_options import HELP_FLAGS, AllowPickle, Faces, Quiet, Verb
 from lnlattennet._command import configure_logging, print_json, run_app
 from lnlattennet.bundle._export_options import (
     AUTO,
+    MAX_FACES,
+    MIN_FACES,
     CalibrationOptions,
     ExportOptions,
     SelectionOptions,
@@ -27,6 +29,7 @@ from lnlattennet.runtimes._registry import BACKENDS
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 _DEFAULT_BATCH = "1:8:32"
+_FACES = f"{MIN_FACES} to {MAX_FACES}"
 _Text = str | None
 _Texts = list[str] | None
 _engines, _gate, _selection, _builder, _run = (
@@ -81,11 +84,11 @@ def export_engine(
         Path | None,
         _engines(help="Folder of face images to calibrate int8 and fp8 with. [default: rendered faces]"),
     ] = None,
-    calibration_faces: Annotated[int, _engines(help="Faces to calibrate with.")] = 256,
+    calibration_faces: Annotated[int, _engines(help=f"Faces to calibrate with, {_FACES}.")] = 256,
     calibration_method: Annotated[
         str, _engines(help="Calibration method: minmax, percentile or entropy.")
     ] = "minmax",
-    verification_faces: Annotated[int, _gate(help="Rendered faces to compare engines on.")] = 256,
+    verification_faces: Annotated[int, _gate(help=f"Rendered faces to compare engines on, {_FACES}.")] = 256,
     data: Annotated[
         _Text, _gate(help="Labeled faces for the accuracy check: a data set's path, or synthetic.")
     ] = None,

@@ -7,8 +7,20 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
+from typer.main import get_command
 
+from lnlattennet.bundle._export_options import MAX_FACES, MIN_FACES
+from lnlattennet.export._cli import export_engine
 from tests.export.exports import FAST, call_export
+
+
+@pytest.mark.parametrize("flag", ["--calibration-faces", "--verification-faces"])
+def test_the_help_gives_the_range_that_is_checked(flag: str) -> None:
+    app = typer.Typer()
+    app.command()(export_engine)
+    (parameter,) = (parameter for parameter in get_command(app).params if flag in parameter.opts)
+    assert f"{MIN_FACES} to {MAX_FACES}" in vars(parameter)["help"]
 
 
 def test_json_goes_to_stdout_and_everything_else_to_stderr(checkpoint_path: Path, tmp_path: Path) -> None:
