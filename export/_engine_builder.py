@@ -92,7 +92,7 @@ class EngineBuilder:
         self.discard(job.name)
         try:
             candidate = self._build(job, plan)
-            self._verify(candidate)
+            self._verify(candidate, job.plan.precision)
         except BaseException:
             self.discard(job.name)
             raise
@@ -176,7 +176,8 @@ class EngineBuilder:
         onnx.save_model(apply_plan(self.standard, plan, self.ranges, symmetric=symmetric), str(path))
         return path
 
-    def _verify(self, candidate: Candidate) -> None:
+    def _verify(self, candidate: Candidate, precision: str) -> None:
+        """Put an engine through the gate with the limits of ``precision``, the one that the job is for."""
         record = candidate.record
         if record.reason:
             _log.warning("%s: built, not run: %s", record.name, record.reason)
@@ -187,7 +188,7 @@ class EngineBuilder:
             status(f"verifying {record.name}"),
             translate_runtime_errors(record.name, "run", ExportError),
         ):
-            limits = parse_limits(record.precision, self.plan.options.verification.limits)
+            limits = parse_limits(precision, self.plan.options.verification.limits)
             checks = self.verifier.check(record.name, runner, limits)
         if not all(check.passed for check in checks):
             raise RejectedError(failure_text(checks), checks)

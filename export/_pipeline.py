@@ -86,9 +86,9 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
     outcomes: list[Candidate | RejectedError] = []
 
     def passes(plan: PrecisionPlan) -> bool:
-        _log.info(
-            "%s: trying %d blocks in %s", job.name, list(plan.blocks.values()).count(precision), precision
-        )
+        blocks = list(plan.blocks.values()).count(precision)
+        others = ", ".join(sorted(plan.precisions - {precision})) or "none"
+        _log.info("%s: trying %d blocks in %s, others in %s", job.name, blocks, precision, others)
         try:
             outcomes.append(builder.build(job, plan))
         except RejectedError as failure:
@@ -99,7 +99,9 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
     kept = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, "fp32")), passes)
     first, last = outcomes[0], outcomes[-1]
     if kept is None and isinstance(first, RejectedError):
-        reason = f"{first}; fewer blocks in {precision} did not pass either ({len(outcomes)} plans tried)"
+        some_passed = any(isinstance(outcome, Candidate) for outcome in outcomes)
+        less = f"fewer blocks in {precision} did not" if some_passed else f"without {precision} it does not"
+        reason = f"{first}; {less} pass either ({len(outcomes)} plans tried)"
         raise RejectedError(reason, first.checks)
     # Each try replaces the one before: if the last one failed, the engine of the kept plan is gone.
     candidate = last if isinstance(last, Candidate) else builder.build(job, kept or job.plan)

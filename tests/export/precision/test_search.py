@@ -20,7 +20,9 @@ def in_int8(plan: PrecisionPlan) -> set[str]:
     return {name for name, precision in plan.blocks.items() if precision == "int8"}
 
 
-def search(passes: Callable[[PrecisionPlan], bool]) -> tuple[PrecisionPlan | None, list[PrecisionPlan]]:
+def search(
+    passes: Callable[[PrecisionPlan], bool], fast: PrecisionPlan = FAST, exact: PrecisionPlan = EXACT
+) -> tuple[PrecisionPlan | None, list[PrecisionPlan]]:
     """Search; return the plan and every plan that was tried, in order."""
     tried: list[PrecisionPlan] = []
 
@@ -28,7 +30,7 @@ def search(passes: Callable[[PrecisionPlan], bool]) -> tuple[PrecisionPlan | Non
         tried.append(plan)
         return passes(plan)
 
-    return search_plan(FAST, EXACT, recorded), tried
+    return search_plan(fast, exact, recorded), tried
 
 
 def test_a_plan_that_passes_is_taken_at_once() -> None:
@@ -62,3 +64,38 @@ def test_what_is_kept_has_passed_as_a_whole(budget: int) -> None:
     assert len(in_int8(plan) if plan else ()) == budget
     if plan:
         assert plan == passed[-1]
+
+
+HEAD = {"attention", "local_networks", "fusion"}
+WITH_HEAD = uniform_plan("int8", CONFIG, rest="bf16")
+WITH_HEAD_EXACT = WITH_HEAD.raised(dict.fromkeys(QUANTIZED, "fp32"))
+
+
+def test_where_nothing_quantized_fails_too_nothing_is_bisected() -> None:
+    assert search(lambda plan: False) == (None, [FAST, EXACT])
+
+
+def test_a_head_that_fails_is_raised_before_anything_is_bisected() -> None:
+    plan, tried = search(lambda plan: "bf16" not in plan.precisions, WITH_HEAD, WITH_HEAD_EXACT)
+    assert (plan, tried) == (FAST, [WITH_HEAD, WITH_HEAD_EXACT, FAST])
+    assert search(lambda plan: False, WITH_HEAD, WITH_HEAD_EXACT) == (
+        None,
+        [WITH_HEAD, WITH_HEAD_EXACT, FAST, EXACT],
+    )
+
+
+def test_a_head_that_passes_stays_fast_while_blocks_are_raised() -> None:
+    guilty = QUANTIZED[2]
+    plan, _ = search(lambda plan: plan.blocks[guilty] == "fp32", WITH_HEAD, WITH_HEAD_EXACT)
+    assert plan == WITH_HEAD.raised({guilty: "fp32"})
+
+
+def test_a_raised_head_and_raised_blocks_come_together() -> None:
+    guilty = QUANTIZED[-1]
+    plan, _ = search(
+        lambda plan: "bf16" not in plan.precisions and plan.blocks[guilty] == "fp32",
+        WITH_HEAD,
+        WITH_HEAD_EXACT,
+    )
+    assert plan == FAST.raised({guilty: "fp32"})
+    assert {plan.blocks[name] for name in HEAD} == {"fp32"}
