@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._engine import Engine
 from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
-from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
+from lnlattennet.bundle._prediction import Prediction, check_faces, check_outputs, predictions_from_outputs
 from lnlattennet.errors import BundleError, ImageError, UnavailableError
 from lnlattennet.images._face_crop import FaceLocation
 from lnlattennet.images._read import require_rgb
+from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.model._preprocessing import center_square
-from lnlattennet.runtimes._base import Runner, Unavailable
+from lnlattennet.runtimes._base import Arrays, Runner, Unavailable
 from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._registry import backend_named
 
@@ -77,6 +78,8 @@ class Bundle:
     def runner(self, engine: str | None = None, threads: int = 0) -> Runner:
         """Load an engine (the selected one if ``engine`` is None) and return it ready to run.
 
+        It raises ImageError for faces that are not finite.
+
         Raises:
             BundleError: no engine of that name, or its runtime refuses the file.
             ExportError: it was built for another version of its runtime.
@@ -90,7 +93,13 @@ class Bundle:
             raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
         engine = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
         with translate_runtime_errors(engine, "load", BundleError):
-            return backend.load(self.path / record.file, threads)
+            run = backend.load(self.path / record.file, threads)
+
+        def checked(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+            check_faces(inputs[INPUT_NAME])
+            return run(inputs)
+
+        return checked
 
     def engine(self, name: str | None = None, threads: int = 0) -> Engine:
         """Return an engine (the selected one if ``name`` is None) that takes any number of faces.

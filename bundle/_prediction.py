@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnlattennet.errors import EngineOutputError, UsageError
+from lnlattennet.errors import EngineOutputError, ImageError, UsageError
 from lnlattennet.images._face_crop import FaceLocation, FaceStatus
 from lnlattennet.images.finders._base import Point
 from lnlattennet.model._io_spec import OUTPUT_NAMES
@@ -184,6 +184,19 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     exponentials = np.exp(shifted)
     shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=-1, keepdims=True)
     return shares.astype(np.float32)
+
+
+def check_faces(faces: NDArray[np.float32]) -> None:
+    """Check that normalized faces [B, 3, S, S] are finite, before a runtime sees them.
+
+    Outputs do not tell: a ReLU of OpenVINO turns NaN into 0, and the answer looks like any other.
+
+    Raises:
+        ImageError: they are not; the message has the first such face.
+    """
+    if not np.isfinite(faces).all():
+        face = int(np.nonzero(~np.isfinite(faces))[0][0])
+        raise ImageError(f"face {face} holds numbers that are not finite; faces are normalized pixels")
 
 
 def check_outputs(outputs: Mapping[str, NDArray[Any]], batch: int, classes: int, regions: int) -> None:

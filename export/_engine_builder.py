@@ -26,7 +26,7 @@ from lnlattennet.data._face_images import calibration_faces
 from lnlattennet.errors import ExportError
 from lnlattennet.export._candidate import Candidate
 from lnlattennet.export._plan import ExportPlan, Job
-from lnlattennet.export.gate._limits import failure_text, parse_limits
+from lnlattennet.export.gate._limits import failure_text, flags_text, parse_limits
 from lnlattennet.export.gate._verification import Verifier, create_verifier
 from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
@@ -191,7 +191,7 @@ class EngineBuilder:
             limits = parse_limits(precision, self.plan.options.verification.limits)
             checks = self.verifier.check(record.name, runner, limits)
         if not all(check.passed for check in checks):
-            raise RejectedError(failure_text(checks), checks)
+            raise RejectedError(failure_text(checks) + flags_text(checks), checks)
         candidate.record = record.model_copy(update={"checks": checks, "status": "passed"})
         _log.info("%s: passed the gate", record.name)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._manifest import Check
 from lnlattennet.export.gate._accumulators import BatchIndices, OutputValidator, WorstCaseAccumulator
+from lnlattennet.export.gate._constant import constant_check
 from lnlattennet.export.gate._metrics import Limits, Output, output_metrics
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
@@ -99,9 +100,15 @@ class _Session:
             self._run(indices, first)
 
     def checks(self) -> list[Check]:
-        """Return the checks: first outputs of the wrong form, then one per metric that could be computed."""
+        """Return the checks: first what never passes, then one per metric that could be computed."""
         checks = [accumulator.check() for group in self._accumulators.values() for accumulator in group]
-        return [*self._validator.checks(), *(check for check in checks if check is not None)]
+        compared = [check for check in checks if check is not None]
+        constant = [
+            constant_check(check, self._reference)
+            for check in compared
+            if (check.metric, check.output) == ("max_abs", "logits")
+        ]
+        return [*self._validator.checks(), *filter(None, constant), *compared]
 
     def _run(self, indices: BatchIndices, first: Arrays) -> None:
         outputs = self._runner({INPUT_NAME: self._faces[indices]})

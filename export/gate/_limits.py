@@ -71,6 +71,13 @@ def failure_text(checks: Iterable[Check]) -> str:
     return f"failed the gate: {'; '.join(failed)}" if failed else ""
 
 
+def flags_text(checks: Iterable[Check]) -> str:
+    """Name the flags that change the limits of the failed checks; "" if none has one."""
+    failed = (METRICS.get(check.metric) for check in checks if not check.passed)
+    flags = dict.fromkeys(metric.limits[0].flag for metric in failed if metric)
+    return f"; flags of these limits: {', '.join(flags)}" if flags else ""
+
+
 def _parse(limit: Limit, outputs: Sequence[str], text: str) -> dict[str, float]:
     output, _, number = text.rpartition(":")
     if output and output not in outputs:

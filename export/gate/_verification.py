@@ -16,6 +16,8 @@ from lnlattennet.data._labeled import LabeledFaces, LabeledSource
 from lnlattennet.errors import CheckpointError
 from lnlattennet.export.gate._accuracy import AccuracyComparison, compare_accuracy
 from lnlattennet.export.gate._check import Faces, check_engine
+from lnlattennet.export.gate._constant import check_reference
+from lnlattennet.export.gate._limits import default_limits
 from lnlattennet.export.gate._metrics import Limits
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
@@ -76,7 +78,7 @@ def create_verifier(
 
     Raises:
         DataError, ImageError: the labeled faces cannot be read.
-        CheckpointError: the checkpoint's own outputs are not finite.
+        CheckpointError: the checkpoint's own outputs are not finite, or the same for all faces.
     """
     info, run = checkpoint.info, torch_reference(checkpoint.network())
     with_logits = None
@@ -86,7 +88,9 @@ def create_verifier(
             with_logits = labeled_faces, run(labeled_faces.faces)["logits"]
     with status("computing the reference in torch"):
         rendered = verification_faces(max(faces, batch.maximum + 8), info.preprocessing)
-        return Verifier(rendered, run(rendered), batch, with_logits)
+        reference = run(rendered)
+    check_reference(reference, default_limits("fp32"), info.class_names)
+    return Verifier(rendered, reference, batch, with_logits)
 
 
 def _logits(runner: Runner, labeled: LabeledFaces, batch: BatchRange) -> Floats:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.bundle._manifest import Manifest
-from lnlattennet.bundle._prediction import check_outputs, softmax
+from lnlattennet.bundle._prediction import check_faces, check_outputs, softmax
 from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.images._face_crop import FaceCrop, FaceCropper, check_face_limits
 from lnlattennet.model._io_spec import INPUT_NAME
@@ -157,6 +157,16 @@ class EngineStep:
         """Run the engine on the faces float32 [B, 3, S, S]."""
         others = {name: array for name, array in arrays.items() if name != self._faces}
         return others | self._runner({INPUT_NAME: arrays[self._faces]})
+
+
+def finite_faces(arrays: Arrays) -> Arrays:
+    """Pass on the engine's input float32 [B, 3, S, S], which comes from a client.
+
+    Raises:
+        ImageError: it holds NaN or infinity.
+    """
+    check_faces(arrays[INPUT_NAME])
+    return arrays
 
 
 def in_batches(step: Callable[[Arrays], Arrays], largest: int) -> Callable[[Arrays], Arrays]:

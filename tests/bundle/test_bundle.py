@@ -11,7 +11,7 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.data._face_images import verification_faces
-from lnlattennet.errors import BundleError, UnavailableError
+from lnlattennet.errors import BundleError, ImageError, UnavailableError
 from lnlattennet.model._checkpoint import load_checkpoint
 
 
@@ -59,6 +59,18 @@ def test_an_engine_of_the_bundle_gives_what_the_checkpoint_gives(
     expected = checkpoint.network()(torch.from_numpy(faces)).logits.detach().numpy()
     for name in ("onnxruntime-fp32", "openvino-fp32", None):
         np.testing.assert_allclose(bundle.runner(name)({"image": faces})["logits"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["onnxruntime-fp32", "openvino-fp32"])
+def test_faces_that_are_not_finite_never_get_an_answer(bundle_path: Path, name: str, value: float) -> None:
+    """OpenVINO's ReLU turns NaN into 0, and its answer looks like any other."""
+    bundle = Bundle.load(bundle_path)
+    faces = np.zeros((3, 3, 48, 48), np.float32)
+    faces[2, 1, 5, 5] = value
+    for run in (bundle.engine(name), lambda faces: bundle.runner(name)({"image": faces})):
+        with pytest.raises(ImageError, match="face 2 holds numbers that are not finite"):
+            run(faces)
 
 
 def test_an_engine_that_cannot_run_here_is_refused_with_the_reason(bundle_path: Path) -> None:

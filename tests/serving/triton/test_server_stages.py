@@ -15,6 +15,7 @@ from lnlattennet.serving.triton._stages import (
     EngineStep,
     FaceStep,
     each,
+    finite_faces,
     in_batches,
     run_stages,
     together,
@@ -119,3 +120,14 @@ def test_outputs_that_break_a_rule_are_not_answered(bundle_path: Path) -> None:
                 "region_affinity": np.full((1, regions, regions), 1 / regions, np.float32),
             }
         )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_request_with_faces_that_are_not_finite_fails_alone(value: float) -> None:
+    good = {"image": np.zeros((2, 3, 4, 4), np.float32)}
+    bad = {"image": np.zeros((2, 3, 4, 4), np.float32)}
+    bad["image"][1, 2, 0, 3] = value
+    answers = run_stages([each(finite_faces), together(lambda arrays: arrays)], [good, bad, good])
+    assert isinstance(answers[1], ImageError)
+    assert "face 1 holds numbers that are not finite" in str(answers[1])
+    assert [len(answer["image"]) for answer in answers if not isinstance(answer, Exception)] == [2, 2]
