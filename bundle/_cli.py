@@ -16,7 +16,7 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._local import check_local
 from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, is_safe, security_advice, triton_release
-from lnlattennet.errors import UnavailableError, UsageError, require
+from lnlattennet.errors import CheckpointError, UnavailableError, UsageError, require
 from lnlattennet.images.finders._registry import finder_infos
 from lnlattennet.runtimes._machine import Machine, installed_server, this_machine
 from lnlattennet.runtimes._registry import backend_infos
@@ -54,6 +54,8 @@ def info(
         bundle = Bundle.load(path)
         print_json(bundle.describe()) if json_output else print_bundle(bundle)
         return
+    if path is not None and not path.exists():
+        raise CheckpointError(f"there is no checkpoint file and no bundle at {path}")
     require("torch", "export")
     from lnlattennet.model._console import print_network, print_presets
     from lnlattennet.model._summary import describe, describe_presets
@@ -138,10 +140,18 @@ def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
 
 
 def parse_percent(text: str) -> float:
-    """Read "5%" or "5"; raise UsageError with the rule and the value."""
+    """Read "5%" or "5"; raise UsageError with the rule and the value.
+
+    A number below 1 needs its sign: 0.05 may mean 5%, as a share does elsewhere, or 0.05%.
+    """
     if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?%?", text):
         raise UsageError(f"--fail-on-regression must be a share of 0% or more, such as 5%, got {text!r}")
-    return float(text.removesuffix("%"))
+    percent = float(text.removesuffix("%"))
+    if 0 < percent < 1 and not text.endswith("%"):
+        raise UsageError(
+            f"--fail-on-regression {text} may mean {text}% or {100 * percent:g}%; write one with its %"
+        )
+    return percent
 
 
 def _describe_machine() -> dict[str, Any]:

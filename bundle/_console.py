@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from lnlattennet._command import printable
-from lnlattennet._console import Table, stdout
+from lnlattennet._console import Table, readable, stdout
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import Check, EngineRecord, Latency, Manifest
 
@@ -133,13 +133,9 @@ def _print_facts(console: Console, bundle: Bundle) -> None:
     for name in ("license", "created", "toolkit_version", "checkpoint_sha256"):
         facts.add_row(name.replace("_", " "), printable(document[name]))
     for name in ("preprocessing", "provenance", "verification"):
-        facts.add_row(name, printable(_lines(document[name])))
+        facts.add_row(name, printable(readable(document[name])))
     facts.add_row("command", printable(" ".join(document["command"])))
     console.print(facts)
-
-
-def _lines(fields: dict[str, Any]) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in fields.items())
 
 
 def plan_text(plan: Mapping[str, str]) -> str:

@@ -150,6 +150,13 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         predictions = predict_data(predictor, data, match, temperature=temperature, transform=transform)
     preparation_notes = data.preparation.notes() if data.preparation else ()
     stored = "default" if predictor.temperature is None else "model"
+    figures = compute_figures(
+        predictions.logits,
+        predictions.labels,
+        match.class_names,
+        temperature=temperature,
+        seed=options.seed,
+    )
     document = EvaluationDocument(
         lnlattennet=__version__,
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -159,17 +166,29 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         covered_regions=options.covered_regions,
         regions=predictor.grid**2,
         temperature_from=stored if options.temperature is None else "command line",
-        notes=(*predictor.notes, *data.notes, *preparation_notes, *match.notes),
-        figures=compute_figures(
-            predictions.logits,
-            predictions.labels,
-            match.class_names,
-            temperature=temperature,
-            seed=options.seed,
+        notes=(
+            *predictor.notes,
+            *data.notes,
+            *preparation_notes,
+            *match.notes,
+            *_temperature_notes(figures),
         ),
+        figures=figures,
         throughput=predictions.throughput(),
     )
     return Evaluation(document, data, predictions)
+
+
+def _temperature_notes(figures: Figures) -> tuple[str, ...]:
+    """Warn of a temperature that does harm here: it was fitted on other faces, and maybe on few."""
+    before, after = figures.calibration["before"], figures.calibration.get("after")
+    if after is None or after.ece <= before.ece:
+        return ()
+    return (
+        f"temperature {after.temperature:.3f} makes the confidence of these faces worse: "
+        f"ECE {after.ece:.1%}, and {before.ece:.1%} without it; --temperature 1 leaves it out, and a "
+        "training with more validation faces fits a better one",
+    )
 
 
 def _load_data(options: EvaluationOptions, predictor: Predictor) -> EvaluationData:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lnlattennet._console import Table, stdout
+from lnlattennet._console import Table, readable, stdout
 
 
 def print_network(document: dict[str, Any]) -> None:
@@ -19,7 +19,7 @@ def print_network(document: dict[str, Any]) -> None:
     facts = Table(show_header=False)
     for name in ("class_names", "config", "preprocessing", "provenance", "licence"):
         if name in document:
-            facts.add_row(name.replace("_", " "), _readable(document[name]))
+            facts.add_row(name.replace("_", " "), readable(document[name]))
     console.print(facts)
 
 
@@ -31,15 +31,9 @@ def print_presets(document: dict[str, Any]) -> None:
         table.add_row(
             preset["name"],
             str(config["image_size"]),
-            _readable(config["widths"]),
+            readable(config["widths"]),
             str(config["channels"]),
             f"{preset['parameters']:,}",
             f"{preset['flops'] / 1e6:,.1f}",
         )
     stdout().print(table)
-
-
-def _readable(value: Any) -> str:
-    if isinstance(value, dict):
-        return "\n".join(f"{name}: {_readable(item)}" for name, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

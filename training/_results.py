@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import statistics
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,11 @@ from numpy.typing import NDArray
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.training._calibration import fit_temperature
 from lnlattennet.training._datamodule import FaceBatches
+
+_FEW_FACES = 100
+"""With fewer faces an accuracy, which confidences are to match, is known to 10 points at best."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +110,12 @@ def evaluate_best_epoch(
     split = batches.data.evaluation_split
     # One face alone says nothing about confidence.
     calibrated = len(labels["val"]) > 1
+    if len(labels["val"]) < _FEW_FACES:
+        _log.warning(
+            "the temperature is fitted on %d validation faces only, so confidences may be far off; look at "
+            "the ECE that `lnlattennet evaluate` gives for other faces",
+            len(labels["val"]),
+        )
     return TrainingResult(
         val_accuracy=accuracies["val"],
         test_accuracy=accuracies.get("test"),

@@ -49,9 +49,12 @@ def check_value(format: str, value: float | str) -> str:
 
 
 def power(value: float) -> str:
-    """Return a power of ten as "10⁻⁴"; 1 and 10 stay plain."""
-    exponent = round(math.log10(value))
-    return f"{10**exponent:g}" if exponent in (0, 1) else f"10{str(exponent).translate(_SUPERSCRIPTS)}"
+    """Return one digit and a power of ten, such as "10⁻⁴" or "2·10⁻⁴"; from 1 to 99 they stay plain."""
+    digit, exponent = f"{value:.0e}".split("e")
+    if int(exponent) in (0, 1):
+        return f"{value:g}"
+    ten = f"10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+    return ten if digit == "1" else f"{digit}·{ten}"
 
 
 def size(value: int | None) -> str:

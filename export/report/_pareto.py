@@ -54,7 +54,7 @@ def front_plots(document: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         _plot(metric, batch, rows)
         for metric in _METRICS
-        if len({row["agreement"][metric] for row in rows} - {None}) > 1
+        if len({_drawn(metric, row["agreement"][metric]) for row in rows} - {None}) > 1
         for batch in _batches(document)
     ]
 
@@ -68,6 +68,11 @@ def _batches(document: dict[str, Any]) -> list[int]:
 
 def _value(engine: dict[str, Any], metric: str) -> float | None:
     return next((float(check["value"]) for check in engine["checks"] if check["metric"] == metric), None)
+
+
+def _drawn(metric: str, value: float | None) -> float | None:
+    """Return what a plot shows of a value."""
+    return None if value is None else max(value, _LEAST_KL) if metric == "kl" else value
 
 
 def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]:

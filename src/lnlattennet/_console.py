@@ -40,3 +40,19 @@ class Table(rich.table.Table):
             column.overflow = "fold"
             # The name of an engine is an argument of other commands.
             column.no_wrap = column.header == "engine"
+
+
+def readable(value: Any) -> str:
+    """Return a JSON value as text: an object's fields one a line, those of an object in it indented."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}:{_behind_colon(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(readable, value)) or "none"
+    return "none" if value is None or value == "" else str(value)
+
+
+def _behind_colon(value: Any) -> str:
+    text = readable(value)
+    if value and isinstance(value, dict):
+        return "".join(f"\n  {line}" for line in text.split("\n"))
+    return f" {text}"

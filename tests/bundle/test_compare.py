@@ -114,6 +114,9 @@ def test_a_limit_that_is_not_a_percentage_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--fail-on-regression must be a share"):
         parse_percent(text)
     assert parse_percent("2.5%") == 2.5
+    assert [parse_percent(text) for text in ("0", "5", "0.05%")] == [0, 5, 0.05]
+    with pytest.raises(UsageError, match=r"0\.05 may mean 0\.05% or 5%; write one with its %"):
+        parse_percent("0.05")
 
 
 def test_a_damaged_bundle_is_refused_on_either_side(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lnlattennet._console import readable
 from lnlattennet.bundle._cli import info
 from lnlattennet.bundle._console import plan_text
 from lnlattennet.bundle._manifest import SkippedEngine
@@ -75,7 +76,31 @@ def test_an_answer_of_not_a_number_is_valid_json(tmp_path: Path) -> None:
 
 def test_a_folder_without_a_bundle_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     assert isinstance(run(tmp_path).exception, BundleError)
-    assert isinstance(run(tmp_path / "missing.safetensors").exception, CheckpointError)
+    missing = run(tmp_path / "missing").exception
+    assert isinstance(missing, CheckpointError)
+    assert str(missing) == f"there is no checkpoint file and no bundle at {tmp_path / 'missing'}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": 1, "b": {"c": [1, 2], "d": {"e": None}}}, "a: 1\nb:\n  c: 1, 2\n  d:\n    e: none"),
+        ({"a": {}, "b": "", "c": []}, "a: none\nb: none\nc: none"),
+        ({}, "none"),
+        ([{"a": 1}, 2], "a: 1, 2"),
+        ("Freude \u263a", "Freude \u263a"),
+    ],
+)
+def test_nested_fields_are_indented_and_nothing_is_none(value: Any, text: str) -> None:
+    assert readable(value) == text
+
+
+def test_a_bundle_shows_no_python_objects(tmp_path: Path) -> None:
+    provenance = {"settings": {"images": None, "augmentation": {"name": "none"}}}
+    shown = run(write_bundle(tmp_path, manifest(provenance=provenance))).stdout
+    assert "settings:" in shown
+    assert "{" not in shown
+    assert "None" not in shown
 
 
 def test_a_checkpoint_is_described_as_before(checkpoint_path: Path) -> None:

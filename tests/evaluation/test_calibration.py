@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from lnlattennet.errors import DataError
+from lnlattennet.evaluation._evaluate import _temperature_notes
+from lnlattennet.evaluation._figures import compute_figures
 from lnlattennet.training._calibration import (
     TEMPERATURES,
     fit_temperature,
@@ -77,3 +79,17 @@ def test_too_little_or_broken_data_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=message):
         fit_temperature(logits, np.array(labels, np.int64))
+
+
+def test_a_temperature_that_does_harm_is_said() -> None:
+    labels = np.array([0, 1] * 20)
+    logits = np.where(np.arange(2) == labels[:, None], 1.0, -1.0).astype(np.float32)
+    logits[:8] *= -1
+    for temperature, harmful in ((0.1, True), (1.5, False), (1.0, False)):
+        figures = compute_figures(logits, labels, ("a", "b"), temperature=temperature)
+        [*notes] = _temperature_notes(figures)
+        assert len(notes) == harmful
+    [note] = _temperature_notes(compute_figures(logits, labels, ("a", "b"), temperature=0.1))
+    assert note.startswith(
+        "temperature 0.100 makes the confidence of these faces worse: ECE 20.0%, and 8.1% without"
+    )

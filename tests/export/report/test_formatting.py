@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from lnlattennet._charts import LogAxis
 from lnlattennet.export.report import _formatting as numbers
 
 
@@ -67,3 +68,12 @@ def test_units() -> None:
     ]
     assert numbers.throughput(8, 4.0) == "2,000"
     assert [numbers.power(value) for value in (1e-4, 1.0, 10.0, 100.0)] == ["10⁻⁴", "1", "10", "10²"]
+
+
+def test_ticks_within_a_decade_are_told_apart() -> None:
+    axis = LogAxis.decades([1e-9, 4e-9], 1e-9, 1e3)
+    assert [numbers.power(value) for value in axis.ticks()] == ["10⁻⁹", "2·10⁻⁹", "5·10⁻⁹", "10⁻⁸"]
+    for low in (1e-9, 1e-4, 0.1, 1.0, 10.0, 100.0):
+        texts = [numbers.power(value) for value in LogAxis(low, 10 * low).ticks()]
+        assert len(set(texts)) == len(texts)
+    assert [numbers.power(value) for value in (2.0, 20.0, 200.0, 0.5)] == ["2", "20", "2·10²", "5·10⁻¹"]

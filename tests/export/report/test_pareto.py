@@ -58,3 +58,11 @@ def test_agreement_that_is_alike_is_not_plotted(document: dict[str, Any]) -> Non
             check["value"] = 1.0 if check["metric"] == "top1_agreement" else check["value"]
     assert front_plots(document) == []
     assert len(front_rows(document)) == 6
+
+
+def test_divergences_that_are_rounding_are_not_plotted(document: dict[str, Any]) -> None:
+    for index, engine in enumerate(document["engines"]):
+        for check in engine["checks"]:
+            if check["metric"] == "kl":
+                check["value"] = index * 1e-13
+    assert {plot["metric"] for plot in front_plots(document)} <= {"top1_agreement"}
