@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 from lnlattennet.bundle._engine import Engine
 from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
 from lnlattennet.bundle._prediction import Prediction, check_faces, check_outputs, predictions_from_outputs
-from lnlattennet.errors import BundleError, ImageError, UnavailableError
+from lnlattennet.bundle.doctor._local import runnable_engines
+from lnlattennet.errors import BundleError, ExportError, ImageError, UnavailableError
 from lnlattennet.images._face_crop import FaceLocation
 from lnlattennet.images._read import require_rgb
 from lnlattennet.model._io_spec import INPUT_NAME
@@ -27,8 +29,13 @@ from lnlattennet.runtimes._registry import backend_named
 
 Image = NDArray[np.uint8]
 
+ANY = "any"
+"""In place of an engine's name: the selected one if it runs here, else another that does."""
 
-@dataclass(frozen=True)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """A bundle whose every file has been compared with the manifest's SHA-256.
 
@@ -45,6 +52,7 @@ class Bundle:
     _engines: dict[tuple[str, int], Engine] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
+    _chosen: dict[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @classmethod
@@ -66,6 +74,10 @@ class Bundle:
                 raise BundleError(f"{folder}: engine {engine.name} names {engine.file}, which no hash covers")
         manifest.engine(manifest.selected)
         return cls(folder, manifest)
+
+    def __repr__(self) -> str:
+        names = ", ".join(engine.name for engine in self.manifest.engines)
+        return f"<Bundle {str(self.path)!r}: {names}; {self.manifest.selected} is selected>"
 
     def describe(self) -> dict[str, Any]:
         """Return the manifest without hashes, with the sizes of the bundle and of every engine in bytes."""
@@ -90,23 +102,58 @@ class Bundle:
         available = backend.availability()
         why_not = available.reason if isinstance(available, Unavailable) else available.run_blocker
         if why_not:
-            raise UnavailableError(f"engine {record.name} cannot run here: {why_not}")
+            others = ", ".join(name for name in runnable_engines(self.manifest) if name != record.name)
+            others = f"{others}; name one with --engine, or take --engine {ANY}" if others else "none"
+            raise UnavailableError(
+                f"engine {record.name} cannot run here: {why_not}. Engines of the bundle that can: {others}"
+            )
         engine = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
         with translate_runtime_errors(engine, "load", BundleError):
             run = backend.load(self.path / record.file, threads)
 
         def checked(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-            check_faces(inputs[INPUT_NAME])
+            check_faces(_require_inputs(inputs)[INPUT_NAME])
             return run(inputs)
 
         return checked
 
+    def engine_name(self, engine: str | None = None, threads: int = 0) -> str:
+        """Return the name of an engine: None is the selected one, "any" the first that loads here.
+
+        For "any" the selected one comes first, then the others by their latency in the bundle.
+
+        Raises:
+            BundleError: no engine of that name.
+            UnavailableError: for "any": none runs here.
+        """
+        if engine != ANY:
+            return self.manifest.engine(engine or self.manifest.selected).name
+        if threads not in self._chosen:
+            self._chosen[threads] = self._first_that_loads(threads)
+        return self._chosen[threads]
+
+    def _first_that_loads(self, threads: int) -> str:
+        reasons = []
+        for name in runnable_engines(self.manifest):
+            try:
+                self.engine(name, threads)
+            except (BundleError, ExportError, UnavailableError) as error:
+                reasons.append(str(error))
+                continue
+            if name != self.manifest.selected:
+                _log.warning(
+                    "%s, the selected engine, cannot run here: %s does", self.manifest.selected, name
+                )
+            return name
+        advice = f"lnlattennet doctor {self.path} says what each needs"
+        raise UnavailableError("; ".join([f"no engine of {self.path} runs here ({advice})", *reasons]))
+
     def engine(self, name: str | None = None, threads: int = 0) -> Engine:
         """Return an engine (the selected one if ``name`` is None) that takes any number of faces.
 
-        It is loaded at the first call and kept. Raises what ``runner`` raises.
+        It is loaded at the first call and kept. For "any" see ``engine_name``. Raises what ``runner`` raises.
         """
-        record = self.manifest.engine(name or self.manifest.selected)
+        record = self.manifest.engine(self.engine_name(name, threads))
         with self._lock:
             key = (record.name, threads)
             if key not in self._engines:
@@ -127,7 +174,7 @@ class Bundle:
         Args:
             faces: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3]. The center square of each is resized
                 to the network's size and is the ``face_box`` of its prediction.
-            engine: name of one of the bundle's engines; None takes the selected one.
+            engine: name of one of the bundle's engines; None takes the selected one, "any" one that runs.
             threads: threads of the engine; 0 takes the CPUs that this process may use.
 
         Raises:
@@ -145,6 +192,18 @@ class Bundle:
         outputs = run(preprocessing.normalize(crops))
         locations = [FaceLocation(box=box, status="no_face") for box in squares]
         return predictions_from_outputs(outputs, self.manifest.class_names, locations, images)
+
+
+def _require_inputs(inputs: Any) -> Mapping[str, NDArray[np.float32]]:
+    if isinstance(inputs, Mapping) and INPUT_NAME in inputs:
+        return inputs
+    given = (
+        f"the keys {', '.join(map(repr, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
+    )
+    raise TypeError(
+        f'a runner takes {{"{INPUT_NAME}": float32 [n, 3, S, S]}}, normalized, and got {given}; '
+        "Bundle.predict takes faces as they are"
+    )
 
 
 def _require_face(face: Image, index: int) -> Image:

@@ -13,7 +13,7 @@ import typer
 from lnlattennet._cli_options import AllowPickle
 from lnlattennet._command import print_json
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle.doctor._local import check_local
+from lnlattennet.bundle.doctor._local import check_local, packages_to_run
 from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, is_safe, security_advice, triton_release
 from lnlattennet.errors import CheckpointError, UnavailableError, UsageError, require
@@ -125,7 +125,7 @@ def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
     if release:
         reports = check_triton(manifest, release)
     else:
-        machine = this_machine(name for engine in manifest.engines for name in engine.requires.packages)
+        machine = this_machine(name for engine in manifest.engines for name in packages_to_run(engine))
         reports = check_local(manifest, machine)
     selected = next(report for report in reports if report.engine == manifest.selected)
     return {

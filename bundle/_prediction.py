@@ -52,9 +52,9 @@ class Prediction:
 
     label: str
     probabilities: dict[str, float]
-    logits: list[float]
-    region_weights: list[list[float]]
-    region_affinity: list[list[float]]
+    logits: list[float] = field(repr=False)
+    region_weights: list[list[float]] = field(repr=False)
+    region_affinity: list[list[float]] = field(repr=False)
     face_box: Box
     face_found: bool
     face_score: float | None = None

@@ -36,7 +36,10 @@ def evaluate(
         typer.Option(min=1, help="Faces to render for 'synthetic'.", show_default="2100"),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="Engine of the bundle.", show_default="the selected one")
+        str | None,
+        typer.Option(
+            help="Engine of the bundle; any takes one that runs here.", show_default="the selected one"
+        ),
     ] = None,
     temperature: Annotated[
         float | None,

@@ -38,7 +38,7 @@ class EvaluationOptions:
         faces: auto, crop or as-is, how faces are made from its images (``load_dataset``).
         split: train, val, test or all; None takes what the model's training held out, else test, val or all.
         images: number of faces to render; None is 2,100. Only for ``synthetic``.
-        engine: name of a bundle's engine; None takes the selected one.
+        engine: name of a bundle's engine; None takes the selected one, "any" one that runs here.
         temperature: number that divides the logits for confidences; None takes the model's own, or 1.
         covered_regions: number of regions of every face that are covered.
         common_classes: evaluate only the classes that both model and data have.

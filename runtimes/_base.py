@@ -35,6 +35,8 @@ class BackendInfo:
         complexity: rank by what a server needs to run its engines, from least to most.
         packages: Python package that brings the runtime -> other distributions of the same module. Triton's
             own backend of this name, if there is one, brings the first.
+        runner_packages: package -> version specifier (PEP 440) that ``load`` needs, and Triton's own backend
+            does not.
         machine_code: engines are compiled code, which crashes on a CPU that lacks one of its instructions.
         version_bound: engines run only with the version of the runtime that built them.
         symmetric_int8: quantized values have a zero point of 0.
@@ -46,6 +48,7 @@ class BackendInfo:
     name: str
     complexity: int
     packages: Mapping[str, tuple[str, ...]]
+    runner_packages: Mapping[str, str] = field(default_factory=dict)
     machine_code: bool = False
     version_bound: bool = False
     symmetric_int8: bool = False

@@ -31,6 +31,8 @@ INFO = BackendInfo(
     name="onnxruntime",
     complexity=0,
     packages={"onnxruntime": ("onnxruntime-gpu",)},
+    # For the option of ``_SPIN_US``; Triton's own backend runs the file without it.
+    runner_packages={"onnxruntime": ">=1.26"},
     triton_platform="onnxruntime_onnx",
     triton_file="model.onnx",
 )

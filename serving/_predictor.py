@@ -29,7 +29,7 @@ def load(path: Path | str, engine: str | None = None, threads: int = 0) -> Local
 
     Args:
         path: the bundle's folder.
-        engine: name of one of its engines; None takes the selected one.
+        engine: name of one of its engines; None takes the selected one, "any" one that runs here.
         threads: threads of the engine; 0 takes the CPUs that this process may use.
 
     Raises:

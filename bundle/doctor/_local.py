@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,7 @@ from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
-from lnlattennet.runtimes._machine import EXACT_INT8, Machine
+from lnlattennet.runtimes._machine import EXACT_INT8, Machine, this_machine
 from lnlattennet.runtimes._registry import backend_named
 
 Effect = Literal["cannot", "slower", "runs"]
@@ -83,22 +84,51 @@ def summarize(engine: EngineRecord, issues: Iterable[Issue], where: str = "") ->
     )
 
 
-def allows(engine: EngineRecord, package: str, version: str) -> bool:
-    """Return whether an engine's requirements allow this version of a package that they name.
+def allows(engine: EngineRecord, specifier: str, version: str) -> bool:
+    """Return whether a specifier of an engine's requirements allows this version.
 
     Raises:
         BundleError: the version specifier is not one of PEP 440.
     """
     try:
-        return SpecifierSet(engine.requires.packages[package]).contains(Version(version), prereleases=True)
+        return SpecifierSet(specifier).contains(Version(version), prereleases=True)
     except (InvalidSpecifier, InvalidVersion) as error:
         raise BundleError(f"engine {engine.name} has requirements that cannot be read: {error}") from error
 
 
+def packages_to_run(engine: EngineRecord) -> dict[str, str]:
+    """Return package -> version specifier of all that loading an engine imports, in Python.
+
+    Manifests of earlier versions leave out what a runtime's runner imports beside the runtime.
+    """
+    info, packages = backend_named(engine.backend).INFO, dict(engine.requires.packages)
+    for name, specifier in info.runner_packages.items():
+        package = next((other for other in (name, *info.packages.get(name, ())) if other in packages), name)
+        both = dict.fromkeys((packages.get(package, ""), specifier))
+        packages[package] = ",".join(filter(None, both))
+    return packages
+
+
 def install_command(engine: EngineRecord, *packages: str) -> str:
     """Return the pip command that installs these packages in the versions that the engine requires."""
-    wanted = (f"{name}{engine.requires.packages.get(name, '')}" for name in packages)
-    return " ".join(["pip install", *(f"'{package}'" for package in wanted)])
+    needed = packages_to_run(engine)
+    return " ".join(["pip install", *(f"'{name}{needed.get(name, '')}'" for name in packages)])
+
+
+def runnable_engines(manifest: Manifest) -> list[str]:
+    """Return the engines that can run here: the selected one, then the others by their latency.
+
+    A face finder that is missing is not considered: cropped faces need none.
+    """
+    machine = this_machine(name for engine in manifest.engines for name in packages_to_run(engine))
+    engines = [
+        engine
+        for engine in manifest.engines
+        if all(issue.effect != "cannot" for issue in _issues(manifest, engine, machine))
+    ]
+    engines.sort(key=lambda engine: engine.latency[0].median_ms if engine.latency else math.inf)
+    engines.sort(key=lambda engine: engine.name != manifest.selected)
+    return [engine.name for engine in engines]
 
 
 def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Issue]:
@@ -126,12 +156,12 @@ def _face_finder(preprocessing: Preprocessing) -> Iterator[Issue]:
 
 
 def _packages(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue]:
-    for package, specifier in engine.requires.packages.items():
+    for package, specifier in packages_to_run(engine).items():
         installed = machine.packages.get(package)
         install = install_command(engine, package)
         if installed is None:
             yield Issue("cannot", f"{package} is not installed", install)
-        elif not allows(engine, package, installed):
+        elif not allows(engine, specifier, installed):
             yield Issue(
                 "cannot", f"it needs {package} {specifier}, here is {installed}", f"{install}, or: {rebuild}"
             )

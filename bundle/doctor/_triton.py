@@ -7,12 +7,14 @@ from importlib import metadata
 
 from packaging.specifiers import SpecifierSet
 
+from lnlattennet._version import __version__
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.bundle.doctor._local import (
     CompatibilityReport,
     Issue,
     allows,
     install_command,
+    packages_to_run,
     summarize,
 )
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
@@ -21,6 +23,7 @@ from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.runtimes._machine import EXACT_INT8
 from lnlattennet.runtimes._registry import backend_named
 
+_WHEEL = f"lnlattennet-{__version__}-py3-none-any.whl"
 _PYTHON = SpecifierSet(str(metadata.metadata("lnlattennet")["Requires-Python"]))
 
 
@@ -41,10 +44,12 @@ def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> 
     issues = [*_python(release), *_gpu(engine, release), *_cpu(engine)]
     if package:
         issues += _library(manifest, engine, release, package)
-    installed = () if package else tuple(engine.requires.packages)
-    extra = finder_named(manifest.preprocessing.face_finder).INFO.extra
-    toolkit = f"lnlattennet[{extra}]" if extra else "lnlattennet"
-    install = f"in the container: {install_command(engine, toolkit, *installed)}"
+    installed = () if package else tuple(packages_to_run(engine))
+    finder = finder_named(manifest.preprocessing.face_finder).INFO.extra
+    # `lnlattennet serve --deploy-to` in the container writes Triton's configuration with its client.
+    extras = ",".join(filter(None, ("triton", finder)))
+    install = f"in the container: {install_command(engine, f'./{_WHEEL}[{extras}]', *installed)}"
+    install += f" (pip wheel --no-deps CLONE makes {_WHEEL})"
     issues.append(Issue("runs", f"its Python models need packages that {release.image} lacks", install))
     return summarize(engine, issues, where=engine.backend if package else "python")
 
@@ -54,12 +59,12 @@ def _library(
 ) -> Iterator[Issue]:
     # ``TritonRelease`` has a field for each of Triton's own backends.
     version = getattr(release, engine.backend)
-    if allows(engine, package, version):
+    if allows(engine, engine.requires.packages[package], version):
         return
     fitting = [
         row.release
         for row in known_releases().values()
-        if allows(engine, package, getattr(row, engine.backend))
+        if allows(engine, engine.requires.packages[package], getattr(row, engine.backend))
     ]
     remedies = [_take_release(fitting)] if fitting else []
     if backend_named(engine.backend).INFO.version_bound:

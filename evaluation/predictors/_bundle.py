@@ -11,7 +11,7 @@ from lnlattennet.runtimes._base import Arrays
 
 
 def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
-    """Verify a bundle and load one of its engines; None takes the selected one.
+    """Verify a bundle and load one of its engines; None takes the selected one, "any" one that runs.
 
     Raises:
         BundleError: the bundle is damaged or has no engine of that name.
@@ -19,7 +19,7 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
     """
     bundle = Bundle.load(path)
     manifest = bundle.manifest
-    record = manifest.engine(engine or manifest.selected)
+    record = manifest.engine(bundle.engine_name(engine))
     engine_run = bundle.engine(record.name)
 
     def run(faces: Faces) -> Arrays:

@@ -18,7 +18,7 @@ def open_predictor(
 
     Args:
         model: checkpoint file, bundle folder, or ``grpc://host:port`` or ``http://host:port``.
-        engine: name of a bundle's engine; None takes the selected one.
+        engine: name of a bundle's engine; None takes the selected one, "any" one that runs here.
         allow_pickle: accept a pickled training checkpoint.
 
     Raises:

@@ -16,7 +16,11 @@ from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes.tensorrt import _library as tensorrt_module
 from lnlattennet.runtimes.tensorrt._builder import build_plan
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
-from lnlattennet.runtimes.tensorrt._compatibility import requirements, unsupported_precision
+from lnlattennet.runtimes.tensorrt._compatibility import (
+    RUNNER_PACKAGES,
+    requirements,
+    unsupported_precision,
+)
 from lnlattennet.runtimes.tensorrt._cuda_memory import why_no_gpu
 from lnlattennet.runtimes.tensorrt._library import RTX
 
@@ -24,6 +28,7 @@ INFO = BackendInfo(
     name="tensorrt",
     complexity=2,
     packages={"tensorrt": ("tensorrt-cu13", "tensorrt-cu12"), "tensorrt-rtx": ()},
+    runner_packages=RUNNER_PACKAGES,
     version_bound=True,
     symmetric_int8=True,
     builder_flags=(

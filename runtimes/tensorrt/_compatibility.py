@@ -14,6 +14,9 @@ from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 from lnlattennet.runtimes.tensorrt._cuda_memory import compute_capability, why_no_gpu
 from lnlattennet.runtimes.tensorrt._library import RTX
 
+RUNNER_PACKAGES = {"cuda-bindings": ">=12.8"}
+"""Packages that running an engine takes beside TensorRT itself."""
+
 _DATA_TYPES = {"fp32": "FLOAT", "bf16": "BF16", "fp16": "HALF", "fp8": "FP8", "int8": "INT8"}
 
 _FIRST_CAPABILITY = {"bf16": "8.0", "fp8": "8.9"}
@@ -62,7 +65,7 @@ def requirements(trt: ModuleType, plan: PrecisionPlan, builder_config: TensorRTB
         capabilities = _runs_on(compute_capability(), builder_config.hardware_compatibility, plan)
     return Requirements(
         device="cuda",
-        packages={trt.__name__: _specifier(str(trt.__version__), builder_config)},
+        packages={trt.__name__: _specifier(str(trt.__version__), builder_config), **RUNNER_PACKAGES},
         compute_capabilities=capabilities,
         driver=_oldest_driver(trt.__name__),
     )

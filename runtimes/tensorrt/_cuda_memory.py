@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -76,7 +77,9 @@ def _free(runtime: Any, stream: int, addresses: Mapping[str, int]) -> None:
 
 
 def _runtime() -> Any:
-    return require("cuda.bindings.runtime", "tensorrt")
+    """Import the bindings; the extra to install is the one of the TensorRT that is there."""
+    proper = importlib.util.find_spec("tensorrt") is not None
+    return require("cuda.bindings.runtime", "tensorrt" if proper else "rtx")
 
 
 def _checked(result: Any) -> Any:

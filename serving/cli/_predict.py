@@ -38,7 +38,10 @@ def predict(
         Path | None, typer.Option(help="Run this bundle here instead of asking a server.")
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="Engine of --bundle.", show_default="the selected one")
+        str | None,
+        typer.Option(
+            help="Engine of --bundle; any takes one that runs here.", show_default="the selected one"
+        ),
     ] = None,
     model: Annotated[Model, typer.Option(help="Model of the server.")] = Model.EXPRESSION,
     overlay: Annotated[

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from lnlattennet._hardware import Gpu
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._cli import doctor
-from lnlattennet.bundle.doctor._local import check_local
+from lnlattennet.bundle._manifest import EngineRecord
+from lnlattennet.bundle.doctor._local import check_local, packages_to_run, runnable_engines
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._machine import Machine
 from lnlattennet.runtimes._requirements import Requirements
-from tests.bundle.manifests import engine, manifest, write_bundle
+from tests.bundle.manifests import engine, latency, manifest, write_bundle
 
 L4 = Gpu("NVIDIA L4", "8.9", "595.58.03")
 HERE = Machine(
@@ -88,6 +89,44 @@ def test_another_version_of_the_face_finder_is_told() -> None:
     [report] = check_local(manifest(record).model_copy(update={"preprocessing": trained}), HERE)
     assert report.verdict == "runs"
     assert "the network was trained with faces of haar 0.1, and " in report.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "packages", "needed"),
+    [
+        ("tensorrt-fp32", {"tensorrt_rtx": "==1.7.1.116"}, {"cuda-bindings": ">=12.8"}),
+        ("tensorrt-fp32", {"tensorrt": "==10.16.1.11"}, {"cuda-bindings": ">=12.8"}),
+        ("tensorrt-fp32", {"tensorrt": "==10.9", "cuda-bindings": ">=12.8"}, {}),
+        ("onnxruntime-fp32", {"onnxruntime": ">=1.15"}, {"onnxruntime": ">=1.15,>=1.26"}),
+        ("onnxruntime-fp32", {"onnxruntime-gpu": ">=1.15"}, {"onnxruntime-gpu": ">=1.15,>=1.26"}),
+        ("onnxruntime-fp32", {"onnxruntime": ">=1.26"}, {}),
+        ("torch-fp32", {"torch": ">=2.10", "safetensors": ">=0.5"}, {}),
+    ],
+)
+def test_what_a_runner_imports_is_needed_even_if_an_older_manifest_leaves_it_out(
+    name: str, packages: dict[str, str], needed: dict[str, str]
+) -> None:
+    record = engine(name, requires=Requirements(device="cpu", packages=packages))
+    assert packages_to_run(record) == packages | needed
+    [found] = check_local(manifest(record), Machine(**(vars(HERE) | {"packages": {}})))
+    assert len(found.remedies) == len(packages_to_run(record))
+    assert all(remedy.startswith("pip install '") for remedy in found.remedies)
+
+
+def test_the_engines_that_run_here_come_by_their_latency() -> None:
+    def made(name: str, milliseconds: float, package: str) -> EngineRecord:
+        requires = Requirements(device="cpu", packages={package: ""})
+        return engine(name, requires=requires, latency=[latency(1, milliseconds)])
+
+    bundle = manifest(
+        made("openvino-int8", 0.5, "no-such-package"),
+        made("onnxruntime-fp32", 3.0, "onnxruntime"),
+        made("openvino-fp32", 2.0, "packaging"),
+        made("openvino-bf16", 4.0, "packaging"),
+    )
+    assert runnable_engines(bundle) == ["openvino-fp32", "onnxruntime-fp32", "openvino-bf16"]
+    chosen = bundle.model_copy(update={"selected": "openvino-bf16"})
+    assert runnable_engines(chosen) == ["openvino-bf16", "openvino-fp32", "onnxruntime-fp32"]
 
 
 def test_a_build_of_the_same_version_counts_as_that_version() -> None:

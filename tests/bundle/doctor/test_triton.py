@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lnlattennet import __version__
 from lnlattennet.bundle.doctor._triton import check_triton
 from lnlattennet.bundle.doctor._triton_releases import (
     SAFE_SINCE,
@@ -68,7 +69,13 @@ def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
         .startswith("take one of the releases 26.04, 26.05, or: pip install 'tensorrt==10.13.3.9'")
     )
     assert found[1].remedies == ("serve another engine",)
-    assert found[5].remedies == ("in the container: pip install 'lnlattennet' 'openvino>=2026.0'",)
+    wheel = f"lnlattennet-{__version__}-py3-none-any.whl"
+    assert found[5].remedies == (
+        f"in the container: pip install './{wheel}[triton]' 'openvino>=2026.0' "
+        f"(pip wheel --no-deps CLONE makes {wheel})",
+    )
+    assert "[triton]' (pip" in found[0].remedies[0], "Triton's own backend brings the runtime"
+    assert "'tensorrt_rtx==1.7.1.116' 'cuda-bindings>=12.8'" in found[4].remedies[0]
     assert "GPU of compute capability 8.9; CUDA 13.2.1 of 26.04 comes with driver" in found[2].reasons[0]
 
 

@@ -41,7 +41,8 @@ def test_the_requirements_name_version_gpus_and_driver(tmp_path: Path) -> None:
     available = tensorrt.availability()
     assert isinstance(available, Available)
     assert requires.device == "cuda"
-    assert requires.packages == {name: f"=={version}" for name, version in available.versions.items()}
+    versions = {name: f"=={version}" for name, version in available.versions.items()}
+    assert requires.packages == versions | {"cuda-bindings": ">=12.8"}
     assert requires.driver in {"525", "580"}
     if module_name() != RTX:
         assert requires.compute_capabilities == [compute_capability()]
