@@ -8,7 +8,7 @@ needs arrays calls ``Bundle.engine()``, whose outputs are checked already.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.errors import EngineOutputError, ImageError, UsageError
-from lnlattennet.images._face_crop import FaceLocation, FaceStatus
+from lnlattennet.images._face_crop import FaceCrop, FaceLocation, FaceStatus
+from lnlattennet.images._read import ImageSource, read
 from lnlattennet.images.finders._base import Point
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.model._preprocessing import Box
@@ -46,8 +47,10 @@ class Prediction:
             them, in pixels of the upright image; None if the finder has none.
         status: "ok"; "no_face" if none was found; "too_small" if the face is smaller than was asked for;
             "low_score" if the finder is not sure that it is a face.
-        image: the upright RGB image, uint8 [H, W, 3]; None if a server predicted. It takes 3 bytes a pixel
-            (36 MB for 12 megapixels) for as long as the prediction lives.
+        image: the upright RGB image, uint8 [H, W, 3], at a reduced size if it has more than 16 megapixels;
+            None if a server predicted. It takes 3 bytes a pixel (36 MB for 12 megapixels) for as long as the
+            prediction lives.
+        image_scale: pixels of the upright image, and so of ``face_box``, for one of ``image``, on a side.
     """
 
     label: str
@@ -61,19 +64,21 @@ class Prediction:
     face_landmarks: tuple[Point, ...] | None = None
     status: FaceStatus = "ok"
     image: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    image_scale: int = field(default=1, repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, without ``image``, as plain JSON values."""
+        """Return the fields, without ``image`` and its scale, as plain JSON values."""
         landmarks = self.face_landmarks and [list(point) for point in self.face_landmarks]
         fields = {**vars(self), "face_box": list(self.face_box), "face_landmarks": landmarks}
-        del fields["image"]
+        del fields["image"], fields["image_scale"]
         return fields
 
-    def draw_overlay(self, image: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    def draw_overlay(self, image: ImageSource | None = None) -> NDArray[np.uint8]:
         """Draw the region weights over the face, with a caption below.
 
         Args:
-            image: the upright RGB image that was predicted, [H, W, 3]; None takes ``self.image``.
+            image: the image that was predicted, in any form that ``read_image`` takes; an array must be the
+                upright RGB image [H, W, 3] at its full size. None takes ``self.image``.
 
         Returns:
             An RGB image, larger than ``image`` by the caption, and enlarged if ``image`` is small.
@@ -83,10 +88,11 @@ class Prediction:
         """
         return draw_overlays([self], image)
 
-    def save_overlay(self, path: Path | str, image: NDArray[np.uint8] | None = None) -> None:
+    def save_overlay(self, path: Path | str, image: ImageSource | None = None) -> None:
         """Write what ``draw_overlay`` draws to a PNG file.
 
         Raises:
+            ImageError: ``image`` cannot be read.
             UsageError: ``path`` does not end in .png, or there is no image to draw on.
             OSError: the file cannot be written.
         """
@@ -98,35 +104,50 @@ class Prediction:
         return f"{self.label}  {self.probabilities[self.label]:.0%}{doubt}"
 
 
-def draw_overlays(
-    predictions: Sequence[Prediction], image: NDArray[np.uint8] | None = None
-) -> NDArray[np.uint8]:
+def draw_overlays(predictions: Sequence[Prediction], image: ImageSource | None = None) -> NDArray[np.uint8]:
     """Draw the region weights over every face of one image, as ``Prediction.draw_overlay`` does for one.
 
     Args:
         predictions: the image's, largest face first, at least one.
-        image: the upright RGB image that was predicted, [H, W, 3]; None takes the predictions' own.
+        image: as for ``Prediction.draw_overlay``; None takes the predictions' own.
 
     Raises:
+        ImageError: ``image`` cannot be read.
         UsageError: ``image`` is None and the predictions hold no image.
     """
     # OpenCV takes long to import, and a prediction is rarely drawn.
     from lnlattennet.images._overlay import DrawnFace, draw_overlay
 
     first = predictions[0]
-    image = first.image if image is None else image
-    if image is None:
-        raise UsageError("a server's prediction holds no image to draw on; pass image=, RGB [H, W, 3]")
+    pixels, scale = _image_to_draw_on(first, image)
+    faces = [DrawnFace(face.region_weights, _scaled(face.face_box, scale)) for face in predictions]
     if len(predictions) == 1:
         title = f"{first.label}  {first.probabilities[first.label]:.0%}"
         note = "face found" if first.face_found else "no face found: center square"
-        return draw_overlay(image, [DrawnFace(first.region_weights, first.face_box)], title, note)
-    faces = [DrawnFace(face.region_weights, face.face_box, face.caption()) for face in predictions]
-    return draw_overlay(image, faces, f"{len(faces)} faces", f"largest: {first.caption()}")
+        return draw_overlay(pixels, faces, title, note)
+    faces = [replace(box, label=face.caption()) for box, face in zip(faces, predictions, strict=True)]
+    return draw_overlay(pixels, faces, f"{len(faces)} faces", f"largest: {first.caption()}")
+
+
+def _image_to_draw_on(first: Prediction, image: ImageSource | None) -> tuple[NDArray[np.uint8], int]:
+    """Return pixels, and how many of the prediction's pixels one of them stands for, on a side."""
+    if isinstance(image, np.ndarray):
+        return image, 1
+    if image is not None:
+        decoded = read(image)
+        return decoded.pixels, decoded.scale
+    if first.image is None:
+        raise UsageError("a server's prediction holds no image to draw on; pass image=, RGB [H, W, 3]")
+    return first.image, first.image_scale
+
+
+def _scaled(box: Box, scale: int) -> Box:
+    left, top, right, bottom = box
+    return (left / scale, top / scale, right / scale, bottom / scale)
 
 
 def save_overlays(
-    predictions: Sequence[Prediction], path: Path | str, image: NDArray[np.uint8] | None = None
+    predictions: Sequence[Prediction], path: Path | str, image: ImageSource | None = None
 ) -> None:
     """Write what ``draw_overlays`` draws to a PNG file.
 
@@ -151,7 +172,8 @@ def predictions_from_outputs(
         outputs: ``logits`` [B, classes], ``region_weights`` [B, K] and ``region_affinity`` [B, K, K].
         class_names: in the order of the logits.
         faces: where each face was cropped.
-        images: the images that were cropped, if the predictions are to hold them.
+        images: the images that were cropped, if the predictions are to hold them; of crops from images at a
+            reduced size, ``faces`` know the scale.
     """
     probabilities = softmax(outputs["logits"])
     grid = round(outputs["region_weights"].shape[1] ** 0.5)
@@ -168,6 +190,7 @@ def predictions_from_outputs(
             face_landmarks=face.landmarks and tuple(_float32(*point) for point in face.landmarks),
             status=face.status,
             image=None if images is None else images[index],
+            image_scale=face.image_scale if isinstance(face, FaceCrop) else 1,
         )
         for index, (row, face) in enumerate(zip(probabilities, faces, strict=True))
     ]

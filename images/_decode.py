@@ -1,36 +1,63 @@
-"""Decoder of image files and Pillow images to upright RGB pixels.
+"""The one decoder of images, from encoded bytes to upright RGB pixels.
 
-Untrusted files, sent to a server or named by a user, must be JPEG or PNG of at most 16 megapixels, and
-``read_container`` removes their metadata. Files of a data set, unpacked by its owner, may have any of
-``DATA_SET_FORMATS`` and 80 megapixels. Orientation and colors are treated alike.
+Bytes from anywhere must be a JPEG or PNG file, whose metadata ``read_container`` removes before a library
+sees it. Files of this machine may also be TIFF, BMP, WebP or PPM. What both take they treat alike.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
 import zlib
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, TiffImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from lnlattennet._command import printable
 from lnlattennet.errors import ImageError
-from lnlattennet.images._containers import Container, read_container
+from lnlattennet.images._color import opaque
+from lnlattennet.images._sniff import describe_refused, sniff
+from lnlattennet.images.containers._base import Container
+from lnlattennet.images.containers._jpeg_end import CONTINUATIONS, END_OF_IMAGE, without_trailer
+from lnlattennet.images.containers._orientation import orientation
+from lnlattennet.images.containers._read import read_container
 
 MIN_SIDE = 16
-"""Minimum side of an untrusted image in pixels: a smaller one shows no expression."""
+"""Minimum side of an image in pixels, but for data sets: a smaller one shows no expression."""
 
 MAX_PIXELS = 16_000_000
-"""Maximum number of pixels of an untrusted image: they decode to 48 MB."""
+"""Maximum number of pixels that are decoded of bytes from anywhere: they take 48 MB."""
+
+LARGE_JPEG = 5
+"""A JPEG file may have this many times ``MAX_PIXELS``: it is decoded at a half or a quarter of its size."""
+
+MAX_COEFFICIENTS = 100_000_000
+"""Maximum number of coefficients of a progressive JPEG, which its decoder holds at once in 200 MB."""
 
 DATA_SET_MAX_PIXELS = 80_000_000
-"""Maximum number of pixels of a data set's image: 240 MB decoded, slightly below Pillow's own limit."""
+"""Maximum number of pixels of a file of this machine: 240 MB decoded, slightly below Pillow's own limit."""
 
-DATA_SET_FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "PPM")
+_FORMATS = ("JPEG", "PNG")
+_MORE_FORMATS = ("TIFF", "BMP", "WebP", "PPM")
+"""Formats of files of this machine besides JPEG and PNG."""
+
+FILE_SUFFIXES = frozenset(
+    {".bmp", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
+"""Endings, in lower case, by which the files of a folder are taken for images."""
+
+_LAST_PIXELS = 16
+"""Bytes at the end of a JPEG file without which pixels are missing in any case."""
+
+_STRIP = 1 << 20
+"""Bytes of the pixels that are converted at once."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -41,70 +68,145 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_FIRST_ROW_LAST = {3, 4, 6, 7}
+"""Orientations by which the first row of a file becomes the last row or column."""
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """An upright image, whole or at a reduced size.
+
+    Attributes:
+        pixels: RGB, uint8 [H, W, 3].
+        width: columns of the upright image at its full size.
+        height: its rows.
+        scale: pixels of the full size for one of ``pixels``, on a side: 1, 2 or 4.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    scale: int = 1
 
 
 def decode_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """Decode an untrusted JPEG or PNG file to upright RGB, uint8 [H, W, 3].
+    """Decode a JPEG or PNG file from anywhere to upright RGB, uint8 [H, W, 3].
 
-    Its EXIF orientation is applied. Transparent parts show white, as viewers show them. Of 16-bit channels
-    the upper 8 bits are kept. Embedded color profiles are ignored.
+    The orientation is applied that EXIF, XMP or a text of the file states. Transparent parts show white, as
+    viewers show them. Of 16-bit channels the upper 8 bits are kept, or, if no value needs more than 12 or 8
+    bits, the upper 8 of these. Embedded color profiles are ignored. A JPEG file needs no end marker if all
+    of its pixels are there.
+
+    Args:
+        data: the file.
+        max_pixels: the most pixels to decode; a JPEG file of up to five times as many is decoded at a half or
+            a quarter of its size.
 
     Raises:
-        ImageError: not a JPEG or PNG file, damaged, smaller than 16 pixels on a side, or larger than
-            ``max_pixels``; the size is checked before pixels are decoded.
+        ImageError: not a JPEG or PNG file, damaged, smaller than 16 pixels on a side, or too large; the size
+            is checked before pixels are decoded.
     """
+    return decode(data, max_pixels).pixels
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS, min_side: int = MIN_SIDE) -> DecodedImage:
+    """Decode as ``decode_image`` does, and tell the full size."""
     container = read_container(data)
-    check_size(container.width, container.height, max_pixels)
+    scale = _scale(container, max_pixels, min_side)
     try:
-        image = _to_rgb(_open(container), container.format, container.bit_depth)
+        image = opaque(_open(container, scale), container.bit_depth, partial(_all_bits, container.pixels))
+        return _upright(image, container.orientation, container.width, container.height, scale)
     # Pillow raises these on damaged files; SyntaxError means that the data has another format.
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         raise ImageError(
             f"the {container.format} file ({len(data)} bytes) is damaged or cut off: {error}; "
             "send the whole file, or save it anew"
         ) from error
-    if container.orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[container.orientation])
-    return np.array(image)
 
 
-def read_data_set_image(path: Path) -> NDArray[np.uint8]:
-    """Decode an image file of a data set as ``decode_image`` does, but in any of ``DATA_SET_FORMATS``.
+def decode_file(data: bytes, min_side: int = MIN_SIDE) -> DecodedImage:
+    """Decode the contents of a file of this machine: JPEG, PNG, TIFF, BMP, WebP or PPM.
+
+    JPEG files are decoded as by ``decode``, others may have ``DATA_SET_MAX_PIXELS``.
 
     Raises:
-        ImageError: the file is missing, damaged, of another format, or larger than ``DATA_SET_MAX_PIXELS``;
-            the message has its name. The size is checked before pixels are decoded.
+        ImageError: it is damaged, of another format, or of a size that is refused.
     """
+    kind = sniff(data)
+    if kind not in _MORE_FORMATS:
+        return decode(data, DATA_SET_MAX_PIXELS, min_side)
     try:
-        with Image.open(path, formats=DATA_SET_FORMATS) as image:
-            check_size(image.width, image.height, DATA_SET_MAX_PIXELS, min_side=1)
-            return _upright_rgb(image)
-    except ImageError as error:
-        raise ImageError(f"{printable(path)}: {error}") from error
+        return _decode_by_pillow(data, kind.upper(), min_side)
+    except ImageError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = f"an image may have at most {DATA_SET_MAX_PIXELS:,} pixels"
-        raise ImageError(f"{printable(path)}: {limit}: {error}; scale it down first") from error
-    except FileNotFoundError as error:
-        raise ImageError(f"{printable(path)} is missing; unpack the data set again") from error
+        raise ImageError(f"{limit}: {error}; scale it down first") from error
     # Pillow's readers raise nearly anything on damaged files: KeyError, TypeError, struct.error, ...
     except Exception as error:
-        # For a file of another format Pillow's message is only its name.
-        reason = "" if isinstance(error, UnidentifiedImageError) else f" ({type(error).__name__}: {error})"
         raise ImageError(
-            f"{printable(path)} is damaged, or no image of the formats {', '.join(DATA_SET_FORMATS)}"
-            f"{reason}; unpack it again, or leave it out"
+            f"the {kind} file ({len(data)} bytes) is damaged or cut off: {type(error).__name__}: {error}; "
+            "save it anew, or leave it out"
         ) from error
 
 
-def convert_image(image: Image.Image) -> NDArray[np.uint8]:
-    """Return a Pillow image as ``decode_image`` returns a file: upright RGB, uint8 [H, W, 3].
+def as_jpeg_or_png(data: bytes) -> bytes:
+    """Return the contents of a file of this machine in a format that ``decode`` and servers take.
+
+    Raises:
+        ImageError: it is a damaged TIFF, BMP, WebP or PPM file, or of a size that is refused.
+    """
+    if sniff(data) not in _MORE_FORMATS:
+        return data
+    stream = io.BytesIO()
+    Image.fromarray(decode_file(data).pixels).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def read_data_set_image(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file of a data set, of any size from 1 x 1, as ``decode_file`` does.
+
+    Raises:
+        ImageError: the file is missing, no regular file, damaged, of another format, or larger than
+            ``DATA_SET_MAX_PIXELS``; the message has its name.
+    """
+    name, formats = printable(path), (*_FORMATS, *_MORE_FORMATS)
+    try:
+        # A pipe with an image's name would be waited for.
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{name} is no regular file; leave it out")
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{name} is missing; unpack the data set again") from error
+    except OSError as error:
+        raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
+    if sniff(data) not in formats:
+        raise ImageError(
+            f"{name} is damaged, or no image of the formats {', '.join(formats)}: it looks like "
+            f"{describe_refused(data)}"
+        )
+    try:
+        return decode_file(data, min_side=1).pixels
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+
+
+def convert_image(image: Image.Image) -> DecodedImage:
+    """Convert a Pillow image as ``decode`` decodes a file.
+
+    A large one is reduced, of any format. Of 16-bit channels in color Pillow has kept the upper 8 bits.
 
     Raises:
         ImageError: it is closed or damaged, of a mode without a fixed range, or of a size that is refused.
     """
-    check_size(image.width, image.height)
+    check_size(image.width, image.height, LARGE_JPEG * MAX_PIXELS)
+    scale = _reduction(image.width * image.height, MAX_PIXELS)
     try:
-        return _upright_rgb(image)
+        bit_depth = _bit_depth(image)
+        image.load()
+        shown = opaque(image.copy(), bit_depth)
+        reduced = shown.reduce(scale) if scale > 1 else shown
+        return _upright(reduced, _orientation_of(image), *image.size, scale)
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
         raise ImageError(f"cannot read the Pillow image: {error}; open it again, or save it anew") from error
 
@@ -123,34 +225,146 @@ def check_size(width: int, height: int, max_pixels: int = MAX_PIXELS, min_side: 
         )
 
 
-def _open(container: Container) -> Image.Image:
+def _scale(container: Container, max_pixels: int, min_side: int) -> int:
+    """Return by how much a file is to be reduced, or raise ImageError if its size is refused."""
+    if container.format == "PNG":
+        check_size(container.width, container.height, max_pixels, min_side)
+        return 1
+    whole = min(max_pixels, MAX_PIXELS)
+    check_size(container.width, container.height, LARGE_JPEG * whole, min_side)
+    if container.buffered > MAX_COEFFICIENTS:
+        raise ImageError(
+            f"a progressive JPEG file may have at most {MAX_COEFFICIENTS:,} samples in all channels, got "
+            f"{container.buffered:,}; scale it down first, or save it as a baseline JPEG"
+        )
+    return _reduction(container.width * container.height, whole)
+
+
+def _reduction(pixels: int, whole: int) -> int:
+    """Return 1 for up to ``whole`` pixels, else the smallest power of 2 that leaves at most half of them."""
+    return 1 if pixels <= whole else 2 if pixels <= 2 * whole else 4
+
+
+def _open(container: Container, scale: int) -> Image.Image:
+    if container.format == "PNG":
+        return _load(container, container.pixels, scale)
+    # The search for the end takes as long as decoding, so it waits until there is a reason.
+    if container.pixels.rfind(END_OF_IMAGE) > 0:
+        with contextlib.suppress(OSError):
+            return _load(container, container.pixels, scale)
+    for pixels in without_trailer(container.pixels):
+        if pixels.endswith(END_OF_IMAGE):
+            return _load(container, pixels, scale)
+        image = _all_pixels(container, pixels, scale)
+        # Otherwise a trailer was taken for the pixels that are missing before it.
+        if image and not _all_pixels(container, pixels[:-_LAST_PIXELS], scale):
+            return image
+    raise OSError("it has no end marker, and pixels are missing before its end")
+
+
+def _all_pixels(container: Container, pixels: bytes, scale: int) -> Image.Image | None:
+    """Decode a JPEG file without an end marker; return None if a pixel is missing."""
+    try:
+        first, *others = (_load(container, pixels + ending, scale) for ending in CONTINUATIONS)
+    except OSError:
+        return None
+    # What follows the last pixel changes nothing.
+    return first if all(ImageChops.difference(first, other).getbbox() is None for other in others) else None
+
+
+def _load(container: Container, pixels: bytes, scale: int) -> Image.Image:
     # Image.open would warn about large sizes and look for other formats; both are settled by now.
     reader = JpegImageFile if container.format == "JPEG" else PngImageFile
-    image = reader(io.BytesIO(container.pixels))
+    image = reader(io.BytesIO(pixels))
     if image.size != (container.width, container.height):
         raise ValueError(f"it declares two sizes, {container.width} x {container.height} and {image.size}")
+    if scale > 1:
+        image.draft(None, (container.width // scale, container.height // scale))
     image.load()
     return image
 
 
-def _upright_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    return np.array(_to_rgb(ImageOps.exif_transpose(image), image.format))
+def _decode_by_pillow(data: bytes, file_format: str, min_side: int) -> DecodedImage:
+    with Image.open(io.BytesIO(data), formats=(file_format,)) as image:
+        check_size(image.width, image.height, DATA_SET_MAX_PIXELS, min_side)
+        bit_depth, range_bits = _bit_depth(image), None
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            range_bits = _declared_range(image)
+        image.load()
+        shown = opaque(image, bit_depth, partial(_all_bits, data), range_bits)
+        return _upright(shown, _orientation_of(image), *image.size)
 
 
-def _to_rgb(image: Image.Image, file_format: str | None, bit_depth: int = 8) -> Image.Image:
-    key = image.info.get("transparency")
-    if key is not None and bit_depth == 16:
-        # Pillow would compare the 16-bit transparent color with pixels that it has cut to 8 bits.
-        del image.info["transparency"]
-    elif isinstance(key, int) and bit_depth < 8 and image.mode == "L":
-        # It stretches shades of 2 and 4 bits to 8, but not the transparent one.
-        image.info["transparency"] = key * 255 // (2**bit_depth - 1)
-    # Pillow widens a PGM of 16 bits to 32, whatever its own maximum, and scales it to 16.
-    if image.mode.startswith("I;16") or (image.mode == "I" and file_format == "PPM"):
-        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError(f"pixels of mode {image.mode} have no fixed range; save it with 8 or 16 bits")
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    transparent = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), transparent).convert("RGB")
+def _declared_range(image: TiffImagePlugin.TiffImageFile) -> int | None:
+    """Return the bits that samples use by BitsPerSample or MaxSampleValue, if they are from 9 to 15."""
+    bits, largest = (image.tag_v2.get(tag, (0,)) for tag in (258, 281))
+    declared = (max(bits), max(largest if isinstance(largest, tuple) else (largest,)).bit_length())
+    return next((number for number in declared if 8 < number < 16), None)
+
+
+def _bit_depth(image: Image.Image) -> int:
+    """Return the bits per channel of the file of a Pillow image that was not loaded; 8 if nothing tells."""
+    tiles = getattr(image, "tile", ())
+    arguments = tiles[0][3] if tiles else ""
+    name, *rest = arguments if isinstance(arguments, tuple) else (arguments,)
+    if image.format == "PPM":
+        return 16 if any(isinstance(maximum, int) and maximum > 255 for maximum in rest) else 8
+    # Elsewhere, as in BMP, the number is of a pixel.
+    match = re.search(r";(\d+)", str(name)) if image.format in ("PNG", "TIFF") else None
+    return int(match[1]) if match else 8
+
+
+def _orientation_of(image: Image.Image) -> int:
+    """Return the orientation of a loaded Pillow image: what the caller has set, else what its file states.
+
+    Of a TIFF file it is 1 by then, since Pillow turns it upright while it loads.
+    """
+    try:
+        found = image.getexif().get(0x0112)
+    # On damaged EXIF Pillow raises nearly anything; damaged metadata states nothing.
+    except Exception:
+        found = None
+    if isinstance(found, bytes):
+        found = int.from_bytes(found[:1])
+    if found is not None:
+        return int(found) if found in _UPRIGHT else 1
+    xmp = (image.info.get(name, b"") for name in ("xmp", "XML:com.adobe.xmp"))
+    return orientation((), [text.encode() if isinstance(text, str) else text for text in xmp])
+
+
+def _all_bits(data: bytes) -> NDArray[np.uint16]:
+    """Return all bits of a color image of 16 bits per channel, [H, W, 3 or 4], RGB or RGBA."""
+    # OpenCV takes long to import, and such images are rare.
+    import cv2
+
+    try:
+        samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ValueError(f"OpenCV cannot read its 16 bits: {error}") from error
+    if samples is None or samples.dtype != np.uint16 or samples.ndim != 3:
+        raise ValueError("OpenCV cannot read its 16 bits")
+    order = [2, 1, 0, 3][: samples.shape[2]]
+    return np.ascontiguousarray(samples[..., order])
+
+
+def _upright(image: Image.Image, turn: int, width: int, height: int, scale: int = 1) -> DecodedImage:
+    """Return the pixels of an image whose file has the size width x height, turned upright."""
+    if turn >= 5:
+        width, height = height, width
+    rows = max(1, _STRIP // (3 * image.width))
+    if rows >= image.height:
+        return DecodedImage(np.array(_turned(image, turn)), width, height, scale)
+    pixels = np.empty((*(image.size if turn >= 5 else image.size[::-1]), 3), np.uint8)
+    # Pillow would hold three copies of the whole at once.
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        strip = np.asarray(_turned(image.crop((0, top, image.width, bottom)), turn))
+        first = image.height - bottom if turn in _FIRST_ROW_LAST else top
+        place = slice(first, first + bottom - top)
+        pixels[(slice(None), place) if turn >= 5 else place] = strip
+    return DecodedImage(pixels, width, height, scale)
+
+
+def _turned(image: Image.Image, turn: int) -> Image.Image:
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return rgb.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else rgb

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Integral, Real
 from typing import Literal
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lnlattennet.errors import ConfigError, UsageError
 from lnlattennet.images._alignment import align, crop_turned
 from lnlattennet.images._batch import for_each
-from lnlattennet.images._read import ImageSource, read_image
+from lnlattennet.images._decode import DecodedImage
+from lnlattennet.images._read import ImageSource, read
 from lnlattennet.images.finders._base import FoundFace, Point
 from lnlattennet.images.finders._registry import finder_infos, finder_named
 from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, square_box
@@ -52,12 +53,14 @@ class FaceCrop(FaceLocation):
     """One face of an image.
 
     Attributes:
-        image: the upright RGB image, uint8 [H, W, 3].
+        image: the upright RGB image, uint8 [H, W, 3]; at a reduced size if it is large.
+        image_scale: pixels of the upright image for one of ``image``, on a side.
         face: its crop at the network's size, uint8 [S, S, 3].
     """
 
     image: NDArray[np.uint8]
     face: NDArray[np.uint8]
+    image_scale: int = 1
 
 
 class FaceCropper:
@@ -86,13 +89,13 @@ class FaceCropper:
         """Crop to the largest face in an image, or without one to its center square.
 
         Args:
-            source: image of any form that ``read_image`` takes.
+            source: image of any form that ``read_image`` takes. The location is in pixels of its full size.
 
         Raises:
             ImageError: the image is damaged, unsupported or of a size that is refused.
         """
-        image = read_image(source)
-        return self.crop_largest(image, self.find(image))
+        image = read(source)
+        return _at_full_size(self.crop_largest(image.pixels, self.find(image.pixels)), image)
 
     def find(self, image: NDArray[np.uint8]) -> list[FoundFace]:
         """Find the largest face in an RGB image [H, W, 3], and those that the search met before it."""
@@ -106,7 +109,7 @@ class FaceCropper:
         """Crop to every face in an image, largest first; without a face, to its center square alone.
 
         Args:
-            source: image of any form that ``read_image`` takes.
+            source: image of any form that ``read_image`` takes. The location is in pixels of its full size.
             max_faces: return at most this many, at least 1.
             min_face: a face whose box is shorter than this many pixels, without margin, gets the status
                 "too_small".
@@ -116,8 +119,10 @@ class FaceCropper:
             UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
         check_face_limits(max_faces, min_face)
-        image = read_image(source)
-        return self._crop_all(image, self._find_faces(image, all_sizes=True)[:max_faces], min_face)
+        image = read(source)
+        faces = self._find_faces(image.pixels, all_sizes=True)[:max_faces]
+        crops = self._crop_all(image.pixels, faces, min_face / image.scale)
+        return [_at_full_size(crop, image) for crop in crops]
 
     def crop_batch(self, sources: Sequence[ImageSource]) -> list[FaceCrop]:
         """Crop to the largest face in every image.
@@ -171,6 +176,18 @@ class FaceCropper:
         if face.size < min_face:
             return "too_small"
         return "low_score" if face.score < self._sure_score else "ok"
+
+
+def _at_full_size(crop: FaceCrop, image: DecodedImage) -> FaceCrop:
+    """Return the crop with its location in pixels of the full size."""
+    scale = image.scale
+    if scale == 1:
+        return crop
+    left, top, right, bottom = (scale * value for value in crop.box)
+    # The last column of a reduced image may stand for fewer columns than the others.
+    box = square_box((left, top, right, bottom), 0, image.width, image.height)
+    landmarks = crop.landmarks and tuple((scale * x, scale * y) for x, y in crop.landmarks)
+    return replace(crop, box=box, landmarks=landmarks, image_scale=scale)
 
 
 def check_face_limits(max_faces: int | None, min_face: float) -> None:

@@ -11,35 +11,45 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.errors import ImageError, ImageTypeError
-from lnlattennet.images._decode import check_size, convert_image, decode_image
+from lnlattennet.images._decode import DecodedImage, check_size, convert_image, decode, decode_file
 from lnlattennet.images._encoded import EncodedImage, advise, encoded_bytes
 from lnlattennet.images._sniff import describe_wrapped
 
 ImageSource = EncodedImage | str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[Any]
-"""Bytes of a JPEG or PNG file, its path, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
+"""Bytes of a JPEG or PNG file, a file's path, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
 
 
 def read_image(source: ImageSource) -> NDArray[np.uint8]:
     """Return the upright RGB pixels of an image, uint8 [H, W, 3]; an array is returned as it is.
 
+    Bytes and file objects are decoded as ``decode_image`` does it. The file of a path may also be TIFF, BMP,
+    WebP or PPM, and have 80 megapixels. A JPEG file or Pillow image of more than 16 megapixels is returned at
+    a half or a quarter of its size.
+
     Raises:
         ImageError: a file is missing, closed, damaged or of another format, an array is not RGB uint8
-            [H, W, 3], or the image is smaller than 16 pixels on a side or larger than 16 megapixels.
+            [H, W, 3], or the image is smaller than 16 pixels on a side or too large.
         ImageTypeError: ``source`` is none of these.
     """
+    return read(source).pixels
+
+
+def read(source: ImageSource) -> DecodedImage:
+    """Read an image as ``read_image`` does, and tell its full size."""
     data = encoded_bytes(source)
     if data is not None:
-        return decode_image(data)
+        return decode(data)
     if isinstance(source, np.ndarray):
         image = require_rgb(source)
-        check_size(image.shape[1], image.shape[0])
-        return image
+        height, width, _ = image.shape
+        check_size(width, height)
+        return DecodedImage(image, width, height)
     if isinstance(source, Image.Image):
         return convert_image(source)
     if isinstance(source, str | os.PathLike):
-        return decode_image(_read_path(source))
+        return decode_file(_read_path(source))
     if hasattr(source, "read"):
-        return decode_image(_read_file(source))
+        return decode(_read_file(source))
     raise ImageTypeError(
         "an image must be a path, the bytes of a JPEG or PNG file, a binary file object, a Pillow image or a "
         f"numpy array, got {type(source).__name__}; {advise(source)}"

@@ -14,6 +14,8 @@ _SIGNATURES = (
     (b"BM", "BMP"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
     (b"\0\0\1\0", "ICO"),
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL ", "JPEG XL"),
@@ -24,7 +26,7 @@ _SIGNATURES = (
 )
 _MARKUP = ((b"<!doctype html", "HTML"), (b"<html", "HTML"), (b"<svg", "SVG"), (b"<?xml", "XML"))
 
-_KINDS = {*dict(_SIGNATURES).values(), *dict(_MARKUP).values(), "WebP", "AVIF", "HEIC or video"}
+_KINDS = {*dict(_SIGNATURES).values(), *dict(_MARKUP).values(), "WebP", "PPM", "AVIF", "HEIC or video"}
 _CONVERT = "convert it to one of these"
 
 _HEAD = 512
@@ -40,6 +42,8 @@ def sniff(data: bytes) -> str:
             return name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
+    if re.match(rb"P[1-6][\s#]", data):
+        return "PPM"
     if data[4:8] == b"ftyp":
         return "AVIF" if data[8:12] == b"avif" else "HEIC or video"
     return _sniff_text(data[:256])

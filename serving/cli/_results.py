@@ -13,7 +13,7 @@ from typing import Any
 from lnlattennet._command import printable
 from lnlattennet.bundle._prediction import Prediction, save_overlays
 from lnlattennet.errors import ImageError, ServingError
-from lnlattennet.images._decode import decode_image
+from lnlattennet.images._decode import as_jpeg_or_png
 
 STDIN = Path("-")
 """Path that stands for standard input, as in other programs."""
@@ -36,7 +36,7 @@ def predict_file(
     """Predict one file and draw its overlay, if there is a path for it."""
     name = printable(path)
     try:
-        data = sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+        data = as_jpeg_or_png(sys.stdin.buffer.read() if path == STDIN else path.read_bytes())
         predictions = predict(data)
     except OSError as error:
         return Result(name, error=f"cannot read the file: {error.strerror}")
@@ -47,8 +47,7 @@ def predict_file(
     try:
         if overlay is not None:
             overlay.parent.mkdir(parents=True, exist_ok=True)
-            image = predictions[0].image
-            save_overlays(predictions, overlay, decode_image(data) if image is None else image)
+            save_overlays(predictions, overlay, data if predictions[0].image is None else None)
             _log.info("wrote %s", printable(overlay))
     except OSError as error:
         return dataclasses.replace(result, error=f"cannot write its overlay: {error.strerror}")

@@ -91,10 +91,10 @@ def test_every_kind_of_png_shows_what_the_standard_says(
         expected, alpha = bytes_[..., :-1], bytes_[..., -1:]
     else:
         expected = bytes_
-        # A 16-bit key names one color of 65536 levels, of which the decoder keeps 256: it is ignored.
-        if keyed and depth < 16:
+        if keyed:
             alpha = np.where((samples == key).all(axis=-1, keepdims=True), 0, 255)
-    share = alpha / 255
+    # Where everything is transparent, nothing would be seen.
+    share = alpha / 255 if alpha.any() else np.ones_like(alpha)
     on_white = np.broadcast_to(expected * share + 255 * (1 - share), (height, width, 3))
 
     decoded = decode_image(png(samples, color, depth, extra))
