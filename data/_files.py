@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.errors import DataError, ImageError
-from lnlattennet.images._decode import read_data_set_image
+from lnlattennet.images._decode import FILE_SUFFIXES, read_data_set_image
 
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 _TOP_NAMES = 12
 _SYSTEM_FOLDERS = frozenset(
     {
@@ -63,7 +62,7 @@ def listing(folder: Path) -> Listing:
                 ignored.append(entry.name)
             elif _is_folder(entry):
                 folders.append(entry.name)
-            elif Path(entry.name).suffix.lower() in IMAGE_SUFFIXES:
+            elif Path(entry.name).suffix.lower() in FILE_SUFFIXES:
                 images.append(entry.name)
             else:
                 ignored.append(entry.name)
@@ -190,7 +189,7 @@ class _Folder:
 
     @cached_property
     def _as_other_image(self) -> dict[str, list[str]]:
-        images = (name for name in self.names if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+        images = (name for name in self.names if Path(name).suffix.lower() in FILE_SUFFIXES)
         return _grouped(images, _folded_stem)
 
 

@@ -167,14 +167,11 @@ def read_data_set_image(path: Path) -> NDArray[np.uint8]:
     """Decode an image file of a data set, of any size from 1 x 1, as ``decode_file`` does.
 
     Raises:
-        ImageError: the file is missing, no regular file, damaged, of another format, or larger than
+        ImageError: the file is missing, damaged, of another format, or larger than
             ``DATA_SET_MAX_PIXELS``; the message has its name.
     """
     name, formats = printable(path), (*_FORMATS, *_MORE_FORMATS)
     try:
-        # A pipe with an image's name would be waited for.
-        if path.exists() and not path.is_file():
-            raise ImageError(f"{name} is no regular file; leave it out")
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(f"{name} is missing; unpack the data set again") from error

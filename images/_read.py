@@ -16,7 +16,7 @@ from lnlattennet.images._encoded import EncodedImage, advise, encoded_bytes
 from lnlattennet.images._sniff import describe_wrapped
 
 ImageSource = EncodedImage | str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[Any]
-"""Bytes of a JPEG or PNG file, a file's path, a binary file object, a Pillow image, or RGB uint8 [H, W, 3]."""
+"""Bytes of a JPEG or PNG file, a file's path, a binary file, a Pillow image, or RGB uint8 [H, W, 3]."""
 
 
 def read_image(source: ImageSource) -> NDArray[np.uint8]:

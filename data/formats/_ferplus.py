@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import IMAGE_SUFFIXES, first_few, listing
+from lnlattennet.data._files import first_few, listing
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._label_table import Row, read_table, whole_number
 from lnlattennet.data._records import Face, FaceData, Targets
 from lnlattennet.data.formats._fer2013 import (
+from lnlattennet.images._decode import FILE_SUFFIXES
     FRAMINGS,
     LICENSE,
     USAGES,
@@ -122,7 +123,7 @@ def _read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
 
 
 def _is_image_name(field: str) -> bool:
-    return Path(field.strip()).suffix.lower() in IMAGE_SUFFIXES
+    return Path(field.strip()).suffix.lower() in FILE_SUFFIXES
 
 
 def _votes(file: Path, row: Row) -> Votes:

@@ -38,7 +38,8 @@ class Sample:
     def upright(self) -> NDArray[np.uint8]:
         """Return the pixels that a viewer shows."""
         image = Image.fromarray(self.stored)
-        return np.asarray(image.transpose(_TRANSPOSE[self.turn]) if self.turn in _TRANSPOSE else image)
+        turned = image.transpose(_TRANSPOSE[self.turn]) if self.turn in _TRANSPOSE else image
+        return np.array(turned, np.uint8)
 
 
 def scene(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
@@ -60,7 +61,7 @@ def encode(pixels: NDArray[np.uint8] | Image.Image, kind: str, **options: object
 def shown(data: bytes) -> NDArray[np.uint8]:
     """Return the stored pixels as Pillow decodes them."""
     with Image.open(io.BytesIO(data)) as image:
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"), np.uint8)
 
 
 def exif(turn: int, kind: int = 3, order: str = "<") -> bytes:
@@ -130,7 +131,9 @@ def turned_files() -> Iterator[Sample]:
     jpeg, png = encode(scene(), "JPEG", quality=95), encode(scene(), "PNG")
     seen = {"JPEG": shown(jpeg), "PNG": shown(png)}
     filler = with_segments(b"\xff\xd8", b"x" * 60_000, b"y" * 60_000, marker=0xE2)[2:]
-    both, pillow, ours = ("pillow", "opencv"), ("pillow",), ()
+    both, pillow = ("pillow", "opencv"), ("pillow",)
+    ours: tuple[str, ...] = ()
+    others: tuple[str, ...]
     for turn in range(1, 9):
         for kind, order in itertools.product((1, 3, 4, 6, 8, 9), "<>"):
             block = exif(turn, kind, order)
@@ -192,6 +195,7 @@ def colored_files() -> Iterator[Sample]:
     half = np.where(alpha[..., None] > 0, pixels, 255).astype(np.uint8)
     hidden = Image.fromarray(np.dstack([pixels, np.zeros_like(alpha)]))
     pillow, ours = ("pillow",), ()
+    others: tuple[str, ...]
     for options in (
         {"subsampling": 0}, {"subsampling": 2}, {"progressive": True}, {"optimize": True, "quality": 100},
         {"restart_marker_rows": 1}, {"quality": 30}, {"comment": b"x" * 60_000},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,7 +48,8 @@ def by_pillow(data: bytes) -> NDArray[np.uint8]:
 
 
 def by_opencv(data: bytes) -> NDArray[np.uint8]:
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(image[..., ::-1], np.uint8)
 
 
 def test_every_reader_shows_what_is_in_the_file(tmp_path: Path) -> None:
@@ -157,12 +157,6 @@ def test_the_range_of_samples_is_said_once(caplog: pytest.LogCaptureFixture) -> 
     assert [record.getMessage() for record in caplog.records] == [
         "images of 16 bits per channel hold values of 12 bits at most: they are read by that range"
     ]
-
-
-def test_a_pipe_is_refused_in_a_data_set(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "face.jpg")
-    with pytest.raises(ImageError, match=r"face\.jpg is no regular file"):
-        read_data_set_image(tmp_path / "face.jpg")
 
 
 def test_a_looped_link_is_named(tmp_path: Path) -> None:
