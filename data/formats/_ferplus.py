@@ -21,7 +21,6 @@ from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._label_table import Row, read_table, whole_number
 from lnlattennet.data._records import Face, FaceData, Targets
 from lnlattennet.data.formats._fer2013 import (
-from lnlattennet.images._decode import FILE_SUFFIXES
     FRAMINGS,
     LICENSE,
     USAGES,
@@ -32,6 +31,7 @@ from lnlattennet.images._decode import FILE_SUFFIXES
     usage_of,
 )
 from lnlattennet.errors import DataError
+from lnlattennet.images._decode import FILE_SUFFIXES
 
 CLASS_NAMES = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
 """In the order of the columns; `unknown` and `NF` (no face) follow them."""

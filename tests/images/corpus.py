@@ -38,8 +38,7 @@ class Sample:
     def upright(self) -> NDArray[np.uint8]:
         """Return the pixels that a viewer shows."""
         image = Image.fromarray(self.stored)
-        turned = image.transpose(_TRANSPOSE[self.turn]) if self.turn in _TRANSPOSE else image
-        return np.array(turned, np.uint8)
+        return np.array(image.transpose(_TRANSPOSE[self.turn]) if self.turn in _TRANSPOSE else image)
 
 
 def scene(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
@@ -47,7 +46,8 @@ def scene(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]
     rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     shares = np.random.default_rng(seed).uniform(0.2, 0.8, 3)
     channels = [share * rows + (1 - share) * columns**2 for share in shares]
-    return (255 * np.stack(channels, axis=-1)).astype(np.uint8)
+    pixels: NDArray[np.uint8] = (255 * np.stack(channels, axis=-1)).astype(np.uint8)
+    return pixels
 
 
 def encode(pixels: NDArray[np.uint8] | Image.Image, kind: str, **options: object) -> bytes:
