@@ -26,6 +26,7 @@ from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import fill_split
 from lnlattennet.errors import DataError
+from lnlattennet.model._class_names import class_names_problem
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.training._options import TrainingOptions
@@ -82,6 +83,9 @@ def open_training_data(options: TrainingOptions) -> list[TrainingData]:
     data = load_dataset(Path(options.data), options.format, options.targets, options.faces)
     if len(data.class_names) < 2:
         raise DataError(f"{printable(data.root)} has {len(data.class_names)} class; at least 2 are needed")
+    problem = class_names_problem(data.class_names)
+    if problem:
+        raise DataError(f"{printable(data.root)}: {problem}; rename its folder")
     chosen = partitions(data, options.folds, options.seed, options.holdout)
     if options.fold is not None:
         chosen = [select_fold(chosen, options.fold)]

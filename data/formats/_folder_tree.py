@@ -61,6 +61,7 @@ def load(path: Path, known: Set[str] = frozenset()) -> FaceData:
         *_gaps(tree, names),
         *_other_names(names),
         *_spaces(names),
+        *_untrainable(names),
     )
     return FaceData("folder", path, tuple(names), faces, notes=notes)
 
@@ -80,9 +81,6 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
             f"{printable(path)} has classes whose names differ in case only, in spaces, or in the Unicode "
             f"form of their accents: {', '.join(alike)}; give each class one name"
         )
-    unusable = class_names_problem(names)
-    if unusable:
-        raise DataError(f"{printable(path)}: {unusable}; rename its folder")
 
 
 def _spelling(name: str) -> str:
@@ -107,6 +105,11 @@ def _spaces(names: list[str]) -> tuple[str, ...]:
         f"these classes have spaces that do not show, at an end or two in a row: {', '.join(odd)}; rename "
         "the folders, or models and other data will not match them",
     )
+
+
+def _untrainable(names: list[str]) -> tuple[str, ...]:
+    problem = class_names_problem(names)
+    return (f"no network can be trained on these classes: {problem}; rename its folder",) if problem else ()
 
 
 def _other_names(names: list[str]) -> tuple[str, ...]:

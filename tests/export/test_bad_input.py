@@ -45,7 +45,7 @@ def images(tmp_path: Path) -> Path:
         ("few", DataError, "few has 5 images, calibration needs at least 32"),
         ("empty", DataError, "empty has 0 images"),
         ("texts", DataError, "texts has 0 images"),
-        ("damaged", ImageError, "20.png is damaged, or no image"),
+        ("damaged", ImageError, "20.png: the PNG file .* is damaged or cut off"),
         ("file", DataError, "there is no folder"),
         ("nowhere", DataError, "there is no folder"),
     ],

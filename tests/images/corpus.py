@@ -41,6 +41,13 @@ class Sample:
         return np.array(image.transpose(_TRANSPOSE[self.turn]) if self.turn in _TRANSPOSE else image)
 
 
+def corpus() -> Iterator[Sample]:
+    """Yield every file of the corpus."""
+    yield from turned_files()
+    yield from colored_files()
+    yield from files_without_end()
+
+
 def scene(height: int = 48, width: int = 64, seed: int = 0) -> NDArray[np.uint8]:
     """Return smooth colors, [height, width, 3], from dark to bright in no symmetric way."""
     rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -21,22 +20,15 @@ from lnlattennet.images.containers._jpeg import MAX_SCANS
 from tests.images.corpus import (
     Sample,
     chunk,
-    colored_files,
+    corpus,
     encode,
     exif,
-    files_without_end,
     scene,
     shown,
-    turned_files,
     with_chunks,
     with_segments,
     xmp_text,
 )
-
-
-def corpus() -> Iterator[Sample]:
-    return itertools.chain(turned_files(), colored_files(), files_without_end())
-
 
 SAMPLES = {sample.name: sample for sample in corpus()}
 SERVED = [name for name, sample in SAMPLES.items() if sample.data[:2] in (b"\xff\xd8", b"\x89P")]

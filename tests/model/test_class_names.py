@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from lnlattennet.data.formats import _folder_tree
-from lnlattennet.errors import ConfigError, DataError
+from lnlattennet.errors import ConfigError
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._class_names import class_names_problem
 from lnlattennet.model._config import NetworkConfig
@@ -55,11 +52,3 @@ def test_a_refusal_says_which_and_why(names: tuple[str, ...], problem: str) -> N
     with pytest.raises(ConfigError) as caught:
         CheckpointInfo(config=NetworkConfig(classes=2), class_names=names, preprocessing=Preprocessing())
     assert problem in str(caught.value)
-
-
-def test_folders_of_such_classes_are_refused_before_the_training(tmp_path: Path) -> None:
-    for name in ("sans\xa0joie", "joie"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"holds U\+00A0 NO-BREAK SPACE, .*; rename its folder"):
-        _folder_tree.load(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import re
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -448,3 +449,13 @@ class TestRefused:
             pytest.skip("there is a GPU")
         with pytest.raises(UsageError, match="16-mixed needs a CUDA GPU"):
             train(options(tmp_path, tree, precision="16-mixed"))
+
+
+def test_folders_of_such_classes_are_told_and_refused_before_the_training(tmp_path: Path) -> None:
+    for name in ("sans\xa0joie", "joie"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "train" / name / "a.png").write_bytes(b"")
+    problem = r"holds U\+00A0 NO-BREAK SPACE, .*; rename its folder"
+    assert any(re.search(problem, note) for note in load_dataset(tmp_path, "folder").notes)
+    with pytest.raises(DataError, match=problem):
+        train(options(tmp_path, tmp_path))

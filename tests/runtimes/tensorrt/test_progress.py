@@ -67,7 +67,7 @@ def test_signals_stop_a_build_and_leave_nothing(number: signal.Signals, tmp_path
         text=True,
         timeout=120,
         check=False,
-        cwd=Path(__file__).parents[3],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
     )
     assert result.stdout.split("\n") == ["builder canceled", "KeyboardInterrupt", ""], result.stderr
     assert result.returncode == 0
@@ -140,6 +140,7 @@ def test_phases_are_shown_on_a_terminal_only(
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=terminal, width=80)
     monkeypatch.setattr(tensorrt_progress, "stderr", console)
+    monkeypatch.setattr(tensorrt_progress, "shows_progress", lambda: terminal)
     onnx_path = write_graph(tmp_path / "model.onnx", "fp32", convolutions=60)
     # The caller's own spinner does not get in the way.
     with console.status("building"):

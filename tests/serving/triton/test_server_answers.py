@@ -19,6 +19,7 @@ from lnlattennet.errors import ImageError
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._process import TritonProcess
+from tests.images.corpus import corpus
 
 grpc = pytest.importorskip("tritonclient.grpc")
 
@@ -47,6 +48,17 @@ def test_the_images_have_different_answers(expected: list[Prediction]) -> None:
     logits = np.stack([prediction.logits for prediction in expected])
     differences = np.abs(logits[:, None] - logits[None]).max(axis=-1)
     assert differences[~np.eye(len(logits), dtype=bool)].min() > 1e-3
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_every_kind_of_file_is_read_as_in_this_process(
+    server: TritonProcess, bundle_path: Path, protocol: str
+) -> None:
+    """Orientation, transparency, bit depth, missing end markers: every tenth file of the readers' corpus."""
+    files = [sample.data for sample in corpus() if sample.data[:2] in (b"\xff\xd8", b"\x89P")][::10]
+    local = LocalPredictor(Bundle.load(bundle_path)).predict(files)
+    with Client(getattr(server.endpoints, protocol), "expression_fused") as client:
+        assert_same(client.predict(files), local)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
