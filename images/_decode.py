@@ -56,8 +56,8 @@ FILE_SUFFIXES = frozenset(
 _LAST_PIXELS = 16
 """Bytes at the end of a JPEG file without which pixels are missing in any case."""
 
-_STRIP = 1 << 20
-"""Bytes of the pixels that are converted at once."""
+_STRIP = 1 << 17
+"""Bytes of the pixels that are converted at once: more are asked of the system anew for every image."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -349,7 +349,7 @@ def _upright(image: Image.Image, turn: int, width: int, height: int, scale: int 
     if turn >= 5:
         width, height = height, width
     rows = max(1, _STRIP // (3 * image.width))
-    if rows >= image.height:
+    if 2 * rows >= image.height:
         return DecodedImage(np.array(_turned(image, turn)), width, height, scale)
     pixels = np.empty((*(image.size if turn >= 5 else image.size[::-1]), 3), np.uint8)
     # Pillow would hold three copies of the whole at once.
