@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.bundle._manifest import Check
-from lnlattennet.export.gate._metrics import Output, OutputMetric, differing_region
+from lnlattennet.export.gate._comparisons import Output, differing_region
+from lnlattennet.export.gate._metrics import OutputMetric
 from lnlattennet.runtimes._base import Arrays
 
 BatchIndices = NDArray[np.int64]

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._manifest import Check
 from lnlattennet.export.gate._accumulators import BatchIndices, OutputValidator, WorstCaseAccumulator
+from lnlattennet.export.gate._comparisons import Output
 from lnlattennet.export.gate._constant import constant_check
-from lnlattennet.export.gate._metrics import Limits, Output, output_metrics
+from lnlattennet.export.gate._metrics import Limits, output_metrics
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
 

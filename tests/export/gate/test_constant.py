@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from lnlattennet.errors import CheckpointError
 from lnlattennet.export.gate._check import check_engine
+from lnlattennet.export.gate._comparisons import top3_overlap
 from lnlattennet.export.gate._constant import check_reference
 from lnlattennet.export.gate._limits import default_limits, failure_text, flags_text
-from lnlattennet.export.gate._metrics import top3_overlap
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.runtimes._base import Arrays, BatchRange, Runner
 from lnlattennet.runtimes._precision import PRECISIONS

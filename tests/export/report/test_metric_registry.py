@@ -11,8 +11,9 @@ import pytest
 from lnlattennet.bundle._manifest import Check, Manifest
 from lnlattennet.export._cli import export_engine
 from lnlattennet.export.gate._accumulators import WorstCaseAccumulator
+from lnlattennet.export.gate._comparisons import MetricValues, Output
 from lnlattennet.export.gate._limits import failure_text
-from lnlattennet.export.gate._metrics import METRICS, Metric, MetricValues, Output, OutputMetric
+from lnlattennet.export.gate._metrics import METRICS, Metric, OutputMetric
 from lnlattennet.export.report._checks import tolerance_panels
 from lnlattennet.export.report._document import report_document
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lnlattennet.export.gate._metrics import (
+from lnlattennet.export.gate._comparisons import (
     Output,
     cosine,
     differing_region,
