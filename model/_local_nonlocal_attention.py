@@ -18,9 +18,10 @@ class NonlocalOutputs(NamedTuple):
     """Weights of the regions, derived from the whole face.
 
     Attributes:
-        weights: w [B, K]; non-negative, sums to 1 over the regions.
+        weights: e [B, K]; non-negative, sums to 1 over the regions. They are the region weights w, unless the
+            regions' own evidence is added (``LocalEvidence``).
         affinity: A [B, K, K]; row k is how much region k attends to every region, each row sums to 1.
-        context: sum_k w_k c_k [B, d].
+        context: sum_k e_k c_k [B, d].
     """
 
     weights: Tensor
