@@ -34,6 +34,10 @@ def serve(
     startup_timeout: Annotated[
         float, typer.Option(min=1, help="Seconds until the server must answer.")
     ] = 120.0,
+    shared_memory: Annotated[
+        bool,
+        typer.Option("--shared-memory", help="Let clients on this machine send tensors in shared memory."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -50,6 +54,7 @@ def serve(
         ports=(http_port, grpc_port, metrics_port),
         backend_directory=backend_directory,
         startup_timeout=startup_timeout,
+        shared_memory=shared_memory,
     )
 
 

@@ -53,6 +53,7 @@ class TritonProcess:
         deployment: the models to serve; its log file is written anew.
         endpoints: where to listen.
         startup_timeout: seconds until every public model must have answered.
+        shared_memory: let clients on this machine hand over tensors in memory that they share with the server.
     """
 
     def __init__(
@@ -61,13 +62,14 @@ class TritonProcess:
         deployment: Deployment,
         endpoints: Endpoints,
         startup_timeout: float = 120.0,
+        shared_memory: bool = False,
     ) -> None:
         self.endpoints = endpoints
         self.log = deployment.log
         self._folder = deployment.path
         self._timeout = startup_timeout
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
-        self._command = _command(server, deployment, endpoints, self._shared_memory_prefix)
+        self._command = _command(server, deployment, endpoints, self._shared_memory_prefix, shared_memory)
         self._environment = {**NO_TELEMETRY, **os.environ, **server.environment}
         self._processes = 0
 
@@ -156,15 +158,20 @@ class TritonProcess:
 
 
 def _command(
-    server: TritonServer, deployment: Deployment, endpoints: Endpoints, shared_memory: str
+    server: TritonServer,
+    deployment: Deployment,
+    endpoints: Endpoints,
+    shared_memory_prefix: str,
+    shared_memory: bool,
 ) -> list[str]:
     # The random key is never given out, so what it guards is switched off on both protocols.
-    guarded = f"shared-memory,model-repository,trace,logging:lnlattennet-key={secrets.token_urlsafe(32)}"
+    protocols = ["model-repository", "trace", "logging", *([] if shared_memory else ["shared-memory"])]
+    guarded = f"{','.join(protocols)}:lnlattennet-key={secrets.token_urlsafe(32)}"
     return [
         str(server.executable),
         f"--model-repository={deployment.models}",
         f"--backend-directory={server.backend_directory}",
-        f"--backend-config=python,shm-region-prefix-name={shared_memory}",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         "--model-control-mode=none",
         "--disable-auto-complete-config",
         "--exit-on-error=true",

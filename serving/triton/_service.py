@@ -39,6 +39,7 @@ def serve_bundle(
     ports: tuple[int, int, int],
     backend_directory: Path | None,
     startup_timeout: float,
+    shared_memory: bool,
 ) -> None:
     """Serve a bundle until Ctrl-C or SIGTERM.
 
@@ -50,6 +51,7 @@ def serve_bundle(
         ports: ports of HTTP, gRPC and the metrics; 0 picks a free one.
         backend_directory: backends of the tritonserver on PATH; None takes those of NVIDIA's container.
         startup_timeout: seconds until the server must answer.
+        shared_memory: whether clients may hand over tensors in shared memory.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -74,7 +76,9 @@ def serve_bundle(
         stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
         started = time.monotonic()
         _log.info("starting tritonserver")
-        process = stack.enter_context(TritonProcess(server, deployment, endpoints, startup_timeout))
+        process = stack.enter_context(
+            TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory)
+        )
         _log.info("answers after %.1f s", time.monotonic() - started)
         try:
             announce(process, deployment)

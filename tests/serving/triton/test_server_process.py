@@ -117,6 +117,7 @@ def test_serve_refuses_a_missing_face_finder_before_it_starts_anything(
             ports=(0, 0, 0),
             backend_directory=None,
             startup_timeout=60,
+            shared_memory=False,
         )
 
 
