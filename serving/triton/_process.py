@@ -53,7 +53,7 @@ class TritonProcess:
         deployment: the models to serve; its log file is written anew.
         endpoints: where to listen.
         startup_timeout: seconds until every public model must have answered.
-        shared_memory: let clients on this machine hand over tensors in memory that they share with the server.
+        shared_memory: let clients on this machine send tensors in shared memory.
     """
 
     def __init__(
