@@ -11,6 +11,7 @@ MODULES = (
     "bundle.__main__",
     "figures",
     "network.__main__",
+    "serving.__main__",
     "serving.latency",
     "training.augmentation",
     "training.throughput",

@@ -1,0 +1,137 @@
+"""Served answers beside an earlier version, FastAPI and this process: bytes of an image in, expression out.
+
+    pip download --no-deps tritonclient==2.51.0
+    python -m lnlattennet.benchmarks.serving BUNDLE --perf-analyzer tritonclient-2.51.0-*.whl
+
+All servers run at once and take turns; perf_analyzer sends the requests, with one and eight in flight, as a
+Poisson process and in bursts. `--earlier SRC` adds the `src` folder of a checkout of an earlier version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
+from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
+from lnlattennet.benchmarks.harness._tables import aligned
+from lnlattennet.benchmarks.serving._images import photographs
+from lnlattennet.benchmarks.serving._measure import Measurement, Target
+from lnlattennet.benchmarks.serving._perf_analyzer import open_perf_analyzer
+from lnlattennet.benchmarks.serving._requirements import HERE, PEER, requirements
+from lnlattennet.benchmarks.serving._targets import Server, fastapi, triton
+from lnlattennet.serving import load
+from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL
+from lnlattennet.serving.triton._model_names import FUSED as FUSED_MODEL
+
+_ARRIVALS_WITH = "512"
+
+
+def measure(
+    bundle: Path, perf_analyzer: Path | None, earlier: Path | None, peer: bool, requests: int, rounds: int
+) -> Record:
+    """Measure every case.
+
+    Args:
+        bundle: folder of a bundle.
+        perf_analyzer: the program or its wheel; None takes the one on PATH.
+        earlier: `src` folder of an earlier version, or None.
+        peer: whether FastAPI takes part.
+        requests: requests of each run.
+        rounds: runs of every target in every case.
+
+    Raises:
+        LnlAttenNetError: a server does not start, or a request failed.
+        UnavailableError: perf_analyzer, a server or FastAPI is not installed.
+    """
+    record = Record(benchmark="serving")
+    with ExitStack() as stack:
+        generator = stack.enter_context(open_perf_analyzer(perf_analyzer))
+        predictor = load(bundle)
+        servers = {"": stack.enter_context(triton(bundle))}
+        if earlier is not None:
+            servers["earlier "] = stack.enter_context(triton(bundle, earlier))
+        targets = [Target(HERE), *_triton_targets(servers)]
+        if peer:
+            servers["FastAPI"] = stack.enter_context(fastapi(bundle))
+            targets.append(Target(PEER, servers["FastAPI"].urls["http"], ENSEMBLE_MODEL))
+        measurement = Measurement(record, targets, generator, predictor)
+        images = photographs()
+        measurement.images(images, requests, rounds)
+        measurement.arrivals(_ARRIVALS_WITH, images[_ARRIVALS_WITH], requests, rounds)
+        record.facts["servers"] = {
+            name.strip() or "this version": {
+                "start_seconds": server.start_seconds,
+                "memory_bytes": server.memory_bytes(),
+            }
+            for name, server in servers.items()
+        }
+    record.requirements = requirements(record)
+    return record
+
+
+def _triton_targets(servers: Mapping[str, Server]) -> list[Target]:
+    models = {"fused": FUSED_MODEL, "ensemble": ENSEMBLE_MODEL}
+    protocols = {"gRPC": "grpc", "HTTP": "http"}
+    return [
+        Target(f"{prefix}{name}, {label}", server.urls[protocol], model)
+        for prefix, server in servers.items()
+        for name, model in models.items()
+        for label, protocol in protocols.items()
+    ]
+
+
+def serving_tables(record: Record) -> str:
+    """Return the percentiles and rates of every case, and the required figures, as plain text."""
+    cases = [f"{case.name}\n{aligned(_case_rows(record, case))}" for case in record.cases]
+    servers = [("server", "first answer after", "memory")]
+    for name, facts in record.facts["servers"].items():
+        servers.append((name, f"{facts['start_seconds']:.1f} s", f"{facts['memory_bytes'] / 1e6:.0f} MB"))
+    required = [("required", "case", "bound", "value", "")]
+    for item in record.requirements:
+        value = "" if item.value is None else f"{item.value:.2f}"
+        required.append((item.text, item.case, f"{item.bound}", value, item.status))
+    return "\n\n".join([*cases, aligned(servers), aligned(required)])
+
+
+def _case_rows(record: Record, case: ExperimentResult) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [("", "p50", "p90", "p99", "largest", "requests/s")]
+    for name, result in case.candidates.items():
+        figures = np.percentile(result.timings[WARM].samples_us, [50, 90, 99, 100]) / 1e3
+        rate = float(np.median(record.facts["requests_per_second"][case.name][name]))
+        rows.append((name, *(f"{value:.2f} ms" for value in figures), f"{rate:.1f}"))
+    return rows
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Measure what the command line asks for; return the exit code."""
+    parser = option_parser("serving", __doc__ or "")
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle written by export-engine")
+    parser.add_argument(
+        "--perf-analyzer",
+        type=Path,
+        metavar="PATH",
+        help="the program, or a wheel that holds it; by default on PATH",
+    )
+    parser.add_argument("--earlier", type=Path, metavar="SRC", help="`src` folder of an earlier version")
+    parser.add_argument("--no-peer", action="store_true", help="leave FastAPI out")
+    add_count(parser, "--requests", 100, 10, "requests of each run")
+    add_count(parser, "--rounds", 5, 1, "runs of every target in every case")
+    options = parser.parse_args(arguments)
+    record = measure(
+        options.bundle,
+        options.perf_analyzer,
+        options.earlier,
+        not options.no_peer,
+        options.requests,
+        options.rounds,
+    )
+    report(record, serving_tables(record), options)
+    return 0
+
+
+if __name__ == "__main__":
+    main(run)

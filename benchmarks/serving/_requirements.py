@@ -1,0 +1,79 @@
+"""Figures that serving should reach, taken from a record's samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lnlattennet._statistics import ratio_interval
+from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult
+from lnlattennet.benchmarks.serving._measure import EIGHT, ONE
+
+FUSED, ENSEMBLE, EARLIER, PEER, HERE = (
+    "fused, gRPC",
+    "ensemble, gRPC",
+    "earlier fused, gRPC",
+    "FastAPI, HTTP",
+    "in process",
+)
+
+_OWN = ("fused", "ensemble")
+"""How the names of this version's targets begin."""
+
+_OVER_EARLIER = {"512": 0.55, "1080p": 0.42, "24 MP": 0.3}
+_HOP_US = {FUSED: 1000.0, ENSEMBLE: 1800.0}
+_TAIL = 2.5
+_OVER_PEER = 2.2
+
+
+def requirements(record: Record) -> list[RequirementResult]:
+    """Return every figure that the record's samples allow."""
+    cases = {case.name: case for case in record.cases}
+    rates: Mapping[str, Mapping[str, Sequence[float]]] = record.facts.get("requests_per_second", {})
+    return [*_over_earlier(cases), *_hops(cases), *_tails(cases), *_over_peer(rates)]
+
+
+def _over_earlier(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
+    for image, bound in _OVER_EARLIER.items():
+        name = f"{image}, {ONE}"
+        wanted = RequirementResult(
+            text="p50 over the earlier version's", case=name, state=WARM, bound=bound, upper=True
+        )
+        yield wanted.with_ratio(cases.get(name), FUSED, [EARLIER])
+
+
+def _hops(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
+    for name, case in cases.items():
+        here = case.timing(HERE)
+        for target, bound in _HOP_US.items():
+            served = case.timing(target)
+            if here and served:
+                hop = RequirementResult(
+                    text=f"p50 of {target} minus that in process, microseconds",
+                    case=name,
+                    bound=bound,
+                    upper=True,
+                )
+                yield hop.with_value(served.median_us - here.median_us)
+
+
+def _tails(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
+    for name, case in cases.items():
+        for target, result in case.candidates.items():
+            if target.startswith(_OWN):
+                p99 = float(np.percentile(result.timings[WARM].samples_us, 99))
+                tail = RequirementResult(text=f"p99 over p50 of {target}", case=name, bound=_TAIL, upper=True)
+                yield tail.with_value(p99 / result.timings[WARM].median_us)
+
+
+def _over_peer(rates: Mapping[str, Mapping[str, Any]]) -> Iterator[RequirementResult]:
+    for name, by_target in rates.items():
+        own = {target: by_target[target] for target in by_target if target.startswith(_OWN)}
+        if EIGHT not in name or PEER not in by_target or not own:
+            continue
+        best = max(own, key=lambda target: float(np.median(own[target])))
+        ratio = ratio_interval(own[best], by_target[PEER])
+        text = f"requests a second of {best} over FastAPI's"
+        yield RequirementResult(text=text, case=name, bound=_OVER_PEER, against=PEER).with_value(*ratio)

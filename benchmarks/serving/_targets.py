@@ -1,0 +1,143 @@
+"""Servers to compare: this version, an earlier one, and a web framework, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from lnlattennet.errors import LnlAttenNetError, require
+
+PEER_BUNDLE, PEER_PORT = "LNLATTENNET_BENCHMARK_BUNDLE", "LNLATTENNET_BENCHMARK_PORT"
+"""Environment variables that tell the web framework's workers what to serve."""
+
+_READY_SECONDS = 180
+_STOP_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        urls: protocol, such as "grpc" -> address.
+        pid: its first process; the others are its descendants.
+        start_seconds: from the start of the process until the server answered.
+    """
+
+    urls: Mapping[str, str]
+    pid: int
+    start_seconds: float
+
+    def memory_bytes(self) -> int:
+        """Return the proportional set size of all its processes."""
+        return sum(_proportional_set_size(pid) for pid in _descendants(self.pid))
+
+
+@contextmanager
+def triton(bundle: Path, source: Path | None = None) -> Iterator[Server]:
+    """Serve a bundle with `lnlattennet serve`.
+
+    Args:
+        bundle: folder of the bundle.
+        source: `src` folder of another version of this package; None takes this one.
+
+    Raises:
+        LnlAttenNetError: it did not start.
+    """
+    command = [sys.executable, "-m", "lnlattennet", "serve", str(bundle), "--json"]
+    ports = [option for kind in ("http", "grpc", "metrics") for option in (f"--{kind}-port", "0")]
+    environment = {} if source is None else {"PYTHONPATH": str(source.resolve())}
+    started = time.monotonic()
+    with _process([*command, *ports], environment, subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
+        document = _first_document(process.stdout)
+        if document is None:
+            raise LnlAttenNetError(f"`{' '.join(command)}` ended before it served; run it to see why")
+        urls = {protocol: document[protocol] for protocol in ("http", "grpc")}
+        yield Server(urls, process.pid, time.monotonic() - started)
+
+
+def _first_document(lines: Iterator[str]) -> dict[str, str] | None:
+    """Read the JSON document that `serve --json` prints once it answers, on one line or several."""
+    text = ""
+    for line in lines:
+        text += line
+        with suppress(json.JSONDecodeError):
+            return dict(json.loads(text))
+    return None
+
+
+@contextmanager
+def fastapi(bundle: Path) -> Iterator[Server]:
+    """Serve a bundle with FastAPI and as many uvicorn workers as there are cores.
+
+    Raises:
+        LnlAttenNetError: it did not start.
+        UnavailableError: FastAPI or uvicorn is not installed.
+    """
+    require("fastapi", "bench")
+    require("uvicorn", "bench")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "lnlattennet.benchmarks.serving._fastapi_app"]
+    started = time.monotonic()
+    with _process(command, {PEER_BUNDLE: str(bundle.resolve()), PEER_PORT: str(port)}) as process:
+        url = f"http://127.0.0.1:{port}"
+        while not _ready(f"{url}/v2/health/ready"):
+            if process.poll() is not None or time.monotonic() - started > _READY_SECONDS:
+                raise LnlAttenNetError(f"`{' '.join(command)}` does not answer")
+            time.sleep(0.05)
+        yield Server({"http": url}, process.pid, time.monotonic() - started)
+
+
+def _ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - an address of this machine
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@contextmanager
+def _process(
+    command: list[str], environment: Mapping[str, str], stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=stdout, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    found = [pid]
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in children.read_text().split():
+                found += _descendants(int(child))
+    return found
+
+
+def _proportional_set_size(pid: int) -> int:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

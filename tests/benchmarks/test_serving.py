@@ -1,0 +1,112 @@
+"""The serving benchmark: arrivals, the requests of an export, required figures, and the peer's answers."""
+
+from __future__ import annotations
+
+import json
+import stat
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tritonclient.http
+
+from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.serving._images import photographs
+from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
+from lnlattennet.benchmarks.serving._perf_analyzer import Load, open_perf_analyzer, read_export
+from lnlattennet.benchmarks.serving._requirements import EARLIER, FUSED, HERE, PEER, requirements
+from lnlattennet.benchmarks.serving._targets import fastapi
+from lnlattennet.errors import LnlAttenNetError, UnavailableError
+from lnlattennet.serving import load
+
+
+def test_timed_arrivals_have_the_rate_that_was_asked_for() -> None:
+    poisson, bursts = timed_loads(50.0, 4000)
+    assert (poisson.name, bursts.name) == (POISSON, BURSTS)
+    assert np.mean(poisson.gaps_us) == pytest.approx(20_000, rel=0.05)
+    # The gaps of a Poisson process are as long as they are spread.
+    assert np.std(poisson.gaps_us) == pytest.approx(np.mean(poisson.gaps_us), rel=0.1)
+    assert np.mean(bursts.gaps_us) == pytest.approx(20_000)
+    assert list(bursts.gaps_us[:5]) == [80_000, 0, 0, 0, 80_000]
+
+
+def _export(path: Path, ends: list[list[int]]) -> Path:
+    requests = b",".join(
+        # As the program writes them: the image's bytes as they are.
+        b'{"timestamp":%d,"request_inputs":{"image":"\xff\xd8\\u0000"},"response_timestamps":%s}'
+        % (1_000_000 * i, json.dumps(end).encode())
+        for i, end in enumerate(ends)
+    )
+    path.write_bytes(b'{"experiments":[{"requests":[' + requests + b"]}]}")
+    return path
+
+
+def test_every_request_of_an_export_is_kept(tmp_path: Path) -> None:
+    served = read_export(_export(tmp_path / "export.json", [[3_000_000], [4_000_000], [2_500_000]]))
+    assert served.latencies == pytest.approx([0.003, 0.003, 0.0005])
+    assert served.seconds == pytest.approx(0.004)
+
+
+def test_a_request_without_an_answer_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LnlAttenNetError, match="1 of 2 requests of perf_analyzer had no answer"):
+        read_export(_export(tmp_path / "export.json", [[3_000_000], []]))
+
+
+def test_the_program_is_taken_from_a_wheel(tmp_path: Path) -> None:
+    wheel, script = tmp_path / "tritonclient-0-py3-none-any.whl", "#!/bin/sh\necho no server >&2\nexit 9\n"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tritonclient-0.data/data/bin/perf_analyzer", script)
+    with open_perf_analyzer(wheel) as generator:
+        assert generator.program.stat().st_mode & stat.S_IXUSR
+        with pytest.raises(LnlAttenNetError, match="perf_analyzer failed on m at grpc://h:1: no server"):
+            generator.run("grpc://h:1", "m", b"image", Load("one", concurrency=1), 10)
+    assert not generator.program.exists()
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.whl", "empty.whl"])
+def test_a_missing_program_is_named_with_the_way_out(name: str, tmp_path: Path) -> None:
+    zipfile.ZipFile(tmp_path / "empty.whl", "w").close()
+    with pytest.raises(UnavailableError, match=name), open_perf_analyzer(tmp_path / name):
+        pass
+
+
+def test_required_figures_come_from_the_samples() -> None:
+    record = Record(benchmark="serving")
+    times = {HERE: 0.010, FUSED: 0.0105, EARLIER: 0.021, PEER: 0.012}
+    samples = {name: [seconds] * 99 + [seconds * 40] for name, seconds in times.items()}
+    record.add(ExperimentResult("512, one at a time", {}, warm_results(samples)))
+    record.add(ExperimentResult("512, 8 in flight", {}, warm_results(samples)))
+    record.facts["requests_per_second"] = {"512, 8 in flight": {FUSED: [230.0] * 3, PEER: [100.0] * 3}}
+    found = {(item.text, item.case): item for item in requirements(record)}
+    ratio = found["p50 over the earlier version's", "512, one at a time"]
+    assert ratio.status == "reached"
+    assert ratio.value == pytest.approx(0.5)
+    hop = found[f"p50 of {FUSED} minus that in process, microseconds", "512, one at a time"]
+    assert hop.status == "reached"
+    assert hop.value == pytest.approx(500)
+    # One request of a hundred is 40 times as slow: p99 lies between the two.
+    tail = found[f"p99 over p50 of {FUSED}", "512, one at a time"]
+    assert tail.value == pytest.approx(np.percentile([1] * 99 + [40], 99), rel=0.01)
+    rate = found[f"requests a second of {FUSED} over FastAPI's", "512, 8 in flight"]
+    assert rate.status == "reached"
+    assert rate.value == pytest.approx(2.3)
+    assert found["p50 over the earlier version's", "1080p, one at a time"].status == "not measured"
+
+
+@pytest.mark.slow
+def test_the_peer_answers_as_the_bundle_does(bundle_path: Path) -> None:
+    image = photographs()["crop 112"]
+    with fastapi(bundle_path) as server:
+        client = tritonclient.http.InferenceServerClient(server.urls["http"].removeprefix("http://"))
+        tensor = tritonclient.http.InferInput("image", [1, 1], "BYTES")
+        tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
+        answer = client.infer("expression", [tensor])
+        client.close()
+        assert server.memory_bytes() > 50e6
+    expected = load(bundle_path).predict(image)
+    assert answer.as_numpy("label").item().decode() == expected.label
+    assert answer.as_numpy("probabilities")[0] == pytest.approx(
+        list(expected.probabilities.values()), abs=1e-5
+    )
+    assert answer.as_numpy("region_weights").sum() == pytest.approx(1, abs=1e-5)
