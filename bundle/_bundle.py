@@ -19,10 +19,9 @@ from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, re
 from lnlattennet.bundle._prediction import Prediction, check_faces, check_outputs, predictions_from_outputs
 from lnlattennet.bundle.doctor._local import runnable_engines
 from lnlattennet.errors import BundleError, ExportError, ImageError, UnavailableError
-from lnlattennet.images._face_crop import FaceLocation
 from lnlattennet.images._read import require_rgb
+from lnlattennet.images._ready_crops import crop_centers
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.model._preprocessing import center_square
 from lnlattennet.runtimes._base import Arrays, Runner, Unavailable
 from lnlattennet.runtimes._errors import translate_runtime_errors
 from lnlattennet.runtimes._registry import backend_named
@@ -185,13 +184,15 @@ class Bundle:
         """
         run, preprocessing = self.engine(engine, threads), self.manifest.preprocessing
         images = [_require_face(face, index) for index, face in enumerate(faces)]
-        squares = [center_square(image.shape[1], image.shape[0]) for image in images]
-        crops = np.empty((len(images), preprocessing.size, preprocessing.size, 3), np.uint8)
-        for index, box in enumerate(squares):
-            crops[index] = preprocessing.crop(images[index], box)
-        outputs = run(preprocessing.normalize(crops))
-        locations = [FaceLocation(box=box, status="no_face") for box in squares]
-        return predictions_from_outputs(outputs, self.manifest.class_names, locations, images)
+        crops, locations = crop_centers(images, preprocessing)
+        return predictions_from_outputs(
+            run(preprocessing.normalize(crops)),
+            self.manifest.class_names,
+            locations,
+            images,
+            model_hash=self.manifest.model_hash(self.engine_name(engine, threads)),
+            preprocessing_id=preprocessing.id,
+        )
 
 
 def _require_inputs(inputs: Any) -> Mapping[str, NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
@@ -203,8 +204,17 @@ class Manifest(_Strict):
 
     def engine_bytes(self, engine: EngineRecord) -> int:
         """Return the size of an engine's file and of those of the same name, such as OpenVINO's weights."""
+        return sum(record.size for record in self._engine_files(engine))
+
+    def model_hash(self, name: str) -> str:
+        """Return the hash of an engine: SHA-256 of its file, or of the digests of its several files."""
+        digests = [record.sha256 for record in self._engine_files(self.engine(name))]
+        return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+    def _engine_files(self, engine: EngineRecord) -> list[FileRecord]:
         stem = PurePosixPath(engine.file).with_suffix("")
-        return sum(f.size for name, f in self.files.items() if PurePosixPath(name).with_suffix("") == stem)
+        names = sorted(name for name in self.files if PurePosixPath(name).with_suffix("") == stem)
+        return [self.files[name] for name in names]
 
     def report(self) -> dict[str, Any]:
         """Return the manifest without hashes and with the export's command, as plain JSON values.

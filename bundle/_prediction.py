@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class Prediction:
             them, in pixels of the upright image; None if the finder has none.
         status: "ok"; "no_face" if none was found; "too_small" if the face is smaller than was asked for;
             "low_score" if the finder is not sure that it is a face.
+        model_hash: ``Manifest.model_hash`` of the bundle that predicted; "" if an older server predicted.
+        preprocessing_id: ``Preprocessing.id`` of that bundle.
         image: the upright RGB image, uint8 [H, W, 3], at a reduced size if it has more than 16 megapixels;
             None if a server predicted. It takes 3 bytes a pixel (36 MB for 12 megapixels) for as long as the
             prediction lives.
@@ -63,13 +66,21 @@ class Prediction:
     face_score: float | None = None
     face_landmarks: tuple[Point, ...] | None = None
     status: FaceStatus = "ok"
+    model_hash: str = field(default="", repr=False)
+    preprocessing_id: str = field(default="", repr=False)
     image: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
     image_scale: int = field(default=1, repr=False, compare=False)
 
+    @property
+    def entropy(self) -> float:
+        """Entropy of the probabilities in nats: 0 for a sure answer, log(classes) for one that is a guess."""
+        return -sum(share * log(share) for share in self.probabilities.values() if share > 0)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields, without ``image`` and its scale, as plain JSON values."""
+        """Return the fields, without ``image`` and its scale, and the entropy as plain JSON values."""
         landmarks = self.face_landmarks and [list(point) for point in self.face_landmarks]
         fields = {**vars(self), "face_box": list(self.face_box), "face_landmarks": landmarks}
+        fields["entropy"] = self.entropy
         del fields["image"], fields["image_scale"]
         return fields
 
@@ -165,6 +176,9 @@ def predictions_from_outputs(
     class_names: Sequence[str],
     faces: Sequence[FaceLocation],
     images: Sequence[NDArray[np.uint8]] | None = None,
+    *,
+    model_hash: str = "",
+    preprocessing_id: str = "",
 ) -> list[Prediction]:
     """Turn checked outputs into one prediction per face.
 
@@ -174,6 +188,8 @@ def predictions_from_outputs(
         faces: where each face was cropped.
         images: the images that were cropped, if the predictions are to hold them; of crops from images at a
             reduced size, ``faces`` know the scale.
+        model_hash: of the bundle, for the predictions to state.
+        preprocessing_id: of the bundle, too.
     """
     probabilities = softmax(outputs["logits"])
     grid = round(outputs["region_weights"].shape[1] ** 0.5)
@@ -189,6 +205,8 @@ def predictions_from_outputs(
             face_score=None if face.score is None else _float32(face.score)[0],
             face_landmarks=face.landmarks and tuple(_float32(*point) for point in face.landmarks),
             status=face.status,
+            model_hash=model_hash,
+            preprocessing_id=preprocessing_id,
             image=None if images is None else images[index],
             image_scale=face.image_scale if isinstance(face, FaceCrop) else 1,
         )

@@ -6,6 +6,8 @@ It needs numpy and Pillow only, so that a server needs no torch.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -78,6 +80,11 @@ class Preprocessing:
                 f"preprocessing face_alignment must be one of {sorted(get_args(FaceAlignment))}, "
                 f"got {self.face_alignment!r}"
             )
+
+    @property
+    def id(self) -> str:
+        """Identifier of these options: the first 16 hexadecimal digits of the SHA-256 of their JSON."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
 
     def crop(self, image: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
         """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [S, S, 3]."""

@@ -53,6 +53,7 @@ class LocalPredictor:
         if note := version_note(preprocessing.face_finder, preprocessing.face_finder_version):
             _log.warning("%s", note)
         self._run = bundle.engine(engine, threads)
+        self._model_hash = bundle.manifest.model_hash(bundle.engine_name(engine, threads))
 
     @overload
     def predict(self, images: ImageSource) -> Prediction: ...  # type: ignore[overload-overlap]
@@ -111,4 +112,6 @@ class LocalPredictor:
             self._manifest.class_names,
             crops,
             [crop.image for crop in crops],
+            model_hash=self._model_hash,
+            preprocessing_id=self._manifest.preprocessing.id,
         )

@@ -12,7 +12,9 @@ import lnlattennet
 
 # fmt: off
 PUBLIC = {
-    "lnlattennet": "Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load",
+    "lnlattennet": (
+        "AsyncClient Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load"
+    ),
     "lnlattennet.benchmarks": (
         "attention bundle faces figures gpu_suite leaderboard network peers serving training"
     ),
@@ -45,8 +47,8 @@ PUBLIC = {
         "Requirements Runner TensorRTBuilderConfig Unavailable backend_named"
     ),
     "lnlattennet.serving": (
-        "Client Deployment Endpoints LocalPredictor ModelDescription TritonProcess TritonServer "
-        "choose_endpoints deploy find_server load"
+        "AsyncClient AsyncStream Client Deployment Endpoints LocalPredictor ModelDescription Stream "
+        "StreamPrediction TLSConfig TritonProcess TritonServer choose_endpoints deploy find_server load"
     ),
     "lnlattennet.training": "CrossValidationResult TrainingOptions TrainingResult train",
 }

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
-from lnlattennet.bundle._prediction import check_outputs
 from lnlattennet.errors import ConfigError, ServingError
 from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
-from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Arrays
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.client._transport import Connection, connect
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE
 
 _TIMEOUT = 60.0
@@ -33,14 +30,12 @@ def server_predictor(url: str) -> Iterator[Predictor]:
         ServingError: nothing answers there, or it does not serve a bundle of this toolkit.
         UnavailableError: tritonclient is not installed.
     """
-    with Client(url, ENSEMBLE, _TIMEOUT) as client, closing(connect(url, _TIMEOUT)) as engine:
+    with Client(url, ENSEMBLE, _TIMEOUT) as client:
         served = client.description
         preprocessing, provenance = read_model_parameters(served.parameters)
 
         def run(faces: Faces) -> Arrays:
-            outputs = engine.infer(ENGINE_MODEL, preprocessing.normalize(faces), OUTPUT_NAMES)
-            check_outputs(outputs, len(faces), len(served.class_names), served.grid**2)
-            return outputs
+            return client.engine_outputs(preprocessing.normalize(faces))
 
         yield Predictor(
             class_names=tuple(served.class_names),
@@ -50,7 +45,7 @@ def server_predictor(url: str) -> Iterator[Predictor]:
                 "kind": "server",
                 "name": url,
                 "served_model": ENGINE_MODEL,
-                "runtime": f"Triton backend {_backend(engine, url)}",
+                "runtime": f"Triton backend {_backend(client, url)}",
             },
             temperature=stored_temperature(provenance),
             predict=in_batches(run, served.max_batch_size),
@@ -76,10 +71,10 @@ def read_model_parameters(parameters: Mapping[str, str]) -> tuple[Preprocessing,
         ) from error
 
 
-def _backend(engine: Connection, url: str) -> str:
+def _backend(client: Client, url: str) -> str:
     """Return the name of Triton's backend that runs the engine."""
     try:
-        return str(engine.model_config(ENGINE_MODEL)["backend"])
+        return str(client.model_config(ENGINE_MODEL)["backend"])
     except KeyError as error:
         raise ServingError(
             f"the model {ENGINE_MODEL!r} at {url} does not state its backend, so it is not one that "

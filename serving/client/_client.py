@@ -1,78 +1,76 @@
-"""Client of the public models of a server, over gRPC or HTTP."""
+"""Client of a server whose calls block, over gRPC or HTTP."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
-from lnlattennet.errors import ImageError, ServingError, UsageError
-from lnlattennet.images._batch import for_each, renumber, without_number
-from lnlattennet.images._encoded import EncodedImage, require_encoded
-from lnlattennet.images._face_crop import check_face_limits
-from lnlattennet.model._io_spec import OUTPUT_NAMES
-from lnlattennet.serving._face_tensors import FACE_TENSORS, face_locations
-from lnlattennet.serving.client._transport import Outputs, connect
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FACES, FUSED
-
-_OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """Facts that a served model states about itself.
-
-    Attributes:
-        class_names: in the order of the logits.
-        grid: g; the face has g * g regions.
-        license: note on the license of the training data; "" if the server has none.
-        max_batch_size: maximum number of images per request.
-        parameters: every parameter of its configuration: name -> text.
-    """
-
-    class_names: list[str]
-    grid: int
-    license: str
-    max_batch_size: int
-    parameters: dict[str, str]
+from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.images._encoded import EncodedImage
+from lnlattennet.serving.client._calls import Outputs
+from lnlattennet.serving.client._connection import Connection
+from lnlattennet.serving.client._description import ModelDescription
+from lnlattennet.serving.client._protocols import choose_protocol
+from lnlattennet.serving.client._session import Session
+from lnlattennet.serving.client._stream import StreamPrediction, StreamSession
+from lnlattennet.serving.client._tls import TLSConfig
+from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 
 class Client:
-    """A connection to one served model; usable as a context manager.
+    """A connection to one server; usable as a context manager.
 
         with Client("grpc://127.0.0.1:8001") as client:
             print(client.predict(Path("face.jpg").read_bytes()).label)
 
     A ``grpc://`` client may be shared by threads; an ``http://`` client belongs to the thread that made it.
+    ``AsyncClient`` has the same methods for asyncio.
 
     Args:
-        url: ``grpc://host:port`` or ``http://host:port``.
-        model: ``expression`` or ``expression_fused``, for the largest face of each image. For every face it
-            asks ``expression_faces``.
-        timeout: seconds that one request may take.
+        url: ``grpc://host:port`` or ``http://host:port``, with TLS ``grpcs://`` or ``https://``.
+        model: ``expression`` or ``expression_fused``, for the largest face of each image.
+        timeout: seconds that one request may take, its retries counted in. The server is told, and does not
+            begin a request that waited longer. Over HTTP it limits each wait for the server instead.
+        retries: how often a request is sent again that found no server or an overloaded one, after 0.1 s,
+            0.2 s and so on up to 2 s, each shortened at random by up to a half. None by default: retries of
+            many clients keep an overloaded server overloaded.
+        headers: sent with every request, such as an API key; gRPC's metadata.
+        tls: certificates for TLS; None trusts the usual authorities and shows no certificate.
+        shared_memory: hand over crops in shared memory, to a server on this machine that
+            ``lnlattennet serve --shared-memory`` runs.
 
     Raises:
-        UsageError: the URL is of another form, the timeout is not positive, or ``model`` is the one for every
-            face.
+        UsageError: an argument is of another form, or ``model`` is one that has a method of its own.
         ServingError: nothing answers there, or it does not serve this model.
         UnavailableError: tritonclient is not installed.
     """
 
-    def __init__(self, url: str, model: str = ENSEMBLE, timeout: float = 10.0) -> None:
-        if model == FACES:
-            raise UsageError(f"a client asks {FACES!r} in predict(images, max_faces=N); give another model")
-        self._model = model
-        self._connection = connect(url, timeout)
+    def __init__(
+        self,
+        url: str,
+        model: str = ENSEMBLE,
+        timeout: float = 10.0,
+        *,
+        retries: int = 0,
+        headers: Mapping[str, str] | None = None,
+        tls: TLSConfig | None = None,
+        shared_memory: bool = False,
+    ) -> None:
+        self._session = Session(model, timeout, retries, shared_memory)
+        self._connection = Connection(choose_protocol(url, timeout, headers, tls))
         try:
-            self.description = _describe(model, self._connection.model_config(model))
+            self._connection.run(self._session.describe())
         except BaseException:
-            self.close()
+            self._connection.close()
             raise
+
+    @property
+    def description(self) -> ModelDescription:
+        """What the server states of its model."""
+        return self._session.description
 
     @overload
     def predict(self, images: EncodedImage) -> Prediction: ...
@@ -109,52 +107,57 @@ class Client:
             ImageTypeError: an image is not like bytes; nothing was sent.
             ImageError: the server refused an image; no image of a list is predicted then.
             OverloadedError: the server has too many requests; try again.
+            UnreachableError: no server answers, or it is stopping; try again.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
-            ServingError: the server cannot be reached, is too slow or failed.
+            ServingError: the server is too slow or failed.
             UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
-        check_face_limits(max_faces, min_face)
-        if not isinstance(images, list | tuple):
-            image = require_encoded(images)
-            if max_faces is None:
-                return self._largest_face(image)
-            return self._every_face(image, max_faces, min_face)
-        encoded = for_each(images, require_encoded)
-        if max_faces is None:
-            return self._largest_faces(encoded)
-        return for_each(encoded, lambda image: self._every_face(image, max_faces, min_face))
+        return self._connection.run(self._session.predict(images, max_faces, min_face))
 
-    def _largest_face(self, image: bytes) -> Prediction:
-        try:
-            return self._largest_faces([image])[0]
-        except ImageError as error:
-            raise ImageError(without_number(str(error))) from error
+    def predict_crops(self, crops: NDArray[Any] | Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """Predict the expression on crops of faces, without a search; ``Bundle.predict`` answers alike.
 
-    def _largest_faces(self, images: Sequence[bytes]) -> list[Prediction]:
-        predictions: list[Prediction] = []
-        for start in range(0, len(images), self.description.max_batch_size):
-            batch = images[start : start + self.description.max_batch_size]
-            try:
-                outputs = self._connection.infer(self._model, _tensor(batch), _OUTPUTS)
-            except ImageError as error:
-                raise ImageError(renumber(str(error), start)) from error
-            predictions += self._checked(outputs, len(batch))
-        return predictions
+        Args:
+            crops: RGB uint8 [n, H, W, 3], or a list of arrays [H, W, 3], from 16 pixels a side. The center
+                square of each is resized to the network's size, and is its prediction's ``face_box``. Or the
+                engine's input, normalized: float32 [n, 3, S, S].
 
-    def _every_face(self, image: bytes, max_faces: int, min_face: float) -> list[Prediction]:
-        limits = {"max_faces": int(max_faces), "min_face": float(min_face)}
-        outputs = self._connection.infer(FACES, _tensor([image]), _OUTPUTS, limits)
-        rows = {name: array[0] for name, array in outputs.items()}
-        return self._checked(rows, len(rows["status"]))
+        Returns:
+            One prediction for each in order, with the status "no_face", since nobody looked for one.
 
-    def _checked(self, outputs: Outputs, faces: int) -> list[Prediction]:
-        about = self.description
-        check_outputs(outputs, faces, len(about.class_names), about.grid**2)
-        return predictions_from_outputs(outputs, about.class_names, face_locations(outputs))
+        Raises:
+            ImageError: a crop has another type or shape, or numbers that are not finite.
+            ServingError: as for ``predict``, with OverloadedError, UnreachableError and EngineOutputError.
+        """
+        return self._connection.run(self._session.predict_crops(crops))
+
+    def stream(self) -> Stream:
+        """Start a stream, whose probabilities are smoothed over time; its context ends it."""
+        return Stream(self._connection, StreamSession(self._session))
+
+    def engine_outputs(self, faces: NDArray[np.float32]) -> Outputs:
+        """Return the checked outputs of the engine alone for normalized faces float32 [n, 3, S, S], n > 0.
+
+        Raises:
+            ImageError: the faces have another type or shape, or numbers that are not finite.
+            ServingError: as for ``predict``, with OverloadedError, UnreachableError and EngineOutputError.
+        """
+        return self._connection.run(self._session.engine_outputs(faces))
+
+    def model_config(self, model: str) -> dict[str, Any]:
+        """Return Triton's configuration of any model of the server.
+
+        Raises:
+            ServingError: there is no such model, or no answer.
+        """
+        return self._connection.run(self._session.model_config(model))
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.close()
+        try:
+            self._connection.run(self._session.close())
+        finally:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -163,20 +166,41 @@ class Client:
         self.close()
 
 
-def _tensor(images: Sequence[bytes]) -> NDArray[np.object_]:
-    return np.array(images, dtype=np.object_)[:, None]
+class Stream:
+    """Images one after the other, one at a time; ``Client.stream`` starts one.
 
+    with client.stream() as stream:
+        for frame in frames:
+            print(stream.predict(frame).label)
+    """
 
-def _describe(model: str, config: dict[str, Any]) -> ModelDescription:
-    try:
-        parameters = {name: str(value["string_value"]) for name, value in config["parameters"].items()}
-        names = json.loads(parameters["class_names"])
-        grid = int(parameters["grid"])
-        note = str(json.loads(parameters.get("license", '""')))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ServingError(
-            f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
-            f"`lnlattennet serve BUNDLE` serves; ask for {ENSEMBLE!r} or {FUSED!r}"
-        ) from error
-    # A model without batching states a maximum batch size of 0.
-    return ModelDescription(names, grid, note, max(1, int(config.get("max_batch_size", 0))), parameters)
+    def __init__(self, connection: Connection, session: StreamSession) -> None:
+        self._connection = connection
+        self._session = session
+
+    def predict(self, image: EncodedImage, time: float | None = None) -> StreamPrediction:
+        """Predict the expression on the largest face of the stream's next image.
+
+        The smoothing is exponential in time: after half a second, unless the server is set up otherwise, an
+        image weighs 1/e of what it did. An image without a face changes nothing.
+
+        Args:
+            image: a JPEG or PNG file, as for ``Client.predict``.
+            time: seconds of the image on any clock that does not go back, such as the video's; None is now.
+
+        Raises:
+            ImageError: the image is refused; the stream goes on.
+            ServingError: as for ``Client.predict``, or the server has forgotten the stream.
+            UsageError: the stream is closed.
+        """
+        return self._connection.run(self._session.predict(image, time))
+
+    def close(self) -> None:
+        """End the stream; without this a server that stops waits for it, up to ten seconds."""
+        self._connection.run(self._session.close())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
-from PIL import Image
 
 from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError
+from lnlattennet.images._blank import blank_png
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FACES
+from lnlattennet.serving.triton._model_names import CROPS, ENSEMBLE, FACES, FUSED, STREAM
 
 
 def probe_model(url: str, model: str) -> None:
@@ -19,13 +17,22 @@ def probe_model(url: str, model: str) -> None:
         OverloadedError: it has too many requests to answer this one.
         ServingError: there is no answer, or not a valid one.
     """
-    stream = io.BytesIO()
-    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(stream, "PNG")
-    images = [stream.getvalue()]
     try:
-        with Client(url, ENSEMBLE if model == FACES else model) as client:
-            client.predict(images, max_faces=1) if model == FACES else client.predict(images)
+        with Client(url, model if model in (ENSEMBLE, FUSED) else ENSEMBLE) as client:
+            _ask(client, model)
     except OverloadedError:
         raise
     except LnlAttenNetError as error:
         raise ServingError(f"model {model} does not answer a test image: {error}") from error
+
+
+def _ask(client: Client, model: str) -> None:
+    if model == FACES:
+        client.predict(blank_png(), max_faces=1)
+    elif model == CROPS:
+        client.predict_crops(np.full((1, 32, 32, 3), 128, np.uint8))
+    elif model == STREAM:
+        with client.stream() as stream:
+            stream.predict(blank_png())
+    else:
+        client.predict(blank_png())

@@ -70,7 +70,9 @@ def _facts_for_clients(manifest: Manifest) -> dict[str, Any]:
     return {
         "class_names": manifest.class_names,
         "grid": manifest.grid,
+        "model_hash": manifest.model_hash(manifest.selected),
         "preprocessing": manifest.preprocessing.to_dict(),
+        "preprocessing_id": manifest.preprocessing.id,
         "provenance": public_provenance(manifest.provenance),
         "license": public_license(manifest.license, manifest.provenance),
     }
@@ -83,6 +85,7 @@ def _tensor_shapes(manifest: Manifest) -> Mapping[str, list[int]]:
         "face": [3, size, size],
         "logits": [classes],
         "probabilities": [classes],
+        "smoothed_probabilities": [classes],
         "region_weights": [regions],
         "region_affinity": [regions, regions],
     }

@@ -14,4 +14,10 @@ FUSED = "expression_fused"
 FACES = "expression_faces"
 """Public: every face of one image."""
 
-PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES)
+CROPS = "expression_tensor"
+"""Public: ready crops of faces, as pixels."""
+
+STREAM = "expression_stream"
+"""Public: the images of a stream one after the other, raw and smoothed over time."""
+
+PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES, CROPS, STREAM)

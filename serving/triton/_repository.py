@@ -30,7 +30,7 @@ from lnlattennet.serving.triton._model_config import (
     runs_natively,
     write_config,
 )
-from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 
@@ -94,8 +94,9 @@ def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 # Not shutil.copytree: it fails on file systems without permissions to copy.
                 shutil.copyfile(file, copy)
-    # Triton requires a version folder even for an ensemble, where it is empty.
-    (draft.models / ENSEMBLE / "1").mkdir(exist_ok=True)
+    for model in draft.models.iterdir():
+        # Triton requires a version folder even for an ensemble, where it is empty.
+        (model / "1").mkdir(exist_ok=True)
     for name in (*bundle.manifest.files, MANIFEST_NAME):
         (draft.bundle / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.path / name, draft.bundle / name)

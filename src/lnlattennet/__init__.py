@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from lnlattennet.errors import LnlAttenNetError
     from lnlattennet.export._pipeline import export_engine
     from lnlattennet.serving._predictor import load
+    from lnlattennet.serving.client._async_client import AsyncClient
     from lnlattennet.serving.client._client import Client
 
 __all__ = [
+    "AsyncClient",
     "Bundle",
     "Client",
     "ExportOptions",

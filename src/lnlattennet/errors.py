@@ -12,6 +12,7 @@
     │   └── GateError           3
     ├── ServingError            1
     │   ├── OverloadedError     1
+    │   ├── UnreachableError    1
     │   └── EngineOutputError   1
     ├── RegressionError         5
     └── UnavailableError        4
@@ -82,6 +83,10 @@ class ServingError(LnlAttenNetError):
 
 class OverloadedError(ServingError):
     """A server has more requests than it takes on; the same request may succeed later."""
+
+
+class UnreachableError(ServingError):
+    """No server answers there, or it is stopping; the same request may succeed later."""
 
 
 class EngineOutputError(ServingError):

@@ -15,8 +15,8 @@ from PIL import Image
 from skimage import data
 
 from lnlattennet.errors import ImageError, ServingError, UsageError
+from lnlattennet.serving.client._address import is_on_this_machine
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.client._transport import _on_this_machine
 from lnlattennet.serving.triton._process import TritonProcess
 
 pytest.importorskip("tritonclient")
@@ -58,7 +58,8 @@ def jpeg(shift: int = 0) -> bytes:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://host:8000",
+        "https://host",
+        "grpcss://host:8001",
         "grpc://",
         "grpc://host",
         "http://host:8000/v2",
@@ -221,7 +222,7 @@ def test_a_grpc_client_serves_many_threads(server: TritonProcess) -> None:
 )
 def test_addresses_of_this_machine_are_known(address: str, own: bool) -> None:
     """Requests to them never go through a proxy of the environment."""
-    assert _on_this_machine(address) is own
+    assert is_on_this_machine(address) is own
 
 
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(

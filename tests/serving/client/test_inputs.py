@@ -22,7 +22,9 @@ import lnlattennet
 from lnlattennet.errors import ImageError, ImageTypeError, UsageError
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client import _client
+from lnlattennet.serving.client._calls import ReadConfig
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._connection import Connection
 from lnlattennet.serving.triton._process import TritonProcess
 
 pytest.importorskip("tritonclient")
@@ -86,21 +88,17 @@ NOT_SENT: dict[str, tuple[Any, str]] = {
 }
 
 
-class Silent:
+class Silent(Connection):
     """A connection that must not be used once the model is described."""
 
-    def model_config(self, model: str) -> dict[str, Any]:
+    def _answer(self, call: object) -> Any:
+        assert isinstance(call, ReadConfig), "something was sent"
         return {"parameters": {"class_names": {"string_value": '["a"]'}, "grid": {"string_value": "1"}}}
-
-    def infer(self, *_: object) -> None:
-        raise AssertionError("something was sent")
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Client:
-    monkeypatch.setattr(_client, "connect", lambda url, timeout: Silent())
+    monkeypatch.setattr(_client, "Connection", Silent)
     return Client("grpc://127.0.0.1:8001")
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError
+from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError, UnreachableError
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton import _service
 from lnlattennet.serving.triton._endpoints import Endpoints
@@ -89,7 +89,7 @@ def grpc_server(status: str, details: str) -> Iterator[str]:
         (
             503,
             json.dumps({"error": STOPPING}),
-            ServingError,
+            UnreachableError,
             "no answer from a Triton server .*: Server is stop",
         ),
         (
@@ -114,8 +114,8 @@ def test_the_status_of_http_tells(status: int, body: str, error: type[Exception]
         ("UNAVAILABLE", EXPIRED, OverloadedError, AGAIN + "Request timeout expired"),
         ("UNAVAILABLE", PROXY, OverloadedError, AGAIN),
         ("RESOURCE_EXHAUSTED", "slow down", OverloadedError, r"slow down \(gRPC RESOURCE_EXHAUSTED\)"),
-        ("UNAVAILABLE", STOPPING, ServingError, "no answer from a Triton server .*: Server is stopping"),
-        ("UNAVAILABLE", "failed to connect to all addresses", ServingError, "no answer from a Triton server"),
+        ("UNAVAILABLE", STOPPING, UnreachableError, "no answer from a Triton server .*: Server is stopping"),
+        ("UNAVAILABLE", "failed to connect to all addresses", UnreachableError, "no answer from a Triton"),
         (
             "RESOURCE_EXHAUSTED",
             "SERVER: Received message larger than max (5000000 vs. 4194304)",

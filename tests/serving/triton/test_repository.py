@@ -21,8 +21,15 @@ pytest.importorskip("tritonclient.grpc")
 ON_CPU = Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})
 ON_GPU = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
 ON_RTX = Requirements(device="cuda", packages={"tensorrt_rtx": "==1.7.1"})
-MODELS = {"expression", "expression_faces", "expression_fused", "expression_postprocess", "face_preprocess"}
-MODELS |= {"lnlattennet"}
+PUBLIC = {"expression", "expression_faces", "expression_fused", "expression_stream", "expression_tensor"}
+INNER = {
+    "crop_preprocess",
+    "expression_postprocess",
+    "expression_smoothing",
+    "face_preprocess",
+    "lnlattennet",
+}
+MODELS = PUBLIC | INNER
 TEMPLATES = Path(str(resources.files("lnlattennet") / "triton_repo"))
 
 
@@ -47,7 +54,11 @@ def test_every_committed_config_names_its_folder_and_bounds_its_queue(name: str)
     config = read_config(TEMPLATES / name / "config.pbtxt")
     assert config.name == name
     assert config.max_batch_size > 0
-    if config.platform != "ensemble":
+    if name == "expression_smoothing":
+        # A sequence batcher has no queue policy; it takes one request of a stream at a time.
+        assert config.sequence_batching.oldest.max_candidate_sequences > 0
+        assert config.sequence_batching.max_sequence_idle_microseconds > 0
+    elif config.platform != "ensemble":
         queue = config.dynamic_batching.default_queue_policy
         assert queue.max_queue_size > 0
         assert queue.default_timeout_microseconds > 0
@@ -65,7 +76,7 @@ def test_the_ensemble_and_the_fused_model_look_alike() -> None:
 def test_models_and_bundle_are_copied_whole(bundle: Bundle, tmp_path: Path) -> None:
     deployment = deploy(bundle, tmp_path / "deployment")
     assert {path.name for path in deployment.models.iterdir()} == MODELS
-    assert (deployment.models / "expression" / "1").is_dir()
+    assert all((deployment.models / name / "1").is_dir() for name in MODELS)
     assert list(deployment.path.rglob("__pycache__")) == []
     assert Bundle.load(deployment.bundle).manifest == bundle.manifest
 
@@ -90,6 +101,10 @@ def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
         "face_score": [1],
         "face_landmarks": [5, 2],
         "status": [1],
+        "crop": [-1, -1, 3],
+        "time": [1],
+        "smoothed_label": [1],
+        "smoothed_probabilities": [classes],
     }
     for name in MODELS:
         config = read_config(deployment.models / name / "config.pbtxt")
@@ -117,9 +132,11 @@ def test_clients_get_what_an_evaluation_needs_and_nothing_private(bundle: Bundle
     manifest = bundle.manifest.model_copy(update={"provenance": provenance, "license": note})
     _save(Bundle(bundle.path, manifest), tmp_path / "bundle")
     deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment")
-    for model in ("expression", "expression_fused", "expression_faces"):
+    for model in PUBLIC:
         parameters = read_config(deployment.models / model / "config.pbtxt").parameters
         assert json.loads(parameters["preprocessing"].string_value) == manifest.preprocessing.to_dict()
+        assert json.loads(parameters["preprocessing_id"].string_value) == manifest.preprocessing.id
+        assert json.loads(parameters["model_hash"].string_value) == manifest.model_hash(manifest.selected)
         assert json.loads(parameters["provenance"].string_value) == known | {"settings": settings}
         told = "Trained on a data set (format folder). The weights inherit its license."
         assert json.loads(parameters["license"].string_value) == told

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.serving.triton._process import TritonProcess
@@ -47,7 +48,47 @@ def with_nan(triton: Any, client: Any) -> Any:
     return client.infer("expression_postprocess", tensors)
 
 
+def tensor(model: str, name: str, array: NDArray[Any], datatype: str) -> Callable[[Any, Any], Any]:
+    """Return a request with one tensor."""
+
+    def send(triton: Any, client: Any) -> Any:
+        whole = triton.InferInput(name, list(array.shape), datatype)
+        whole.set_data_from_numpy(array)
+        return client.infer(model, [whole])
+
+    return send
+
+
+def crop(array: NDArray[Any], datatype: str = "UINT8") -> Callable[[Any, Any], Any]:
+    return tensor("expression_tensor", "crop", array, datatype)
+
+
 BAD = {
+    "crops of another type": (
+        crop(np.zeros((1, 40, 40, 3), np.float32), "FP32"),
+        "400",
+        "INVALID_ARGUMENT",
+        "data-type is 'FP32', but model 'expression_tensor' expects 'UINT8'",
+    ),
+    "crops with an alpha channel": (
+        crop(np.zeros((1, 40, 40, 4), np.uint8)),
+        "400",
+        "INVALID_ARGUMENT",
+        "unexpected shape for input 'crop'",
+    ),
+    "small crops": (crop(np.zeros((1, 40, 8, 3), np.uint8)), "400", "INVALID_ARGUMENT", "got 8 x 40"),
+    "crops without pixels": (
+        crop(np.zeros((1, 0, 40, 3), np.uint8)),
+        "400",
+        "INVALID_ARGUMENT",
+        "at least 16 pixels",
+    ),
+    "faces that are not finite": (
+        tensor("lnlattennet", "image", np.full((1, 3, 48, 48), np.nan, np.float32), "FP32"),
+        "400",
+        "INVALID_ARGUMENT",
+        "face 0 holds numbers that are not finite",
+    ),
     "an image that is none": (
         ask(b"text"),
         "400",

@@ -1,0 +1,58 @@
+"""What a served model states about itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lnlattennet.errors import ServingError
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Facts that a served model states about itself.
+
+    Attributes:
+        class_names: in the order of the logits.
+        grid: g; the face has g * g regions.
+        license: note on the license of the training data; "" if the server has none.
+        model_hash: ``Manifest.model_hash`` of the engine that serves; "" if an older version serves.
+        preprocessing_id: ``Preprocessing.id`` of the bundle; "" likewise.
+        max_batch_size: maximum number of images per request.
+        parameters: every parameter of its configuration: name -> text.
+    """
+
+    class_names: list[str]
+    grid: int
+    license: str
+    model_hash: str
+    preprocessing_id: str
+    max_batch_size: int
+    parameters: dict[str, str]
+
+
+def read_description(model: str, config: Mapping[str, Any]) -> ModelDescription:
+    """Return what the configuration of ``model`` states.
+
+    Raises:
+        ServingError: it is not one that this package serves.
+    """
+    try:
+        parameters = {name: str(value["string_value"]) for name, value in config["parameters"].items()}
+        names = json.loads(parameters["class_names"])
+        grid = int(parameters["grid"])
+        note, model_hash, preprocessing_id = (
+            str(json.loads(parameters.get(name, '""')))
+            for name in ("license", "model_hash", "preprocessing_id")
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ServingError(
+            f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
+            f"`lnlattennet serve BUNDLE` serves; ask for {ENSEMBLE!r} or {FUSED!r}"
+        ) from error
+    # A model without batching states a maximum batch size of 0.
+    largest = max(1, int(config.get("max_batch_size", 0)))
+    return ModelDescription(names, grid, note, model_hash, preprocessing_id, largest, parameters)

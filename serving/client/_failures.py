@@ -1,0 +1,112 @@
+"""Errors of this package for what a server, a proxy or the network answered instead of a prediction."""
+
+from __future__ import annotations
+
+import re
+
+from lnlattennet.errors import (
+    EngineOutputError,
+    ImageError,
+    LnlAttenNetError,
+    OverloadedError,
+    ServingError,
+    UnreachableError,
+)
+from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
+
+_FULL = re.compile("maximum queue size|timeout expired|overload|overflow|too many|rate.?limit|quota", re.I)
+"""What Triton and proxies say when they have too many requests, where gRPC's status alone does not tell."""
+
+_STOPPING = re.compile("server (is )?(not ready|stopping|exiting)", re.I)
+
+_RESTRICTED = re.compile("is restricted, expecting header", re.I)
+
+_LONGEST_REASON = 500
+
+
+class Failures:
+    """Errors about one server.
+
+    Args:
+        url: its address.
+        timeout: seconds that a request may take.
+    """
+
+    def __init__(self, url: str, timeout: float) -> None:
+        self._url = url
+        self._timeout = timeout
+
+    def of_grpc(self, status: str, message: str, sends_images: bool) -> LnlAttenNetError:
+        """Return the error for a status of gRPC, such as "UNAVAILABLE"."""
+        if status == "DEADLINE_EXCEEDED":
+            return self.too_slow()
+        if status == "CANCELLED":
+            return ServingError(f"the request to {self._url} was canceled; its client may have been closed")
+        if status == "RESOURCE_EXHAUSTED" and "larger than max" in message:
+            return self._too_large(message, sends_images)
+        if status == "RESOURCE_EXHAUSTED" or (status == "UNAVAILABLE" and _FULL.search(message)):
+            return self._overloaded(message, f"gRPC {status}")
+        if status == "UNAVAILABLE" and not _RESTRICTED.search(message):
+            # No listener, or a server that is stopping.
+            return self.no_answer(message)
+        return self._refused(message, sends_images and status == "INVALID_ARGUMENT")
+
+    def of_http(self, status: str, message: str, sends_images: bool) -> LnlAttenNetError:
+        """Return the error for a status of HTTP, such as "503"."""
+        if status == "413":
+            return self._too_large(message, sends_images)
+        if status == "503" and _STOPPING.search(message):
+            return self.no_answer(message)
+        if status in ("429", "503"):
+            return self._overloaded(message, f"HTTP {status}")
+        return self._refused(message, sends_images and status == "400")
+
+    def no_answer(self, reason: str) -> UnreachableError:
+        """Return the error for a server that does not answer."""
+        return UnreachableError(
+            f"no answer from a Triton server at {self._url}: {reason}; "
+            "start one with `lnlattennet serve BUNDLE`, or read its log"
+        )
+
+    def too_slow(self) -> ServingError:
+        """Return the error for a request that took too long."""
+        return ServingError(
+            f"the server at {self._url} gave no answer within {self._timeout:g} s; allow more with "
+            "--timeout, or check that the server is running: `lnlattennet serve BUNDLE`"
+        )
+
+    def _overloaded(self, message: str, status: str) -> OverloadedError:
+        return OverloadedError(
+            f"the server at {self._url} is overloaded, try again: {_reason(message)} ({status}); if it "
+            "happens often, send fewer requests at once"
+        )
+
+    def _too_large(self, message: str, sends_images: bool) -> ServingError | ImageError:
+        error = ImageError if sends_images else ServingError
+        return error(
+            f"the server at {self._url}, or a proxy before it, takes no requests of this size: "
+            f"{_reason(message)}; send fewer images at once, or smaller ones"
+        )
+
+    def _refused(self, message: str, about_image: bool) -> ServingError | ImageError:
+        reason = _reason(message)
+        if _RESTRICTED.search(message):
+            return ServingError(
+                f"the server at {self._url} lets no client use this: {message}; for shared memory run "
+                "`lnlattennet serve BUNDLE --shared-memory`"
+            )
+        if reason.startswith("engine output "):
+            return EngineOutputError(reason)
+        if about_image:
+            return ImageError(reason)
+        return ServingError(
+            f"the server at {self._url} refused: {message}; `lnlattennet serve BUNDLE` serves the models "
+            f"{', '.join(map(repr, PUBLIC_MODELS))}, and its log says more"
+        )
+
+
+def _reason(message: str) -> str:
+    """Shorten to what helps the person who sent the image: no name of an inner model, no empty id."""
+    # Of a proxy's page, which is no JSON, tritonclient reports how it failed to read it.
+    text = " ".join(message.rpartition("\nresponse: ")[2].split())
+    return re.sub(r"^(in ensemble '[^']*', )?(\[request id: [^]]*\] )?", "", text)[:_LONGEST_REASON]

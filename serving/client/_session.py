@@ -1,0 +1,262 @@
+"""What a client asks a server and makes of the answers, without how it is sent.
+
+Each question is a dialog: a generator of calls that the blocking and the asyncio client both run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.bundle._prediction import Prediction, check_faces, check_outputs, predictions_from_outputs
+from lnlattennet.errors import (
+    EngineOutputError,
+    ImageError,
+    OverloadedError,
+    ServingError,
+    UnreachableError,
+    UsageError,
+)
+from lnlattennet.images._batch import for_each, renumber, without_number
+from lnlattennet.images._encoded import require_encoded
+from lnlattennet.images._face_crop import FaceLocation, check_face_limits
+from lnlattennet.images._read import require_rgb
+from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
+from lnlattennet.model._preprocessing import center_square
+from lnlattennet.serving._face_tensors import FACE_TENSORS, face_locations
+from lnlattennet.serving.client._calls import Dialog, Infer, Outputs, Pause, ReadConfig, Register
+from lnlattennet.serving.client._description import ModelDescription, read_description
+from lnlattennet.serving.client._shared_memory import SMALLEST_SHARED, RegionPool
+from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, ENSEMBLE, FACES, FUSED
+
+_OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_MOST_RETRIES = 10
+_random = random.SystemRandom()
+
+
+class Session:
+    """The state of a client: what it asks, and what it knows of the server.
+
+    Args:
+        model: name of the served model for the largest face.
+        timeout: seconds that a request may take, its retries counted in.
+        retries: how often a request is sent again.
+        shared_memory: whether large tensors are handed over in shared memory.
+
+    Raises:
+        UsageError: there is another method for ``model``, or ``retries`` is out of range.
+    """
+
+    description: ModelDescription
+
+    def __init__(self, model: str, timeout: float, retries: int, shared_memory: bool) -> None:
+        if model not in (ENSEMBLE, FUSED) and model.startswith(ENSEMBLE):
+            raise UsageError(
+                f"a client's model is {ENSEMBLE!r} or {FUSED!r}, got {model!r}; faces, crops and streams "
+                "have methods: predict(images, max_faces=N), predict_crops, stream"
+            )
+        if not 0 <= retries <= _MOST_RETRIES:
+            raise UsageError(f"retries must be from 0 to {_MOST_RETRIES}, got {retries}")
+        self._model = model
+        self._timeout = timeout
+        self._retries = retries
+        self._regions = RegionPool() if shared_memory else None
+
+    def describe(self) -> Dialog[ModelDescription]:
+        """Ask what the model states of itself, and keep it."""
+        config = yield from self._retried(ReadConfig(self._model, self._timeout))
+        self.description = read_description(self._model, config)
+        return self.description
+
+    def model_config(self, model: str) -> Dialog[dict[str, Any]]:
+        """Ask for the configuration of any model."""
+        config: dict[str, Any] = yield from self._retried(ReadConfig(model, self._timeout))
+        return config
+
+    def predict(self, images: Any, max_faces: int | None, min_face: float) -> Dialog[Any]:
+        """Ask for the largest face, or every face, of an image or of each of a list."""
+        check_face_limits(max_faces, min_face)
+        if isinstance(images, list | tuple):
+            encoded = for_each(images, require_encoded)
+            if max_faces is None:
+                return (yield from self._largest_faces(encoded))
+            return (yield from self._every_face_of_each(encoded, max_faces, min_face))
+        image = require_encoded(images)
+        if max_faces is not None:
+            return (yield from self._every_face(image, max_faces, min_face))
+        try:
+            return (yield from self._largest_faces([image]))[0]
+        except ImageError as error:
+            raise ImageError(without_number(str(error))) from error
+
+    def _largest_faces(self, images: Sequence[bytes]) -> Dialog[list[Prediction]]:
+        predictions: list[Prediction] = []
+        for start, batch in self._batches(images):
+            with _numbered_from(start):
+                outputs = yield from self.infer(
+                    Infer(self._model, {INPUT_NAME: encoded_batch(batch)}, _OUTPUTS)
+                )
+            predictions += self.checked(outputs, len(batch))
+        return predictions
+
+    def _every_face_of_each(
+        self, images: Sequence[bytes], max_faces: int, min_face: float
+    ) -> Dialog[list[list[Prediction]]]:
+        predictions = []
+        for index, image in enumerate(images):
+            try:
+                predictions.append((yield from self._every_face(image, max_faces, min_face)))
+            except ImageError as error:
+                raise type(error)(f"image {index} of the batch: {error}") from error
+        return predictions
+
+    def _every_face(self, image: bytes, max_faces: int, min_face: float) -> Dialog[list[Prediction]]:
+        limits = {"max_faces": int(max_faces), "min_face": float(min_face)}
+        request = Infer(FACES, {INPUT_NAME: encoded_batch([image])}, _OUTPUTS, limits)
+        outputs = yield from self.infer(request)
+        rows = {name: array[0] for name, array in outputs.items()}
+        return self.checked(rows, len(rows["status"]))
+
+    def predict_crops(self, crops: Any) -> Dialog[list[Prediction]]:
+        """Ask for crops of faces: pixels, or the engine's normalized input."""
+        if isinstance(crops, np.ndarray) and crops.dtype == np.float32:
+            outputs = yield from self.engine_outputs(crops)
+            boxes = [(0.0, 0.0, float(crops.shape[3]), float(crops.shape[2]))] * len(crops)
+            return self._predictions(outputs, boxes)
+        pixels, predictions = for_each(crops, require_rgb), list[Prediction]()
+        for (height, width, _), group in itertools.groupby(pixels, key=np.shape):
+            same = list(group)
+            for start, batch in self._batches(same):
+                with _numbered_from(start):
+                    outputs = yield from self.infer(Infer(CROPS, {"crop": np.stack(batch)}, OUTPUT_NAMES))
+                predictions += self._predictions(outputs, [center_square(width, height)] * len(batch))
+        return predictions
+
+    def engine_outputs(self, faces: NDArray[np.float32]) -> Dialog[Outputs]:
+        """Ask the engine for its checked outputs for normalized faces float32 [n, 3, S, S]."""
+        if faces.ndim != 4 or faces.shape[1] != 3 or faces.dtype != np.float32:
+            raise ImageError(
+                f"normalized faces must be float32 [n, 3, S, S], got {faces.dtype} {list(faces.shape)}"
+            )
+        # A server that runs the engine in a backend of its own does not look.
+        check_faces(faces)
+        parts = []
+        for _, batch in self._batches(faces):
+            outputs = yield from self.infer(Infer(ENGINE_MODEL, {INPUT_NAME: batch}, OUTPUT_NAMES))
+            self._check(outputs, len(batch))
+            parts.append(outputs)
+        return {name: np.concatenate([part[name] for part in parts]) for name in OUTPUT_NAMES}
+
+    def infer(self, request: Infer, again: bool = True) -> Dialog[Outputs]:
+        """Send a request, in shared memory if that is on and it is large.
+
+        Args:
+            request: what to ask; its timeout is set here.
+            again: whether it may be sent again.
+        """
+        request = replace(request, timeout=self._timeout)
+        (array, *others) = request.inputs.values()
+        if self._regions is None or others or array.dtype == np.object_ or array.nbytes < SMALLEST_SHARED:
+            outputs: Outputs = yield from self._retried(request, again)
+            return outputs
+        return (yield from self._infer_shared(request, array, self._regions))
+
+    def _infer_shared(self, request: Infer, array: NDArray[Any], regions: RegionPool) -> Dialog[Outputs]:
+        region = regions.take(array.nbytes)
+        try:
+            region.write(array)
+            if not region.registered:
+                yield from self._retried(Register(region, self._timeout))
+                region.registered = True
+            outputs: Outputs = yield from self._retried(replace(request, region=region))
+            return outputs
+        except (EngineOutputError, ImageError, OverloadedError):
+            raise
+        except BaseException:  # no answer: also the end of the dialog when its task is canceled
+            region.abandoned = True
+            raise
+        finally:
+            regions.give_back(region)
+
+    def close(self) -> Dialog[None]:
+        """Let go of the shared memory."""
+        for region in self._regions.empty() if self._regions else ():
+            region.remove()
+            # Triton would unmap it under a request that still reads from it.
+            if region.registered and not region.abandoned:
+                try:
+                    yield Register(region, self._timeout, mapped=False)
+                except ServingError:  # the server has gone, and its mapping with it
+                    continue
+
+    def _retried(self, call: Any, again: bool = True) -> Dialog[Any]:
+        deadline = time.monotonic() + self._timeout
+        for pause in (*_pauses(self._retries if again else 0), None):
+            try:
+                return (yield replace(call, timeout=max(deadline - time.monotonic(), 1e-3)))
+            except (OverloadedError, UnreachableError):
+                if pause is None or time.monotonic() + pause >= deadline:
+                    raise
+            yield Pause(pause)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _batches(self, items: Any) -> Iterator[tuple[int, Any]]:
+        largest = self.description.max_batch_size
+        for start in range(0, len(items), largest):
+            yield start, items[start : start + largest]
+
+    def checked(self, outputs: Outputs, faces: int) -> list[Prediction]:
+        """Turn the answer of a model that finds faces into predictions.
+
+        Raises:
+            EngineOutputError: an output breaks a rule of ``check_outputs``.
+        """
+        self._check(outputs, faces)
+        return self._from(outputs, face_locations(outputs))
+
+    def _predictions(self, outputs: Outputs, boxes: Sequence[Any]) -> list[Prediction]:
+        self._check(outputs, len(boxes))
+        return self._from(outputs, [FaceLocation(box=box, status="no_face") for box in boxes])
+
+    def _check(self, outputs: Outputs, faces: int) -> None:
+        check_outputs(outputs, faces, len(self.description.class_names), self.description.grid**2)
+
+    def _from(self, outputs: Outputs, faces: Sequence[FaceLocation]) -> list[Prediction]:
+        about = self.description
+        return predictions_from_outputs(
+            outputs,
+            about.class_names,
+            faces,
+            model_hash=about.model_hash,
+            preprocessing_id=about.preprocessing_id,
+        )
+
+
+def encoded_batch(images: Sequence[bytes]) -> NDArray[np.object_]:
+    """Return encoded images as the array [B, 1] that a served model takes."""
+    return np.array(images, dtype=np.object_)[:, None]
+
+
+def _pauses(retries: int) -> Iterator[float]:
+    """Return the seconds before each retry: doubled each time, and random, so that clients come apart."""
+    for number in range(retries):
+        longest = min(_FIRST_PAUSE * 2**number, _LONGEST_PAUSE)
+        yield _random.uniform(longest / 2, longest)
+
+
+@contextmanager
+def _numbered_from(start: int) -> Iterator[None]:
+    """Add ``start`` to the index of an image in an error."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(renumber(str(error), start)) from error

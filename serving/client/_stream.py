@@ -1,0 +1,101 @@
+"""Streams: images one after the other, whose probabilities the server smooths over time."""
+
+from __future__ import annotations
+
+import math
+import re
+import secrets
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.errors import ImageError, ServingError, UsageError
+from lnlattennet.images._batch import without_number
+from lnlattennet.images._blank import blank_png
+from lnlattennet.images._encoded import EncodedImage, require_encoded
+from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
+from lnlattennet.serving._face_tensors import FACE_TENSORS
+from lnlattennet.serving.client._calls import Dialog, Infer, Outputs, Place
+from lnlattennet.serving.client._session import Session, encoded_batch
+from lnlattennet.serving.triton._model_names import STREAM
+
+_OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS, "smoothed_probabilities")
+_FORGOTTEN = re.compile("must specify the START flag")
+
+
+@dataclass(frozen=True)
+class StreamPrediction:
+    """The expression in one image of a stream.
+
+    Attributes:
+        raw: what the image alone says.
+        label: the class that is most probable after smoothing.
+        probabilities: class name -> probability, smoothed over the images of the stream so far.
+    """
+
+    raw: Prediction
+    label: str
+    probabilities: dict[str, float]
+
+
+class StreamSession:
+    """One stream: the server keeps what it has smoothed under the stream's number.
+
+    A request is never sent again by itself: it might be counted twice.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._number = secrets.randbelow(2**63 - 1) + 1
+        self._started = False
+        self._closed = False
+        self._time = 0.0
+
+    def predict(self, image: EncodedImage, frame_time: float | None) -> Dialog[StreamPrediction]:
+        """Ask for the next image."""
+        if self._closed:
+            raise UsageError("this stream is closed; start another with stream()")
+        data = require_encoded(image)
+        moment = time.monotonic() if frame_time is None else float(frame_time)
+        if not math.isfinite(moment) or (self._started and moment < self._time):
+            raise UsageError(
+                "the time of an image must be a number of seconds that does not go back within a stream, got "
+                f"{moment} after {self._time}"
+            )
+        try:
+            outputs = yield from self._ask(data, moment)
+        except ImageError as error:
+            if _FORGOTTEN.search(str(error)):
+                raise ServingError(
+                    "the server has forgotten this stream: no image came for too long (10 s unless it is set "
+                    "up otherwise), or the server was restarted; start another with stream()"
+                ) from error
+            raise ImageError(without_number(str(error))) from error
+        (raw,) = self._session.checked(outputs, 1)
+        names, shares = self._session.description.class_names, outputs["smoothed_probabilities"][0]
+        return StreamPrediction(
+            raw, names[int(shares.argmax())], dict(zip(names, shares.tolist(), strict=True))
+        )
+
+    def close(self) -> Dialog[None]:
+        """End the stream, so that the server forgets it now."""
+        closed, self._closed = self._closed, True
+        if self._started and not closed:
+            try:
+                # The end of a sequence is a request like any other, so it needs an image.
+                yield from self._ask(blank_png(), self._time, end=True)
+            except (ImageError, ServingError):  # forgotten already, or the server has gone
+                return
+
+    def _ask(self, image: bytes, frame_time: float, end: bool = False) -> Dialog[Outputs]:
+        inputs = {
+            INPUT_NAME: encoded_batch([image]),
+            "time": np.array([[frame_time]], np.float64),
+        }
+        place = Place(self._number, start=not self._started, end=end)
+        outputs = yield from self._session.infer(Infer(STREAM, inputs, _OUTPUTS, sequence=place), again=False)
+        # A first image that is refused never reaches the step that smooths.
+        self._started, self._time = True, frame_time
+        return outputs
