@@ -74,7 +74,7 @@ class Prediction:
     @property
     def entropy(self) -> float:
         """Entropy of the probabilities in nats: 0 for a sure answer, log(classes) for one that is a guess."""
-        return -sum(share * log(share) for share in self.probabilities.values() if share > 0)
+        return sum(share * -log(share) for share in self.probabilities.values() if share > 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, without ``image`` and its scale, and the entropy as plain JSON values."""

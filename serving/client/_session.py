@@ -34,13 +34,15 @@ from lnlattennet.model._preprocessing import center_square
 from lnlattennet.serving._face_tensors import FACE_TENSORS, face_locations
 from lnlattennet.serving.client._calls import Dialog, Infer, Outputs, Pause, ReadConfig, Register
 from lnlattennet.serving.client._description import ModelDescription, read_description
-from lnlattennet.serving.client._shared_memory import SMALLEST_SHARED, RegionPool
+from lnlattennet.serving.client._shared_memory import SMALLEST_SHARED, Region, RegionPool
 from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, ENSEMBLE, FACES, FUSED
 
 _OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _MOST_RETRIES = 10
 _random = random.SystemRandom()
+_UNKNOWN_REGION = "Unable to find shared memory region"
+"""What Triton says after a restart."""
 
 
 class Session:
@@ -174,11 +176,13 @@ class Session:
         region = regions.take(array.nbytes)
         try:
             region.write(array)
-            if not region.registered:
-                yield from self._retried(Register(region, self._timeout))
-                region.registered = True
-            outputs: Outputs = yield from self._retried(replace(request, region=region))
-            return outputs
+            try:
+                return (yield from self._infer_from(region, request))
+            except ServingError as error:
+                if _UNKNOWN_REGION not in str(error):
+                    raise
+                region.registered = False
+                return (yield from self._infer_from(region, request))
         except (EngineOutputError, ImageError, OverloadedError):
             raise
         except BaseException:  # no answer: also the end of the dialog when its task is canceled
@@ -186,6 +190,13 @@ class Session:
             raise
         finally:
             regions.give_back(region)
+
+    def _infer_from(self, region: Region, request: Infer) -> Dialog[Outputs]:
+        if not region.registered:
+            yield from self._retried(Register(region, self._timeout))
+            region.registered = True
+        outputs: Outputs = yield from self._retried(replace(request, region=region))
+        return outputs
 
     def close(self) -> Dialog[None]:
         """Let go of the shared memory."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._manifest import FileRecord, read_manifest
 from lnlattennet.data._face_images import verification_faces
 from lnlattennet.errors import BundleError, ImageError, UnavailableError
 from lnlattennet.model._checkpoint import load_checkpoint
@@ -37,6 +38,19 @@ def test_a_bundle_holds_what_its_manifest_says(bundle_path: Path, checkpoint_pat
             assert [item.batch for item in engine.latency] == [1, 4]
         else:
             assert "no GPU" in engine.reason
+
+
+def test_every_engine_has_a_hash_of_its_own_that_covers_its_weights(bundle_path: Path) -> None:
+    manifest = read_manifest(bundle_path)
+    hashes = {engine.name: manifest.model_hash(engine.name) for engine in manifest.engines}
+    assert len(set(hashes.values())) == len(hashes)
+    single = manifest.engine("onnxruntime-fp32")
+    assert hashes[single.name] == manifest.files[single.file].sha256
+    weights = str(PurePosixPath(manifest.engine("openvino-fp32").file).with_suffix(".bin"))
+    other = FileRecord(sha256="0" * 64, size=manifest.files[weights].size)
+    changed = manifest.model_copy(update={"files": manifest.files | {weights: other}})
+    assert changed.model_hash("openvino-fp32") != hashes["openvino-fp32"]
+    assert changed.model_hash(single.name) == hashes[single.name]
 
 
 def test_every_timed_call_is_kept(bundle_path: Path) -> None:

@@ -87,3 +87,21 @@ def test_a_preprocessing_from_before_face_finders_were_chosen_means_haar() -> No
 def test_a_preprocessing_field_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(ConfigError, match=field):
         Preprocessing(**{field: value})
+
+
+def test_the_id_of_a_preprocessing_tells_every_other_from_it() -> None:
+    """The default's is fixed: servers have stated it."""
+    assert Preprocessing().id == "9a761f8c4090b2af"
+    changes: list[dict[str, Any]] = [
+        {"size": 96},
+        {"mean": (0.5, 0.5, 0.4)},
+        {"std": (0.25, 0.25, 0.2)},
+        {"resize_filter": "bicubic"},
+        {"face_finder": "haar2"},
+        {"face_finder_version": "1"},
+        {"face_margin": 0.2},
+        {"face_alignment": "five-points"},
+    ]
+    ids = {Preprocessing(**change).id for change in changes}
+    assert len(ids | {Preprocessing().id}) == len(changes) + 1
+    assert Preprocessing.from_dict(Preprocessing().to_dict()).id == Preprocessing().id

@@ -62,6 +62,14 @@ def assert_close(answers: list[Prediction], expected: list[Prediction]) -> None:
             np.testing.assert_allclose(getattr(answer, name), getattr(other, name), atol=1e-4, err_msg=name)
 
 
+def test_the_entropy_is_that_of_the_probabilities() -> None:
+    arrays = outputs()
+    arrays["logits"][:] = [[0, 0, 0], [0, 500, -500]]
+    guess, sure = predictions_from_outputs(arrays, NAMES, FACES)
+    assert guess.entropy == pytest.approx(np.log(3))
+    assert sure.entropy == sure.to_dict()["entropy"] == 0
+
+
 def test_each_sample_becomes_a_prediction() -> None:
     arrays = outputs()
     first, second = predictions_from_outputs(arrays, NAMES, FACES)
@@ -87,7 +95,8 @@ def test_the_dictionary_is_plain_json() -> None:
     (prediction,) = predictions_from_outputs(outputs(1), NAMES, FACES[:1])
     document = json.loads(json.dumps(prediction.to_dict()))
     assert document == prediction.to_dict()
-    assert set(document) == set(Prediction.__dataclass_fields__) - {"image", "image_scale"}
+    fields = set(Prediction.__dataclass_fields__) - {"image", "image_scale"}
+    assert set(document) == fields | {"entropy"}
     assert document["face_box"] == [1, 2, 33, 34]
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from skimage import data
 from typer.testing import CliRunner
 
+from lnlattennet.bundle._manifest import read_manifest
 from lnlattennet.errors import BundleError, ServingError, UsageError
 from lnlattennet.serving.cli._console import weight_table
 from lnlattennet.serving.cli._predict import predict
@@ -101,6 +102,11 @@ def test_json_is_one_document(bundle_path: Path, portrait: Path) -> None:
     assert prediction["photo"] == str(portrait)
     assert prediction["label"] == max(prediction["probabilities"], key=prediction["probabilities"].get)
     assert prediction["face_found"] is True
+    manifest = read_manifest(bundle_path)
+    assert prediction["model_hash"] == manifest.model_hash(manifest.selected)
+    assert prediction["preprocessing_id"] == manifest.preprocessing.id
+    shares = np.array(list(prediction["probabilities"].values()))
+    assert prediction["entropy"] == pytest.approx(-(shares * np.log(shares)).sum())
     assert np.shape(prediction["region_weights"]) == (4, 4)
     assert np.shape(prediction["region_affinity"]) == (16, 16)
 
