@@ -279,3 +279,19 @@ def test_a_server_gives_the_bundles_answers(
             assert mine["probabilities"] == pytest.approx(other["probabilities"], abs=1e-4)
             assert mine["face_box"] == pytest.approx(other["face_box"], abs=1e-3)
         assert "damaged or cut off" in theirs["errors"][0]["error"]
+
+
+@pytest.mark.parametrize("option", [("--retries", 2), ("--ca", "ca.pem"), ("--header", "a:b")])
+def test_options_for_a_server_are_refused_beside_a_bundle(
+    bundle_path: Path, portrait: Path, option: tuple[str, object]
+) -> None:
+    result = run(portrait, "--bundle", bundle_path, *option)
+    assert isinstance(result.exception, UsageError)
+    assert "--retries, --ca and --header are for a server" in str(result.exception)
+
+
+@pytest.mark.parametrize("header", ["key", ": key", ""])
+def test_a_header_has_a_name_and_a_value(portrait: Path, header: str) -> None:
+    result = run(portrait, "--header", header)
+    assert isinstance(result.exception, UsageError)
+    assert f"a header must be NAME:VALUE, got {header!r}" in str(result.exception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import socket
 import ssl
@@ -15,12 +16,14 @@ from pathlib import Path
 import pytest
 import trustme
 
+from lnlattennet._cli import main
 from lnlattennet.errors import UnreachableError, UsageError
 from lnlattennet.images._blank import blank_png
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.client._tls import TLSConfig
 from lnlattennet.serving.triton._process import TritonProcess
+from tests.commands import call
 
 pytest.importorskip("tritonclient")
 
@@ -148,6 +151,15 @@ def test_a_server_without_tls_is_no_answer(server: TritonProcess, scheme: str) -
     url = getattr(server.endpoints, scheme).replace("://", "s://")
     with pytest.raises(UnreachableError, match=f"no answer from a Triton server at {url}"):
         Client(url, timeout=5)
+
+
+def test_the_command_asks_over_tls(endpoint: str, authority: Authority, tmp_path: Path) -> None:
+    image = tmp_path / "blank.png"
+    image.write_bytes(blank_png())
+    asked = ["predict", image, "--url", endpoint, "--json", "--header", "x-api-key: key", "--retries", "1"]
+    result = call(main, "lnlattennet", *asked, "--ca", authority.ca)
+    assert json.loads(result.stdout)["predictions"][0]["status"] == "no_face"
+    assert "no answer from a Triton server" in call(main, "lnlattennet", *asked).stderr
 
 
 def test_certificates_need_an_encrypted_connection(authority: Authority) -> None:
