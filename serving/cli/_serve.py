@@ -38,6 +38,16 @@ def serve(
         bool,
         typer.Option("--shared-memory", help="Let clients on this machine send tensors in shared memory."),
     ] = False,
+    health_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port for /livez, /readyz (200 while the answer for a known face is right) and /metrics; "
+            "0 picks a free one.",
+            show_default="none",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -55,19 +65,22 @@ def serve(
         backend_directory=backend_directory,
         startup_timeout=startup_timeout,
         shared_memory=shared_memory,
+        health_port=health_port,
     )
 
 
-def _print_json(process: TritonProcess, deployment: Deployment) -> None:
+def _print_json(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
     at = process.endpoints
-    addresses = {"http": at.http, "grpc": at.grpc, "metrics": at.metrics}
+    addresses = {"http": at.http, "grpc": at.grpc, "metrics": at.metrics, "health": health}
     print_json(addresses | {"model": ENSEMBLE, "pid": process.pid, "deployment": str(deployment.path)})
 
 
-def _print_addresses(process: TritonProcess, deployment: Deployment) -> None:
+def _print_addresses(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
     from lnlattennet._console import stderr
 
     at = process.endpoints
     stderr.print(f"HTTP     {at.http}\ngRPC     {at.grpc}\nmetrics  {at.metrics}", highlight=False)
+    if health is not None:
+        stderr.print(f"health   {health}/readyz", highlight=False)
     stderr.print(f"try      lnlattennet predict face.jpg --url {at.grpc}", highlight=False, soft_wrap=True)
     stderr.print("Ctrl-C stops the server", highlight=False)

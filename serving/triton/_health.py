@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError
-from lnlattennet.images._blank import blank_png
+from lnlattennet.images._decode import decode_image
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._model_names import CROPS, ENSEMBLE, FACES, FUSED, STREAM
 
 
-def probe_model(url: str, model: str) -> None:
-    """Ask ``model`` at ``url`` to predict one tiny image.
+def probe_model(url: str, model: str, image: bytes, timeout: float = 10.0) -> Prediction:
+    """Ask ``model`` at ``url`` about one image.
+
+    Args:
+        url: address of the server.
+        model: name of a public model.
+        image: an encoded image.
+        timeout: seconds until an answer must be there.
 
     Raises:
         OverloadedError: it has too many requests to answer this one.
         ServingError: there is no answer, or not a valid one.
     """
     try:
-        with Client(url, model if model in (ENSEMBLE, FUSED) else ENSEMBLE) as client:
-            _ask(client, model)
+        with Client(url, model if model in (ENSEMBLE, FUSED) else ENSEMBLE, timeout) as client:
+            return _ask(client, model, image)
     except OverloadedError:
         raise
     except LnlAttenNetError as error:
         raise ServingError(f"model {model} does not answer a test image: {error}") from error
 
 
-def _ask(client: Client, model: str) -> None:
+def _ask(client: Client, model: str, image: bytes) -> Prediction:
     if model == FACES:
-        client.predict(blank_png(), max_faces=1)
-    elif model == CROPS:
-        client.predict_crops(np.full((1, 32, 32, 3), 128, np.uint8))
-    elif model == STREAM:
+        return client.predict(image, max_faces=1)[0]
+    if model == CROPS:
+        return client.predict_crops(decode_image(image)[None])[0]
+    if model == STREAM:
         with client.stream() as stream:
-            stream.predict(blank_png())
-    else:
-        client.predict(blank_png())
+            return stream.predict(image).raw
+    return client.predict(image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import os
 import secrets
@@ -10,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from lnlattennet.errors import ServingError
+from lnlattennet.images._blank import blank_png
 from lnlattennet.runtimes._onnxruntime import NO_TELEMETRY
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
@@ -22,9 +23,10 @@ from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._log import failure_reasons
 from lnlattennet.serving.triton._model_names import ENSEMBLE, PUBLIC_MODELS
 from lnlattennet.serving.triton._repository import Deployment
+from lnlattennet.serving.triton._server_api import KEY_HEADER, drain, is_ready, load_model
 
 _DRAIN_SECONDS = 10
-"""Seconds in which a stopping server may finish requests in flight."""
+"""Seconds in which requests in flight may be finished before the server stops."""
 
 _KILL_SECONDS = 5
 
@@ -43,8 +45,19 @@ os.execv(sys.argv[2], sys.argv[2:])
 _log = logging.getLogger(__name__)
 
 
+class PythonModelError(ServingError):
+    """A process of a python model is gone or hangs; ``models`` are their names."""
+
+    def __init__(self, message: str, models: Collection[str]) -> None:
+        super().__init__(message)
+        self.models = models
+
+
 class TritonProcess:
     """A running server; leaving the ``with`` block stops it and removes what it left behind.
+
+    It first answers the requests in flight, unless a ServingError, such as that of ``check``, ends the block:
+    then it is killed at once.
 
     Enter it in the main thread: the kernel ties the server's life to the thread that started it.
 
@@ -69,9 +82,13 @@ class TritonProcess:
         self._folder = deployment.path
         self._timeout = startup_timeout
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
-        self._command = _command(server, deployment, endpoints, self._shared_memory_prefix, shared_memory)
+        self._key = secrets.token_urlsafe(32)
+        self._command = _command(
+            server, deployment, endpoints, self._shared_memory_prefix, self._key, shared_memory
+        )
         self._environment = {**NO_TELEMETRY, **os.environ, **server.environment}
-        self._processes = 0
+        self._members: list[int] = []
+        self._lost_a_stub = False
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers.
@@ -100,7 +117,15 @@ class TritonProcess:
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ServingError):
+            self._process.kill()
+        elif self._process.poll() is None:
+            if not drain(self.endpoints, PUBLIC_MODELS, self._key, _DRAIN_SECONDS):
+                _log.warning("not every request in flight was answered within %d s", _DRAIN_SECONDS)
+            if self._lost_a_stub:
+                # It would wait for the one that is gone.
+                self._process.kill()
         self._stop()
 
     @property
@@ -114,13 +139,36 @@ class TritonProcess:
         if code is not None:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise ServingError(f"the server stopped by itself ({reason}){failure_reasons(self.log)}")
-        if len(_group_members(self.pid)) < self._processes:
-            # The server neither restarts a python model's process nor reports itself unhealthy.
-            raise ServingError(f"a process of a python model died; start again{failure_reasons(self.log)}")
+        # The server neither restarts a python model's process nor reports itself unhealthy.
+        dead = {self._models[pid] for pid in self._members if not _is_alive(pid)}
+        if dead:
+            raise PythonModelError(f"a process of the model {' and '.join(sorted(dead))} died", dead)
+
+    def reload(self, models: Collection[str]) -> None:
+        """Replace the processes of python models; the other models go on answering.
+
+        Raises:
+            ServingError: a model cannot be loaded.
+        """
+        self._lost_a_stub = True
+        for model in models:
+            for pid in [pid for pid in self._members if self._models[pid] == model]:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            # The server loads a model again only if a file of it is newer.
+            for file in (self._folder / "models" / model).glob("*/model.py"):
+                os.utime(file)
+            load_model(self.endpoints, model, self._key, self._timeout)
+        self._note_members()
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the server and the processes of its python models have used."""
+        ticks = sum(_cpu_ticks(pid) for pid in self._members)
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self._timeout
-        while not _is_ready(self.endpoints):
+        while not is_ready(self.endpoints, ENSEMBLE):
             self.check()
             if time.monotonic() > deadline:
                 raise ServingError(
@@ -129,10 +177,14 @@ class TritonProcess:
                 )
             time.sleep(0.1)
         for model in PUBLIC_MODELS:
-            probe_model(self.endpoints.grpc, model)
+            probe_model(self.endpoints.grpc, model, blank_png())
         # Another server on the same ports may have answered: this one must still run.
         self.check()
-        self._processes = len(_group_members(self.pid))
+        self._note_members()
+
+    def _note_members(self) -> None:
+        self._members = _group_members(self.pid)
+        self._models = {pid: _model_of(pid) for pid in self._members}
 
     def _stop(self) -> None:
         self._process.terminate()
@@ -162,17 +214,20 @@ def _command(
     deployment: Deployment,
     endpoints: Endpoints,
     shared_memory_prefix: str,
+    key: str,
     shared_memory: bool,
 ) -> list[str]:
     # The random key is never given out, so what it guards is switched off on both protocols.
     protocols = ["model-repository", "trace", "logging", *([] if shared_memory else ["shared-memory"])]
-    guarded = f"{','.join(protocols)}:lnlattennet-key={secrets.token_urlsafe(32)}"
+    guarded = f"{','.join(protocols)}:{KEY_HEADER}={key}"
     return [
         str(server.executable),
         f"--model-repository={deployment.models}",
         f"--backend-directory={server.backend_directory}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
-        "--model-control-mode=none",
+        # All models are loaded at the start; only this process, which has the key, can unload them.
+        "--model-control-mode=explicit",
+        "--load-model=*",
         "--disable-auto-complete-config",
         "--exit-on-error=true",
         f"--exit-timeout-secs={_DRAIN_SECONDS}",
@@ -187,26 +242,36 @@ def _command(
     ]
 
 
-def _is_ready(endpoints: Endpoints) -> bool:
-    connection = http.client.HTTPConnection(endpoints.client_host, endpoints.http_port, timeout=2)
-    try:
-        connection.request("GET", f"/v2/models/{ENSEMBLE}/ready")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def _group_members(group: int) -> list[int]:
     """Return the processes of a process group that are alive (a zombie is not)."""
-    members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # "pid (name) state parent group ...": the name may hold spaces and parentheses.
-            state, _, group_id = stat.read_text().rpartition(")")[2].split()[:3]
-        except OSError:
-            continue
-        if state != "Z" and int(group_id) == group:
-            members.append(int(stat.parent.name))
-    return members
+    found = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in found if _is_alive(pid) and int(_stat(pid)[2]) == group]
+
+
+def _model_of(pid: int) -> str:
+    """Return the model whose python code a process runs; "" for the server itself."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return ""
+    # DEPLOYMENT/models/MODEL/VERSION/model.py
+    files = [Path(os.fsdecode(argument)) for argument in arguments if argument.endswith(b"/model.py")]
+    return files[0].parts[-3] if files else ""
+
+
+def _is_alive(pid: int) -> bool:
+    return _stat(pid)[0] not in "ZX"
+
+
+def _cpu_ticks(pid: int) -> int:
+    user, system = _stat(pid)[11:13]
+    return int(user) + int(system)
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat behind the name (state, parent, group, ...); of none "X", zeros."""
+    try:
+        # "pid (name) state ...": the name may hold spaces and parentheses.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ["X", *["0"] * 12]

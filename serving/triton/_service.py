@@ -1,4 +1,4 @@
-"""Service of a bundle until Ctrl-C: verify, deploy, start and watch."""
+"""Service of a bundle until Ctrl-C: verify, deploy, start and supervise."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from types import FrameType
 from lnlattennet._program_folder import program_folder
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
-from lnlattennet.errors import OverloadedError, ServingError
+from lnlattennet.errors import ServingError
 from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.serving.supervision._health_address import health_address
+from lnlattennet.serving.supervision._status import Status
+from lnlattennet.serving.supervision._supervisor import Supervisor
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
-from lnlattennet.serving.triton._health import probe_model
-from lnlattennet.serving.triton._model_names import ENSEMBLE
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import Deployment, deploy
-
-_CHECK_SECONDS = 1.0
-_CHECKS_PER_PROBE = 15
 
 _log = logging.getLogger(__name__)
 
 
 def serve_bundle(
     bundle: Path,
-    announce: Callable[[TritonProcess, Deployment], None],
+    announce: Callable[[TritonProcess, Deployment, str | None], None],
     *,
     deploy_to: Path | None,
     host: str,
@@ -40,22 +38,26 @@ def serve_bundle(
     backend_directory: Path | None,
     startup_timeout: float,
     shared_memory: bool,
+    health_port: int | None = None,
 ) -> None:
     """Serve a bundle until Ctrl-C or SIGTERM.
 
     Args:
         bundle: folder of the bundle.
-        announce: called once the server answers.
+        announce: called once the server answers, with the health address if there is one.
         deploy_to: folder that keeps the deployable copy; None removes it at the end.
         host: address to listen on.
         ports: ports of HTTP, gRPC and the metrics; 0 picks a free one.
         backend_directory: backends of the tritonserver on PATH; None takes those of NVIDIA's container.
         startup_timeout: seconds until the server must answer.
         shared_memory: whether clients may hand over tensors in shared memory.
+        health_port: port of the health address; None for no such address, 0 picks a free one.
+
+    A server that dies, hangs or answers wrongly is started again, a few times.
 
     Raises:
         BundleError: the bundle is damaged.
-        ServingError: the server cannot be started, or died.
+        ServingError: the server cannot be started, or failed again and again.
         UsageError: host or ports are refused.
         UnavailableError: there is no tritonserver, or the bundle's face finder is missing.
     """
@@ -74,29 +76,41 @@ def serve_bundle(
         deployment = deploy(verified, folder, server.backends)
         _warn(server, endpoints, verified.manifest.preprocessing)
         stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
+        status = Status()
+        health = None
+        if health_port is not None:
+            health = stack.enter_context(health_address(status, endpoints.host, health_port))
+
+        def start() -> TritonProcess:
+            _log.info("starting tritonserver")
+            return TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory)
+
         started = time.monotonic()
-        _log.info("starting tritonserver")
-        process = stack.enter_context(
-            TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory)
-        )
-        _log.info("answers after %.1f s", time.monotonic() - started)
+
+        def answers(process: TritonProcess) -> None:
+            _log.info("answers after %.1f s", time.monotonic() - started)
+            announce(process, deployment, health)
+
         try:
-            announce(process, deployment)
-            _watch(process)
+            Supervisor(start, status, answers).run()
         except KeyboardInterrupt:
+            if status.phase == "starting" and not status.restarts:
+                raise
             _log.info("stopping")
 
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C; the first one stops the command, later ones are ignored."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C; the first one stops the command, later ones are ignored."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        for stopping in earlier:
-            signal.signal(stopping, signal.SIG_IGN)
+        for ignored in earlier:
+            signal.signal(ignored, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    earlier = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
     try:
         yield
     finally:
@@ -127,26 +141,3 @@ def _warn(server: TritonServer, endpoints: Endpoints, preprocessing: Preprocessi
         )
     if not endpoints.is_loopback:
         _log.warning("%s is open to other machines, without encryption or password", endpoints.host)
-
-
-def _watch(process: TritonProcess) -> None:
-    """Watch the server: raise ServingError when it dies, log when it stops or resumes answering."""
-    answers = True
-    while True:
-        for _ in range(_CHECKS_PER_PROBE):
-            time.sleep(_CHECK_SECONDS)
-            process.check()
-        answers = _still_answers(process.endpoints, answers)
-
-
-def _still_answers(endpoints: Endpoints, answered_before: bool) -> bool:
-    try:
-        probe_model(endpoints.grpc, ENSEMBLE)
-    except OverloadedError:
-        return answered_before
-    except ServingError as error:
-        _log.error("%s", error)
-        return False
-    if not answered_before:
-        _log.info("the server answers again")
-    return True

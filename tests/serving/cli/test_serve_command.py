@@ -80,23 +80,6 @@ def test_it_answers_until_a_signal_and_leaves_nothing(
     assert processes_of(tmp_path) == []
 
 
-def test_it_fails_when_its_server_is_killed(
-    bundle_path: Path, tmp_path: Path, processes_of: ProcessesOf
-) -> None:
-    kept = tmp_path / "kept"
-    with serving(bundle_path, tmp_path / "temporary", "--json", "--deploy-to", str(kept)) as process:
-        document = read_document(process)
-        assert document["deployment"] == str(kept)
-        assert not list((tmp_path / "temporary").glob("lnlattennet-serve-*"))
-        os.kill(document["pid"], signal.SIGKILL)
-        _, log = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert "the server stopped by itself (signal SIGKILL)" in log
-    assert_nothing_left(process, tmp_path / "temporary")
-    assert processes_of(tmp_path) == []
-    assert {path.name for path in kept.iterdir()} == {"models", "bundle", "server.log"}
-
-
 def test_the_server_dies_with_a_killed_command(
     bundle_path: Path, tmp_path: Path, processes_of: ProcessesOf
 ) -> None:

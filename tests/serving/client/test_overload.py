@@ -13,8 +13,6 @@ import pytest
 
 from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError, UnreachableError
 from lnlattennet.serving.client._client import Client
-from lnlattennet.serving.triton import _service
-from lnlattennet.serving.triton._endpoints import Endpoints
 
 grpc = pytest.importorskip("grpc")
 
@@ -129,13 +127,3 @@ def test_the_status_of_grpc_tells(status: str, details: str, error: type[Excepti
     with grpc_server(status, details) as url, pytest.raises(LnlAttenNetError, match=message) as caught:
         Client(url, timeout=20)
     assert type(caught.value) is error
-
-
-@pytest.mark.parametrize("answered_before", [True, False])
-def test_an_overloaded_server_is_not_taken_for_a_dead_one(
-    answered_before: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    with grpc_server("UNAVAILABLE", QUEUE) as url:
-        endpoints = Endpoints("127.0.0.1", 1, int(url.rpartition(":")[2]), 2)
-        assert _service._still_answers(endpoints, answered_before) is answered_before
-    assert not caplog.records

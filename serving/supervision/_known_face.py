@@ -1,0 +1,85 @@
+"""A known face, and whether a server still gives the answer that it gave at first."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.errors import OverloadedError, ServingError
+from lnlattennet.serving.triton._health import probe_model
+from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._server_api import answered_requests
+
+PROBE_SECONDS = 3.0
+"""Time in which a probe must be answered, unless the server is busy with other requests."""
+
+PATIENCE_SECONDS = 60.0
+"""Time in which a busy server must answer a probe all the same."""
+
+_BUSY_SHARE = 0.2
+"""Of one core: a server that uses more is busy; one that hangs uses nothing."""
+
+_TOLERANCE = 0.02
+"""Largest change of a probability: in half precision, the size of the batch that a request is in tells."""
+
+
+class WrongAnswerError(ServingError):
+    """A model's answer for the known face is not the one that it gave at first."""
+
+
+@cache
+def known_face() -> bytes:
+    """Return a JPEG file of one rendered face."""
+    return (resources.files("lnlattennet.serving.supervision") / "known-face.jpg").read_bytes()
+
+
+class KnownAnswers:
+    """The first answer of every model for the known face, and comparisons with it."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, NDArray[np.float64]] = {}
+        self._busy_since: dict[str, float] = {}
+
+    def check(self, process: TritonProcess, model: str) -> None:
+        """Ask a model about the known face. A model that is only busy passes, for a while.
+
+        Raises:
+            WrongAnswerError: its answer differs from its first one.
+            ServingError: it gave none.
+        """
+        started, cpu = time.monotonic(), process.cpu_seconds()
+        answered = answered_requests(process.endpoints, model)
+        try:
+            prediction = probe_model(process.endpoints.grpc, model, known_face(), PROBE_SECONDS)
+        except OverloadedError:
+            return
+        except ServingError:
+            if time.monotonic() - started < PROBE_SECONDS:
+                raise
+            # Out of time. A long queue, or one very large request, is no reason to lose what waits.
+            since = self._busy_since.setdefault(model, started)
+            if time.monotonic() - since > PATIENCE_SECONDS or not _is_busy(process, model, answered, cpu):
+                raise
+            return
+        self._busy_since.pop(model, None)
+        self._compare(model, prediction)
+
+    def _compare(self, model: str, prediction: Prediction) -> None:
+        answer = np.array(list(prediction.probabilities.values()))
+        first = self._first.setdefault(model, answer)
+        if answer.shape != first.shape or np.abs(answer - first).max() > _TOLERANCE:
+            raise WrongAnswerError(
+                f"model {model} answers a known face with {np.round(answer, 3).tolist()}, and with "
+                f"{np.round(first, 3).tolist()} when it started"
+            )
+
+
+def _is_busy(process: TritonProcess, model: str, answered: int, cpu: float) -> bool:
+    if answered_requests(process.endpoints, model) > answered >= 0:
+        return True
+    return process.cpu_seconds() - cpu > _BUSY_SHARE * PROBE_SECONDS

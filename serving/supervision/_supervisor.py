@@ -1,0 +1,159 @@
+"""A server that is watched, and started again when it dies, hangs or answers wrongly."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lnlattennet.errors import ServingError
+from lnlattennet.serving.supervision._known_face import KnownAnswers
+from lnlattennet.serving.supervision._status import Status
+from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
+from lnlattennet.serving.triton._process import PythonModelError, TritonProcess
+
+_CHECK_SECONDS = 0.25
+_CHECKS_PER_PROBE = 4
+
+MOST_FAILURES = 5
+WINDOW_SECONDS = 300.0
+"""More failures than ``MOST_FAILURES`` in this time mean that starting again does not help."""
+
+_UNHEALTHY = re.compile(r"Stub process '(?P<model>.+)_\d+_\d+' is not healthy")
+
+_FIRST_DELAY, _LARGEST_DELAY = 0.5, 8.0
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Keeps a server answering until Ctrl-C.
+
+    Args:
+        start: makes the process, to be entered in the thread that calls ``run``.
+        status: is kept up to date.
+        announce: called when the server answers for the first time.
+    """
+
+    def __init__(
+        self, start: Callable[[], TritonProcess], status: Status, announce: Callable[[TritonProcess], None]
+    ) -> None:
+        self._start, self._status, self._announce = start, status, announce
+        self._answers = KnownAnswers()
+        self._failures: deque[float] = deque()
+
+    def run(self) -> None:
+        """Serve until an exception, such as KeyboardInterrupt, ends it.
+
+        Raises:
+            ServingError: the first start failed, or the server failed again and again.
+        """
+        self._live(self._announce)
+        while True:
+            self._live(lambda process: _log.info("the server answers again"))
+
+    def _live(self, announce: Callable[[TritonProcess], None]) -> None:
+        """Start the server, and return when it has to be started again.
+
+        Args:
+            announce: called once the server answers.
+        """
+        answered = bool(self._status.restarts)
+        try:
+            with self._start() as process:
+                try:
+                    self._probe_all(process)
+                    self._status.enter("serving")
+                    announce(process)
+                    answered = True
+                    self._watch(process)
+                except KeyboardInterrupt:
+                    # Before the requests in flight are waited for.
+                    self._status.enter("stopping")
+                    raise
+        except ServingError as error:
+            if not answered:
+                raise
+            self._before_restart(error)
+
+    def _watch(self, process: TritonProcess) -> None:
+        """Return never; raise ServingError when the server has to be started again."""
+        while True:
+            try:
+                self._check(process)
+            except PythonModelError as error:
+                self._note_failure(error)
+                _log.warning("starting the model %s again", " and ".join(sorted(error.models)))
+                process.reload(error.models)
+                self._probe_all(process)
+            if not self._status.ready:
+                self._status.enter("serving")
+                _log.info("the server answers rightly again")
+
+    def _check(self, process: TritonProcess) -> None:
+        for _ in range(_CHECKS_PER_PROBE):
+            time.sleep(_CHECK_SECONDS)
+            process.check()
+        try:
+            self._probe_all(process)
+        except PythonModelError:
+            raise
+        except ServingError as error:
+            # Once more, at once: a request may fail for a reason that passes.
+            self._status.enter("failing", str(error))
+            _log.error("%s", error)
+            self._probe_all(process)
+
+    def _probe_all(self, process: TritonProcess) -> None:
+        for model in PUBLIC_MODELS:
+            started, right = time.monotonic(), False
+            try:
+                with _naming_hung_models():
+                    self._answers.check(process, model)
+                right = True
+            finally:
+                self._status.count_probe(model, time.monotonic() - started, right)
+
+    def _before_restart(self, error: ServingError) -> None:
+        """Wait; longer each time."""
+        self._note_failure(error)
+        delay = min(_LARGEST_DELAY, _FIRST_DELAY * 2.0 ** (len(self._failures) - 2))
+        if len(self._failures) == 1:
+            delay = 0.0
+        _log.warning("starting the server again%s", f" in {delay:g} s" if delay else "")
+        time.sleep(delay)
+        self._status.restarts += 1
+        self._status.enter("starting")
+
+    def _note_failure(self, error: ServingError) -> None:
+        """Log and count a failure that a new start is to mend.
+
+        Raises:
+            ServingError: there were too many in a short time.
+        """
+        self._status.enter("failing", str(error))
+        _log.error("%s", error)
+        now = time.monotonic()
+        self._failures.append(now)
+        while self._failures[0] < now - WINDOW_SECONDS:
+            self._failures.popleft()
+        if len(self._failures) > MOST_FAILURES:
+            raise ServingError(
+                f"the server failed {len(self._failures)} times within {WINDOW_SECONDS:g} s, "
+                f"so it is not started again; the last time: {error}"
+            ) from error
+
+
+@contextmanager
+def _naming_hung_models() -> Iterator[None]:
+    """Turn Triton's error about a process that does not react into one that names its model."""
+    try:
+        yield
+    except ServingError as error:
+        found = _UNHEALTHY.search(str(error))
+        if found is None:
+            raise
+        raise PythonModelError(f"a process of the model {found['model']} hangs", [found["model"]]) from error

@@ -1,0 +1,59 @@
+"""The health address: 200 while the answers are right, 503 with the reason otherwise."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+import pytest
+
+from lnlattennet.errors import ServingError
+from lnlattennet.serving.supervision._health_address import health_address
+from lnlattennet.serving.supervision._status import Status
+
+
+def ask(address: str, path: str, method: str = "GET") -> tuple[int, str]:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
+    connection.request(method, path)
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def test_it_follows_the_status() -> None:
+    status = Status()
+    with health_address(status, "127.0.0.1", 0) as address:
+        assert ask(address, "/readyz") == (503, "starting\n")
+        status.enter("serving")
+        assert ask(address, "/readyz") == (200, "serving\n")
+        assert ask(address, "/readyz", "HEAD") == (200, "")
+        status.enter("failing", "a process of the model lnlattennet hangs")
+        assert ask(address, "/readyz") == (503, "failing: a process of the model lnlattennet hangs\n")
+        assert ask(address, "/livez")[0] == 200
+        assert ask(address, "/") == (404, "ask for /livez, /readyz or /metrics\n")
+
+
+def test_prometheus_can_read_the_metrics() -> None:
+    status = Status()
+    status.enter("serving")
+    status.count_probe("expression", 0.012, right=True)
+    status.count_probe("expression", 3.0, right=False)
+    with health_address(status, "127.0.0.1", 0) as address:
+        lines = ask(address, "/metrics")[1].splitlines()
+    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert values["lnlattennet_ready"] == "1"
+    assert values['lnlattennet_probes_total{result="right"}'] == "1"
+    assert values['lnlattennet_probes_total{result="failed"}'] == "1"
+    assert float(values['lnlattennet_probe_seconds{model="expression"}']) == 3.0
+    # Every metric has its type on a line before it.
+    typed = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    assert {name.partition("{")[0] for name in values} == typed
+
+
+def test_a_taken_port_is_named_with_its_flag() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with (
+            pytest.raises(ServingError, match=rf"port {port} .*--health-port"),
+            health_address(Status(), "127.0.0.1", port),
+        ):
+            pass

@@ -1,0 +1,225 @@
+"""`lnlattennet serve` under faults: what is killed or hangs answers again, and a stop loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace, TracebackType
+from typing import Any, Self
+
+import pytest
+
+from lnlattennet.errors import LnlAttenNetError, ServingError
+from lnlattennet.serving import Client, load
+from lnlattennet.serving.supervision import _known_face
+from lnlattennet.serving.supervision._known_face import KnownAnswers, WrongAnswerError, known_face
+from lnlattennet.serving.supervision._status import Status
+from lnlattennet.serving.supervision._supervisor import MOST_FAILURES, Supervisor
+from lnlattennet.serving.triton._endpoints import Endpoints
+from lnlattennet.serving.triton._health import probe_model
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._process import TritonProcess
+
+COMMAND = Path(sys.executable).with_name("lnlattennet")
+OPTIONS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--health-port", "0", "--json"]
+RECOVERY_SECONDS = 90
+"""Far more than a recovery takes: a test does not judge time."""
+
+ProcessesOf = Callable[[Path], list[int]]
+
+
+@pytest.fixture(scope="module")
+def served(
+    bundle_path: Path, triton_server: object, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
+    folder = tmp_path_factory.mktemp("supervised")
+    command = [str(COMMAND), "serve", str(bundle_path), *OPTIONS, "--deploy-to", str(folder / "deployment")]
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout
+    text = "".join(iter(process.stdout.readline, "}\n"))
+    try:
+        yield SimpleNamespace(process=process, folder=folder, log=folder / "log", **json.loads(text + "}"))
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - an address of this machine
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def metric(served: SimpleNamespace, name: str) -> float:
+    lines = get(f"{served.health}/metrics")[1].splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(name + " ")))
+
+
+def pids(served: SimpleNamespace, processes_of: ProcessesOf, model: str) -> list[int]:
+    found = []
+    for pid in processes_of(served.folder / "deployment"):
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        is_model = any(argument.endswith(f"/models/{model}/1/model.py") for argument in arguments)
+        if is_model if model else not any(argument.endswith("/model.py") for argument in arguments):
+            found.append(pid)
+    return found
+
+
+def ask_until_right(served: SimpleNamespace, model: str, expected: Any) -> None:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        try:
+            with Client(served.grpc, model, timeout=5) as client:
+                answer = client.predict(known_face())
+            assert answer.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+            if get(f"{served.health}/readyz")[0] == 200:
+                return
+        except LnlAttenNetError:
+            pass
+        assert time.monotonic() < deadline, served.log.read_text()
+        time.sleep(0.1)
+
+
+FAULTS = [
+    pytest.param("", signal.SIGKILL, id="killed server"),
+    pytest.param(FUSED, signal.SIGKILL, id="killed python model"),
+    pytest.param("lnlattennet", signal.SIGSTOP, id="hung python model"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "fault"), FAULTS)
+def test_what_is_killed_or_hangs_answers_again(
+    served: SimpleNamespace, processes_of: ProcessesOf, bundle_path: Path, model: str, fault: signal.Signals
+) -> None:
+    expected = load(bundle_path).predict(known_face())
+    restarts = metric(served, "lnlattennet_restarts_total")
+    before = pids(served, processes_of, model)
+    os.kill(before[0], fault)
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while before[0] in pids(served, processes_of, model) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for asked in (ENSEMBLE, FUSED):
+        ask_until_right(served, asked, expected)
+    assert before[0] not in pids(served, processes_of, model)
+    # A python model is started again alone; the others go on answering.
+    assert metric(served, "lnlattennet_restarts_total") - restarts == (model == "")
+
+
+@pytest.mark.slow
+def test_a_stop_answers_what_is_in_flight(
+    served: SimpleNamespace, processes_of: ProcessesOf, images: list[bytes]
+) -> None:
+    outcomes: list[object] = []
+    ready = threading.Barrier(9)
+
+    def ask(model: str) -> None:
+        try:
+            with Client(served.grpc, model, timeout=60) as client:
+                ready.wait()
+                outcomes.append(len(client.predict(images * 2)))
+        except LnlAttenNetError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=ask, args=(model,)) for model in (ENSEMBLE, FUSED) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    # Until the requests have left the clients; they take longer than that together.
+    time.sleep(0.02)
+    served.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    assert served.process.wait(60) == 0, served.log.read_text()
+    late = [outcome for outcome in outcomes if outcome != len(images) * 2]
+    # One that arrives after the stop began is told so; none that was accepted is lost.
+    assert all("unload" in str(outcome) or "not ready" in str(outcome) for outcome in late), late
+    assert len(late) < len(threads)
+    assert processes_of(served.folder) == []
+    assert list(Path("/dev/shm").glob(f"lnlattennet-{served.process.pid}-*")) == []  # noqa: S108
+
+
+class Failing:
+    """A server that answers at its start, and dies at once."""
+
+    endpoints = Endpoints("127.0.0.1", 1, 2, 3)
+    starts = 0
+
+    def __enter__(self) -> Self:
+        Failing.starts += 1
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        pass
+
+    def check(self) -> None:
+        raise ServingError("the server stopped by itself (exit code 7)")
+
+
+def test_a_server_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    delays: list[float] = []
+    monkeypatch.setattr(time, "sleep", delays.append)
+    monkeypatch.setattr(KnownAnswers, "check", lambda *_: None)
+    monkeypatch.setattr(Failing, "starts", 0)
+    announced: list[object] = []
+    status = Status()
+    supervisor = Supervisor(lambda: Failing(), status, announced.append)  # type: ignore[arg-type, return-value]
+    with pytest.raises(ServingError, match=r"failed 6 times within 300 s.*\(exit code 7\)"):
+        supervisor.run()
+    assert Failing.starts == MOST_FAILURES + 1
+    assert len(announced) == 1
+    assert status.phase == "failing"
+    assert [delay for delay in delays if delay != 0.25] == [0.0, 0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_changed_answer_is_wrong(server: TritonProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = KnownAnswers()
+    answers.check(server, ENSEMBLE)
+    answers.check(server, ENSEMBLE)
+
+    def changed(*arguments: Any) -> Any:
+        prediction = probe_model(*arguments)
+        values = list(prediction.probabilities.values())
+        rotated = dict(zip(prediction.probabilities, values[1:] + values[:1], strict=True))
+        return type(prediction)(**{**vars(prediction), "probabilities": rotated})
+
+    monkeypatch.setattr(_known_face, "probe_model", changed)
+    with pytest.raises(WrongAnswerError, match=f"model {ENSEMBLE} answers a known face with"):
+        answers.check(server, ENSEMBLE)
+
+
+@pytest.mark.parametrize(("cpu_seconds", "passes"), [([0.0, 3.0], True), ([0.0, 0.0], False)])
+def test_a_busy_server_is_not_taken_for_a_hung_one(
+    cpu_seconds: list[float], passes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_slow(*_: object) -> None:
+        raise ServingError("no answer within 0 s")
+
+    monkeypatch.setattr(_known_face, "probe_model", too_slow)
+    monkeypatch.setattr(_known_face, "PROBE_SECONDS", 0.0)
+    process = SimpleNamespace(
+        endpoints=Endpoints("127.0.0.1", 1, 2, 3), cpu_seconds=lambda: cpu_seconds.pop(0)
+    )
+    answers = KnownAnswers()
+    if passes:
+        answers.check(process, ENSEMBLE)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(ServingError, match="no answer"):
+            answers.check(process, ENSEMBLE)  # type: ignore[arg-type]
+
+
+def test_the_known_face_is_found(bundle_path: Path) -> None:
+    assert load(bundle_path).predict(known_face()).face_found
