@@ -104,7 +104,7 @@ def assert_same(answers: Sequence[Prediction], expected: Sequence[Prediction]) -
         ours, theirs = answer.to_dict(), wanted.to_dict()
         assert ours.keys() == theirs.keys()
         assert ours.pop("probabilities") == pytest.approx(theirs.pop("probabilities"), abs=1e-4)
-        for name in ("logits", "region_weights", "region_affinity"):
+        for name in ("logits", "region_weights", "region_affinity", "entropy"):
             np.testing.assert_allclose(ours.pop(name), theirs.pop(name), atol=1e-4, err_msg=name)
         assert ours == theirs
 
