@@ -132,6 +132,8 @@ def _compiled(path: Path, threads: int) -> Any:
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads or usable_cpus(),
+        # Pinned, the threads of two processes that serve the same engine would share a core.
+        "ENABLE_CPU_PINNING": False,
         # Without it, OpenVINO would silently compute float32 blocks in bf16 on CPUs that have it.
         "INFERENCE_PRECISION_HINT": model.get_rt_info(_FLOATS).astype(str)
         if model.has_rt_info(_FLOATS)
