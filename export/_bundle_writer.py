@@ -20,7 +20,7 @@ from lnlattennet.bundle._manifest import (
     SkippedEngine,
     VerificationRecord,
 )
-from lnlattennet.errors import BundleError
+from lnlattennet.errors import BundleError, UsageError
 from lnlattennet.export._candidate import Candidate
 from lnlattennet.export.report._document import report_document
 from lnlattennet.export.report._html import write_reports
@@ -37,25 +37,25 @@ def check_output(output: Path, *, force: bool) -> None:
     """Refuse an output that would overwrite something, before any work is done.
 
     Raises:
-        BundleError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
+        UsageError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
             where nothing can be written.
     """
     try:
         absolute = output.resolve()
         absolute.exists()
     except (OSError, RuntimeError) as error:
-        raise BundleError(f"-o {output} cannot be a folder: {error}; choose another") from error
+        raise UsageError(f"-o {output} cannot be a folder: {error}; choose another") from error
     if Path.cwd().is_relative_to(absolute):
-        raise BundleError(f"-o {output} is the current folder or holds it; choose a folder of its own")
+        raise UsageError(f"-o {output} is the current folder or holds it; choose a folder of its own")
     parent = next(folder for folder in absolute.parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise BundleError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
+        raise UsageError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
     empty = absolute.is_dir() and os.access(absolute, os.R_OK) and not any(absolute.iterdir())
     if absolute.exists() and not empty:
         if not (absolute / MANIFEST_NAME).is_file():
-            raise BundleError(f"-o {output} exists and is not a bundle; choose another folder")
+            raise UsageError(f"-o {output} exists and is not a bundle; choose another folder")
         if not force:
-            raise BundleError(f"-o {output} is a bundle already; pass --force to replace it")
+            raise UsageError(f"-o {output} is a bundle already; pass --force to replace it")
 
 
 @contextmanager

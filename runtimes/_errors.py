@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from lnlattennet._command import caused_by_interrupt
+from lnlattennet._interrupt import caused_by_interrupt
 from lnlattennet.errors import LnlAttenNetError
 
 

@@ -37,7 +37,7 @@ def test_the_list_imports_no_command_and_nothing_heavy() -> None:
     modules = set(output("-c", code).splitlines()[-1].split())
     assert not {"numpy", "pydantic", "rich", "torch"} & modules
     own = {name for name in modules if name.startswith("lnlattennet.")}
-    light = ("_cli", "_cli_options", "_command", "_lazy", "_version", "errors")
+    light = ("_cli", "_cli_options", "_command", "_interrupt", "_lazy", "_version", "errors")
     assert own == {f"lnlattennet.{name}" for name in light}
 
 

@@ -39,9 +39,8 @@ def test_running_a_bundle_and_starting_a_command_need_no_torch(statement: str) -
 
 
 def test_the_public_names_can_be_imported() -> None:
-
-    names = "Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load"
-    assert lnlattennet.__all__ == names.split()
+    names = "AsyncClient Bundle Client ExportOptions LnlAttenNetError Prediction"
+    assert lnlattennet.__all__ == [*names.split(), "__version__", "export_engine", "load"]
     assert all(getattr(lnlattennet, name) for name in lnlattennet.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'Bundles'"):
         lnlattennet.Bundles  # noqa: B018

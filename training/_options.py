@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lnlattennet._command import printable
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import FaceAlignment
 from lnlattennet.model._presets import PRESETS, from_preset
@@ -155,10 +155,10 @@ class TrainingOptions:
         return source | {name: getattr(self, name) for name in fields}
 
     def check(self) -> None:
-        """Raise a UsageError for options that are invalid whatever the data."""
+        """Raise a UsageError for options that are invalid whatever the data, or if ``init`` is no file."""
         self._check_ranges()
         if self.init is not None and not self.init.is_file():
-            raise UsageError(f"--init {printable(self.init)}: there is no such checkpoint")
+            raise CheckpointError(f"--init {printable(self.init)}: there is no such checkpoint")
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
         if self.data == SYNTHETIC and self.faces != "auto":

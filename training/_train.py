@@ -17,7 +17,7 @@ import PIL
 import torch
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._command import caused_by_interrupt
+from lnlattennet._interrupt import caused_by_interrupt
 from lnlattennet._version import __version__
 from lnlattennet.errors import LnlAttenNetError, UsageError
 from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
@@ -172,7 +172,7 @@ def _fit(trainer: L.Trainer, module: ExpressionTraining, batches: FaceBatches, l
         # of this project end alike.
         if caused_by_interrupt(error):
             if trainer.is_global_zero and (batches.options.run_folder / LAST).is_file():
-                _log.warning("interrupted; the same command with --resume continues after the last epoch")
+                _log.warning("the same command with --resume continues after the last epoch")
             raise KeyboardInterrupt from error
         # gloo's has no type of its own.
         if isinstance(error, torch.distributed.DistError) or "Connection closed by peer" in str(error):

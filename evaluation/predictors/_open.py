@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.evaluation.predictors._base import Predictor
 
 
@@ -42,7 +42,7 @@ def open_predictor(
 
         yield checkpoint_predictor(path, allow_pickle=allow_pickle)
     else:
-        raise UsageError(
+        raise CheckpointError(
             f"MODEL must be a checkpoint file, a bundle folder, or a server's grpc://host:port or "
             f"http://host:port; there is nothing at {model}"
         )

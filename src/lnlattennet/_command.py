@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from lnlattennet.errors import INTERRUPTED, LnlAttenNetError
+from lnlattennet._interrupt import caused_by_interrupt, interrupt_ends_program
+from lnlattennet.errors import LnlAttenNetError
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Characters that would start a new line or control the terminal."""
@@ -36,9 +37,15 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     # A child process imports nothing of the current folder, whoever starts it (torch, Lightning).
     os.environ.setdefault("PYTHONSAFEPATH", "1")
     _replace_what_cannot_be_encoded()
-    from lnlattennet._hardware import limit_threads
+    with interrupt_ends_program():
+        _run(app)
+    sys.exit(0)
 
+
+def _run(app: Callable[[], object]) -> None:
     try:
+        from lnlattennet._hardware import limit_threads
+
         limit_threads()
         app()
     except LnlAttenNetError as error:
@@ -48,16 +55,12 @@ def run_app(app: Callable[[], object]) -> NoReturn:
         # The reader of stdout went away (`| head`); a second error at interpreter exit would say no more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (KeyboardInterrupt, Exception) as error:
+    except OSError as error:
         if caused_by_interrupt(error):
-            sys.stderr.write("interrupted\n")
-            sys.exit(INTERRUPTED)
-        if not isinstance(error, OSError):
             raise
         # A file that cannot be read, a name that is too long: a traceback would add nothing.
         _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
-    sys.exit(0)
 
 
 def _replace_what_cannot_be_encoded() -> None:
@@ -79,15 +82,6 @@ def _print_error(message: str) -> None:
         sys.stderr.write(f"error: {text}\n")
         return
     stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
-
-
-def caused_by_interrupt(error: BaseException | None) -> bool:
-    """Return whether Ctrl-C caused an error: while a C extension loads, it becomes an ImportError."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def configure_logging(verbose: int, quiet: bool) -> None:

@@ -42,6 +42,7 @@ def test_an_interrupted_export_leaves_the_old_bundle_and_nothing_else(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
+    assert errors.endswith("interrupted\n")
     assert {path: hash_file(path) for path in bundle_copy.rglob("*") if path.is_file()} == before
     assert list(bundle_copy.parent.iterdir()) == [bundle_copy]
 

@@ -11,7 +11,7 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import VerificationOptions
-from lnlattennet.errors import BundleError, CheckpointError, GateError
+from lnlattennet.errors import BundleError, CheckpointError, GateError, UsageError
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export.selection._timing import engine_arguments
 from lnlattennet.runtimes._base import BatchRange
@@ -23,7 +23,7 @@ def test_an_existing_output_is_refused_without_force(checkpoint_path: Path, tmp_
     output.mkdir()
     export_engine(quick_options(checkpoint_path, output))
     before = hash_file(output / "manifest.json")
-    with pytest.raises(BundleError, match="is a bundle already; pass --force"):
+    with pytest.raises(UsageError, match="is a bundle already; pass --force"):
         export_engine(quick_options(checkpoint_path, output))
     assert hash_file(output / "manifest.json") == before
     export_engine(quick_options(checkpoint_path, output, batch=BatchRange(1, 1, 2), force=True))
@@ -36,9 +36,9 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(
     checkpoint_path: Path, tmp_path: Path, force: bool
 ) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(BundleError, match="exists and is not a bundle"):
+    with pytest.raises(UsageError, match="exists and is not a bundle"):
         export_engine(quick_options(checkpoint_path, tmp_path, force=force))
-    with pytest.raises(BundleError, match="not a folder that can be written to"):
+    with pytest.raises(UsageError, match="not a folder that can be written to"):
         export_engine(quick_options(checkpoint_path, tmp_path / "thesis.txt" / "out", force=force))
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -144,5 +144,5 @@ def test_the_current_folder_is_never_the_output(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BundleError, match="is the current folder or holds it"):
+    with pytest.raises(UsageError, match="is the current folder or holds it"):
         export_engine(quick_options(checkpoint_path, Path(output)))

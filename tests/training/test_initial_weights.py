@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
@@ -66,5 +66,5 @@ def test_another_network_is_refused(first: Path, tree: Path, tmp_path: Path) -> 
     wider = replace(TINY, channels=8)
     with pytest.raises(UsageError, match=r"another network: its local_networks.query is \[4, 1, 6\], here"):
         train(options(tmp_path, tree, init=first, network=wider))
-    with pytest.raises(UsageError, match="there is no such checkpoint"):
+    with pytest.raises(CheckpointError, match="there is no such checkpoint"):
         train(options(tmp_path, tree, init=tmp_path / "none.safetensors"))

@@ -1,0 +1,65 @@
+"""One rule for exit codes: 1 for what a command reads, calls or writes, 2 for how it was called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lnlattennet._cli import main
+from lnlattennet.export._cli import main as export_main
+from tests.commands import call
+
+MISSING = [
+    "info nothing",
+    "doctor nothing",
+    "compare nothing BUNDLE",
+    "evaluate nothing --data synthetic",
+    "evaluate BUNDLE --data nothing",
+    "explain nothing face.png -o out",
+    "explain CHECKPOINT nothing.png -o out",
+    "serve nothing",
+    "predict nothing.png --bundle BUNDLE",
+    "predict face.png --bundle nothing",
+    "predict face.png --bundle BUNDLE --engine none",
+    "predict face.png --url grpc://127.0.0.1:9",
+    "train --data nothing -o out.safetensors",
+    "train --data synthetic --init nothing -o out.safetensors",
+    "data inspect nothing",
+    "data prepare nothing -o out",
+    "export-engine -c nothing -o out",
+    "export-engine -c CHECKPOINT -o out --dry-run --precision int8 --calibration nothing",
+]
+WRONG = [
+    "info --unknown",
+    "evaluate CHECKPOINT --data synthetic --engine none",
+    "explain CHECKPOINT face.png -o out --unknown",
+    "serve BUNDLE --http-port 70000",
+    "predict face.png --url 127.0.0.1",
+    "train --data synthetic --epochs 0 -o out.safetensors",
+    "train --data synthetic --recipe nothing -o out.safetensors",
+    "train --data synthetic -o CHECKPOINT",
+    "data prepare nothing -o BUNDLE",
+    "data render BUNDLE",
+    "kernels build --device tpu",
+    "export-engine -c CHECKPOINT -o out --dry-run --backend none",
+    "export-engine -c CHECKPOINT -o out --dry-run --precision none",
+    "export-engine -c CHECKPOINT -o BUNDLE --dry-run",
+    "export-engine -c CHECKPOINT -o face.png --dry-run",
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [(line, 1) for line in MISSING] + [(line, 2) for line in WRONG], ids=str
+)
+def test_exit_code(line: str, code: int, checkpoint_path: Path, bundle_path: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "face.png")
+    places = {"BUNDLE": bundle_path, "CHECKPOINT": checkpoint_path}
+    program, *arguments = (line if line.startswith("export-engine") else f"lnlattennet {line}").split()
+    entry: Callable[[], None] = export_main if program == "export-engine" else main
+    done = call(entry, program, *(places.get(word, word) for word in arguments), folder=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["face.png"]
