@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.errors import UsageError
 from lnlattennet.images._encoded import EncodedImage
 from lnlattennet.serving.client._connection import AsyncConnection
 from lnlattennet.serving.client._description import ModelDescription
@@ -43,6 +44,7 @@ class AsyncClient:
     ) -> None:
         self._session = Session(model, timeout, retries, shared_memory)
         self._protocol = choose_protocol(url, timeout, headers, tls)
+        self._opened: AsyncConnection | None = None
 
     async def __aenter__(self) -> Self:
         """Connect, and ask what the server states of its model.
@@ -50,19 +52,27 @@ class AsyncClient:
         Raises:
             ServingError: nothing answers there, or it does not serve this model.
         """
-        self._connection = AsyncConnection(self._protocol)
+        connection = AsyncConnection(self._protocol)
         try:
-            await self._connection.run(self._session.describe())
+            await connection.run(self._session.describe())
         except BaseException:
-            await self._connection.close()
+            await connection.close()
             raise
+        self._opened = connection
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        connection, self._opened = self._connection, None
         try:
-            await self._connection.run(self._session.close())
+            await connection.run(self._session.close())
         finally:
-            await self._connection.close()
+            await connection.close()
+
+    @property
+    def _connection(self) -> AsyncConnection:
+        if self._opened is None:
+            raise UsageError("an AsyncClient works inside its context: async with AsyncClient(url) as client")
+        return self._opened
 
     @property
     def description(self) -> ModelDescription:

@@ -130,6 +130,8 @@ class Session:
 
     def predict_crops(self, crops: Any) -> Dialog[list[Prediction]]:
         """Ask for crops of faces: pixels, or the engine's normalized input."""
+        if len(crops) == 0:
+            return []
         if isinstance(crops, np.ndarray) and crops.dtype == np.float32:
             outputs = yield from self.engine_outputs(crops)
             boxes = [(0.0, 0.0, float(crops.shape[3]), float(crops.shape[2]))] * len(crops)

@@ -51,12 +51,15 @@ class StreamSession:
         self._number = secrets.randbelow(2**63 - 1) + 1
         self._started = False
         self._closed = False
+        self._busy = False
         self._time = 0.0
 
     def predict(self, image: EncodedImage, frame_time: float | None) -> Dialog[StreamPrediction]:
         """Ask for the next image."""
         if self._closed:
             raise UsageError("this stream is closed; start another with stream()")
+        if self._busy:
+            raise UsageError("a stream takes one image at a time: send the next when this one is answered")
         data = require_encoded(image)
         moment = time.monotonic() if frame_time is None else float(frame_time)
         if not math.isfinite(moment) or (self._started and moment < self._time):
@@ -95,7 +98,12 @@ class StreamSession:
             "time": np.array([[frame_time]], np.float64),
         }
         place = Place(self._number, start=not self._started, end=end)
-        outputs = yield from self._session.infer(Infer(STREAM, inputs, _OUTPUTS, sequence=place), again=False)
+        request = Infer(STREAM, inputs, _OUTPUTS, sequence=place)
+        self._busy = True
+        try:
+            outputs = yield from self._session.infer(request, again=False)
+        finally:
+            self._busy = False
         # A first image that is refused never reaches the step that smooths.
         self._started, self._time = True, frame_time
         return outputs

@@ -60,6 +60,10 @@ def test_crops_of_several_sizes_keep_their_order(client: Client, bundle: Bundle)
     assert_same(client.predict_crops(crops), bundle.predict(crops))
 
 
+def test_no_crops_have_no_answers(client: Client) -> None:
+    assert client.predict_crops([]) == client.predict_crops(np.empty((0, 3, 48, 48), np.float32)) == []
+
+
 def test_normalized_faces_go_to_the_engine(client: Client, bundle: Bundle) -> None:
     crops = pixels(10, 48, 48)
     faces = bundle.manifest.preprocessing.normalize(crops)

@@ -13,6 +13,7 @@ import pytest
 from lnlattennet.errors import ImageError, LnlAttenNetError, ServingError, UnreachableError, UsageError
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._stream import StreamPrediction
 from lnlattennet.serving.triton._process import TritonProcess
 from tests.serving.client.test_client import answering, jpeg
 
@@ -107,6 +108,34 @@ def test_another_program_is_not_a_server(scheme: str, reply: bytes) -> None:
         answering(listener, reply)
         with pytest.raises(ServingError, match="lnlattennet serve BUNDLE"):
             ask(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", nothing, timeout=5)
+
+
+def test_a_client_works_inside_its_context(server: TritonProcess) -> None:
+    async def outside() -> None:
+        client = AsyncClient(server.endpoints.grpc)
+        with pytest.raises(UsageError, match="an AsyncClient works inside its context: async with"):
+            await client.predict(jpeg())
+        async with client:
+            assert (await client.predict(jpeg())).face_found
+        with pytest.raises(UsageError, match="an AsyncClient works inside its context: async with"):
+            client.stream()
+
+    asyncio.run(outside())
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_stream_takes_one_image_at_a_time(server: TritonProcess, scheme: str) -> None:
+    async def question(client: AsyncClient) -> list[object]:
+        async with client.stream() as stream:
+            both = stream.predict(jpeg(), 0.0), stream.predict(jpeg(20), 0.1)
+            answers: list[object] = list(await asyncio.gather(*both, return_exceptions=True))
+            assert (await stream.predict(jpeg(40), 0.2)).raw.face_found
+        return answers
+
+    first, second = ask(getattr(server.endpoints, scheme), question)
+    assert isinstance(first, StreamPrediction)
+    assert isinstance(second, UsageError)
+    assert "one image at a time" in str(second)
 
 
 @pytest.mark.parametrize("client", [Client, AsyncClient])
