@@ -4,6 +4,11 @@ Importing this registers ``torch.ops.lnlattennet.*``. The compiled kernels are l
 when an operator first runs on a device; where that cannot be done, plain torch operations run instead.
 """
 
-from lnlattennet.kernels._ops import local_nonlocal_attention, nonlocal_attention, region_attention
+from lnlattennet.kernels._ops import (
+    decompositions,
+    local_nonlocal_attention,
+    nonlocal_attention,
+    region_attention,
+)
 
-__all__ = ["local_nonlocal_attention", "nonlocal_attention", "region_attention"]
+__all__ = ["decompositions", "local_nonlocal_attention", "nonlocal_attention", "region_attention"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lnlattennet._atomic import file_lock, replace_file
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels._cache import (
     COMPILE_WORKER,
@@ -102,6 +103,7 @@ def _job(device: str, architectures: Sequence[str]) -> dict[str, Any]:
         "binding": str(CSRC / "torch" / f"{device}.cpp"),
         "flags": [*CXX_FLAGS, STABLE_ABI],
         "libraries": [*LINKER_FLAGS, *(cuda_libraries(find_nvcc()) if device == "cuda" else [])],
+        "workers": usable_cpus(),
     }
 
 

@@ -7,7 +7,6 @@ leaves the library there. The compilers' output is its own; its exit status is 0
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ def compile_library(
     binding: str,
     flags: list[str],
     libraries: list[str],
+    workers: int,
 ) -> None:
     """Compile ``name``.so.
 
@@ -33,8 +33,9 @@ def compile_library(
         binding: the C++ file between torch and that code.
         flags: compiler flags of the binding.
         libraries: further arguments of the linker.
+        workers: compilers that run at once.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         for call in [pool.submit(subprocess.run, command, check=True) for command in commands]:
             call.result()
     extension = CppExtension(  # type: ignore[no-untyped-call]

@@ -148,6 +148,19 @@ _local_nonlocal_attention = _define(
 )
 
 
+def decompositions() -> dict[torch._ops.OperatorBase, Callable[..., Any]]:
+    """Return the operators in plain torch, for ``ExportedProgram.run_decompositions``.
+
+    What knows only torch's own operators (`torch.onnx.export`, other backends) can then take a network with
+    them.
+    """
+    return {
+        _region_attention: reference.region_attention,
+        _nonlocal_attention: reference.nonlocal_attention,
+        _local_nonlocal_attention: reference.local_nonlocal_attention,
+    }
+
+
 def region_attention(features: Tensor, query: Tensor, grid: int) -> tuple[Tensor, Tensor]:
     """Pool every region of a feature map by its own attention, and by its mean; reads the map once.
 

@@ -37,7 +37,7 @@ PUBLIC = {
     ),
     "lnlattennet.images": "FaceCrop FaceCropper FaceLocation FaceStatus ImageSource decode_image read_image",
     "lnlattennet.images.finders": "FINDERS FaceFinder FinderInfo FoundFace Point finder_infos finder_named",
-    "lnlattennet.kernels": "local_nonlocal_attention nonlocal_attention region_attention",
+    "lnlattennet.kernels": "decompositions local_nonlocal_attention nonlocal_attention region_attention",
     "lnlattennet.model": (
         "Checkpoint CheckpointInfo INPUT_NAME JointOutputs LNLAttenNet NetworkConfig OUTPUT_NAMES "
         "Outputs Preprocessing joint_loss load_checkpoint save_checkpoint"

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import logging
 import platform
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -199,10 +200,15 @@ def _finish(options: TrainingOptions, info: CheckpointInfo, run: Run, batches: F
     return result
 
 
+def _without_folder(word: str) -> str:
+    """Return a word of the command line; an absolute path by its name: nobody else has its folder."""
+    return re.sub(r"^(-\w|--[\w-]+=)?/(.*/)?(?=[^/])", r"\1", word)
+
+
 def _provenance(options: TrainingOptions) -> dict[str, Any]:
     recipe = {"recipe": options.recipe} if options.recipe else {}
     return recipe | {
-        "command": " ".join(options.command),
+        "command": " ".join(map(_without_folder, options.command)),
         "settings": options.settings(),
         **({"first_epoch": options.first_epoch} if options.first_epoch else {}),
         "lnlattennet": __version__,

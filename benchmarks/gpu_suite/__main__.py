@@ -10,15 +10,19 @@ unsteady. Whether a ratio is reached is printed, and decides nothing.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
+from lnlattennet.benchmarks.gpu_suite._steps import SECONDS
 from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.errors import UnavailableError
 
 
 def run() -> int:
-    """Look for the packages, then run the suite; return the exit code."""
+    """Parse the command line, look for the packages, then run the suite; return the exit code."""
+    options = _options()
     for package in ("torch", "numpy", "pytest"):
         if find_spec(package) is None:
             raise UnavailableError(
@@ -27,7 +31,21 @@ def run() -> int:
             )
     from lnlattennet.benchmarks.gpu_suite._suite import run_suite
 
-    return run_suite()
+    return run_suite(options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
+    )
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cuda by default")
+    folder = Path("benchmarks/results")
+    parser.add_argument(
+        "--results", type=Path, default=folder, help=f"folder of the records; default {folder}"
+    )
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="time for all steps together")
+    parser.add_argument("--quick", action="store_true", help="measure few rounds: a rehearsal")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from typing import IO
 
 from lnlattennet.benchmarks.harness._command import say
 
+SECONDS = 570
+"""Ten minutes, less the start of Python and the writing of the records."""
+
 PASSED, FAILED, SKIPPED, LATE = "passed", "failed", "skipped", "out of time"
 UNSTEADY = "unsteady"
 _KEPT_CHARACTERS = 20_000

@@ -15,16 +15,21 @@ from typing import Any
 import torch
 
 from lnlattennet._atomic import replace_file
-from lnlattennet.benchmarks.gpu_suite._steps import FAILED, LATE, UNSTEADY, Step, StepResult, run_steps
+from lnlattennet.benchmarks.gpu_suite._steps import (
+    FAILED,
+    LATE,
+    SECONDS,
+    UNSTEADY,
+    Step,
+    StepResult,
+    run_steps,
+)
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._experiment import UNSTEADY_EXIT_CODE
 from lnlattennet.benchmarks.harness._hardware import gpu_name, machine_facts
 from lnlattennet.benchmarks.harness._record import RequirementResult
 from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.errors import UnavailableError
-
-SECONDS = 570
-"""Ten minutes, less the start of Python and the writing of the records."""
 
 BUILD, TESTS, ATTENTION, NETWORK = "build", "tests", "attention", "network"
 _BENCHMARKS = (ATTENTION, NETWORK)
@@ -76,19 +81,8 @@ def suite_steps(device: str, records: Mapping[str, Path], *, quick: bool) -> lis
     ]
 
 
-def run_suite(arguments: Sequence[str] | None = None) -> int:
-    """Run the suite; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="make gpu-suite", description="build, test, check and measure the fused op and the network"
-    )
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cuda by default")
-    folder = Path("benchmarks/results")
-    parser.add_argument(
-        "--results", type=Path, default=folder, help=f"folder of the records; default {folder}"
-    )
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="time for all steps together")
-    parser.add_argument("--quick", action="store_true", help="measure few rounds: a rehearsal")
-    options = parser.parse_args(arguments)
+def run_suite(options: argparse.Namespace) -> int:
+    """Run the suite with the options of the command line; return the exit code."""
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UnavailableError(
             "make gpu-suite needs an NVIDIA GPU and a CUDA build of torch, and found none, so nothing is "

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from lnlattennet._interrupt import interrupt_ends_program
 
 
-def lnlattennet() -> NoReturn:
-    """Run `lnlattennet`."""
+def lnlattennet() -> None:
+    """Run `lnlattennet`; ends the process."""
     with interrupt_ends_program():
         from lnlattennet._cli import main
     main()
 
 
-def export_engine() -> NoReturn:
-    """Run `export-engine`."""
+def export_engine() -> None:
+    """Run `export-engine`; ends the process."""
     with interrupt_ends_program():
         from lnlattennet.export._cli import main
     main()

@@ -17,7 +17,12 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from lnlattennet.kernels import _reference as reference
-from lnlattennet.kernels import local_nonlocal_attention, nonlocal_attention, region_attention
+from lnlattennet.kernels import (
+    decompositions,
+    local_nonlocal_attention,
+    nonlocal_attention,
+    region_attention,
+)
 from tests.kernels.support import oracle
 from tests.kernels.support.marks import every_device, slow
 
@@ -235,3 +240,29 @@ def test_all_of_this_also_holds_for_the_reference() -> None:
     environment = os.environ | {"LNLATTENNET_KERNELS": "reference"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout
+
+
+# A deprecation inside torch's exporter.
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
+def test_a_network_with_the_operators_is_exported_to_onnx_by_their_decompositions(tmp_path: Path) -> None:
+    import onnxruntime
+
+    class Own(torch.nn.Module):
+        def forward(self, features: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+            return region_attention(features, query, GRID)
+
+    inputs = torch.randn(BATCH, CHANNELS, 4, 6), torch.randn(REGIONS, HEADS, CHANNELS)
+    program = torch.export.export(Own(), inputs).run_decompositions(decompositions())
+    torch.onnx.export(program, dynamo=True, verbose=False, f=tmp_path / "own.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "own.onnx")
+    names = [node.name for node in session.get_inputs()]
+    answers = session.run(None, {name: value.numpy() for name, value in zip(names, inputs, strict=True)})
+    for answer, expected in zip(answers, Own()(*inputs), strict=True):
+        np.testing.assert_allclose(answer, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_decompositions_cover_every_public_operator() -> None:
+    assert {str(op) for op in decompositions()} == {
+        f"lnlattennet.{name}.default"
+        for name in ("local_nonlocal_attention", "nonlocal_attention", "region_attention")
+    }

@@ -33,6 +33,7 @@ def test_the_compile_worker(ran: Path, tmp_path: Path, monkeypatch: pytest.Monke
         "binding": "it.cpp",
         "flags": [],
         "libraries": [],
+        "workers": 1,
     }
     monkeypatch.setattr(_build, "_job", lambda device, architectures: job)
     with pytest.raises(LnlAttenNetError, match="could not be built"):

@@ -27,6 +27,7 @@ from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._augmentation import augment
 from lnlattennet.training._dataset import FaceImages, collate
+from lnlattennet.training._train import _without_folder
 from tests.commands import call
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--data", "synthetic"]
@@ -201,3 +202,9 @@ def test_the_demo_checkpoint_reads_held_out_faces(demo_checkpoint: Path) -> None
             answers = network(faces).logits.argmax(dim=1).numpy()
             right += int((answers == labels[start : start + 50]).sum())
     assert right / 350 >= 0.9
+
+
+def test_the_provenance_names_no_folder_of_this_machine() -> None:
+    words = ["lnlattennet", "-o", "/a b/c.safetensors", "--data=/sets/FERPlus", "-o/x/y", "runs/a", "/"]
+    expected = ["lnlattennet", "-o", "c.safetensors", "--data=FERPlus", "-oy", "runs/a", "/"]
+    assert [_without_folder(word) for word in words] == expected
