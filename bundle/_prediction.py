@@ -50,9 +50,9 @@ class Prediction:
             "low_score" if the finder is not sure that it is a face.
         model_hash: ``Manifest.model_hash`` of the bundle that predicted; "" if an older server predicted.
         preprocessing_id: ``Preprocessing.id`` of that bundle.
-        image: the upright RGB image, uint8 [H, W, 3], at a reduced size if it has more than 16 megapixels;
-            None if a server predicted. It takes 3 bytes a pixel (36 MB for 12 megapixels) for as long as the
-            prediction lives.
+        image: the upright RGB image, uint8 [H, W, 3]; None if a server predicted. It has a reduced size if it
+            has more than 16 megapixels, or is a JPEG file whose crop needs fewer. It takes 3 bytes a pixel
+            for as long as the prediction lives.
         image_scale: pixels of the upright image, and so of ``face_box``, for one of ``image``, on a side.
     """
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.errors import DataError, ImageError
-from lnlattennet.images._decode import FILE_SUFFIXES, read_data_set_image
+from lnlattennet.images._decode import FILE_SUFFIXES, Detail, read_data_set_image
 
 _TOP_NAMES = 12
 _SYSTEM_FOLDERS = frozenset(
@@ -100,15 +100,15 @@ def images_below(folder: Path) -> list[str]:
     return found
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """Decode an image file, RGB uint8 [H, W, 3].
+def read_image(path: Path, enough: Detail | None = None) -> NDArray[np.uint8]:
+    """Decode an image file, RGB uint8 [H, W, 3]; a JPEG file with just ``enough`` detail.
 
     Raises:
         ImageError: it is damaged, or no file: reading a FIFO or a device would never end.
     """
     if path.exists() and not path.is_file():
         raise ImageError(f"{printable(path)} is no file but a folder, FIFO, socket or device; move it away")
-    return read_data_set_image(path)
+    return read_data_set_image(path, enough)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -44,7 +44,9 @@ def prepared_faces(
     """
     report = PreparationReport() if report is None else report
     chunks = [data.faces[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
-    prepare = partial(_prepare, data.read, FacePreparer(preprocessing, data.image_kind), preprocessing.size)
+    preparer = FacePreparer(preprocessing, data.image_kind)
+    read = partial(data.read, enough=preparer.enough)
+    prepare = partial(_prepare, read, preparer, preprocessing.size)
     prepared = bounded_map(prepare, chunks, workers)
     for faces, (images, outcomes) in zip(chunks, prepared, strict=True):
         report.add(zip((face.name for face in faces), outcomes, strict=True))

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.data._files import read_image
+from lnlattennet.images._decode import Detail
 from lnlattennet.model._preprocessing import FaceAlignment
 
 SPLITS = ("train", "val", "test")
@@ -107,9 +108,14 @@ class FaceData:
         """Return the faces of one official split; empty if there are none."""
         return self.select([index for index, face in enumerate(self.faces) if face.split == name])
 
-    def read(self, face: Face) -> NDArray[np.uint8]:
-        """Return a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face."""
-        return self.reader(face) if self.reader else read_image(self.root / face.name)
+    def read(self, face: Face, enough: Detail | None = None) -> NDArray[np.uint8]:
+        """Return a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face.
+
+        Args:
+            face: one of ``faces``.
+            enough: detail that a JPEG file is decoded with if no ``reader`` makes the image; None for all.
+        """
+        return self.reader(face) if self.reader else read_image(self.root / face.name, enough)
 
     def counts(self) -> dict[str | None, Counter[int]]:
         """Return split -> label -> number of faces."""

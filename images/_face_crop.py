@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet.errors import ConfigError, UsageError
 from lnlattennet.images._alignment import align, crop_turned
 from lnlattennet.images._batch import for_each
-from lnlattennet.images._decode import DecodedImage
+from lnlattennet.images._decode import DecodedImage, Detail
 from lnlattennet.images._read import ImageSource, read
 from lnlattennet.images.finders._base import FoundFace, Point
 from lnlattennet.images.finders._registry import finder_infos, finder_named
@@ -66,6 +67,10 @@ class FaceCrop(FaceLocation):
 class FaceCropper:
     """Reads an image, finds its faces and crops to them; may be used by many threads.
 
+    Attributes:
+        enough: detail of an image from which no crop to its largest face, or to its center, is enlarged
+            that the whole image would not enlarge; None if the finder does not tell.
+
     Raises:
         ConfigError: faces are to be aligned, and the finder gives no landmarks.
         UnavailableError: the package of the preprocessing's face finder is missing or damaged.
@@ -82,6 +87,7 @@ class FaceCropper:
             )
         self._preprocessing = preprocessing
         self._sure_score = finder.INFO.sure_score
+        self.enough = _enough(preprocessing, finder.INFO.smallest_face)
         aligned = preprocessing.face_alignment == "five-points"
         self._find_faces = partial(finder.create(), exact_landmarks=aligned)
 
@@ -94,7 +100,7 @@ class FaceCropper:
         Raises:
             ImageError: the image is damaged, unsupported or of a size that is refused.
         """
-        image = read(source)
+        image = read(source, self.enough)
         return _at_full_size(self.crop_largest(image.pixels, self.find(image.pixels)), image)
 
     def find(self, image: NDArray[np.uint8]) -> list[FoundFace]:
@@ -176,6 +182,13 @@ class FaceCropper:
         if face.size < min_face:
             return "too_small"
         return "low_score" if face.score < self._sure_score else "ok"
+
+
+def _enough(preprocessing: Preprocessing, smallest_face: float) -> Detail | None:
+    if not smallest_face:
+        return None
+    crop = smallest_face * (1 + 2 * preprocessing.face_margin)
+    return Detail(math.ceil(preprocessing.size / crop), preprocessing.size)
 
 
 def _at_full_size(crop: FaceCrop, image: DecodedImage) -> FaceCrop:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.errors import ImageError, ImageTypeError
-from lnlattennet.images._decode import DecodedImage, check_size, convert_image, decode, decode_file
+from lnlattennet.images._decode import (
+    DecodedImage,
+    Detail,
+    check_size,
+    convert_image,
+    decode,
+    decode_file,
+)
 from lnlattennet.images._encoded import EncodedImage, advise, encoded_bytes
 from lnlattennet.images._sniff import describe_wrapped
 
@@ -34,11 +41,11 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
     return read(source).pixels
 
 
-def read(source: ImageSource) -> DecodedImage:
-    """Read an image as ``read_image`` does, and tell its full size."""
+def read(source: ImageSource, enough: Detail | None = None) -> DecodedImage:
+    """Read as ``read_image`` does, or a JPEG file with just ``enough`` detail, and tell the full size."""
     data = encoded_bytes(source)
     if data is not None:
-        return decode(data)
+        return decode(data, enough=enough)
     if isinstance(source, np.ndarray):
         image = require_rgb(source)
         height, width, _ = image.shape
@@ -47,9 +54,9 @@ def read(source: ImageSource) -> DecodedImage:
     if isinstance(source, Image.Image):
         return convert_image(source)
     if isinstance(source, str | os.PathLike):
-        return decode_file(_read_path(source))
+        return decode_file(_read_path(source), enough=enough)
     if hasattr(source, "read"):
-        return decode(_read_file(source))
+        return decode(_read_file(source), enough=enough)
     raise ImageTypeError(
         "an image must be a path, the bytes of a JPEG or PNG file, a binary file object, a Pillow image or a "
         f"numpy array, got {type(source).__name__}; {advise(source)}"

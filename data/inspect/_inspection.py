@@ -145,7 +145,7 @@ def _look_at(
 
 def _look(data: FaceData, prepare: FacePreparer, face: Face, chosen: bool) -> _Look:
     try:
-        image = data.read(face)
+        image = data.read(face, prepare.enough)
     except ImageError as error:
         return _Look(face, error=str(error))
     height, width, _ = image.shape

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lnlattennet.data._files import first_few
 from lnlattennet.data._records import ImageKind
 from lnlattennet.data.preparation._known_faces import KnownFaces
+from lnlattennet.images._decode import Detail
 from lnlattennet.images._face_crop import FaceCropper
 from lnlattennet.images.finders._base import FoundFace
 from lnlattennet.images.finders._registry import finder_named
@@ -32,6 +33,9 @@ class FacePreparer:
         preprocessing: recipe of the network: size, finder, margin and alignment.
         kind: what the images show.
 
+    Attributes:
+        enough: detail that images are to be read with, as ``FaceCropper`` reads them; None for all.
+
     Raises:
         UnavailableError: the package of the preprocessing's finder is missing or damaged.
     """
@@ -39,8 +43,10 @@ class FacePreparer:
     def __init__(self, preprocessing: Preprocessing, kind: ImageKind) -> None:
         self._preprocessing = preprocessing
         self._kind = kind
+        self.enough: Detail | None = None
         if kind != "crops":
             self._cropper = FaceCropper(preprocessing)
+            self.enough = self._cropper.enough
             self._known = KnownFaces(
                 preprocessing.face_finder, finder_named(preprocessing.face_finder).version()
             )

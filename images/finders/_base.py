@@ -53,6 +53,8 @@ class FinderInfo:
         training_data: the images that it was trained on, as far as its authors say.
         has_landmarks: whether a face has landmarks.
         sure_score: score below which a face is reported as doubtful ("low_score").
+        smallest_face: smallest box that a search for the largest face finds, as a share of the image's longer
+            side; 0 if unknown.
     """
 
     name: str
@@ -64,6 +66,7 @@ class FinderInfo:
     training_data: str
     has_landmarks: bool
     sure_score: float
+    smallest_face: float = 0
 
 
 class FaceFinder(Protocol):

@@ -24,6 +24,7 @@ INFO = FinderInfo(
     training_data="not published",
     has_landmarks=False,
     sure_score=0.0,
+    smallest_face=22 / 320,
 )
 
 # Of OpenCV's frontal cascades, alt2 found most of 150 jittered portraits (148) and nothing in 126 faceless
@@ -71,7 +72,8 @@ class _HaarFinder:
         height, width = image.shape[:2]
         # Averaging megapixels costs 50 ms; every n-th pixel still leaves more than the finest search uses.
         step = max(1, max(height, width) // (2 * _SEARCHES[-1].long_side))
-        gray = cv2.cvtColor(image[::step, ::step], cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+        # Whole rows go to OpenCV without a copy; to pick their pixels first would take three times as long.
+        gray = cv2.cvtColor(image[::step], cv2.COLOR_RGB2GRAY)[:, ::step].astype(np.uint8, copy=False)
         faces: list[FoundFace] = []
         for search in _SEARCHES:
             if all_sizes or not faces:

@@ -31,6 +31,7 @@ INFO = FinderInfo(
     training_data="WIDER FACE (its images: CC BY-NC-ND)",
     has_landmarks=True,
     sure_score=0.7,
+    smallest_face=10 / 640,
 )
 
 _COARSE, _FINE, _FINEST = 160, 640, 1280

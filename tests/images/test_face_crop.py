@@ -14,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 from lnlattennet.errors import ImageError, UsageError
+from lnlattennet.images._decode import decode_image
 from lnlattennet.images._face_crop import FaceCropper
 from lnlattennet.model._preprocessing import Preprocessing, center_square, square_box
 
@@ -42,6 +43,30 @@ def test_the_face_is_cropped_and_normalized() -> None:
     assert face.dtype == np.float32
     assert face.flags["C_CONTIGUOUS"]
     np.testing.assert_allclose(face, expected.transpose(2, 0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("width", "scale"), [(990, 1), (1000, 2), (2000, 4)])
+def test_a_large_photograph_gives_the_same_face_with_less_detail(width: int, scale: int) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(astronaut()).resize((width, width)).save(stream, "JPEG", quality=95)
+    crop, whole = FaceCropper(PREPROCESSING), decode_image(stream.getvalue())
+    ours, theirs = crop(stream.getvalue()), crop(whole)
+    assert (ours.image_scale, ours.found) == (scale, True)
+    np.testing.assert_allclose(ours.box, theirs.box, atol=width / 100)
+    same_box = (*np.array(ours.box) / scale,)
+    expected = PREPROCESSING.crop(whole, ours.box).astype(int)
+    assert np.abs(PREPROCESSING.crop(ours.image, same_box) - expected).mean() < 2
+    if scale == 1:
+        np.testing.assert_array_equal(ours.face, theirs.face)
+
+
+def test_no_face_that_is_found_is_enlarged_for_lack_of_detail() -> None:
+    for size in (48, 112, 224):
+        preprocessing = Preprocessing(size=size, face_margin=0)
+        enough = FaceCropper(preprocessing).enough
+        assert enough is not None
+        assert enough.short_side == size
+        assert enough.long_side * 22 / 320 >= size
 
 
 def test_the_box_refers_to_the_upright_image() -> None:

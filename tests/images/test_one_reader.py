@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from lnlattennet.errors import ImageError
 from lnlattennet.images import _decode
-from lnlattennet.images._decode import as_jpeg_or_png, decode, decode_image, read_data_set_image
+from lnlattennet.images._decode import Detail, as_jpeg_or_png, decode, decode_image, read_data_set_image
 from lnlattennet.images._read import read_image
 from lnlattennet.images.containers._jpeg import MAX_SCANS
 from tests.images.corpus import (
@@ -101,6 +101,23 @@ def test_a_large_photograph_is_decoded_at_a_reduced_size(
         (image.width // 24, image.height // 24), Image.Resampling.BOX
     )
     assert np.abs(np.asarray(again, int) - np.asarray(expected, int)).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("long_side", "short_side", "scale"),
+    [(321, 1, 1), (320, 1, 1), (161, 1, 1), (160, 120, 2), (160, 121, 1), (80, 60, 4), (41, 1, 4), (1, 1, 8)],
+)
+def test_a_photograph_keeps_the_detail_that_is_enough(long_side: int, short_side: int, scale: int) -> None:
+    small = scene(30, 40)
+    large = Image.fromarray(small).resize((320, 240), Image.Resampling.NEAREST)
+    enough = Detail(long_side, short_side)
+    image = decode(encode(large, "JPEG", quality=95), enough=enough)
+    assert (image.width, image.height, image.scale) == (320, 240, scale)
+    assert image.pixels.shape == (240 // scale, 320 // scale, 3)
+    again = Image.fromarray(image.pixels).resize((40, 30), Image.Resampling.BOX)
+    assert np.abs(np.asarray(again, int) - small).max() < 12
+    png = encode(large, "PNG")
+    assert np.array_equal(decode(png, enough=enough).pixels, decode_image(png))
 
 
 def test_a_path_is_read_as_a_data_set_is(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from lnlattennet.data import load_dataset, load_prepared
 from lnlattennet.data.preparation import _known_faces
@@ -36,6 +37,21 @@ def test_a_photographs_face_is_the_servers(finder: str) -> None:
         assert outcome == expected
         np.testing.assert_array_equal(made, cropper(image).face)
     assert cropper(photograph(2, 3, 4)).box[0] < 160
+
+
+@pytest.mark.parametrize("finder", FINDERS)
+def test_a_large_photographs_face_is_the_servers(finder: str, tmp_path: Path) -> None:
+    """Both decode a JPEG file with just the detail that the face needs."""
+    recipe = replace(RECIPE, face_finder=finder)
+    large = Image.fromarray(photograph(1)).resize((1600, 1200))
+    for name in ("a/1.jpg", "b/2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        large.save(tmp_path / name)
+    crop = FaceCropper(recipe)((tmp_path / "a/1.jpg").read_bytes())
+    assert crop.image_scale == (2 if finder == "haar" else 1)
+    data = replace(load_dataset(tmp_path), image_kind="whole")
+    faces, _ = load_prepared(data, recipe)
+    np.testing.assert_array_equal(faces, [crop.face, crop.face])
 
 
 def test_face_crops_are_taken_as_they_are() -> None:
