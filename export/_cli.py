@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -176,7 +176,7 @@ def export_engine(
         print_json(report) if json_output else print_manifest(read_manifest(options.output))
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the console script."""
     app = typer.Typer(context_settings=HELP_FLAGS, pretty_exceptions_enable=False)
     app.command()(export_engine)

@@ -7,7 +7,7 @@ their summaries; a test compares each with the docstring of its command.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -80,6 +80,6 @@ for _name, (_, _summary) in SUBCOMMANDS.items():
     app.command(_name, help=_summary)(_placeholder)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the console script."""
     run_app(app)
