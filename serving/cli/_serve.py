@@ -19,7 +19,7 @@ _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free
 
 
 def serve(
-    bundle: Annotated[Path, typer.Argument(help="Bundle written by export-engine.")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle of export-engine, or deployment of deploy.")],
     deploy_to: Annotated[
         Path | None, typer.Option(help="Keep the deployable copy here.", show_default="a temporary folder")
     ] = None,

@@ -10,14 +10,13 @@ import os
 import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata, util
 from pathlib import Path
 
-from lnlattennet._program_folder import program_folder
+from lnlattennet._program_folder import temporary_program_folder
 from lnlattennet.errors import UnavailableError
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
@@ -71,8 +70,8 @@ def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]
         return
     if backend_directory:
         raise UnavailableError(f"--backend-directory {backend_directory} needs a tritonserver on PATH")
-    with tempfile.TemporaryDirectory(prefix="lnlattennet-backends-", dir=program_folder()) as folder:
-        yield _embedded(Path(folder))
+    with temporary_program_folder("lnlattennet-triton-") as folder:
+        yield _embedded(folder)
 
 
 def _installed(program: Path, backends: Path) -> TritonServer:

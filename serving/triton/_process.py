@@ -22,7 +22,7 @@ from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._log import failure_reasons
 from lnlattennet.serving.triton._model_names import ENSEMBLE, PUBLIC_MODELS
-from lnlattennet.serving.triton._repository import Deployment
+from lnlattennet.serving.triton._repository import Deployment, rotate_logs
 from lnlattennet.serving.triton._server_api import KEY_HEADER, drain, is_ready, load_model
 
 _DRAIN_SECONDS = 10
@@ -63,7 +63,7 @@ class TritonProcess:
 
     Args:
         server: the program to run.
-        deployment: the models to serve; its log file is written anew.
+        deployment: the models to serve; the log of its last start is kept.
         endpoints: where to listen.
         startup_timeout: seconds until every public model must have answered.
         shared_memory: let clients on this machine send tensors in shared memory.
@@ -79,7 +79,7 @@ class TritonProcess:
     ) -> None:
         self.endpoints = endpoints
         self.log = deployment.log
-        self._folder = deployment.path
+        self._deployment = deployment
         self._timeout = startup_timeout
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
         self._key = secrets.token_urlsafe(32)
@@ -97,13 +97,14 @@ class TritonProcess:
             ServingError: it exited or did not answer in time; the message has its reason.
         """
         wrapper = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_PARENT, str(os.getpid())]
+        rotate_logs(self._deployment)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*wrapper, *self._command],
                 env=self._environment,
                 # The python backend's stubs import what lies in their current folder first: a numpy.py in
                 # the user's would be run. A deployment holds models, bundle and log only.
-                cwd=self._folder,
+                cwd=self._deployment.path,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -156,7 +157,7 @@ class TritonProcess:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             # The server loads a model again only if a file of it is newer.
-            for file in (self._folder / "models" / model).glob("*/model.py"):
+            for file in (self._deployment.models / model).glob("*/model.py"):
                 os.utime(file)
             load_model(self.endpoints, model, self._key, self._timeout)
         self._note_members()

@@ -3,7 +3,7 @@
     DESTINATION/
     ├── models/        for ``tritonserver --model-repository``
     ├── bundle/        what the python models read, found by a relative path
-    └── server.log     written by ``serve``
+    └── server.log     written by ``serve``, with those of earlier starts: server.log.1, ...
 
 The copy holds no absolute path, so it can be moved or mounted anywhere.
 """
@@ -11,12 +11,14 @@ The copy holds no absolute path, so it can be moved or mounted anywhere.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from lnlattennet._atomic import replace_folder
+from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._manifest import MANIFEST_NAME
 from lnlattennet.errors import BundleError, ServingError
@@ -32,6 +34,10 @@ from lnlattennet.serving.triton._model_config import (
 )
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
+
+_LOGS = "server.log*"
+_KEPT_LOGS = 6
+"""More than the starts after which a supervisor gives up, so that the first crash's log is there."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +62,32 @@ class Deployment:
         return self.path / "server.log"
 
 
-def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("python",)) -> Deployment:
+def deploy(
+    bundle: Bundle,
+    destination: Path,
+    backends: Collection[str] = ("python",),
+    engine: str | None = None,
+) -> Deployment:
     """Write the deployable copy of a bundle; an earlier deployment at ``destination`` is replaced whole.
 
     Args:
-        bundle: a verified bundle; its selected engine serves.
+        bundle: a verified bundle.
         destination: folder to create, to fill if empty, or to replace if it is a deployment.
         backends: names of the server's backends; the engine runs in the one of its own kind if it is
             among them, else in the python backend.
+        engine: name of the engine that serves; None takes the selected one.
+
+    An earlier deployment's logs are kept.
 
     Raises:
-        BundleError: the engine cannot take single images, or changed while it was copied.
-        ServingError: ``destination`` holds something else, or cannot be written.
+        BundleError: the engine cannot take single images, changed while it was copied, or does not exist.
+        ServingError: ``destination`` is served by another process, holds something else, or cannot be
+            written.
     """
-    engine = bundle.manifest.engine(bundle.manifest.selected)
-    if engine.batch[0] > 1:
+    serving = bundle.manifest.engine(engine or bundle.manifest.selected)
+    if serving.batch[0] > 1:
         raise BundleError(
-            f"engine {engine.name} takes no batch under {engine.batch[0]}, but servers run single images; "
+            f"engine {serving.name} takes no batch under {serving.batch[0]}, but servers run single images; "
             "export again with a batch range from 1"
         )
     destination = destination.resolve()
@@ -80,13 +95,18 @@ def deploy(bundle: Bundle, destination: Path, backends: Collection[str] = ("pyth
     _require_replaceable(destination)
     try:
         with replace_folder(destination) as draft:
-            _write(Deployment(draft), bundle, runs_natively(engine, backends))
+            _write(Deployment(draft), bundle, serving.name, runs_natively(serving, backends))
+            for log in destination.glob(_LOGS):
+                shutil.copyfile(log, draft / log.name)
+            if destination.exists():
+                # Again: to write took a while.
+                _require_unserved(destination)
     except OSError as error:
         raise ServingError(f"cannot write the deployment {destination}: {error.strerror or error}") from error
     return Deployment(destination)
 
 
-def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
+def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool) -> None:
     with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
         for name in ("*/config.pbtxt", "*/1/model.py"):
             for file in models.glob(name):
@@ -100,6 +120,12 @@ def _write(draft: Deployment, bundle: Bundle, native: bool) -> None:
     for name in (*bundle.manifest.files, MANIFEST_NAME):
         (draft.bundle / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(bundle.path / name, draft.bundle / name)
+    if engine != bundle.manifest.selected:
+        # The models run the engine that the manifest selects.
+        chosen = bundle.manifest.model_copy(
+            update={"selected": engine, "selected_because": "chosen when it was deployed"}
+        )
+        (draft.bundle / MANIFEST_NAME).write_text(chosen.model_dump_json(), encoding="utf-8")
     copied = Bundle.load(draft.bundle)
     for path in draft.models.glob(f"*/{CONFIG_NAME}"):
         config = read_config(path)
@@ -123,12 +149,51 @@ def _install_native(config: object, bundle: Bundle, version: Path) -> None:
         raise BundleError(f"{engine.file} changed while it was copied; deploy again")
 
 
+def is_deployment(folder: Path) -> bool:
+    """Return whether a folder is a deployment, not a bundle."""
+    deployment = Deployment(folder)
+    return deployment.models.is_dir() and deployment.bundle.is_dir()
+
+
 def _require_replaceable(destination: Path) -> None:
     if not destination.exists():
         return
-    ours = {"models", "bundle", "server.log"}
-    if not destination.is_dir() or not {path.name for path in destination.iterdir()} <= ours:
+    if not destination.is_dir() or not all(map(_is_ours, destination.iterdir())):
         raise ServingError(
             f"{destination} exists and is not a deployment (models, bundle and server.log, nothing else): "
             "move it away or choose another folder"
         )
+    _require_unserved(destination)
+
+
+def _require_unserved(destination: Path) -> None:
+    # Held for a moment: the folder is replaced by another.
+    with serving_lock(destination):
+        pass
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name in ("models", "bundle") or path.match(_LOGS)
+
+
+@contextmanager
+def serving_lock(deployment: Path) -> Iterator[None]:
+    """Keep a deployment from being replaced, or served a second time, while the block runs.
+
+    Raises:
+        ServingError: another process holds the lock.
+    """
+    with locked(deployment) as free:
+        if not free:
+            raise ServingError(
+                f"{deployment} is being served by another process: stop it, or choose another folder"
+            )
+        yield
+
+
+def rotate_logs(deployment: Deployment) -> None:
+    """Keep the logs of the last starts as server.log.1, the newest, to server.log.6."""
+    names = [deployment.log, *(deployment.log.with_name(f"server.log.{i}") for i in range(1, _KEPT_LOGS + 1))]
+    for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
+        if newer.exists():
+            newer.replace(older)

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import logging
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 
-from lnlattennet._program_folder import program_folder
+from lnlattennet._program_folder import temporary_program_folder
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._manifest import read_manifest
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import ServingError, UsageError
 from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.supervision._health_address import health_address
 from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.supervision._supervisor import Supervisor
+from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._repository import Deployment, deploy
+from lnlattennet.serving.triton._repository import (
+    Deployment,
+    deploy,
+    is_deployment,
+    serving_lock,
+)
+from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
+
+_TEMPORARY = "lnlattennet-deployment-"
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +52,7 @@ def serve_bundle(
     """Serve a bundle until Ctrl-C or SIGTERM.
 
     Args:
-        bundle: folder of the bundle.
+        bundle: folder of a bundle, or of a deployment that `deploy` wrote, which is served where it is.
         announce: called once the server answers, with the health address if there is one.
         deploy_to: folder that keeps the deployable copy; None removes it at the end.
         host: address to listen on.
@@ -58,24 +67,27 @@ def serve_bundle(
     Raises:
         BundleError: the bundle is damaged.
         ServingError: the server cannot be started, or failed again and again.
-        UsageError: host or ports are refused.
+        UsageError: host or ports are refused, or a deployment is to be deployed.
         UnavailableError: there is no tritonserver, or the bundle's face finder is missing.
     """
     with _one_interrupt(), ExitStack() as stack:
-        verified = Bundle.load(bundle)
+        source = Deployment(bundle).bundle if is_deployment(bundle) else bundle
+        verified = Bundle.load(source)
         # The server's models would fail to load without it; here its reason stands alone.
         finder_named(verified.manifest.preprocessing.face_finder).create()
         endpoints = choose_endpoints(host, *ports)
         server = stack.enter_context(find_server(backend_directory))
-        folder = deploy_to
-        if folder is None:
-            temporary = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix="lnlattennet-serve-", dir=program_folder())
-            )
-            folder = Path(temporary, "deployment")
-        deployment = deploy(verified, folder, server.backends)
+        if source != bundle:
+            deployment = _existing(bundle, deploy_to)
+        else:
+            folder = deploy_to or stack.enter_context(temporary_program_folder(_TEMPORARY)) / "deployment"
+            deployment = deploy(verified, folder, server.backends)
+        stack.enter_context(serving_lock(deployment.path))
+        if read_manifest(deployment.bundle).files != verified.manifest.files:
+            raise ServingError(f"{deployment.path} was replaced by another process meanwhile; start again")
         _warn(server, endpoints, verified.manifest.preprocessing)
-        stack.enter_context(_pointing_to(deployment.log, kept=deploy_to is not None))
+        kept = deploy_to is not None or source != bundle
+        stack.enter_context(_pointing_to(deployment.log, kept))
         status = Status()
         health = None
         if health_port is not None:
@@ -97,6 +109,15 @@ def serve_bundle(
             if status.phase == "starting" and not status.restarts:
                 raise
             _log.info("stopping")
+
+
+def _existing(folder: Path, deploy_to: Path | None) -> Deployment:
+    if deploy_to is not None:
+        raise UsageError(f"{folder} is a deployment already: leave --deploy-to out, or give a bundle")
+    deployment = Deployment(folder.resolve())
+    require_shell_safe_path(deployment.path, "move the deployment to another folder")
+    check_deployment(deployment)
+    return deployment
 
 
 @contextmanager

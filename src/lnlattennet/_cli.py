@@ -28,6 +28,7 @@ SUBCOMMANDS = {
         "evaluation.explain._cli:explain",
         "Show what the network looks at: weights, affinity and attention.",
     ),
+    "deploy": ("serving.cli._deploy:deploy", "Write a bundle's Triton model repository, and check it."),
     "serve": ("serving.cli._serve:serve", "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."),
     "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
     "data": ("data._cli:app", "Inspect and prepare data sets of faces."),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lnlattennet.errors import UnavailableError
 
+_NEW_SECONDS = 60
 _PLAIN = re.compile(r"[A-Za-z0-9_./+@%:,=-]+")
 
 
@@ -38,6 +42,43 @@ def program_folder() -> str:
             "characters other than letters, digits and _./+@%:,=-; set TMPDIR to a folder where programs run"
         )
     return str(found)
+
+
+@contextmanager
+def temporary_program_folder(prefix: str) -> Iterator[Path]:
+    """Make a temporary folder that may hold programs, and remove it at the end.
+
+    Folders of the same prefix that killed processes left behind are removed first.
+    """
+    parent = Path(program_folder())
+    for folder in parent.glob(f"{prefix}*"):
+        _remove_if_abandoned(folder)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=parent) as name, locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[bool]:
+    """Hold the lock of a folder, which ends with the process; yield whether it was free."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def _remove_if_abandoned(folder: Path) -> None:
+    # A new folder may not be locked yet; another user's cannot be opened or removed.
+    with suppress(OSError):
+        if time.time() - folder.stat().st_mtime > _NEW_SECONDS:
+            with locked(folder) as free:
+                if free:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -80,6 +80,25 @@ def test_it_answers_until_a_signal_and_leaves_nothing(
     assert processes_of(tmp_path) == []
 
 
+def test_a_deployment_is_served_where_it_is(bundle_path: Path, tmp_path: Path, images: list[bytes]) -> None:
+    deployment = tmp_path / "deployment"
+    written = subprocess.run(
+        [COMMAND, "deploy", bundle_path, "-o", deployment], capture_output=True, text=True, check=False
+    )
+    assert written.returncode == 0, written.stderr
+    with serving(deployment, tmp_path / "temporary", "--json") as process:
+        document = read_document(process)
+        assert document["deployment"] == str(deployment)
+        with Client(document["grpc"]) as client:
+            assert len(client.predict(images)) == len(images)
+        again = subprocess.run(
+            [COMMAND, "serve", deployment, *ANY_PORTS], capture_output=True, text=True, check=False
+        )
+        assert again.returncode == 1
+        assert "is being served by another process" in again.stderr
+    assert {path.name for path in deployment.iterdir()} == {"models", "bundle", "server.log"}
+
+
 def test_the_server_dies_with_a_killed_command(
     bundle_path: Path, tmp_path: Path, processes_of: ProcessesOf
 ) -> None:

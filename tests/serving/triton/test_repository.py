@@ -14,7 +14,7 @@ from lnlattennet.bundle._manifest import EngineRecord
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.serving.triton._model_config import read_config
-from lnlattennet.serving.triton._repository import deploy
+from lnlattennet.serving.triton._repository import deploy, rotate_logs, serving_lock
 
 pytest.importorskip("tritonclient.grpc")
 
@@ -259,6 +259,32 @@ def test_an_engine_that_takes_no_single_images_is_refused(bundle: Bundle, tmp_pa
     with pytest.raises(BundleError, match=r"takes no batch under 4.*batch range from 1"):
         deploy(with_engine(bundle, batch=(4, 8, 8)), tmp_path / "deployment")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_served_deployment_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+    first = deploy(bundle, tmp_path / "deployment")
+    with serving_lock(first.path), pytest.raises(ServingError, match="is being served by another process"):
+        deploy(bundle, tmp_path / "deployment")
+    assert deploy(bundle, tmp_path / "deployment") == first
+
+
+def test_logs_of_earlier_starts_are_kept(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = deploy(bundle, tmp_path / "deployment")
+    for start in range(9):
+        deployment.log.write_text(f"start {start}")
+        rotate_logs(deployment)
+    deploy(bundle, tmp_path / "deployment")
+    kept = {path.name: path.read_text() for path in deployment.path.glob("server.log*")}
+    assert kept == {f"server.log.{i}": f"start {9 - i}" for i in range(1, 7)}
+
+
+def test_another_engine_can_serve(bundle: Bundle, tmp_path: Path) -> None:
+    other = selected(bundle).model_copy(update={"name": "other"})
+    both = bundle.manifest.model_copy(update={"engines": [*bundle.manifest.engines, other]})
+    deployment = deploy(Bundle(bundle.path, both), tmp_path / "deployment", engine="other")
+    assert Bundle.load(deployment.bundle).manifest.selected == "other"
+    with pytest.raises(BundleError, match=r"no engine 'fast'; it has: .*other"):
+        deploy(Bundle(bundle.path, both), tmp_path / "deployment", engine="fast")
 
 
 @pytest.mark.parametrize("name", ["my models", "a;reboot", "a$HOME", "a'b", "a&b"])

@@ -1,0 +1,47 @@
+"""Command `lnlattennet deploy`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lnlattennet._cli_options import Quiet, Verbose
+from lnlattennet._command import configure_logging, print_json
+
+
+def deploy(
+    bundle: Annotated[Path, typer.Argument(help="Bundle written by export-engine.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write; an earlier deployment is replaced.")
+    ],
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Name of the engine that serves.", show_default="the bundle's selected one"),
+    ] = None,
+    server_backend: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Backend that the server has beside python, such as onnxruntime or tensorrt: an engine of "
+            "that kind runs in it. Repeatable."
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Write a bundle's Triton model repository, and check it."""
+    configure_logging(verbose, quiet)
+    from lnlattennet._console import stdout
+    from lnlattennet.bundle._bundle import Bundle
+    from lnlattennet.serving.triton._deployment_check import check_deployment
+    from lnlattennet.serving.triton._repository import deploy as write
+
+    deployment = write(Bundle.load(bundle), output, {"python", *(server_backend or ())}, engine)
+    check_deployment(deployment)
+    served = Bundle.load(deployment.bundle).manifest.selected
+    if json:
+        print_json({"deployment": str(deployment.path), "engine": served})
+    else:
+        stdout().print(f"wrote {deployment.path}: {served}, checked", highlight=False, soft_wrap=True)
