@@ -24,7 +24,7 @@ DEFAULT_BACKENDS = Path("/opt/tritonserver/backends")
 """Folder of the backends in NVIDIA's container."""
 
 _WRITTEN_TO = {
-    "/tmp": "mount a file system there (docker run --tmpfs /tmp)",  # noqa: S108
+    "/tmp": "mount a file system there (docker run --tmpfs /tmp:exec)",  # noqa: S108
     "/dev/shm": "mount a tmpfs there (docker run --shm-size 64m)",  # noqa: S108
 }
 """Folders that the python backend needs -> what to do if they cannot be written."""
