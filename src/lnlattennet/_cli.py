@@ -30,6 +30,10 @@ SUBCOMMANDS = {
     ),
     "deploy": ("serving.cli._deploy:deploy", "Write a bundle's Triton model repository, and check it."),
     "serve": ("serving.cli._serve:serve", "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."),
+    "gateway": (
+        "serving.gateway._command:gateway",
+        "Answer clients on the network for a Triton server on this machine.",
+    ),
     "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
     "data": ("data._cli:app", "Inspect and prepare data sets of faces."),
     "kernels": ("_kernels_cli:app", "Build the compiled attention kernels, or show which run."),

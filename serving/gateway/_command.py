@@ -1,0 +1,103 @@
+"""Command `lnlattennet gateway`."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lnlattennet._cli_options import Quiet, Verbose
+from lnlattennet._command import configure_logging
+from lnlattennet.errors import UsageError, require
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from lnlattennet.serving.gateway._app import Limits
+
+_MOST_CONNECTIONS = 256
+_STOP_SECONDS = 30
+
+
+def gateway(
+    url: Annotated[str, typer.Option(help="Triton server, over gRPC.")] = "grpc://127.0.0.1:8001",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys, one a line.", show_default="none")
+    ] = None,
+    without_keys: Annotated[
+        bool, typer.Option("--without-keys", help="Listen on an address of the network without API keys.")
+    ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(help="PEM file of the certificate, for TLS.", show_default="no TLS")
+    ] = None,
+    certificate_key: Annotated[
+        Path | None, typer.Option(help="PEM file of its private key.", show_default="in --certificate")
+    ] = None,
+    max_body: Annotated[int, typer.Option(min=1, help="Largest image file, in bytes.")] = 16 * 2**20,
+    body_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds in which an image must arrive.")
+    ] = 10.0,
+    rate: Annotated[
+        float, typer.Option(min=0.01, help="Requests a second of one key, or of one address without one.")
+    ] = 20.0,
+    timeout: Annotated[float, typer.Option(help="Seconds that Triton may take for one image.")] = 10.0,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Answer clients on the network for a Triton server on this machine."""
+    configure_logging(verbose, quiet)
+    require("uvicorn", "gateway")
+    require("starlette", "gateway")
+    from lnlattennet.serving.gateway._app import Limits
+    from lnlattennet.serving.gateway._limits import read_keys
+
+    if keys is None and not without_keys and not _is_loopback(host):
+        raise UsageError(
+            f"--host {host} lets other machines ask: add --keys FILE, or --without-keys if they all may"
+        )
+    if certificate_key is not None and certificate is None:
+        raise UsageError("--certificate-key belongs to a certificate: add --certificate FILE")
+    for path in filter(None, (certificate, certificate_key)):
+        if not path.is_file():
+            raise UsageError(f"{path} is no file: give a PEM file")
+    limits = Limits(read_keys(keys) if keys else (), max_body, body_timeout, rate)
+    options = {"host": host, "port": port, "ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    # uvicorn drains, and raises the signal again.
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_run(url, timeout, limits, options))
+
+
+async def _run(url: str, timeout: float, limits: Limits, options: dict[str, Any]) -> None:
+    from lnlattennet.serving.client._async_client import AsyncClient
+    from lnlattennet.serving.gateway._app import Gateway
+
+    async with AsyncClient(url, timeout=timeout) as client:
+        await _server(Gateway(client, limits).app(), options).serve()
+
+
+def _server(app: Starlette, options: dict[str, Any]) -> uvicorn.Server:
+    import uvicorn
+
+    config: dict[str, Any] = {
+        "lifespan": "off",
+        "limit_concurrency": _MOST_CONNECTIONS,
+        "timeout_graceful_shutdown": _STOP_SECONDS,
+        # The address that limits are counted for must not come from a header.
+        "proxy_headers": False,
+        "server_header": False,
+    }
+    return uvicorn.Server(uvicorn.Config(app, **config, **options))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,176 @@
+"""The gateway as a process of its own, before a real server: answers, limits, TLS, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from lnlattennet._cli import main
+from lnlattennet.serving.supervision._known_face import known_face
+from lnlattennet.serving.triton._process import TritonProcess
+from tests.commands import call
+
+pytest.importorskip("tritonclient")
+pytest.importorskip("starlette")
+
+KEY, OTHER_KEY = "k" * 32, "o" * 32
+LIMIT = 200_000
+
+
+class Running:
+    def __init__(self, port: int, tls: ssl.SSLContext, process: subprocess.Popen[bytes]) -> None:
+        self.port, self.tls, self.process = port, tls, process
+
+    def connect(self) -> http.client.HTTPSConnection:
+        return http.client.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
+
+    def ask(
+        self,
+        path: str = "/v1/predict",
+        body: bytes | Iterator[bytes] | None = None,
+        method: str = "POST",
+        **headers: str,
+    ) -> tuple[int, str, http.client.HTTPMessage]:
+        with contextlib.closing(self.connect()) as connection:
+            sent = {"Authorization": f"Bearer {KEY}"} | {k.replace("_", "-"): v for k, v in headers.items()}
+            connection.request(method, path, body, sent)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode(), answer.headers
+
+
+@pytest.fixture(scope="module")
+def gateway(server: TritonProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "keys").write_text(f"{KEY}\n{OTHER_KEY}\n")
+    authority = trustme.CA()
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(folder / "pem"))
+    tls = ssl.create_default_context()
+    authority.configure_trust(tls)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "lnlattennet", "gateway", "--url", server.endpoints.grpc]
+    command += ["--port", str(port), "--keys", str(folder / "keys"), "--certificate", str(folder / "pem")]
+    command += ["--max-body", str(LIMIT), "--body-timeout", "0.5", "--rate", "30"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    running = Running(port, tls, process)
+    try:
+        while True:
+            assert process.poll() is None, (folder / "log").read_text()
+            with contextlib.suppress(ConnectionRefusedError):
+                if running.ask("/livez", method="GET")[0] == 200:
+                    break
+            time.sleep(0.1)
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, (folder / "log").read_text()
+
+
+def test_the_largest_face(gateway: Running) -> None:
+    status, text, _ = gateway.ask(body=known_face())
+    assert status == 200
+    document = json.loads(text)
+    assert document["errors"] == []
+    (face,) = document["predictions"]
+    assert face["label"] in face["probabilities"]
+
+
+def test_every_face(gateway: Running) -> None:
+    status, text, _ = gateway.ask("/v1/predict?max_faces=3&min_face=5", known_face())
+    assert status == 200
+    assert 1 <= len(json.loads(text)["predictions"]) <= 3
+
+
+def test_probes_and_description(gateway: Running) -> None:
+    assert gateway.ask("/readyz", method="GET", Authorization="")[0] == 200
+    status, text, _ = gateway.ask("/openapi.json", method="GET", Authorization="")
+    assert status == 200
+    assert "/v1/predict" in json.loads(text)["paths"]
+
+
+@pytest.mark.parametrize("value", ["", f"Basic {KEY}", "Bearer wrong", f"Bearer {KEY[:-1]}"])
+def test_a_wrong_key(gateway: Running, value: str) -> None:
+    status, _, headers = gateway.ask(body=known_face(), Authorization=value)
+    assert status == 401
+    assert headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "query", ["max_faces=0", "max_faces=x", "min_face=3", "max_faces=1&min_face=nan", "other=1"]
+)
+def test_a_wrong_parameter(gateway: Running, query: str) -> None:
+    assert gateway.ask(f"/v1/predict?{query}", known_face())[0] == 400
+
+
+def test_an_image_that_is_none(gateway: Running) -> None:
+    status, text, _ = gateway.ask(body=b"no image")
+    assert status == 422
+    assert not any(word in text for word in ("Traceback", "/", "://"))
+
+
+def test_bodies_too_large_or_compressed(gateway: Running) -> None:
+    assert gateway.ask(body=bytes(LIMIT + 1))[0] == 413
+    # Without Content-Length, in chunks.
+    assert gateway.ask(body=iter([bytes(LIMIT), b"1"]))[0] == 413
+    assert gateway.ask(body=known_face(), Content_Encoding="gzip")[0] == 415
+
+
+def test_a_slow_client_is_cut_off(gateway: Running) -> None:
+    with contextlib.closing(gateway.connect()) as connection:
+        connection.putrequest("POST", "/v1/predict")
+        connection.putheader("Authorization", f"Bearer {KEY}")
+        connection.putheader("Content-Length", "1000")
+        connection.endheaders(b"a little")
+        answer = connection.getresponse()
+        assert answer.status == 408
+        assert answer.headers["Connection"] == "close"
+
+
+def test_other_origins_and_methods(gateway: Running) -> None:
+    headers = gateway.ask(body=known_face(), Origin="https://other.example")[2]
+    assert not any(name.lower().startswith("access-control") for name in headers)
+    assert gateway.ask(method="GET")[0] == 405
+    assert gateway.ask("/v2/models")[0] == 404
+
+
+def test_too_many_requests_of_one_key(gateway: Running) -> None:
+    answers = []
+    with contextlib.closing(gateway.connect()) as connection:
+        # 30 at once are allowed; a wrong parameter is cheap, and counts.
+        for _ in range(2000):
+            connection.request("POST", "/v1/predict?x=1", headers={"Authorization": f"Bearer {OTHER_KEY}"})
+            answer = connection.getresponse()
+            answer.read()
+            answers.append(answer.status)
+            if answer.status == 429:
+                assert int(answer.headers["Retry-After"]) >= 1
+                break
+    assert answers[:30] == [400] * 30
+    assert answers[-1] == 429
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104
+def test_the_network_needs_keys(host: str) -> None:
+    result = call(main, "lnlattennet", "gateway", "--host", host)
+    assert result.returncode == 2
+    assert "--keys FILE" in result.stderr
+
+
+def test_keys_that_can_be_guessed(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("secret\n")
+    result = call(main, "lnlattennet", "gateway", "--keys", tmp_path / "keys")
+    assert result.returncode == 2
+    assert "openssl rand -hex 32" in result.stderr
