@@ -4,7 +4,7 @@
     python -m lnlattennet.benchmarks.serving BUNDLE --perf-analyzer tritonclient-2.51.0-*.whl
 
 All servers run at once and take turns; perf_analyzer sends the requests, with one and eight in flight, as a
-Poisson process and in bursts. `--earlier SRC` adds the `src` folder of a checkout of an earlier version.
+Poisson process and in bursts. `--earlier PYTHON` adds the version that this interpreter's environment has.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def measure(
     Args:
         bundle: folder of a bundle.
         perf_analyzer: the program or its wheel; None takes the one on PATH.
-        earlier: `src` folder of an earlier version, or None.
+        earlier: interpreter of an environment that has an earlier version, or None.
         peer: whether FastAPI takes part.
         requests: requests of each run.
         rounds: runs of every target in every case.
@@ -116,7 +116,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="the program, or a wheel that holds it; by default on PATH",
     )
-    parser.add_argument("--earlier", type=Path, metavar="SRC", help="`src` folder of an earlier version")
+    parser.add_argument(
+        "--earlier", type=Path, metavar="PYTHON", help="Python of an environment with an earlier version"
+    )
     parser.add_argument("--no-peer", action="store_true", help="leave FastAPI out")
     add_count(parser, "--requests", 100, 10, "requests of each run")
     add_count(parser, "--rounds", 5, 1, "runs of every target in every case")

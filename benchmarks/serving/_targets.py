@@ -44,21 +44,21 @@ class Server:
 
 
 @contextmanager
-def triton(bundle: Path, source: Path | None = None) -> Iterator[Server]:
+def triton(bundle: Path, python: Path | None = None) -> Iterator[Server]:
     """Serve a bundle with `lnlattennet serve`.
 
     Args:
         bundle: folder of the bundle.
-        source: `src` folder of another version of this package; None takes this one.
+        python: interpreter of an environment with another version of this package; None takes this one. (The
+            processes of Triton's python models ignore PYTHONPATH.)
 
     Raises:
         LnlAttenNetError: it did not start.
     """
-    command = [sys.executable, "-m", "lnlattennet", "serve", str(bundle), "--json"]
+    command = [str(python or sys.executable), "-m", "lnlattennet", "serve", str(bundle), "--json"]
     ports = [option for kind in ("http", "grpc", "metrics") for option in (f"--{kind}-port", "0")]
-    environment = {} if source is None else {"PYTHONPATH": str(source.resolve())}
     started = time.monotonic()
-    with _process([*command, *ports], environment, subprocess.PIPE) as process:
+    with _process([*command, *ports], {}, subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         document = _first_document(process.stdout)
         if document is None:
