@@ -295,3 +295,19 @@ def test_a_header_has_a_name_and_a_value(portrait: Path, header: str) -> None:
     result = run(portrait, "--header", header)
     assert isinstance(result.exception, UsageError)
     assert f"a header must be NAME:VALUE, got {header!r}" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["face.tiff", "face.webp", "face.bmp", "face.jfif", "face.ppm"])
+def test_files_of_this_machine_may_be_of_any_kind(bundle_path: Path, tmp_path: Path, name: str) -> None:
+    lossless = tmp_path / "face.png"
+    Image.fromarray(astronaut()).save(lossless)
+    path = tmp_path / name
+    options = {"lossless": True} if name.endswith("webp") else {"quality": 95} if "jfif" in name else {}
+    Image.fromarray(astronaut()).save(path, "JPEG" if "jfif" in name else None, **options)
+    result = run(path, lossless, "--bundle", bundle_path, "--json")
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(result.stdout)["predictions"]
+    assert first["face_found"]
+    assert first["label"] == second["label"]
+    if "jfif" not in name:
+        assert first["probabilities"] == pytest.approx(second["probabilities"], abs=1e-6)
