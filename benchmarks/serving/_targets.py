@@ -55,7 +55,7 @@ def triton(bundle: Path, python: Path | None = None) -> Iterator[Server]:
     Raises:
         LnlAttenNetError: it did not start.
     """
-    command = [str(python or sys.executable), "-m", "lnlattennet", "serve", str(bundle), "--json"]
+    command = [str(python or sys.executable), "-P", "-m", "lnlattennet", "serve", str(bundle), "--json"]
     ports = [option for kind in ("http", "grpc", "metrics") for option in (f"--{kind}-port", "0")]
     started = time.monotonic()
     with _process([*command, *ports], {}, subprocess.PIPE) as process:
@@ -90,7 +90,7 @@ def fastapi(bundle: Path) -> Iterator[Server]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "lnlattennet.benchmarks.serving._fastapi_app"]
+    command = [sys.executable, "-P", "-m", "lnlattennet.benchmarks.serving._fastapi_app"]
     started = time.monotonic()
     with _process(command, {PEER_BUNDLE: str(bundle.resolve()), PEER_PORT: str(port)}) as process:
         url = f"http://127.0.0.1:{port}"

@@ -78,7 +78,7 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
             2,
             "for TensorRT's builder, and this export builds nothing with it",
         ),
-        (["-o", "x" * 300, *FAST], 1, "File name too long"),
+        (["-o", "x" * 300, *FAST], 2, "File name too long"),
         (["--no-such-flag"], 2, "No such option"),
     ],
 )

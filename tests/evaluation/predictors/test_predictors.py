@@ -20,7 +20,14 @@ from skimage import data
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic import EXPRESSIONS
-from lnlattennet.errors import BundleError, LnlAttenNetError, ServingError, UnavailableError, UsageError
+from lnlattennet.errors import (
+    BundleError,
+    CheckpointError,
+    LnlAttenNetError,
+    ServingError,
+    UnavailableError,
+    UsageError,
+)
 from lnlattennet.evaluation.predictors._open import open_predictor
 from lnlattennet.evaluation.predictors._server import read_model_parameters
 from lnlattennet.model._checkpoint import load_checkpoint, save_checkpoint
@@ -135,7 +142,7 @@ def test_an_unknown_model_names_the_accepted_kinds(
     checkpoint_path: Path, bundle_path: Path, tmp_path: Path
 ) -> None:
     missing = refusal(str(tmp_path / "nothing.safetensors"))
-    assert isinstance(missing, UsageError)
+    assert isinstance(missing, CheckpointError)
     assert "must be a checkpoint file, a bundle folder, or a server's" in str(missing)
     assert isinstance(refusal(str(tmp_path)), BundleError)
     assert "no engine 'int4'" in str(refusal(str(bundle_path), "int4"))
