@@ -59,19 +59,15 @@ def assert_nothing_left(process: subprocess.Popen[str], temporary: Path) -> None
     assert list(Path("/dev/shm").glob(f"lnlattennet-{process.pid}-*")) == []  # noqa: S108
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_answers_until_a_signal_and_leaves_nothing(
-    bundle_path: Path,
-    tmp_path: Path,
-    images: list[bytes],
-    processes_of: ProcessesOf,
-    number: signal.Signals,
+def test_it_answers_until_ctrl_c_and_leaves_nothing(
+    bundle_path: Path, tmp_path: Path, images: list[bytes], processes_of: ProcessesOf
 ) -> None:
+    """SIGTERM: tests/serving/supervision/test_supervisor.py."""
     with serving(bundle_path, tmp_path / "temporary", "--json") as process:
         document = read_document(process)
         with Client(document["grpc"], document["model"]) as client:
             assert len(client.predict(images)) == len(images)
-        process.send_signal(number)
+        process.send_signal(signal.SIGINT)
         rest, log = process.communicate(timeout=30)
     assert process.returncode == 0, log
     assert rest == ""
