@@ -35,9 +35,16 @@ def deploy(
     configure_logging(verbose, quiet)
     from lnlattennet._console import stdout
     from lnlattennet.bundle._bundle import Bundle
+    from lnlattennet.errors import UsageError
+    from lnlattennet.runtimes._registry import BACKENDS, backend_named
     from lnlattennet.serving.triton._deployment_check import check_deployment
     from lnlattennet.serving.triton._repository import deploy as write
 
+    native = [name for name in BACKENDS if backend_named(name).INFO.triton_platform]
+    for name in server_backend or ():
+        if name not in native:
+            # Else a misspelled name would leave the engine in the python backend, unnoticed.
+            raise UsageError(f"--server-backend must be one of {', '.join(native)}, got {name!r}")
     deployment = write(Bundle.load(bundle), output, {"python", *(server_backend or ())}, engine)
     check_deployment(deployment)
     served = Bundle.load(deployment.bundle).manifest.selected

@@ -76,6 +76,15 @@ def test_it_answers_until_ctrl_c_and_leaves_nothing(
     assert processes_of(tmp_path) == []
 
 
+def test_an_unknown_server_backend_is_refused(bundle_path: Path, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    command = [str(COMMAND), "deploy", str(bundle_path), "-o", out, "--server-backend", "onnx"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--server-backend must be one of onnxruntime, tensorrt, got 'onnx'" in done.stderr
+    assert not Path(out).exists()
+
+
 def test_a_deployment_is_served_where_it_is(bundle_path: Path, tmp_path: Path, images: list[bytes]) -> None:
     deployment = tmp_path / "deployment"
     written = subprocess.run(
