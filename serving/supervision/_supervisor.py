@@ -18,13 +18,13 @@ from lnlattennet.serving.triton._process import PythonModelError, TritonProcess
 _CHECK_SECONDS = 0.25
 _CHECKS_PER_PROBE = 4
 
-MOST_FAILURES = 5
+_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each new start of the server, by the number of recent failures."""
+MOST_FAILURES = len(_DELAYS)
 WINDOW_SECONDS = 300.0
 """More failures than ``MOST_FAILURES`` in this time mean that starting again does not help."""
 
 _UNHEALTHY = re.compile(r"Stub process '(?P<model>.+)_\d+_\d+' is not healthy")
-
-_FIRST_DELAY, _LARGEST_DELAY = 0.5, 8.0
 
 _log = logging.getLogger(__name__)
 
@@ -120,9 +120,7 @@ class Supervisor:
     def _before_restart(self, error: ServingError) -> None:
         """Wait; longer each time."""
         self._note_failure(error)
-        delay = min(_LARGEST_DELAY, _FIRST_DELAY * 2.0 ** (len(self._failures) - 2))
-        if len(self._failures) == 1:
-            delay = 0.0
+        delay = _DELAYS[len(self._failures) - 1]
         _log.warning("starting the server again%s", f" in {delay:g} s" if delay else "")
         time.sleep(delay)
         self._status.restarts += 1
