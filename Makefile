@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: help demo test coverage check install kernels checkpoint results ablations figures kernels-report gpu-suite docs diagrams clean
+.PHONY: help demo test coverage check install kernels checkpoint results ablations soak figures kernels-report gpu-suite docs diagrams clean
 .DEFAULT_GOAL := install
 .DELETE_ON_ERROR:
 
@@ -62,6 +62,14 @@ ablations: $(STAMP) ## Train the ablations and write docs/records/ablations.md
 RESULTS ?= benchmarks/results
 gpu-suite: ## Build, test and measure everything on a machine with a GPU
 	PYTHONPATH=src $(PYTHON) -m lnlattennet.benchmarks.gpu_suite --results $(RESULTS) $(SUITE)
+
+# Not part of `make test`; `make soak SECONDS=30` tries it out.
+SECONDS := 600
+build/soak: $(STAMP)
+	$(BIN)/export-engine --checkpoint checkpoints/demo.safetensors --output $@
+
+soak: build/soak ## Serve under mixed load for 10 minutes; fail on a wrong answer or a leak
+	$(BIN)/python -P -m lnlattennet.benchmarks.serving.soak build/soak --seconds $(SECONDS) --output build/soak.json
 
 figures: $(STAMP) ## Write the tables of the documentation from the records in benchmarks/results/
 	$(BIN)/python -m lnlattennet.benchmarks.figures README.md docs

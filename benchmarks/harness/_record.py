@@ -193,6 +193,10 @@ class Record:
     def add(self, case: ExperimentResult) -> None:
         """Add a measured case."""
         self.cases.append(case)
+        self.note_time()
+
+    def note_time(self) -> None:
+        """Note the duration and the load of the machine so far."""
         self.seconds = round(time.monotonic() - self._begun, 1)
         self.load_average_at_end = os.getloadavg()[0]
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Server:
     """A running server.
 
     Attributes:
-        urls: protocol, such as "grpc" -> address.
+        urls: "grpc", "http" or "health" -> address, as far as it has them.
         pid: its first process; the others are its descendants.
         start_seconds: from the start of the process until the server answered.
     """
@@ -38,19 +38,30 @@ class Server:
     pid: int
     start_seconds: float
 
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        return _descendants(self.pid)
+
     def memory_bytes(self) -> int:
         """Return the proportional set size of all its processes."""
-        return sum(_proportional_set_size(pid) for pid in _descendants(self.pid))
+        return sum(_proportional_set_size(pid) for pid in self.pids())
 
 
 @contextmanager
-def triton(bundle: Path, python: Path | None = None) -> Iterator[Server]:
+def triton(
+    bundle: Path,
+    python: Path | None = None,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Server]:
     """Serve a bundle with `lnlattennet serve`.
 
     Args:
         bundle: folder of the bundle.
         python: interpreter of an environment with another version of this package; None takes this one. (The
             processes of Triton's python models ignore PYTHONPATH.)
+        options: further ones of the command.
+        environment: further variables.
 
     Raises:
         LnlAttenNetError: it did not start.
@@ -58,12 +69,12 @@ def triton(bundle: Path, python: Path | None = None) -> Iterator[Server]:
     command = [str(python or sys.executable), "-P", "-m", "lnlattennet", "serve", str(bundle), "--json"]
     ports = [option for kind in ("http", "grpc", "metrics") for option in (f"--{kind}-port", "0")]
     started = time.monotonic()
-    with _process([*command, *ports], {}, subprocess.PIPE) as process:
+    with _process([*command, *ports, *options], environment or {}, subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         document = _first_document(process.stdout)
         if document is None:
             raise LnlAttenNetError(f"`{' '.join(command)}` ended before it served; run it to see why")
-        urls = {protocol: document[protocol] for protocol in ("http", "grpc")}
+        urls = {name: document[name] for name in ("http", "grpc", "health") if document.get(name)}
         yield Server(urls, process.pid, time.monotonic() - started)
 
 
