@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.errors import DataError, ImageError
-from lnlattennet.images._decode import FILE_SUFFIXES, Detail, read_data_set_image
+from lnlattennet.images._decode import FILE_SUFFIXES, DecodedImage, Detail, read_data_set_image
 
 _TOP_NAMES = 12
 _SYSTEM_FOLDERS = frozenset(
@@ -101,7 +101,12 @@ def images_below(folder: Path) -> list[str]:
 
 
 def read_image(path: Path, enough: Detail | None = None) -> NDArray[np.uint8]:
-    """Decode an image file, RGB uint8 [H, W, 3]; a JPEG file with just ``enough`` detail.
+    """Decode an image file, RGB uint8 [H, W, 3], as ``read_decoded`` does."""
+    return read_decoded(path, enough).pixels
+
+
+def read_decoded(path: Path, enough: Detail | None = None) -> DecodedImage:
+    """Decode an image file, a JPEG file with just ``enough`` detail, and tell its full size.
 
     Raises:
         ImageError: it is damaged, or no file: reading a FIFO or a device would never end.

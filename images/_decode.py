@@ -173,7 +173,7 @@ def as_jpeg_or_png(data: bytes) -> bytes:
     return stream.getvalue()
 
 
-def read_data_set_image(path: Path, enough: Detail | None = None) -> NDArray[np.uint8]:
+def read_data_set_image(path: Path, enough: Detail | None = None) -> DecodedImage:
     """Decode an image file of a data set, of any size from 1 x 1, as ``decode_file`` does.
 
     Raises:
@@ -193,7 +193,7 @@ def read_data_set_image(path: Path, enough: Detail | None = None) -> NDArray[np.
             f"{describe_refused(data)}"
         )
     try:
-        return decode_file(data, 1, enough).pixels
+        return decode_file(data, 1, enough)
     except ImageError as error:
         raise ImageError(f"{name}: {error}") from error
 

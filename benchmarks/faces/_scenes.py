@@ -100,7 +100,7 @@ def read_portraits(folders: Sequence[Path]) -> list[Portrait]:
                 f"{folder} has no landmarks (NAME.tem beside NAME.jpg): name a folder of portraits"
             )
         for template in templates:
-            image = read_data_set_image(template.with_suffix(".jpg"))
+            image = read_data_set_image(template.with_suffix(".jpg")).pixels
             portrait = Portrait(image, _read_template(template))
             portraits.append(portrait.scaled(SIDE / max(image.shape)))
     return portraits
@@ -125,7 +125,7 @@ def read_faceless(folders: Sequence[Path]) -> list[Pixels]:
     for path in files:
         if path.name.startswith(".") or path.suffix.lower() not in (".jpg", ".png"):
             continue
-        image = read_data_set_image(path)
+        image = read_data_set_image(path).pixels
         half = [side // 2 for side in image.shape[:2]]
         quarters = [part for rows in np.split(image, [half[0]]) for part in np.split(rows, [half[1]], axis=1)]
         for view in (image, *quarters):

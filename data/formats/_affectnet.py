@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import first_few, listing, read_image, readable
+from lnlattennet.data._files import first_few, listing, read_decoded, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._label_table import read_table, whole_number
 from lnlattennet.data._records import Face, FaceData
@@ -133,16 +133,22 @@ class _ListedFace:
 
 def _read_box(root: Path, boxes: dict[str, _Box], face: Face) -> NDArray[np.uint8]:
     """Return the part of a face's box that lies in its image, RGB uint8 [H, W, 3]."""
-    image = read_image(root / face.name)
-    height, width, _ = image.shape
+    image = read_decoded(root / face.name)
     left, top, right, bottom = boxes[face.name]
-    crop = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    rows = _span(top, min(bottom, image.height), image.scale)
+    columns = _span(left, min(right, image.width), image.scale)
+    crop = image.pixels[rows, columns]
     if not crop.size:
         raise ImageError(
             f"{face.name}: the face's box {boxes[face.name]} lies outside the image of "
-            f"{width} x {height} pixels; unpack lists and images of the same release"
+            f"{image.width} x {image.height} pixels; unpack lists and images of the same release"
         )
     return np.ascontiguousarray(crop)
+
+
+def _span(first: int, end: int, scale: int) -> slice:
+    """Return the pixels of an image at a reduced size that a span of its full size touches."""
+    return slice(max(first, 0) // scale, max(-(-end // scale), 0))
 
 
 def _read_lists(path: Path) -> Iterator[_ListedFace]:

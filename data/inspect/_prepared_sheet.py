@@ -28,7 +28,7 @@ def draw_prepared(
     unfound = frozenset(without_face)
 
     def thumbnail(name: str, path: str) -> Thumbnail:
-        image = read_data_set_image(folder / path)
+        image = read_data_set_image(folder / path).pixels
         face = THUMBNAIL.crop(image, center_square(image.shape[1], image.shape[0]))
         return Thumbnail(face, "none" if name in unfound else "found")
 

@@ -28,37 +28,37 @@ def saved(folder: Path, image: Image.Image, suffix: str = ".png", **options: Any
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".bmp", ".pgm", ".webp"])
 def test_gray_becomes_three_equal_channels(suffix: str, tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(GRAY), suffix, lossless=True)
-    np.testing.assert_array_equal(read_data_set_image(path), np.stack([GRAY] * 3, axis=-1))
+    np.testing.assert_array_equal(read_data_set_image(path).pixels, np.stack([GRAY] * 3, axis=-1))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".ppm", ".webp"])
 def test_colors_stay(suffix: str, tmp_path: Path) -> None:
     path = saved(tmp_path, Image.fromarray(COLOR), suffix, lossless=True)
-    np.testing.assert_array_equal(read_data_set_image(path), COLOR)
+    np.testing.assert_array_equal(read_data_set_image(path).pixels, COLOR)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff"])
 def test_of_16_bits_the_upper_8_are_kept(suffix: str, tmp_path: Path) -> None:
     values = GRAY.astype(np.uint16) * 256 + 77
     path = saved(tmp_path, Image.fromarray(values), suffix)
-    np.testing.assert_array_equal(read_data_set_image(path)[..., 0], GRAY)
+    np.testing.assert_array_equal(read_data_set_image(path).pixels[..., 0], GRAY)
 
 
 def test_of_a_pgm_of_16_bits_the_upper_8_are_kept(tmp_path: Path) -> None:
     values = (GRAY.astype(np.uint16) * 256 + 77).astype(">u2")
     (tmp_path / "a.pgm").write_bytes(b"P5 40 32 65535\n" + values.tobytes())
-    np.testing.assert_array_equal(read_data_set_image(tmp_path / "a.pgm")[..., 0], GRAY)
+    np.testing.assert_array_equal(read_data_set_image(tmp_path / "a.pgm").pixels[..., 0], GRAY)
 
 
 def test_palettes_and_bilevel_images(tmp_path: Path) -> None:
     coarse = COLOR // 128 * 255
     palette = Image.fromarray(coarse).quantize(16)
     np.testing.assert_array_equal(
-        read_data_set_image(saved(tmp_path, palette)), np.asarray(palette.convert("RGB"))
+        read_data_set_image(saved(tmp_path, palette)).pixels, np.asarray(palette.convert("RGB"))
     )
     bilevel = Image.fromarray(GRAY).convert("1")
     np.testing.assert_array_equal(
-        read_data_set_image(saved(tmp_path, bilevel))[..., 2], np.asarray(bilevel) * 255
+        read_data_set_image(saved(tmp_path, bilevel)).pixels[..., 2], np.asarray(bilevel) * 255
     )
 
 
@@ -66,7 +66,7 @@ def test_transparent_parts_show_white(tmp_path: Path) -> None:
     alpha = np.zeros((32, 40, 1), np.uint8)
     alpha[:16] = 255
     path = saved(tmp_path, Image.fromarray(np.concatenate([COLOR, alpha], axis=-1)))
-    image = read_data_set_image(path)
+    image = read_data_set_image(path).pixels
     np.testing.assert_array_equal(image[:16], COLOR[:16])
     assert (image[16:] == 255).all()
 
@@ -77,7 +77,7 @@ def test_training_reads_images_as_the_server_does(orientation: int, suffix: str,
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(tmp_path, Image.fromarray(COLOR), suffix, exif=exif)
-    image = read_data_set_image(path)
+    image = read_data_set_image(path).pixels
     assert image.shape == ((40, 32, 3) if orientation >= 5 else (32, 40, 3))
     np.testing.assert_array_equal(image, decode_image(path.read_bytes()))
 
@@ -123,7 +123,7 @@ def test_damaged_files_are_read_or_refused_by_name(
     path.write_bytes(data[: int(keep * len(data))])
     refused = ""
     try:
-        image = read_data_set_image(path)
+        image = read_data_set_image(path).pixels
     except ImageError as error:
         refused = str(error)
     assert path.name in refused if refused else image.dtype == np.uint8 and image.shape[2] == 3

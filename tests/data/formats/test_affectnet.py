@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lnlattennet.data import load_dataset
 from lnlattennet.errors import ImageError
@@ -22,6 +23,20 @@ def test_affectnet_crops_the_listed_box(tmp_path: Path) -> None:
     whole = trees.pixels("Manually_Annotated_Images/1/training0.jpg", (48, 40)).astype(int)
     difference = data.read(data.faces[0]) - whole[4 : 4 + 32, 8 : 8 + 32]
     assert np.abs(difference).mean() < 6
+
+
+def test_a_box_is_in_pixels_of_the_full_size_of_a_reduced_image(tmp_path: Path) -> None:
+    trees.build_affectnet(tmp_path)
+    file = tmp_path / "Manually_Annotated_file_lists" / "validation.csv"
+    edit(file, lambda lines: lines.__setitem__(0, lines[0].replace(",8,4,32,32,", ",3000,2001,1203,801,")))
+    large = Image.new("RGB", (5700, 4200), "gray")
+    large.paste("white", (3000, 2001, 4203, 2802))
+    name = file.read_text().split(",")[0]
+    large.save(tmp_path / "Manually_Annotated_Images" / name, quality=95)
+    data = load_dataset(tmp_path).split("val")
+    crop = data.read(data.faces[0])
+    assert crop.shape == (401, 602, 3)
+    assert (crop[1:-1, 1:-1] > 250).all()
 
 
 @pytest.mark.parametrize("build", [trees.build_affectnet, trees.build_affectnet_npy])
