@@ -229,6 +229,16 @@ def _faces(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(head + [[name, *(finders[name][key] for key in keys)] for name in measured])
 
 
+def _images(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    rows = [["file", "candidate", "processor time, ms", "time over the first", "peak memory, MB"]]
+    for case, candidates in samples.items():
+        peaks = {name: np.median(values) for name, values in record["memory_mb"][case].items()}
+        rows += [
+            [case, name, *_time_and_ratio(candidates, name, 1e3), f"{peaks[name]:.0f}"] for name in candidates
+        ]
+    yield markdown(rows)
+
+
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
@@ -254,6 +264,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
     "augmentation": _augmentation,
     "faithfulness": _faithfulness,
     "faces": _faces,
+    "images": _images,
 }
 
 

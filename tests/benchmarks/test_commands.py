@@ -10,6 +10,7 @@ MODULES = (
     "attention.__main__",
     "bundle.__main__",
     "figures",
+    "images.__main__",
     "network.__main__",
     "serving.__main__",
     "serving.latency",

@@ -49,7 +49,7 @@ def test_every_reader_shows_what_is_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for name, sample in SAMPLES.items():
         path.write_bytes(sample.data)
-        trained = read_data_set_image(path)
+        trained = read_data_set_image(path).pixels
         assert trained.shape == sample.upright().shape, name
         assert np.abs(trained.astype(int) - sample.upright()).max() <= 1, name
         assert np.array_equal(decode_image(as_jpeg_or_png(sample.data)), trained), name
@@ -123,7 +123,7 @@ def test_a_photograph_keeps_the_detail_that_is_enough(long_side: int, short_side
 def test_a_path_is_read_as_a_data_set_is(tmp_path: Path) -> None:
     for kind in ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "PPM"):
         (tmp_path / "file").write_bytes(encode(scene(), kind))
-        assert np.array_equal(read_image(tmp_path / "file"), read_data_set_image(tmp_path / "file"))
+        assert np.array_equal(read_image(tmp_path / "file"), read_data_set_image(tmp_path / "file").pixels)
 
 
 def test_pillow_images_that_are_large_are_reduced(monkeypatch: pytest.MonkeyPatch) -> None:

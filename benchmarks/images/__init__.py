@@ -1,0 +1,1 @@
+"""Benchmark of reading images: time and memory beside whole decoding by Pillow and OpenCV."""

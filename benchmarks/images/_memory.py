@@ -1,0 +1,42 @@
+"""Peak memory of one read, in a process that does nothing else."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from lnlattennet.benchmarks.images._readers import readers
+
+
+def peak_memory(name: str, file: Path) -> float:
+    """Return by how many MB (10^6 bytes) the resident memory of a fresh process grows while it reads a file.
+
+    The file's own bytes are in memory before. Linux only.
+    """
+    command = [sys.executable, "-P", "-m", "lnlattennet.benchmarks.images._memory", name, str(file)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def _measure(name: str, file: Path) -> float:
+    read, data = readers()[name], file.read_bytes()
+    # What the first call of a library allocates for good is not the image's.
+    read(_TINY)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = _status("VmRSS")
+    read(data)
+    return (_status("VmHWM") - before) / 1e6
+
+
+def _status(field: str) -> int:
+    [kibibytes] = re.findall(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    return 1024 * int(kibibytes)
+
+
+if __name__ == "__main__":
+    from lnlattennet.benchmarks.images._photographs import Photograph
+
+    _TINY = Photograph(64, 64, "JPEG", {}).encode()
+    sys.stdout.write(f"{_measure(sys.argv[1], Path(sys.argv[2]))}\n")

@@ -1,0 +1,38 @@
+"""The benchmark of reading images: every candidate reads the same pixels, and the record becomes a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnlattennet.benchmarks.figures import render
+from lnlattennet.benchmarks.images import __main__ as benchmark
+from lnlattennet.benchmarks.images._photographs import Photograph
+from lnlattennet.benchmarks.images._readers import readers
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG"])
+def test_every_candidate_reads_the_same_pixels(file_format: str) -> None:
+    data = Photograph(160, 120, file_format, {}).encode()
+    first, *others = (read(data) for read in readers().values())
+    assert first.shape == (120, 160, 3)
+    for pixels in others:
+        assert np.abs(pixels.astype(int) - first).mean() < 1
+
+
+def test_time_and_memory_of_every_read_are_kept(tmp_path: Path) -> None:
+    photographs = {"50-megapixel": Photograph(6000, 3000, "JPEG", {})}
+    benchmark.measure(photographs, 2, reads=1).write(tmp_path / "images.json")
+    record = json.loads((tmp_path / "images.json").read_text())
+    assert [
+        len(result["timings"]["warm"]["samples_us"]) for result in record["cases"][0]["candidates"].values()
+    ] == [2] * 4
+    peaks = {name: peak for name, [peak] in record["memory_mb"]["50-megapixel"].items()}
+    # 54 MB of pixels, of which the product decodes every second column of every second row.
+    assert 54 / 4 < peaks["lnlattennet"] < 54 < peaks["OpenCV, whole"] < 400
+    assert record["requirements"][0]["value"] == pytest.approx(peaks["lnlattennet"] / peaks["OpenCV, whole"])
+    table = render(tmp_path / "images.json")
+    assert f"| {peaks['Pillow, whole']:.0f} |" in table
