@@ -96,16 +96,16 @@ def _load(path: Path) -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
         function = getattr(library, _FUNCTION)
     except (OSError, AttributeError) as error:
-        raise _unavailable(f"which is damaged ({error})") from error
+        raise _unavailable(f"which is damaged ({error})", f"pip uninstall -y {INFO.package} && ") from error
     function.restype = ctypes.POINTER(ctypes.c_int)
     function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
     return library
 
 
-def _unavailable(reason: str) -> UnavailableError:
+def _unavailable(reason: str, first: str = "") -> UnavailableError:
     return UnavailableError(
         f"the face finder {INFO.name} needs the Python package '{INFO.package}', {reason}: "
-        f"pip install --force-reinstall 'lnlattennet[{INFO.extra}]'"
+        f"{first}pip install 'lnlattennet[{INFO.extra}]'"
     )
 
 

@@ -7,11 +7,11 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
 
 from lnlattennet.bundle._bundle import Bundle
+from tests.bundle.distributions import closure
 
 PROGRAM = """
 import sys
@@ -30,24 +30,6 @@ sys.meta_path.insert(0, Blocker())
 import lnlattennet
 print(lnlattennet.load(sys.argv[1]).predict(sys.argv[2]).label)
 """
-
-
-def closure(names: set[str]) -> set[str]:
-    """Distributions that these need, and theirs, without extras."""
-    found: set[str] = set()
-    waiting = set(names)
-    while waiting:
-        name = canonicalize_name(waiting.pop())
-        if name in found:
-            continue
-        found.add(name)
-        try:
-            needed = metadata.requires(name) or []
-        except metadata.PackageNotFoundError:
-            continue
-        requirements = map(Requirement, needed)
-        waiting |= {r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})}
-    return found
 
 
 def test_requirements_hold_all_that_load_imports(bundle_path: Path, tmp_path: Path) -> None:
