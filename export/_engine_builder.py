@@ -26,6 +26,7 @@ from lnlattennet.data._face_images import calibration_faces
 from lnlattennet.errors import ExportError
 from lnlattennet.export._candidate import Candidate
 from lnlattennet.export._plan import ExportPlan, Job
+from lnlattennet.export._symmetric_int8 import write_symmetric_int8
 from lnlattennet.export.gate._limits import failure_text, flags_text, parse_limits
 from lnlattennet.export.gate._verification import Verifier, create_verifier
 from lnlattennet.export.onnx._exporter import export_onnx
@@ -43,9 +44,6 @@ ONNX_NAME = "model.onnx"
 
 FUNCTION_ONNX_NAME = "model-function.onnx"
 """The same with the fused attention as one named function."""
-
-INT8_ONNX_NAME = "model-int8.onnx"
-"""The network in int8 without zero points, which TensorRT's builder takes on a machine with a GPU."""
 
 _log = logging.getLogger(__name__)
 
@@ -103,18 +101,9 @@ class EngineBuilder:
         shutil.rmtree(self._engine_folder(name), ignore_errors=True)
 
     def write_symmetric_int8(self, candidates: Sequence[Candidate]) -> None:
-        """Write the network as TensorRT takes it in int8, in the plan of an int8 engine that passed.
-
-        Nothing is written if there is none. An engine that was only built counts after those that passed.
-        """
-        plans = [
-            PrecisionPlan(candidate.record.plan)
-            for candidate in sorted(candidates, key=lambda candidate: not candidate.passed)
-            if candidate.record.precision == "int8"
-        ]
-        if plans:
-            graph = apply_plan(self.standard, plans[0], self.ranges, symmetric=True)
-            onnx.save_model(graph, str(self.folder / INT8_ONNX_NAME))
+        """Write the int8 network for tools on machines with a GPU, if there is an int8 engine."""
+        limits = self.plan.options.verification.limits
+        write_symmetric_int8(self.folder, self.standard, self.ranges, candidates, self.verifier, limits)
 
     def verification_record(self, candidates: list[Candidate], seconds: float) -> VerificationRecord:
         """Return the manifest's record of the verification and the selection."""

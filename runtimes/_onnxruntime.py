@@ -121,10 +121,12 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
             f"{engine_file.name} is for the CUDA provider of onnxruntime-gpu, which finds no GPU here; "
             "choose another engine of the bundle, or export again on this machine"
         )
-    session = _session(str(engine_file), device, threads)
-    names = [output.name for output in session.get_outputs()]
-    # Several threads may call a session.
-    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    return _runner(_session(str(engine_file), device, threads))
+
+
+def load_unfused(onnx_path: Path) -> Runner:
+    """Open a session on the CPU that computes every node as the file has it: sums of Q/DQ pairs are exact."""
+    return _runner(_session(str(onnx_path), "cpu", 0, optimized=False))
 
 
 def import_onnxruntime() -> Any:
@@ -136,12 +138,22 @@ def import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _session(model: str | bytes, device: str, threads: int, profile: Path | None = None) -> Any:
+def _runner(session: Any) -> Runner:
+    names = [output.name for output in session.get_outputs()]
+    # Several threads may call a session.
+    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+def _session(
+    model: str | bytes, device: str, threads: int, profile: Path | None = None, *, optimized: bool = True
+) -> Any:
     ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cpus()
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(_SPIN_US))
     options.log_severity_level = 3
+    if not optimized:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     if profile:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)
