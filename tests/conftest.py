@@ -27,6 +27,7 @@ from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import deploy
+from lnlattennet.serving.triton._topology import Topology
 
 # A shell's background job (`make test &`, some CI runners) ignores Ctrl-C, and so would every command
 # that the tests start and interrupt.
@@ -145,7 +146,7 @@ def triton_server() -> Iterator[TritonServer]:
         yield server
 
 
-Serve = Callable[[Path], AbstractContextManager[TritonProcess]]
+Serve = Callable[..., AbstractContextManager[TritonProcess]]
 
 
 @pytest.fixture(scope="session")
@@ -153,9 +154,9 @@ def serve(triton_server: TritonServer, tmp_path_factory: pytest.TempPathFactory)
     """Run a server of a bundle for the length of a `with` block."""
 
     @contextmanager
-    def served(bundle: Path) -> Iterator[TritonProcess]:
+    def served(bundle: Path, topology: Topology | None = None) -> Iterator[TritonProcess]:
         folder = tmp_path_factory.mktemp("served") / "deployment"
-        deployment = deploy(Bundle.load(bundle), folder, triton_server.backends)
+        deployment = deploy(Bundle.load(bundle), folder, triton_server.backends, topology=topology)
         with TritonProcess(triton_server, deployment, choose_endpoints("127.0.0.1", 0, 0, 0)) as process:
             yield process
 

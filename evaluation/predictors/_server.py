@@ -74,7 +74,10 @@ def read_model_parameters(parameters: Mapping[str, str]) -> tuple[Preprocessing,
 def _backend(client: Client, url: str) -> str:
     """Return the name of Triton's backend that runs the engine."""
     try:
-        return str(client.model_config(ENGINE_MODEL)["backend"])
+        config = client.model_config(ENGINE_MODEL)
+        if steps := config.get("ensemble_scheduling", {}).get("step"):
+            config = client.model_config(steps[0]["model_name"])
+        return str(config["backend"])
     except KeyError as error:
         raise ServingError(
             f"the model {ENGINE_MODEL!r} at {url} does not state its backend, so it is not one that "

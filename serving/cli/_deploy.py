@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,13 @@ def deploy(
             "that kind runs in it. Repeatable."
         ),
     ] = None,
+    topology: Annotated[
+        Literal["ensemble", "fused"] | None,
+        typer.Option(
+            help="Whether the engine runs as a step of its own, or all steps as one.",
+            show_default="ensemble where the server has a backend for the engine, else fused",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -45,7 +52,8 @@ def deploy(
         if name not in native:
             # Else a misspelled name would leave the engine in the python backend, unnoticed.
             raise UsageError(f"--server-backend must be one of {', '.join(native)}, got {name!r}")
-    deployment = write(Bundle.load(bundle), output, {"python", *(server_backend or ())}, engine)
+    backends = {"python", *(server_backend or ())}
+    deployment = write(Bundle.load(bundle), output, backends, engine, topology)
     check_deployment(deployment)
     served = Bundle.load(deployment.bundle).manifest.selected
     if json:

@@ -109,4 +109,4 @@ def _reason(message: str) -> str:
     """Shorten to what helps the person who sent the image: no name of an inner model, no empty id."""
     # Of a proxy's page, which is no JSON, tritonclient reports how it failed to read it.
     text = " ".join(message.rpartition("\nresponse: ")[2].split())
-    return re.sub(r"^(in ensemble '[^']*', )?(\[request id: [^]]*\] )?", "", text)[:_LONGEST_REASON]
+    return re.sub(r"^(in ensemble '[^']*', )*(\[request id: [^]]*\] )?", "", text)[:_LONGEST_REASON]

@@ -82,8 +82,9 @@ def _steps_fit(configs: Configs, _: Deployment, __: Bundle) -> Iterator[str]:
                 yield f"{name}: its step {step.model_name!r} is no model of the deployment"
                 continue
             inputs = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in inner.input}
+            required = {tensor.name for tensor in inner.input if not tensor.optional}
             outputs = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in inner.output}
-            for key in sorted(inputs.keys() - step.input_map.keys()):
+            for key in sorted(required - step.input_map.keys()):
                 yield f"{name}: its step {step.model_name!r} gets no input {key!r}"
             for key, tensor in step.input_map.items():
                 if key not in inputs:

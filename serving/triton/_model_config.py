@@ -11,6 +11,7 @@ from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.errors import require
 from lnlattennet.model._provenance import public_license, public_provenance
 from lnlattennet.runtimes._registry import backend_named
+from lnlattennet.serving.triton._model_names import EVERY
 
 CONFIG_NAME = "config.pbtxt"
 
@@ -40,9 +41,10 @@ def fit_config(config: Any, manifest: Manifest) -> None:
     shapes = _tensor_shapes(manifest)
     for tensor in (*config.input, *config.output):
         # Two models call their input `image`: the encoded image [1] keeps its shape.
-        if tensor.dims != [1] and tensor.name in shapes:
+        name = tensor.name.removeprefix(EVERY)
+        if tensor.dims != [1] and name in shapes:
             faces = [-1] if tensor.dims[0] == -1 else []
-            tensor.dims[:] = faces + shapes[tensor.name]
+            tensor.dims[:] = faces + shapes[name]
     for warmup in config.model_warmup:
         for name, tensor in warmup.inputs.items():
             tensor.dims[:] = shapes[name]
@@ -57,11 +59,10 @@ def label_files(config: Any) -> set[str]:
 
 
 def make_native(config: Any, engine: EngineRecord) -> None:
-    """Turn the engine model's configuration from the python backend to Triton's own for this engine."""
+    """Set the engine model's configuration to Triton's own backend for this engine."""
     info = backend_named(engine.backend).INFO
     config.platform, config.default_model_filename = info.triton_platform, info.triton_file
     config.backend = engine.backend
-    config.parameters.clear()
     group = config.instance_group[0]
     group.kind = group.KIND_CPU if engine.requires.device == "cpu" else group.KIND_GPU
 

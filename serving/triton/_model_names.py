@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+PIPELINE = "expression_pipeline"
+"""All work in Python: images, crops or normalized faces in, what the public models answer out."""
+
+EVERY = "every_"
+"""Prefix of those of its outputs that have an axis of faces."""
+
 ENGINE_MODEL = "lnlattennet"
-"""The engine alone: faces in, outputs of the engine out."""
+"""The engine alone: normalized faces in, its outputs out."""
+
+ANSWER = "expression_postprocess"
+"""Outputs of an engine that runs in a backend of the server's own: checked and named."""
 
 ENSEMBLE = "expression"
-"""Public: preprocessing, engine and postprocessing as an ensemble."""
+"""Public: the largest face of an image; in three steps where the server has a backend for the engine."""
 
 FUSED = "expression_fused"
-"""Public: the same in one Python model."""
+"""Public: the same in one step."""
 
 FACES = "expression_faces"
 """Public: every face of one image."""

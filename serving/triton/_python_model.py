@@ -1,7 +1,7 @@
 """Base of the models in triton_repo that Triton's python backend runs.
 
-It converts tensors and errors; the stages compute (see ``stages``). Triton creates one
-object per model instance, each in a process of its own (a "stub").
+It converts tensors and errors; the stages compute (see ``_stages``). Triton creates one object per model
+instance, each in a process of its own (a "stub"), so what this module imports costs every one of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import EngineOutputError, ImageError, UsageError
 from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
 
@@ -25,43 +24,50 @@ class PythonModel(abc.ABC):
     """A Triton model that runs a chain of stages; a subclass lists them."""
 
     @abc.abstractmethod
-    def stages(self, bundle: Bundle) -> Sequence[Stage]:
-        """Return the stages, with everything loaded that they need."""
+    def stages(self, config: Mapping[str, Any], folder: Path) -> Sequence[Stage]:
+        """Return the stages, with everything loaded that they need.
+
+        Args:
+            config: the model's configuration.
+            folder: the folder that holds it.
+        """
 
     def initialize(self, args: Mapping[str, str]) -> None:
-        """Verify the bundle and load the stages; an exception here stops the model from loading."""
+        """Load the stages; an exception here stops the model from loading."""
         # The module exists only inside the server's stub process.
         self._triton: Any = importlib.import_module("triton_python_backend_utils")
         config = json.loads(args["model_config"])
         self._name: str = config["name"]
         self._inputs: list[str] = [tensor["name"] for tensor in config["input"]]
-        self._outputs: list[str] = [tensor["name"] for tensor in config["output"]]
-        location = Path(args["model_repository"], config["parameters"]["bundle_path"]["string_value"])
-        stages = self.stages(Bundle.load(location.resolve()))
-        self._stages = [each(self.read), *stages, each(self._respond)]
+        self._stages = [each(self.read), *self.stages(config, Path(args["model_repository"]))]
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer every request, each with its own tensors or its own error."""
         canceled = [request.is_cancelled() for request in requests]
         wanted = [request for request, gone in zip(requests, canceled, strict=True) if not gone]
-        answers = iter(run_stages(self._stages, wanted))
-        return [self._canceled() if gone else self._refused(next(answers)) for gone in canceled]
+        outcomes = iter(run_stages(self._stages, wanted))
+        return [
+            self._canceled() if gone else self._respond(request, next(outcomes))
+            for request, gone in zip(requests, canceled, strict=True)
+        ]
 
-    def read(self, request: Any) -> Arrays:
-        """Return the input tensors of a request."""
+    def read(self, request: Any) -> Any:
+        """Return the input tensors of a request, as ``Arrays``, for the first stage."""
         find = self._triton.get_input_tensor_by_name
-        return {name: find(request, name).as_numpy() for name in self._inputs}
+        found = {name: find(request, name) for name in self._inputs}
+        return {name: tensor.as_numpy() for name, tensor in found.items() if tensor is not None}
 
-    def _respond(self, arrays: Arrays) -> Any:
+    def _respond(self, request: Any, outcome: Arrays | Exception) -> Any:
+        if isinstance(outcome, Exception):
+            return self._triton.InferenceResponse(error=self._error(outcome))
+        names = request.requested_output_names()
+        if missing := sorted(set(names) - outcome.keys()):
+            return self._triton.InferenceResponse(
+                error=self._error(UsageError(f"{self._name} cannot answer {missing[0]!r} to these inputs"))
+            )
         # The backend copies raw buffers, so each must be contiguous.
-        tensors = [self._triton.Tensor(name, np.ascontiguousarray(arrays[name])) for name in self._outputs]
+        tensors = [self._triton.Tensor(name, np.ascontiguousarray(outcome[name])) for name in names]
         return self._triton.InferenceResponse(output_tensors=tensors)
-
-    def _refused(self, answer: Any) -> Any:
-        """Turn an exception into a response; a response passes through."""
-        if isinstance(answer, Exception):
-            return self._triton.InferenceResponse(error=self._error(answer))
-        return answer
 
     def _error(self, error: Exception) -> Any:
         if isinstance(error, ImageError | UsageError):

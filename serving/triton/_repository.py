@@ -32,8 +32,9 @@ from lnlattennet.serving.triton._model_config import (
     runs_natively,
     write_config,
 )
-from lnlattennet.serving.triton._model_names import ENGINE_MODEL
+from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
+from lnlattennet.serving.triton._topology import Topology, fuse_steps, make_step_of_pipeline
 
 _LOGS = "server.log*"
 _KEPT_LOGS = 6
@@ -67,6 +68,7 @@ def deploy(
     destination: Path,
     backends: Collection[str] = ("python",),
     engine: str | None = None,
+    topology: Topology | None = None,
 ) -> Deployment:
     """Write the deployable copy of a bundle; an earlier deployment at ``destination`` is replaced whole.
 
@@ -76,6 +78,8 @@ def deploy(
         backends: names of the server's backends; the engine runs in the one of its own kind if it is
             among them, else in the python backend.
         engine: name of the engine that serves; None takes the selected one.
+        topology: "ensemble" runs the engine as a step of its own, "fused" all in one step; None takes
+            "ensemble" where the server has a backend for the engine, else "fused", which is faster there.
 
     An earlier deployment's logs are kept.
 
@@ -95,7 +99,8 @@ def deploy(
     _require_replaceable(destination)
     try:
         with replace_folder(destination) as draft:
-            _write(Deployment(draft), bundle, serving.name, runs_natively(serving, backends))
+            native = runs_natively(serving, backends)
+            _write(Deployment(draft), bundle, serving.name, native, topology or _usual_topology(native))
             for log in destination.glob(_LOGS):
                 shutil.copyfile(log, draft / log.name)
             if destination.exists():
@@ -106,20 +111,26 @@ def deploy(
     return Deployment(destination)
 
 
-def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool) -> None:
+def _usual_topology(native: bool) -> Topology:
+    return "ensemble" if native else "fused"
+
+
+def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool, topology: Topology) -> None:
     with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
-        for name in ("*/config.pbtxt", "*/1/model.py"):
-            for file in models.glob(name):
+        for pattern in ("*/config.pbtxt", "*/1/model.py"):
+            for file in models.glob(pattern):
                 copy = draft.models / file.relative_to(models)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 # Not shutil.copytree: it fails on file systems without permissions to copy.
                 shutil.copyfile(file, copy)
+    if topology == "fused":
+        shutil.rmtree(draft.models / ANSWER)
     for model in draft.models.iterdir():
         # Triton requires a version folder even for an ensemble, where it is empty.
         (model / "1").mkdir(exist_ok=True)
-    for name in (*bundle.manifest.files, MANIFEST_NAME):
-        (draft.bundle / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle.path / name, draft.bundle / name)
+    for file_name in (*bundle.manifest.files, MANIFEST_NAME):
+        (draft.bundle / file_name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(bundle.path / file_name, draft.bundle / file_name)
     if engine != bundle.manifest.selected:
         # The models run the engine that the manifest selects.
         chosen = bundle.manifest.model_copy(
@@ -127,21 +138,24 @@ def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool) -> None
         )
         (draft.bundle / MANIFEST_NAME).write_text(chosen.model_dump_json(), encoding="utf-8")
     copied = Bundle.load(draft.bundle)
-    for path in draft.models.glob(f"*/{CONFIG_NAME}"):
-        config = read_config(path)
+    configs = {path.parent.name: read_config(path) for path in draft.models.glob(f"*/{CONFIG_NAME}")}
+    if topology == "fused":
+        fuse_steps(configs)
+    if native:
+        _install_native(configs[ENGINE_MODEL], copied, draft.models / ENGINE_MODEL / "1")
+    else:
+        make_step_of_pipeline(configs[ENGINE_MODEL])
+    for name, config in configs.items():
         fit_config(config, copied.manifest)
-        if native and path.parent.name == ENGINE_MODEL:
-            _install_native(config, copied, path.parent / "1")
-        for name in label_files(config):
-            (path.parent / name).write_text("\n".join(copied.manifest.class_names), encoding="utf-8")
-        write_config(config, path)
+        for label_file in label_files(config):
+            labels = draft.models / name / label_file
+            labels.write_text("\n".join(copied.manifest.class_names), encoding="utf-8")
+        write_config(config, draft.models / name / CONFIG_NAME)
 
 
 def _install_native(config: object, bundle: Bundle, version: Path) -> None:
     engine = bundle.manifest.engine(bundle.manifest.selected)
     make_native(config, engine)
-    shutil.rmtree(version)
-    version.mkdir()
     model = version / backend_named(engine.backend).INFO.triton_file
     shutil.copyfile(bundle.path / engine.file, model)
     # Triton deserializes this file itself, so it must be the one whose hash the manifest lists.

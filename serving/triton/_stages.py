@@ -76,6 +76,21 @@ def together(step: Callable[[Arrays], Arrays]) -> Stage:
     return attempt
 
 
+def routed(routes: Mapping[str, Sequence[Stage]]) -> Stage:
+    """Make a stage that sends each request, a pair of a route's name and its arrays, through that route."""
+
+    def stage(requests: list[tuple[str, Arrays]]) -> list[Any]:
+        outcomes: list[Any] = [UsageError("no route leads from the inputs to the outputs")] * len(requests)
+        for name, stages in routes.items():
+            places = [place for place, request in enumerate(requests) if request[0] == name]
+            results = run_stages(stages, [requests[place][1] for place in places])
+            for place, result in zip(places, results, strict=True):
+                outcomes[place] = result
+        return outcomes
+
+    return stage
+
+
 class FaceStep:
     """Encoded images ``image`` object [B, 1] -> the largest face of each, and where it was."""
 
@@ -146,26 +161,24 @@ class EngineStep:
 
     Args:
         runner: the loaded engine.
-        faces: name of the tensor that holds the faces.
     """
 
-    def __init__(self, runner: Runner, faces: str = FACE) -> None:
+    def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        self._faces = faces
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Run the engine on the faces float32 [B, 3, S, S]."""
-        others = {name: array for name, array in arrays.items() if name != self._faces}
-        return others | self._runner({INPUT_NAME: arrays[self._faces]})
+        others = {name: array for name, array in arrays.items() if name != FACE}
+        return others | self._runner({INPUT_NAME: arrays[FACE]})
 
 
 def finite_faces(arrays: Arrays) -> Arrays:
-    """Pass on the engine's input float32 [B, 3, S, S], which comes from a client.
+    """Pass on normalized faces float32 [B, 3, S, S] that come from a client.
 
     Raises:
         ImageError: it holds NaN or infinity.
     """
-    check_faces(arrays[INPUT_NAME])
+    check_faces(arrays[FACE])
     return arrays
 
 
@@ -186,9 +199,9 @@ def in_batches(step: Callable[[Arrays], Arrays], largest: int) -> Callable[[Arra
 class AnswerStep:
     """Checked engine outputs -> the same with ``label`` and ``probabilities``."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._names = np.array([name.encode() for name in manifest.class_names], dtype=np.object_)
-        self._regions = manifest.grid**2
+    def __init__(self, class_names: Sequence[str], regions: int) -> None:
+        self._names = np.array([name.encode() for name in class_names], dtype=np.object_)
+        self._regions = regions
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Add object [B, 1] and float32 [B, classes]; everything else passes through.
@@ -203,6 +216,6 @@ class AnswerStep:
         return {**arrays, "label": labels, "probabilities": probabilities}
 
 
-def one_image(arrays: Arrays) -> Arrays:
-    """Give the rows of an image's faces, [F, ...], the batch axis of its request: [1, F, ...]."""
-    return {name: array[None] for name, array in arrays.items()}
+def every_face(prefix: str) -> Callable[[Arrays], Arrays]:
+    """Return a step that gives an image's faces, [F, ...], the batch axis of its request, and other names."""
+    return lambda arrays: {prefix + name: array[None] for name, array in arrays.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -36,9 +38,6 @@ RULES = {
     (255, 255, 255): r"logits must be float32 \[1, 7\], got float32 \[1, 6\]",
 }
 """Color of a face -> the rule that the engine's outputs break; at black the engine fails."""
-
-# Triton itself refuses another shape between the models of an ensemble.
-ENSEMBLE_RULES = {color: rule for color, rule in RULES.items() if "float32" not in rule}
 
 # The channels' brightness makes a code: 1 red, 2 green, 4 blue, 7 white, 8 (outside every table) black.
 FAULTS = """
@@ -102,10 +101,10 @@ def faulty_bundle(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def faulty_server(
-    faulty_bundle: Path, serve: Callable[[Path], AbstractContextManager[TritonProcess]]
+    faulty_bundle: Path, serve: Callable[..., AbstractContextManager[TritonProcess]]
 ) -> Iterator[TritonProcess]:
-    """A server of that bundle; its own test image is gray, which gets sound outputs."""
-    with serve(faulty_bundle) as process:
+    """A server of that bundle, the engine a step of its own; its own test image gets sound outputs."""
+    with serve(faulty_bundle, "ensemble") as process:
         yield process
 
 
@@ -143,22 +142,17 @@ def test_a_broken_rule_is_the_same_error_in_this_process(
 
 @pytest.mark.parametrize(("color", "rule"), RULES.items())
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("model", ["expression", "expression_fused"])
 def test_a_broken_rule_is_the_same_error_from_a_server(
-    protocol: str, color: Color, rule: str, faulty_server: TritonProcess
+    model: str, protocol: str, color: Color, rule: str, faulty_server: TritonProcess
 ) -> None:
-    with Client(getattr(faulty_server.endpoints, protocol), "expression_fused") as client:
+    with Client(getattr(faulty_server.endpoints, protocol), model) as client:
         with pytest.raises(EngineOutputError, match=rf"^engine output {rule}.*; export the bundle again"):
             client.predict([png(color)])
         assert client.predict([png(GRAY)])[0].label
-    if color in ENSEMBLE_RULES:
-        with (
-            Client(getattr(faulty_server.endpoints, protocol), "expression") as client,
-            pytest.raises(EngineOutputError, match=rf"^engine output {rule}"),
-        ):
-            client.predict([png(color)])
 
 
-@pytest.mark.parametrize(("color", "rule"), ENSEMBLE_RULES.items())
+@pytest.mark.parametrize(("color", "rule"), RULES.items())
 def test_evaluating_a_server_gives_the_same_error(
     color: Color, rule: str, faulty_server: TritonProcess
 ) -> None:
@@ -174,3 +168,38 @@ def test_an_internal_fault_is_explained_in_the_log_only(faulty_server: TritonPro
     assert "internal error in " in str(caught.value)
     assert "Gather" not in str(caught.value)
     assert "Gather" in faulty_server.log.read_text()
+
+
+@pytest.mark.parametrize(("library", "internal"), [("http", "500"), ("grpc", "StatusCode.INTERNAL")])
+@pytest.mark.parametrize("broken", ["region_weights must sum to 1", "logits must be finite"])
+def test_outputs_of_an_engine_in_a_backend_of_the_servers_own_are_checked(
+    faulty_server: TritonProcess, library: str, internal: str, broken: str
+) -> None:
+    arrays = {
+        "logits": np.zeros((1, 7), np.float32),
+        "region_weights": np.full((1, 16), 1 / 16, np.float32),
+        "region_affinity": np.full((1, 16, 16), 1 / 16, np.float32),
+    }
+    if broken.startswith("region_weights"):
+        arrays["region_weights"] *= 2
+    else:
+        arrays["logits"][0, 0] = np.nan
+    triton = importlib.import_module(f"tritonclient.{library}")
+    tensors = [triton.InferInput(name, array.shape, "FP32") for name, array in arrays.items()]
+    for tensor, array in zip(tensors, arrays.values(), strict=True):
+        tensor.set_data_from_numpy(array)
+    length = faulty_server.log.stat().st_size
+    address = getattr(faulty_server.endpoints, library).partition("//")[2]
+    with (
+        triton.InferenceServerClient(address) as client,
+        pytest.raises(triton.InferenceServerException) as caught,
+    ):
+        client.infer("expression_postprocess", tensors)
+    assert caught.value.status() == internal
+    assert caught.value.message().startswith(f"engine output {broken}")
+    assert ".py" not in caught.value.message()
+    # The server answers first and writes its log when it comes to it.
+    deadline = time.monotonic() + 10
+    while "EngineOutputError" not in faulty_server.log.read_text()[length:]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

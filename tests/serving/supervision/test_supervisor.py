@@ -26,7 +26,7 @@ from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.supervision._supervisor import MOST_FAILURES, Supervisor
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED, PIPELINE
 from lnlattennet.serving.triton._process import TritonProcess
 
 COMMAND = Path(sys.executable).with_name("lnlattennet")
@@ -95,8 +95,8 @@ def ask_until_right(served: SimpleNamespace, model: str, expected: Any) -> None:
 
 FAULTS = [
     pytest.param("", signal.SIGKILL, id="killed server"),
-    pytest.param(FUSED, signal.SIGKILL, id="killed python model"),
-    pytest.param("lnlattennet", signal.SIGSTOP, id="hung python model"),
+    pytest.param(PIPELINE, signal.SIGKILL, id="killed python model"),
+    pytest.param(PIPELINE, signal.SIGSTOP, id="hung python model"),
 ]
 
 

@@ -18,7 +18,8 @@ from lnlattennet.serving.triton._repository import Deployment, deploy
 
 @pytest.fixture(scope="module")
 def sound(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
-    return deploy(Bundle.load(bundle_path), tmp_path_factory.mktemp("sound") / "deployment")
+    folder = tmp_path_factory.mktemp("sound") / "deployment"
+    return deploy(Bundle.load(bundle_path), folder, {"python", "onnxruntime"}, "onnxruntime-fp32")
 
 
 @pytest.fixture
@@ -81,11 +82,11 @@ def _other_name(config: Any) -> None:
         ("expression_fused", _large_batch, "max_batch_size 4096 is above 8, the largest batch of the engine"),
         ("lnlattennet", _large_warmup, "its warm-up 'one_face' has a larger batch than max_batch_size"),
         (
-            "expression_fused",
+            "expression_pipeline",
             _one_instance,
             "with one instance and a default_queue_policy",
         ),
-        ("expression_faces", _no_batch, "dynamic_batching forms no batch"),
+        ("expression_pipeline", _no_batch, "dynamic_batching forms no batch"),
         ("expression_faces", _other_name, "says name: 'emotion', which must be that of its folder"),
     ],
 )
@@ -107,7 +108,7 @@ def test_broken_files_are_all_named(deployment: Deployment) -> None:
     (models / "expression_fused" / "config.pbtxt").write_text("name: {")
     (models / "lnlattennet" / "1_old").mkdir()
     (models / "lnlattennet" / "01").mkdir()
-    shutil.rmtree(models / "crop_preprocess" / "1")
+    shutil.rmtree(models / "expression_pipeline" / "1")
     (models / "expression" / "labels.txt").write_text("joy\n")
     with pytest.raises(ServingError) as caught:
         check_deployment(deployment)
@@ -116,7 +117,7 @@ def test_broken_files_are_all_named(deployment: Deployment) -> None:
         "expression_fused: config.pbtxt cannot be read",
         "lnlattennet: Triton reads the folder '1_old' as a version",
         "lnlattennet: Triton reads the folder '01' as a version",
-        "crop_preprocess: it has no version folder",
+        "expression_pipeline: it has no version folder",
         "expression: labels.txt does not hold the bundle's class names",
     ):
         assert message in str(caught.value)

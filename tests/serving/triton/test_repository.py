@@ -13,8 +13,10 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import EngineRecord
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._requirements import Requirements
+from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._model_config import read_config
-from lnlattennet.serving.triton._repository import deploy, rotate_logs, serving_lock
+from lnlattennet.serving.triton._repository import Deployment, deploy, rotate_logs, serving_lock
+from lnlattennet.serving.triton._topology import Topology
 
 pytest.importorskip("tritonclient.grpc")
 
@@ -22,14 +24,8 @@ ON_CPU = Requirements(device="cpu", packages={"onnxruntime": ">=1.20"})
 ON_GPU = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
 ON_RTX = Requirements(device="cuda", packages={"tensorrt_rtx": "==1.7.1"})
 PUBLIC = {"expression", "expression_faces", "expression_fused", "expression_stream", "expression_tensor"}
-INNER = {
-    "crop_preprocess",
-    "expression_postprocess",
-    "expression_smoothing",
-    "face_preprocess",
-    "lnlattennet",
-}
-MODELS = PUBLIC | INNER
+FUSED = PUBLIC | {"expression_pipeline", "expression_smoothing", "lnlattennet"}
+MODELS = FUSED | {"expression_postprocess"}
 TEMPLATES = Path(str(resources.files("lnlattennet") / "triton_repo"))
 
 
@@ -43,6 +39,11 @@ def with_engine(bundle: Bundle, **changes: Any) -> Bundle:
     manifest = bundle.manifest
     selected = manifest.engine(manifest.selected).model_copy(update=changes)
     return Bundle(bundle.path, manifest.model_copy(update={"engines": [selected]}))
+
+
+def steps_of(deployment: Deployment, model: str) -> list[str]:
+    config = read_config(deployment.models / model / "config.pbtxt")
+    return [step.model_name for step in config.ensemble_scheduling.step]
 
 
 def selected(bundle: Bundle) -> EngineRecord:
@@ -78,16 +79,20 @@ def test_the_ensemble_and_the_fused_model_look_alike() -> None:
     assert list(ensemble.output) == list(fused.output)
 
 
-def test_models_and_bundle_are_copied_whole(bundle: Bundle, tmp_path: Path) -> None:
-    deployment = deploy(bundle, tmp_path / "deployment")
-    assert {path.name for path in deployment.models.iterdir()} == MODELS
-    assert all((deployment.models / name / "1").is_dir() for name in MODELS)
+@pytest.mark.parametrize(("topology", "models"), [(None, FUSED), ("fused", FUSED), ("ensemble", MODELS)])
+def test_models_and_bundle_are_copied_whole(
+    bundle: Bundle, tmp_path: Path, topology: Topology | None, models: set[str]
+) -> None:
+    deployment = deploy(bundle, tmp_path / "deployment", topology=topology)
+    check_deployment(deployment)
+    assert {path.name for path in deployment.models.iterdir()} == models
+    assert all((deployment.models / name / "1").is_dir() for name in models)
     assert list(deployment.path.rglob("__pycache__")) == []
     assert Bundle.load(deployment.bundle).manifest == bundle.manifest
 
 
 def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
-    deployment = deploy(bundle, tmp_path / "deployment")
+    deployment = deploy(bundle, tmp_path / "deployment", topology="ensemble")
     manifest = bundle.manifest
     size, classes, regions = (
         manifest.preprocessing.size,
@@ -115,13 +120,11 @@ def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
         config = read_config(deployment.models / name / "config.pbtxt")
         assert config.max_batch_size == selected(bundle).batch[2]
         image = [3, size, size] if name == "lnlattennet" else [1]
-        faces = [-1] if name == "expression_faces" else []
         for tensor in config.input:
             assert tensor.dims == (shapes | {"image": image})[tensor.name], (name, tensor.name)
         for tensor in config.output:
-            assert tensor.dims == faces + shapes[tensor.name], (name, tensor.name)
-        for warmup in config.model_warmup:
-            assert warmup.inputs["image"].dims == [3, size, size]
+            faces = [-1] if name == "expression_faces" or tensor.name.startswith("every_") else []
+            assert tensor.dims == faces + shapes[tensor.name.removeprefix("every_")], (name, tensor.name)
 
 
 def test_clients_get_what_an_evaluation_needs_and_nothing_private(bundle: Bundle, tmp_path: Path) -> None:
@@ -207,7 +210,12 @@ def test_the_servers_own_backend_runs_the_engine_where_it_has_one(
     group = config.instance_group[0]
     assert (config.platform, config.backend, config.default_model_filename) == (platform, backend, file)
     assert group.Kind.Name(group.kind) == kind
-    assert not config.parameters
+    assert [list(warmup.inputs["image"].dims) for warmup in config.model_warmup] == [[3, 48, 48]]
+    assert steps_of(deployment, "expression") == [
+        "expression_pipeline",
+        "lnlattennet",
+        "expression_postprocess",
+    ]
     version = deployment.models / "lnlattennet" / "1"
     assert [path.name for path in version.iterdir()] == [file]
     assert (version / file).read_bytes() == (bundle.path / selected(bundle).file).read_bytes()
@@ -219,16 +227,19 @@ def test_the_python_backend_runs_an_engine_that_triton_does_not_know(
 ) -> None:
     _save(with_engine(bundle, backend=backend, requires=requires), tmp_path / "bundle")
     deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment", {"python", backend})
-    config = read_config(deployment.models / "lnlattennet" / "config.pbtxt")
+    config = read_config(deployment.models / "expression_pipeline" / "config.pbtxt")
     assert config.backend == "python"
     assert config.parameters["bundle_path"].string_value == "../../bundle"
+    for model in ("lnlattennet", "expression", "expression_tensor"):
+        assert steps_of(deployment, model) == ["expression_pipeline"]
+    assert steps_of(deployment, "expression_stream") == ["expression_pipeline", "expression_smoothing"]
 
 
 def test_an_earlier_deployment_is_replaced_whole(bundle: Bundle, tmp_path: Path) -> None:
     first = deploy(bundle, tmp_path / "deployment")
     (first.models / "stale").mkdir()
     second = deploy(bundle, tmp_path / "deployment")
-    assert {path.name for path in second.models.iterdir()} == MODELS
+    assert {path.name for path in second.models.iterdir()} == FUSED
     assert [path.name for path in tmp_path.iterdir()] == ["deployment"]
 
 

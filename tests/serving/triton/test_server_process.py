@@ -51,7 +51,7 @@ def test_a_dead_python_process_is_noticed_and_nothing_is_left(
             while time.monotonic() < deadline:
                 process.check()
                 time.sleep(0.05)
-    assert len(running) >= 5
+    assert len(running) >= 4
     assert processes_of(deployment.path) == []
     assert shared_memory() == before
 
@@ -65,7 +65,9 @@ def test_a_flipped_byte_stops_the_start_with_its_reason(
     content[len(content) // 2] ^= 1
     engine.write_bytes(content)
     before = shared_memory()
-    with pytest.raises(ServingError, match=r"lnlattennet.*: .*was changed after the export") as caught:
+    with pytest.raises(
+        ServingError, match=r"expression_pipeline.*: .*was changed after the export"
+    ) as caught:
         start(triton_server, deployment).__enter__()
     assert "At:" not in str(caught.value)
     assert processes_of(deployment.path) == []
@@ -82,7 +84,7 @@ def test_an_engine_that_cannot_be_read_stops_the_start_with_its_reason(
         update={"files": manifest.files | {name: hash_file(deployment.bundle / name)}}
     )
     (deployment.bundle / MANIFEST_NAME).write_text(forged.model_dump_json())
-    with pytest.raises(ServingError, match=r"lnlattennet.*: .*is not an ONNX file"):
+    with pytest.raises(ServingError, match=r"expression_pipeline.*: .*is not an ONNX file"):
         start(triton_server, deployment).__enter__()
     assert processes_of(deployment.path) == []
 
@@ -93,7 +95,7 @@ def test_a_face_finder_that_is_missing_stops_the_start_with_its_reason(
     manifest = json.loads((deployment.bundle / MANIFEST_NAME).read_text())
     manifest["preprocessing"]["face_finder"] = "eyes"
     (deployment.bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
-    with pytest.raises(ServingError, match=r"face_preprocess.*: .*unknown face finder 'eyes'; known: haar"):
+    with pytest.raises(ServingError, match=r"_pipeline.*: .*unknown face finder 'eyes'; known: haar"):
         start(triton_server, deployment).__enter__()
     assert processes_of(deployment.path) == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ImageError, ServingError
+from lnlattennet.errors import ImageError, ServingError, UsageError
 from lnlattennet.serving.triton._stages import (
     AnswerStep,
     Arrays,
@@ -17,6 +17,7 @@ from lnlattennet.serving.triton._stages import (
     each,
     finite_faces,
     in_batches,
+    routed,
     run_stages,
     together,
 )
@@ -62,6 +63,18 @@ def test_a_failed_request_skips_later_stages() -> None:
     assert [answer["x"].tolist() for answer in answers[1:]] == [[4], [8]]
 
 
+def test_each_request_takes_its_own_route() -> None:
+    def halved(arrays: Arrays) -> Arrays:
+        return {"x": arrays["x"] / 2}
+
+    stage = routed({"double": [each(doubled)], "halve": [together(halved)]})
+    requests = [("halve", numbers(4)), ("double", numbers(-1)), ("halve", numbers(6)), ("none", numbers(1))]
+    first, failed, third, lost = run_stages([stage], requests)
+    assert (first["x"].tolist(), third["x"].tolist()) == ([2], [3])
+    assert isinstance(failed, ValueError)
+    assert isinstance(lost, UsageError)
+
+
 @pytest.mark.parametrize(("rows", "sizes"), [(6, [4, 2]), (4, [4]), (1, [1])])
 def test_a_step_is_called_with_at_most_its_largest_batch(rows: int, sizes: list[int]) -> None:
     seen = []
@@ -83,7 +96,11 @@ def test_a_stage_without_requests_does_nothing(requests: list[Arrays]) -> None:
 def test_the_steps_give_every_public_output(bundle_path: Path, images: list[bytes]) -> None:
     bundle = Bundle.load(bundle_path)
     manifest = bundle.manifest
-    stages = [each(FaceStep(manifest)), together(EngineStep(bundle.runner())), each(AnswerStep(manifest))]
+    stages = [
+        each(FaceStep(manifest)),
+        together(EngineStep(bundle.runner())),
+        each(AnswerStep(manifest.class_names, manifest.grid**2)),
+    ]
     request = {"image": np.array([[image] for image in images], np.object_)}
     (answer,) = run_stages(stages, [request])
     batch, classes, regions = len(images), len(manifest.class_names), manifest.network["grid"] ** 2
@@ -113,7 +130,7 @@ def test_outputs_that_break_a_rule_are_not_answered(bundle_path: Path) -> None:
     manifest = Bundle.load(bundle_path).manifest
     regions = manifest.network["grid"] ** 2
     with pytest.raises(ServingError, match="region_weights"):
-        AnswerStep(manifest)(
+        AnswerStep(manifest.class_names, regions)(
             {
                 "logits": np.zeros((1, len(manifest.class_names)), np.float32),
                 "region_weights": np.full((1, regions), 2 / regions, np.float32),
@@ -124,10 +141,10 @@ def test_outputs_that_break_a_rule_are_not_answered(bundle_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_request_with_faces_that_are_not_finite_fails_alone(value: float) -> None:
-    good = {"image": np.zeros((2, 3, 4, 4), np.float32)}
-    bad = {"image": np.zeros((2, 3, 4, 4), np.float32)}
-    bad["image"][1, 2, 0, 3] = value
+    good = {"face": np.zeros((2, 3, 4, 4), np.float32)}
+    bad = {"face": np.zeros((2, 3, 4, 4), np.float32)}
+    bad["face"][1, 2, 0, 3] = value
     answers = run_stages([each(finite_faces), together(lambda arrays: arrays)], [good, bad, good])
     assert isinstance(answers[1], ImageError)
     assert "face 1 holds numbers that are not finite" in str(answers[1])
-    assert [len(answer["image"]) for answer in answers if not isinstance(answer, Exception)] == [2, 2]
+    assert [len(answer["face"]) for answer in answers if not isinstance(answer, Exception)] == [2, 2]

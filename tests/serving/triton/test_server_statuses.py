@@ -40,14 +40,6 @@ def ask(
     return send
 
 
-def with_nan(triton: Any, client: Any) -> Any:
-    tensors = []
-    for name, shape in (("logits", [7]), ("region_weights", [16]), ("region_affinity", [16, 16])):
-        tensors.append(triton.InferInput(name, [1, *shape], "FP32"))
-        tensors[-1].set_data_from_numpy(np.full([1, *shape], np.nan, np.float32))
-    return client.infer("expression_postprocess", tensors)
-
-
 def tensor(model: str, name: str, array: NDArray[Any], datatype: str) -> Callable[[Any, Any], Any]:
     """Return a request with one tensor."""
 
@@ -112,7 +104,6 @@ BAD = {
     ),
     "an unknown model": (ask(encoded(), model="emotion"), "404", "NOT_FOUND", "'emotion' is not found"),
     "an unknown version": (ask(encoded(), version="7"), "404", "NOT_FOUND", "version 7 is not found"),
-    "a broken engine": (with_nan, "500", "INTERNAL", "engine output logits must be finite"),
     "shared memory": (
         lambda _, client: client.get_system_shared_memory_status(),
         "403",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lnlattennet.bundle._bundle import Bundle
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from lnlattennet.serving.triton._python_model import PythonModel
 from lnlattennet.serving.triton._stages import AnswerStep, Stage, each
 
@@ -10,6 +14,9 @@ from lnlattennet.serving.triton._stages import AnswerStep, Stage, each
 class TritonPythonModel(PythonModel):
     """Each request is handled alone: an engine output that breaks a rule fails only its own request."""
 
-    def stages(self, bundle: Bundle) -> list[Stage]:
+    def stages(self, config: Mapping[str, Any], folder: Path) -> list[Stage]:
         """Check, then name the most probable class."""
-        return [each(AnswerStep(bundle.manifest))]
+        facts = {
+            name: json.loads(config["parameters"][name]["string_value"]) for name in ("class_names", "grid")
+        }
+        return [each(AnswerStep(facts["class_names"], facts["grid"] ** 2))]

@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.serving.triton._python_model import PythonModel
-from lnlattennet.serving.triton._smoothing import END, START, STREAM_ID, SmoothingStep
-from lnlattennet.serving.triton._stages import Arrays, Stage, each
+from lnlattennet.serving.triton._smoothing import SmoothingStep
+from lnlattennet.serving.triton._stages import Stage, each
 
 
 class TritonPythonModel(PythonModel):
     """One instance: it holds the state of every stream."""
 
-    def initialize(self, args: Mapping[str, str]) -> None:
-        """Read how long a stream lives and how fast it forgets."""
-        config = json.loads(args["model_config"])
-        self._time_constant = float(config["parameters"]["time_constant"]["string_value"])
-        self._idle = int(config["sequence_batching"]["max_sequence_idle_microseconds"]) / 1e6
-        super().initialize(args)
-
-    def stages(self, bundle: Bundle) -> list[Stage]:
+    def stages(self, config: Mapping[str, Any], folder: Path) -> list[Stage]:
         """Smooth each frame; Triton gives at most one of a stream at a time."""
-        return [each(SmoothingStep(bundle.manifest.class_names, self._time_constant, self._idle))]
-
-    def read(self, request: Any) -> Arrays:
-        """Return the inputs, and what the sequence batcher adds to them."""
-        find = self._triton.get_input_tensor_by_name
-        controls = {name: find(request, name).as_numpy() for name in (START, END, STREAM_ID)}
-        return {**super().read(request), **controls}
+        parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
+        batching = config["sequence_batching"]
+        # What the sequence batcher adds to a request is read as the inputs are.
+        self._inputs += [control["name"] for control in batching["control_input"]]
+        idle = int(batching["max_sequence_idle_microseconds"]) / 1e6
+        names = json.loads(parameters["class_names"])
+        return [each(SmoothingStep(names, float(parameters["time_constant"]), idle))]
