@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lnlattennet.errors import (
+    DeadlineError,
     EngineOutputError,
     ImageError,
     LnlAttenNetError,
@@ -68,9 +69,9 @@ class Failures:
             "start one with `lnlattennet serve BUNDLE`, or read its log"
         )
 
-    def too_slow(self) -> ServingError:
+    def too_slow(self) -> DeadlineError:
         """Return the error for a request that took too long."""
-        return ServingError(
+        return DeadlineError(
             f"the server at {self._url} gave no answer within {self._timeout:g} s; allow more with "
             "--timeout, or check that the server is running: `lnlattennet serve BUNDLE`"
         )

@@ -7,25 +7,41 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from lnlattennet._version import __version__
-from lnlattennet.errors import ImageError, LnlAttenNetError, OverloadedError, UnreachableError
+from lnlattennet.errors import (
+    DeadlineError,
+    ImageError,
+    LnlAttenNetError,
+    OverloadedError,
+    UnreachableError,
+)
 from lnlattennet.serving.cli._results import Result, results_document
 from lnlattennet.serving.client._async_client import AsyncClient
-from lnlattennet.serving.gateway._limits import RateLimit, find_key, read_body
+from lnlattennet.serving.gateway._body import read_image
+from lnlattennet.serving.gateway._description import DESCRIPTION, MOST_FACES, MOST_PIXELS
+from lnlattennet.serving.gateway._limits import Places, RateLimit, find_key
 from lnlattennet.serving.supervision._known_face import known_face
-
-MOST_FACES = 100
 
 _READY_SECONDS = 1.0
 """Time for which a probe's answer holds, so that probes are no load."""
+
+_PAGE_HEADERS = {
+    # The page asks this server only, and no other site may frame it.
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +53,16 @@ class Limits:
     Attributes:
         keys: API keys; without any, every client may ask.
         body_bytes: largest image file.
-        body_seconds: time in which it must arrive.
+        read_seconds: time in which it must arrive.
         rate: requests a second of one key, or of one address without a key.
+        origins: origins such as "https://app.example" whose pages may ask.
     """
 
     keys: Sequence[str]
     body_bytes: int
-    body_seconds: float
+    read_seconds: float
     rate: float
+    origins: Sequence[str] = ()
 
 
 class Gateway:
@@ -54,42 +72,58 @@ class Gateway:
         self._client = client
         self._limits = limits
         self._rate = RateLimit(limits.rate)
+        self._places = Places()
         self._ready = (False, -math.inf)
 
     def app(self) -> Starlette:
         """Return the application."""
         routes = [
             Route("/v1/predict", self._predict, methods=["POST"]),
-            Route("/livez", self._livez),
+            Route("/livez", _livez),
             Route("/readyz", self._readyz),
-            Route("/openapi.json", self._openapi),
+            Route("/openapi.json", _openapi),
+            Route("/docs", _file("docs.html", "text/html")),
+            Route("/docs/docs.css", _file("docs.css", "text/css")),
+            Route("/docs/docs.js", _file("docs.js", "text/javascript")),
         ]
-        handlers: dict[Any, Any] = {HTTPException: _refusal, LnlAttenNetError: _failure}
-        return Starlette(routes=routes, exception_handlers=handlers)
+        handlers: dict[Any, Any] = {
+            HTTPException: _refusal,
+            LnlAttenNetError: _failure,
+            Exception: _unexpected,
+        }
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=self._limits.origins,
+            allow_methods=["POST"],
+            allow_headers=["Authorization"],
+            expose_headers=["Retry-After"],
+        )
+        middleware = [cors] if self._limits.origins else []
+        return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
 
     async def _predict(self, request: Request) -> Response:
-        self._admit(request)
-        faces = _faces(request)
-        try:
-            image = await read_body(request, self._limits.body_bytes, self._limits.body_seconds)
-        except ClientDisconnect:
-            return Response(status_code=400)
-        if faces is None:
-            predictions = [await self._client.predict(image)]
-        else:
-            predictions = await self._client.predict(image, *faces)
-        return JSONResponse(results_document([Result("-", tuple(predictions))]))
+        with self._places.place(self._admit(request)):
+            faces = _faces(request)
+            try:
+                image = await read_image(request, self._limits.body_bytes, self._limits.read_seconds)
+            except ClientDisconnect:
+                return Response(status_code=400)
+            if faces is None:
+                predictions = [await self._client.predict(image)]
+            else:
+                predictions = await self._client.predict(image, *faces)
+            return JSONResponse(results_document([Result("-", tuple(predictions))]))
 
-    def _admit(self, request: Request) -> None:
+    def _admit(self, request: Request) -> str:
+        """Return the client that limits are counted for: a key, or else an address."""
         key = find_key(request, self._limits.keys)
         address = request.client.host if request.client else ""
+        client = f"address {address}" if key is None else f"key {key}"
         # Wrong keys count, too: nobody tries them as fast as they can.
-        self._rate.take(f"address {address}" if key is None else f"key {key}")
+        self._rate.take(client)
         if self._limits.keys and key is None:
             raise HTTPException(401, "send Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
-
-    async def _livez(self, _: Request) -> Response:
-        return PlainTextResponse("alive\n")
+        return client
 
     async def _readyz(self, _: Request) -> Response:
         ready, since = self._ready
@@ -103,14 +137,29 @@ class Gateway:
             self._ready = (ready, time.monotonic())
         return PlainTextResponse("ready\n" if ready else "not ready\n", 200 if ready else 503)
 
-    async def _openapi(self, _: Request) -> Response:
-        return JSONResponse(_DESCRIPTION)
+
+async def _livez(_: Request) -> Response:
+    return PlainTextResponse("alive\n")
+
+
+async def _openapi(_: Request) -> Response:
+    return JSONResponse(DESCRIPTION)
+
+
+def _file(name: str, kind: str) -> Any:
+    content = (resources.files("lnlattennet.serving.gateway") / name).read_bytes()
+
+    async def answer(_: Request) -> Response:
+        return Response(content, media_type=kind, headers=_PAGE_HEADERS)
+
+    return answer
 
 
 def _faces(request: Request) -> tuple[int, float] | None:
-    query = request.query_params
-    if not query.keys() <= {"max_faces", "min_face"}:
-        raise HTTPException(400, "the parameters are max_faces and min_face")
+    given = request.query_params.multi_items()
+    query = dict(given)
+    if not query.keys() <= {"max_faces", "min_face"} or len(query) < len(given):
+        raise HTTPException(400, "the parameters are max_faces and min_face, each once")
     if "max_faces" not in query:
         if "min_face" in query:
             raise HTTPException(400, "min_face needs max_faces")
@@ -119,8 +168,8 @@ def _faces(request: Request) -> tuple[int, float] | None:
         count, size = int(query["max_faces"]), float(query.get("min_face", 0))
     except ValueError:
         raise HTTPException(400, "max_faces and min_face must be numbers") from None
-    if not (1 <= count <= MOST_FACES and 0 <= size <= 1e5):
-        raise HTTPException(400, f"max_faces must be 1 to {MOST_FACES}, min_face 0 to 100000 pixels")
+    if not (1 <= count <= MOST_FACES and 0 <= size <= MOST_PIXELS):
+        raise HTTPException(400, f"max_faces must be 1 to {MOST_FACES}, min_face 0 to {MOST_PIXELS} pixels")
     return count, size
 
 
@@ -138,49 +187,12 @@ def _failure(_: Request, error: LnlAttenNetError) -> Response:
     if isinstance(error, OverloadedError):
         return JSONResponse({"error": "overloaded, try again"}, 503, {"Retry-After": "1"})
     if isinstance(error, UnreachableError):
-        return JSONResponse({"error": "no model answers"}, 503, {"Retry-After": "5"})
+        return JSONResponse({"error": "no model answers"}, 502, {"Retry-After": "5"})
+    if isinstance(error, DeadlineError):
+        return JSONResponse({"error": "the model took too long"}, 504)
     return JSONResponse({"error": "the model failed"}, 502)
 
 
-def _parameter(name: str, kind: str, least: int, most: int) -> dict[str, Any]:
-    schema = {"type": kind, "minimum": least, "maximum": most}
-    return {"in": "query", "name": name, "required": False, "schema": schema}
-
-
-_STATUSES = {
-    "200": "Predictions, in the form of `lnlattennet predict --json`",
-    "400": "A parameter breaks a rule",
-    "401": "No known API key",
-    "408": "The body came too slowly",
-    "413": "The body is too large",
-    "415": "The body is compressed",
-    "422": "The image cannot be used",
-    "429": "Too many requests",
-    "502": "The model failed",
-    "503": "Overloaded, or no model answers",
-}
-_DESCRIPTION: dict[str, Any] = {
-    "openapi": "3.1.0",
-    "info": {"title": "LNLAttenNet gateway", "version": __version__},
-    "paths": {
-        "/v1/predict": {
-            "post": {
-                "summary": "Predict the expression on the largest face, or on every face.",
-                "parameters": [
-                    _parameter("max_faces", "integer", 1, MOST_FACES),
-                    _parameter("min_face", "number", 0, 100_000),
-                ],
-                "requestBody": {"required": True, "content": {"image/jpeg": {}, "image/png": {}}},
-                "responses": {
-                    status: {
-                        "description": text,
-                        "content": {"application/json": {"schema": {"type": "object"}}},
-                    }
-                    for status, text in _STATUSES.items()
-                },
-                "security": [{}, {"key": []}],
-            }
-        }
-    },
-    "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
-}
+def _unexpected(_: Request, error: Exception) -> Response:
+    """Answer as after every failure; uvicorn logs the traceback."""
+    return JSONResponse({"error": "the gateway failed"}, 500)

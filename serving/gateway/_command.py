@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
+import resource
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
 
     from lnlattennet.serving.gateway._app import Limits
 
-_MOST_CONNECTIONS = 256
 _STOP_SECONDS = 30
+_ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 
 def gateway(
@@ -41,13 +43,20 @@ def gateway(
         Path | None, typer.Option(help="PEM file of its private key.", show_default="in --certificate")
     ] = None,
     max_body: Annotated[int, typer.Option(min=1, help="Largest image file, in bytes.")] = 16 * 2**20,
-    body_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Seconds in which an image must arrive.")
+    read_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds in which headers must arrive, and then the image.")
     ] = 10.0,
     rate: Annotated[
         float, typer.Option(min=0.01, help="Requests a second of one key, or of one address without one.")
     ] = 20.0,
     timeout: Annotated[float, typer.Option(help="Seconds that Triton may take for one image.")] = 10.0,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Origin whose pages may ask from a browser, such as https://app.example. Repeatable.",
+            show_default="none",
+        ),
+    ] = None,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
@@ -55,6 +64,7 @@ def gateway(
     configure_logging(verbose, quiet)
     require("uvicorn", "gateway")
     require("starlette", "gateway")
+    require("python_multipart", "gateway")
     from lnlattennet.serving.gateway._app import Limits
     from lnlattennet.serving.gateway._limits import read_keys
 
@@ -64,11 +74,20 @@ def gateway(
         )
     if certificate_key is not None and certificate is None:
         raise UsageError("--certificate-key belongs to a certificate: add --certificate FILE")
+    for origin in cors_origin or ():
+        if not _ORIGIN.fullmatch(origin):
+            raise UsageError(
+                f"--cors-origin {origin} is no origin: give scheme and host, and the port if it is no "
+                "standard one, such as https://app.example or http://localhost:3000"
+            )
     for path in filter(None, (certificate, certificate_key)):
         if not path.is_file():
             raise UsageError(f"{path} is no file: give a PEM file")
-    limits = Limits(read_keys(keys) if keys else (), max_body, body_timeout, rate)
+    limits = Limits(read_keys(keys) if keys else (), max_body, read_timeout, rate, cors_origin or ())
     options = {"host": host, "port": port, "ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    # Connections that wait for their TLS handshake, a minute at most, are in no other limit.
+    most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     # uvicorn drains, and raises the signal again.
     with suppress(KeyboardInterrupt):
         asyncio.run(_run(url, timeout, limits, options))
@@ -77,8 +96,10 @@ def gateway(
 async def _run(url: str, timeout: float, limits: Limits, options: dict[str, Any]) -> None:
     from lnlattennet.serving.client._async_client import AsyncClient
     from lnlattennet.serving.gateway._app import Gateway
+    from lnlattennet.serving.gateway._connections import connection_options
 
     async with AsyncClient(url, timeout=timeout) as client:
+        options |= connection_options(limits.read_seconds, timeout)
         await _server(Gateway(client, limits).app(), options).serve()
 
 
@@ -87,7 +108,6 @@ def _server(app: Starlette, options: dict[str, Any]) -> uvicorn.Server:
 
     config: dict[str, Any] = {
         "lifespan": "off",
-        "limit_concurrency": _MOST_CONNECTIONS,
         "timeout_graceful_shutdown": _STOP_SECONDS,
         # The address that limits are counted for must not come from a header.
         "proxy_headers": False,

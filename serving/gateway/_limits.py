@@ -1,14 +1,14 @@
-"""Who may ask, how often, and how much: API keys, rates and the sizes of bodies."""
+"""Who may ask, how often, and how much at once: API keys, rates and requests in work."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,12 @@ from lnlattennet.errors import UsageError
 
 _SHORTEST_KEY = 20
 _MOST_CLIENTS = 10_000
+
+MOST_AT_ONCE = 128
+"""Requests in work: each may hold an image of the largest size."""
+
+MOST_OF_A_CLIENT = 32
+"""Of them, those of one client: slow uploads of one keep nobody else out."""
 
 
 def read_keys(path: Path) -> tuple[str, ...]:
@@ -78,27 +84,28 @@ class RateLimit:
             raise HTTPException(429, "too many requests", {"Retry-After": str(wait)})
 
 
-async def read_body(request: Request, most: int, seconds: float) -> bytes:
-    """Read a body of at most ``most`` bytes, within ``seconds``.
+@dataclass
+class Places:
+    """Places for the requests in work, of all clients together and of each."""
 
-    Raises:
-        HTTPException: 413 too large, by its header or while it comes; 415 compressed; 408 too slow.
-    """
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise HTTPException(415, "send the image file itself, without Content-Encoding")
-    too_large = HTTPException(413, f"an image file may have {most} bytes")
-    # The HTTP parser refuses a Content-Length that is no number.
-    if int(request.headers.get("content-length", 0)) > most:
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise too_large
-    except TimeoutError:
-        raise HTTPException(
-            408, f"the body did not come within {seconds:g} s", {"Connection": "close"}
-        ) from None
-    return bytes(body)
+    _taken: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def place(self, client: str) -> Iterator[None]:
+        """Hold a place.
+
+        Raises:
+            HTTPException: 429, the client has too many; 503, all are taken.
+        """
+        again = {"Retry-After": "1"}
+        if self._taken[client] >= MOST_OF_A_CLIENT:
+            raise HTTPException(429, "too many requests at once", again)
+        if self._taken.total() >= MOST_AT_ONCE:
+            raise HTTPException(503, "overloaded, try again", again)
+        self._taken[client] += 1
+        try:
+            yield
+        finally:
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]

@@ -13,6 +13,7 @@
     ├── ServingError            1
     │   ├── OverloadedError     1
     │   ├── UnreachableError    1
+    │   ├── DeadlineError       1
     │   └── EngineOutputError   1
     ├── RegressionError         5
     └── UnavailableError        4
@@ -87,6 +88,10 @@ class OverloadedError(ServingError):
 
 class UnreachableError(ServingError):
     """No server answers there, or it is stopping; the same request may succeed later."""
+
+
+class DeadlineError(ServingError):
+    """A server took longer to answer than it was given."""
 
 
 class EngineOutputError(ServingError):

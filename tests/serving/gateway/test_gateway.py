@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -27,6 +28,7 @@ pytest.importorskip("starlette")
 
 KEY, OTHER_KEY = "k" * 32, "o" * 32
 LIMIT = 200_000
+ORIGIN = "https://app.example"
 
 
 class Running:
@@ -62,7 +64,8 @@ def gateway(server: TritonProcess, tmp_path_factory: pytest.TempPathFactory) -> 
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "lnlattennet", "gateway", "--url", server.endpoints.grpc]
     command += ["--port", str(port), "--keys", str(folder / "keys"), "--certificate", str(folder / "pem")]
-    command += ["--max-body", str(LIMIT), "--body-timeout", "0.5", "--rate", "30"]
+    command += ["--max-body", str(LIMIT), "--read-timeout", "1", "--rate", "30"]
+    command += ["--cors-origin", ORIGIN]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     running = Running(port, tls, process)
@@ -141,9 +144,92 @@ def test_a_slow_client_is_cut_off(gateway: Running) -> None:
 
 def test_other_origins_and_methods(gateway: Running) -> None:
     headers = gateway.ask(body=known_face(), Origin="https://other.example")[2]
-    assert not any(name.lower().startswith("access-control") for name in headers)
+    assert "Access-Control-Allow-Origin" not in headers
     assert gateway.ask(method="GET")[0] == 405
     assert gateway.ask("/v2/models")[0] == 404
+
+
+def test_a_page_of_a_listed_origin_may_ask(gateway: Running) -> None:
+    asked: dict[str, Any] = {"Access_Control_Request_Method": "POST"}
+    asked["Access_Control_Request_Headers"] = "authorization"
+    status, _, headers = gateway.ask(method="OPTIONS", Origin=ORIGIN, Authorization="", **asked)
+    assert status == 200
+    assert headers["Access-Control-Allow-Origin"] == ORIGIN
+    status, _, headers = gateway.ask(body=known_face(), Origin=ORIGIN, Authorization="")
+    # The page can read why it was refused.
+    assert (status, headers["Access-Control-Allow-Origin"]) == (401, ORIGIN)
+    other = gateway.ask(method="OPTIONS", Origin="https://other.example", **asked)
+    assert other[0] == 400
+    assert "Access-Control-Allow-Origin" not in other[2]
+
+
+@pytest.mark.parametrize("origin", ["*", "app.example", "https://app.example/page", "file://x"])
+def test_what_is_no_origin(origin: str) -> None:
+    result = call(main, "lnlattennet", "gateway", "--cors-origin", origin)
+    assert result.returncode == 2
+    assert "such as https://app.example" in result.stderr
+
+
+def form(*parts: tuple[str, bytes]) -> bytes:
+    lines = [
+        b"--X\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n" % (head.encode(), body)
+        for head, body in parts
+    ]
+    return b"".join(lines) + b"--X--\r\n"
+
+
+def ask_form(gateway: Running, body: bytes, kind: str = "multipart/form-data; boundary=X") -> tuple[int, str]:
+    return gateway.ask(body=body, Content_Type=kind)[:2]
+
+
+FILE = 'name="image"; filename="a/../b.jpg"'
+
+
+def test_a_form_with_an_image(gateway: Running) -> None:
+    status, text = ask_form(gateway, form((FILE, known_face())))
+    assert status == 200
+    assert json.loads(text) == json.loads(gateway.ask(body=known_face())[1])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(form((FILE, b"1"), (FILE, b"2")), id="two files"),
+        pytest.param(form((FILE, b"1"), ('name="max_faces"', b"2")), id="another field"),
+        pytest.param(form(('name="image"', b"1")), id="no file"),
+        pytest.param(form(('name="photo"; filename="a"', b"1")), id="another name"),
+        pytest.param(form(("x", b"1")), id="no name"),
+        pytest.param(b"", id="empty"),
+        pytest.param(form((FILE, known_face()))[:500], id="cut off"),
+        pytest.param(b"\0" * 1000, id="no form"),
+    ],
+)
+def test_a_form_without_one_image(gateway: Running, body: bytes) -> None:
+    status, text = ask_form(gateway, body)
+    assert status == 400
+    assert json.loads(text) == {"error": "a form must have one file in the field 'image', and nothing else"}
+
+
+def test_forms_too_large_or_without_boundary(gateway: Running) -> None:
+    assert ask_form(gateway, form((FILE, bytes(LIMIT + 1))))[0] == 413
+    assert ask_form(gateway, form((FILE, bytes(2 * LIMIT))))[0] == 413
+    assert ask_form(gateway, form((FILE, bytes(LIMIT))))[0] == 422
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=" + "X" * 1000):
+        assert ask_form(gateway, form((FILE, known_face())), kind)[0] == 400
+
+
+def test_the_pages(gateway: Running) -> None:
+    for path, kind in (
+        ("/docs", "text/html"),
+        ("/docs/docs.js", "text/javascript"),
+        ("/docs/docs.css", "text/css"),
+    ):
+        status, text, headers = gateway.ask(path, method="GET", Authorization="")
+        assert status == 200
+        assert headers["Content-Type"].startswith(kind)
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
+        # Nothing of another server.
+        assert "//" not in text.removeprefix("<!doctype html>")
 
 
 def test_too_many_requests_of_one_key(gateway: Running) -> None:
