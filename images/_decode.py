@@ -23,7 +23,9 @@ from PIL.PngImagePlugin import PngImageFile
 from lnlattennet._command import printable
 from lnlattennet.errors import ImageError
 from lnlattennet.images._color import opaque
+from lnlattennet.images._libjpeg import decode_undamaged
 from lnlattennet.images._sniff import describe_refused, sniff
+from lnlattennet.images._upright import TURNS, upright
 from lnlattennet.images.containers._base import Container
 from lnlattennet.images.containers._jpeg_end import CONTINUATIONS, END_OF_IMAGE, without_trailer
 from lnlattennet.images.containers._orientation import orientation
@@ -55,21 +57,6 @@ FILE_SUFFIXES = frozenset(
 
 _LAST_PIXELS = 16
 """Bytes at the end of a JPEG file without which pixels are missing in any case."""
-
-_STRIP = 1 << 19
-"""Bytes of the pixels that are converted at once: the time of a 1080p frame halves from 128 kB to here."""
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_FIRST_ROW_LAST = {3, 4, 6, 7}
-"""Orientations by which the first row of a file becomes the last row or column."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +110,13 @@ def decode(
     """Decode as ``decode_image`` does, or a JPEG file with just ``enough`` detail; tell the full size."""
     container = read_container(data)
     scale = _scale(container, max_pixels, min_side, enough)
+    image: NDArray[np.uint8] | Image.Image | None = None
+    if container.format == "JPEG":
+        image = decode_undamaged(container, scale)
     try:
-        image = opaque(_open(container, scale), container.bit_depth, partial(_all_bits, container.pixels))
+        if image is None:
+            all_bits = partial(_all_bits, container.pixels)
+            image = opaque(_open(container, scale), container.bit_depth, all_bits)
         return _upright(image, container.orientation, container.width, container.height, scale)
     # Pillow raises these on damaged files; SyntaxError means that the data has another format.
     except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
@@ -341,7 +333,7 @@ def _orientation_of(image: Image.Image) -> int:
     if isinstance(found, bytes):
         found = int.from_bytes(found[:1])
     if found is not None:
-        return int(found) if found in _UPRIGHT else 1
+        return int(found) if found in TURNS else 1
     xmp = (image.info.get(name, b"") for name in ("xmp", "XML:com.adobe.xmp"))
     return orientation((), [text.encode() if isinstance(text, str) else text for text in xmp])
 
@@ -361,24 +353,10 @@ def _all_bits(data: bytes) -> NDArray[np.uint16]:
     return np.ascontiguousarray(samples[..., order])
 
 
-def _upright(image: Image.Image, turn: int, width: int, height: int, scale: int = 1) -> DecodedImage:
+def _upright(
+    image: Image.Image | NDArray[np.uint8], turn: int, width: int, height: int, scale: int = 1
+) -> DecodedImage:
     """Return the pixels of an image whose file has the size width x height, turned upright."""
     if turn >= 5:
         width, height = height, width
-    rows = max(1, _STRIP // (3 * image.width))
-    if 2 * rows >= image.height:
-        return DecodedImage(np.array(_turned(image, turn)), width, height, scale)
-    pixels = np.empty((*(image.size if turn >= 5 else image.size[::-1]), 3), np.uint8)
-    # Pillow would hold three copies of the whole at once.
-    for top in range(0, image.height, rows):
-        bottom = min(top + rows, image.height)
-        strip = np.asarray(_turned(image.crop((0, top, image.width, bottom)), turn))
-        first = image.height - bottom if turn in _FIRST_ROW_LAST else top
-        place = slice(first, first + bottom - top)
-        pixels[(slice(None), place) if turn >= 5 else place] = strip
-    return DecodedImage(pixels, width, height, scale)
-
-
-def _turned(image: Image.Image, turn: int) -> Image.Image:
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return rgb.transpose(_UPRIGHT[turn]) if turn in _UPRIGHT else rgb
+    return DecodedImage(upright(image, turn), width, height, scale)

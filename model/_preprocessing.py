@@ -28,6 +28,8 @@ _FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+_REACH = 4
+"""Pixels of the result that a filter reaches beyond the box: 3, and one for rounding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,22 +94,38 @@ class Preprocessing:
 
     def resize(self, image: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
         """Cut ``box`` out of ``image`` [H, W, 3] and resize it, antialiased, to uint8 [size, size, 3]."""
-        filter_ = _FILTERS[self.resize_filter]
-        return np.asarray(Image.fromarray(image).resize((size, size), filter_, box=box))
+        # Pillow takes the box in float32; less a whole number each side is as exact, so the pixels are equal.
+        left, top, right, bottom = np.array(box, np.float32).tolist()
+        reach = _REACH * max(1.0, max(right - left, bottom - top) / size)
+        x, y = max(0, int(left - reach)), max(0, int(top - reach))
+        around = image[y : int(bottom + reach) + 1, x : int(right + reach) + 1]
+        return np.asarray(
+            Image.fromarray(around).resize(
+                (size, size), _FILTERS[self.resize_filter], box=(left - x, top - y, right - x, bottom - y)
+            )
+        )
 
     def normalize(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Turn RGB faces uint8 [..., S, S, 3] into the network's float32 input [..., 3, S, S]."""
-        return np.ascontiguousarray(np.moveaxis(self.normalize_pixels(faces), -1, -3))
+        # The bytes are moved, not the floats that become of them: a quarter of the time.
+        scale, shift = self._scale_and_shift()
+        values = np.moveaxis(faces, -1, -3).astype(np.float32, order="C")
+        values *= scale[:, None, None]
+        values -= shift[:, None, None]
+        return values
 
     def normalize_pixels(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the very values of ``normalize`` with the channels last, float32 [..., S, S, 3]."""
-        # One multiply and one add per value; float32 throughout, so every caller gets the same bits.
-        scale = (1 / (255 * np.asarray(self.std))).astype(np.float32)
-        shift = (np.asarray(self.mean) / np.asarray(self.std)).astype(np.float32)
+        scale, shift = self._scale_and_shift()
         values = faces.astype(np.float32)
         values *= scale
         values -= shift
         return values
+
+    def _scale_and_shift(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        # One multiply and one subtraction per value; float32 throughout, so every caller gets the same bits.
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        return (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""

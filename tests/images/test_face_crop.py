@@ -168,3 +168,25 @@ def test_square_boxes_are_square_and_inside(
     assert y >= 0
     assert x_end <= width + 1e-9
     assert y_end <= height + 1e-9
+
+
+@pytest.mark.parametrize("resize_filter", ["bilinear", "bicubic", "lanczos"])
+def test_a_crop_is_what_pillow_cuts_out_of_the_whole_image(resize_filter: str) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (600, 1100, 3), dtype=np.uint8)
+    whole, preprocessing = Image.fromarray(image), Preprocessing(size=48, resize_filter=resize_filter)
+    resampling = Image.Resampling[resize_filter.upper()]
+    for side in (1, 17.3, 48, 110.5, 599.9, 600):
+        left, top = rng.uniform(0, 1100 - side), rng.uniform(0, 600 - side)
+        for x, y in ((left, top), (0, top), (1100 - side, 600 - side), (int(left), int(top))):
+            box = (x, y, min(x + side, 1100), min(y + side, 600))
+            expected = np.asarray(whole.resize((48, 48), resampling, box=box))
+            np.testing.assert_array_equal(preprocessing.crop(image, box), expected)
+
+
+def test_both_normalizations_give_the_same_bits() -> None:
+    preprocessing = Preprocessing(size=16, mean=(0.5, 0.4, 0.3), std=(0.25, 0.2, 0.3))
+    faces = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    normalized = preprocessing.normalize(faces)
+    assert normalized.flags.c_contiguous
+    np.testing.assert_array_equal(np.moveaxis(normalized, 1, -1), preprocessing.normalize_pixels(faces))
