@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.bundle._engine import Engine
-from lnlattennet.bundle._manifest import MANIFEST_NAME, FileRecord, Manifest, read_manifest
-from lnlattennet.bundle._prediction import Prediction, check_faces, check_outputs, predictions_from_outputs
+from lnlattennet.bundle._engine import Engine, load_runner, why_not_here
+from lnlattennet.bundle._files import digest, verify_files
+from lnlattennet.bundle._manifest import FileRecord, Manifest, read_manifest
+from lnlattennet.bundle._prediction import Prediction, check_outputs, predictions_from_outputs
 from lnlattennet.bundle.doctor._local import runnable_engines
 from lnlattennet.errors import BundleError, ExportError, ImageError, UnavailableError
 from lnlattennet.images._read import require_rgb
 from lnlattennet.images._ready_crops import crop_centers
-from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._base import Arrays, Runner, Unavailable
-from lnlattennet.runtimes._errors import translate_runtime_errors
-from lnlattennet.runtimes._registry import backend_named
+from lnlattennet.runtimes._base import Runner
 
 Image = NDArray[np.uint8]
 
@@ -65,9 +62,7 @@ class Bundle:
             raise BundleError(f"a bundle is a folder, got the URL {path}; lnlattennet.Client asks a server")
         folder = Path(path)
         manifest = read_manifest(folder)
-        _refuse_unlisted(folder, set(manifest.files) | {MANIFEST_NAME})
-        for name, record in manifest.files.items():
-            _verify(folder, name, record)
+        verify_files(folder, {name: (record.sha256, record.size) for name, record in manifest.files.items()})
         for engine in manifest.engines:
             if engine.file not in manifest.files:
                 raise BundleError(f"{folder}: engine {engine.name} names {engine.file}, which no hash covers")
@@ -97,24 +92,14 @@ class Bundle:
             UnavailableError: its runtime is not installed, or cannot run engines on this machine.
         """
         record = self.manifest.engine(engine or self.manifest.selected)
-        backend = backend_named(record.backend)
-        available = backend.availability()
-        why_not = available.reason if isinstance(available, Unavailable) else available.run_blocker
-        if why_not:
+        if why_not := why_not_here(record.backend):
             others = ", ".join(name for name in runnable_engines(self.manifest) if name != record.name)
             others = f"{others}; name one with --engine, or take --engine {ANY}" if others else "none"
             raise UnavailableError(
                 f"engine {record.name} cannot run here: {why_not}. Engines of the bundle that can: {others}"
             )
-        engine = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
-        with translate_runtime_errors(engine, "load", BundleError):
-            run = backend.load(self.path / record.file, threads)
-
-        def checked(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-            check_faces(_require_inputs(inputs)[INPUT_NAME])
-            return run(inputs)
-
-        return checked
+        called = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
+        return load_runner(called, record.backend, self.path / record.file, threads)
 
     def engine_name(self, engine: str | None = None, threads: int = 0) -> str:
         """Return the name of an engine: None is the selected one, "any" the first that loads here.
@@ -195,18 +180,6 @@ class Bundle:
         )
 
 
-def _require_inputs(inputs: Any) -> Mapping[str, NDArray[np.float32]]:
-    if isinstance(inputs, Mapping) and INPUT_NAME in inputs:
-        return inputs
-    given = (
-        f"the keys {', '.join(map(repr, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
-    )
-    raise TypeError(
-        f'a runner takes {{"{INPUT_NAME}": float32 [n, 3, S, S]}}, normalized, and got {given}; '
-        "Bundle.predict takes faces as they are"
-    )
-
-
 def _require_face(face: Image, index: int) -> Image:
     try:
         return require_rgb(face)
@@ -216,33 +189,5 @@ def _require_face(face: Image, index: int) -> Image:
 
 def hash_file(path: Path) -> FileRecord:
     """Return size and SHA-256 of a file."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return FileRecord(sha256=digest, size=path.stat().st_size)
-
-
-def _refuse_unlisted(folder: Path, listed: set[str]) -> None:
-    """Refuse links and files without a hash: a runtime may read what lies beside its engine file."""
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or (not path.is_dir() and name not in listed):
-            raise BundleError(
-                f"{folder}: {name} is a link or is not listed in the manifest (unverified file); "
-                "remove it, or export the bundle again"
-            )
-
-
-def _verify(folder: Path, name: str, record: FileRecord) -> None:
-    relative = PurePosixPath(name)
-    if relative.is_absolute() or ".." in relative.parts or name == MANIFEST_NAME:
-        raise BundleError(f"{folder}: the manifest lists {name!r}, which must lie inside the bundle")
-    path = folder / relative
-    if not path.is_file():
-        raise BundleError(f"{folder}: {name} is missing or not a regular file; export the bundle again")
-    actual = hash_file(path)
-    if actual != record:
-        raise BundleError(
-            f"{folder}: {name} was changed after the export (SHA-256 {actual.sha256[:12]}…, "
-            f"{actual.size} bytes; the manifest says {record.sha256[:12]}…, {record.size} bytes); "
-            "export the bundle again"
-        )
+    sha256, size = digest(path)
+    return FileRecord(sha256=sha256, size=size)

@@ -1,14 +1,61 @@
-"""A loaded engine that takes any number of faces and gives checked numpy arrays."""
+"""A loaded engine: its runner, and one that takes any number of faces and gives checked numpy arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.bundle._prediction import check_faces
+from lnlattennet.errors import BundleError
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._base import Arrays, Runner
+from lnlattennet.runtimes._base import Arrays, Runner, Unavailable
+from lnlattennet.runtimes._errors import translate_runtime_errors
+from lnlattennet.runtimes._registry import backend_named
+
+
+def why_not_here(backend: str) -> str | None:
+    """Return why the engines of a backend cannot run on this machine; None if they can."""
+    available = backend_named(backend).availability()
+    return available.reason if isinstance(available, Unavailable) else available.run_blocker
+
+
+def load_runner(called: str, backend: str, file: Path, threads: int = 0) -> Runner:
+    """Load an engine file; the runner raises ImageError for faces that are not finite.
+
+    Args:
+        called: the engine's name in errors.
+        backend: name of the backend that built it.
+        file: the engine.
+        threads: threads of the engine; 0 takes the CPUs that this process may use.
+
+    Raises:
+        BundleError: the runtime refuses the file.
+        ExportError: it was built for another version of its runtime.
+    """
+    with translate_runtime_errors(called, "load", BundleError):
+        run = backend_named(backend).load(file, threads)
+
+    def checked(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
+        check_faces(_require_inputs(inputs)[INPUT_NAME])
+        return run(inputs)
+
+    return checked
+
+
+def _require_inputs(inputs: Any) -> Mapping[str, NDArray[np.float32]]:
+    if isinstance(inputs, Mapping) and INPUT_NAME in inputs:
+        return inputs
+    given = (
+        f"the keys {', '.join(map(repr, inputs))}" if isinstance(inputs, Mapping) else type(inputs).__name__
+    )
+    raise TypeError(
+        f'a runner takes {{"{INPUT_NAME}": float32 [n, 3, S, S]}}, normalized, and got {given}; '
+        "Bundle.predict takes faces as they are"
+    )
 
 
 class Engine:

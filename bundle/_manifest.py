@@ -10,13 +10,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lnlattennet.bundle._export_options import ExportOptions
+from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import BundleError, LnlAttenNetError
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._requirements import Requirements
 
 SCHEMA_VERSION: Literal[3] = 3
-MANIFEST_NAME = "manifest.json"
 RENDERED = "rendered"
 """Source of the faces that this project renders, for verification or calibration."""
 _MAX_BYTES = 4 * 2**20

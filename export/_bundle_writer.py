@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from lnlattennet import __version__
 from lnlattennet.bundle._bundle import hash_file
+from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.bundle._manifest import (
-    MANIFEST_NAME,
     SCHEMA_VERSION,
     FileRecord,
     Manifest,

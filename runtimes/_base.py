@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.runtimes._precision import PrecisionPlan
-from lnlattennet.runtimes._requirements import Requirements
-
 if TYPE_CHECKING:
+    from lnlattennet.runtimes._precision import PrecisionPlan
+    from lnlattennet.runtimes._requirements import Requirements
     from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
 
 Arrays = dict[str, NDArray[np.float32]]
@@ -86,6 +84,9 @@ class Unavailable:
 
 def installed(*packages: str, extra: str) -> Available | Unavailable:
     """Return the versions of ``packages``, or the extra that installs them if one is missing."""
+    # Here, because a server's process that only loads an engine needs no list of packages.
+    from importlib import metadata
+
     try:
         return Available({name: metadata.version(name) for name in packages})
     except metadata.PackageNotFoundError as error:

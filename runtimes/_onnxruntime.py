@@ -13,9 +13,8 @@ import os
 import tempfile
 import warnings
 from collections import Counter
-from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +22,9 @@ from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Available, BackendInfo, BuildSpec, EngineFile, Runner, Unavailable
-from lnlattennet.runtimes._machine import features_used
-from lnlattennet.runtimes._precision import PrecisionPlan
-from lnlattennet.runtimes._requirements import Requirements
+
+if TYPE_CHECKING:
+    from lnlattennet.runtimes._precision import PrecisionPlan
 
 INFO = BackendInfo(
     name="onnxruntime",
@@ -74,6 +73,8 @@ _TYPES = {"float": "fp32", "float16": "fp16", "bfloat16": "bf16"}
 
 def availability() -> Available | Unavailable:
     """Return the installed package; without one the installation is damaged, as it is a core dependency."""
+    from importlib import metadata
+
     for name in reversed(_PACKAGES.values()):
         try:
             return Available({name: metadata.version(name)})
@@ -94,6 +95,9 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     """Take the ONNX file as it is: a graph optimized ahead of time would be tied to this machine's CPU."""
+    from lnlattennet.runtimes._machine import features_used
+    from lnlattennet.runtimes._requirements import Requirements
+
     device = _device_here()
     path = onnx_path if device == "cpu" else _copy_for_gpu(onnx_path, spec)
     requires = Requirements(

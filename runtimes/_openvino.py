@@ -16,7 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,9 @@ from lnlattennet.runtimes._base import (
     Unavailable,
     installed,
 )
-from lnlattennet.runtimes._machine import features_used
-from lnlattennet.runtimes._precision import PrecisionPlan
-from lnlattennet.runtimes._requirements import Requirements
+
+if TYPE_CHECKING:
+    from lnlattennet.runtimes._precision import PrecisionPlan
 
 INFO = BackendInfo(name="openvino", complexity=1, packages={"openvino": ()})
 
@@ -73,6 +73,9 @@ def unsupported_reason(plan: PrecisionPlan) -> str | None:
 
 def build(onnx_path: Path, spec: BuildSpec) -> EngineFile:
     """Convert the ONNX file; weights keep their type (the converter's default would halve them)."""
+    from lnlattennet.runtimes._machine import features_used
+    from lnlattennet.runtimes._requirements import Requirements
+
     ov = import_openvino()
 
     path = spec.directory / f"openvino-cpu-{spec.plan.precision}.xml"

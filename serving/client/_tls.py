@@ -33,8 +33,10 @@ class TLSConfig:
     def __post_init__(self) -> None:
         if (self.certificate is None) != (self.key is None):
             raise UsageError("a client's certificate needs its key, and a key its certificate: give both")
-        # Made here, because gRPC would only say that no connection could be made.
-        self.context()
+        if self.ca is not None or self.certificate is not None:
+            # Made here, because gRPC would only say that no connection could be made. Without files there is
+            # nothing to check, and to load the system's certificates takes longer than a request.
+            self.context()
 
     def context(self, library: ModuleType = ssl) -> Any:
         """Return an SSL context of a library that has the interface of ``ssl``."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.errors import ImageError
 from lnlattennet.images._decode import check_size
 from lnlattennet.images._ready_crops import crop_centers
-from lnlattennet.serving.triton._stages import FACE, Arrays
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.serving.triton._model_names import FACE
+from lnlattennet.serving.triton._stages import Arrays
 
 CROP = "crop"
 """Input of ``expression_tensor``: crops of faces, RGB."""
@@ -17,8 +18,8 @@ CROP = "crop"
 class CropStep:
     """Crops ``crop`` uint8 [B, H, W, 3] -> normalized faces ``face`` float32 [B, 3, S, S]."""
 
-    def __init__(self, manifest: Manifest) -> None:
-        self._preprocessing = manifest.preprocessing
+    def __init__(self, preprocessing: Preprocessing) -> None:
+        self._preprocessing = preprocessing
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Resize the center square of each crop to the network's size, and normalize it.

@@ -1,4 +1,4 @@
-"""Names of the models in the served repository."""
+"""Names of the models in the served repository, and of tensors that several of them have."""
 
 from __future__ import annotations
 
@@ -30,3 +30,6 @@ STREAM = "expression_stream"
 """Public: the images of a stream one after the other, raw and smoothed over time."""
 
 PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES, CROPS, STREAM)
+
+IMAGE, FACE = "image", "face"
+"""Tensors: the encoded images that a client sends, and the normalized faces cropped from them."""

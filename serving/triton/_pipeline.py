@@ -9,29 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import UsageError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
 from lnlattennet.serving.triton._crop_stage import CROP, CropStep
-from lnlattennet.serving.triton._model_names import EVERY
+from lnlattennet.serving.triton._model_names import EVERY, FACE, IMAGE
 from lnlattennet.serving.triton._python_model import PythonModel
-from lnlattennet.serving.triton._stages import (
-    FACE,
-    IMAGE,
+from lnlattennet.serving.triton._served_bundle import ServedBundle
+from lnlattennet.serving.triton._stages import Arrays, Stage, each, in_batches, routed, together
+from lnlattennet.serving.triton._steps import (
     AnswerStep,
-    Arrays,
     EngineStep,
     EveryFaceStep,
     FaceStep,
-    Stage,
-    each,
     every_face,
     face_limits,
     finite_faces,
-    in_batches,
-    routed,
-    together,
 )
 
 
@@ -40,23 +33,24 @@ class Pipeline(PythonModel):
 
     def stages(self, config: Mapping[str, Any], folder: Path) -> list[Stage]:
         """Verify the bundle, and load its engine and its face finder."""
-        bundle = Bundle.load((folder / config["parameters"]["bundle_path"]["string_value"]).resolve())
-        manifest = bundle.manifest
+        bundle = ServedBundle.load((folder / config["parameters"]["bundle_path"]["string_value"]).resolve())
+        preprocessing = bundle.preprocessing
         runner = bundle.runner()
-        _warm_up(runner, manifest.preprocessing.size)
-        largest = manifest.engine(manifest.selected).batch[2]
+        _warm_up(runner, preprocessing.size)
         sources = {
-            IMAGE: each(FaceStep(manifest)),
-            CROP: each(CropStep(manifest)),
+            IMAGE: each(FaceStep(preprocessing)),
+            CROP: each(CropStep(preprocessing)),
             FACE: each(finite_faces),
         }
         answer = [
-            together(in_batches(EngineStep(runner), largest)),
-            each(AnswerStep(manifest.class_names, manifest.grid**2)),
+            together(in_batches(EngineStep(runner), bundle.largest_batch)),
+            each(AnswerStep(bundle.class_names, bundle.regions)),
         ]
         faces = {f"{name} to {FACE}": [source] for name, source in sources.items()}
         answers = {f"{name} to answer": [source, *answer] for name, source in sources.items()}
-        every = {f"{IMAGE} to every face": [each(EveryFaceStep(manifest)), *answer, each(every_face(EVERY))]}
+        every = {
+            f"{IMAGE} to every face": [each(EveryFaceStep(preprocessing)), *answer, each(every_face(EVERY))]
+        }
         return [routed(faces | answers | every)]
 
     def read(self, request: Any) -> tuple[str, Arrays]:

@@ -21,12 +21,15 @@ from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._log import failure_reasons
-from lnlattennet.serving.triton._model_names import ENSEMBLE, PUBLIC_MODELS
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, PUBLIC_MODELS
 from lnlattennet.serving.triton._repository import Deployment, rotate_logs
 from lnlattennet.serving.triton._server_api import KEY_HEADER, drain, is_ready, load_model
 
 _DRAIN_SECONDS = 10
 """Seconds in which requests in flight may be finished before the server stops."""
+
+_IDLE_LOOKS, _LOOK_SECONDS = 5, 0.02
+"""How often, one look after the other, the server must be seen idle before its last answers have left it."""
 
 _KILL_SECONDS = 5
 
@@ -67,6 +70,7 @@ class TritonProcess:
         endpoints: where to listen.
         startup_timeout: seconds until every public model must have answered.
         shared_memory: let clients on this machine send tensors in shared memory.
+        probed: ask every public model a question before the block begins; without it the caller does.
     """
 
     def __init__(
@@ -76,11 +80,13 @@ class TritonProcess:
         endpoints: Endpoints,
         startup_timeout: float = 120.0,
         shared_memory: bool = False,
+        probed: bool = True,
     ) -> None:
         self.endpoints = endpoints
         self.log = deployment.log
         self._deployment = deployment
         self._timeout = startup_timeout
+        self._probed = probed
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
         self._key = secrets.token_urlsafe(32)
         self._command = _command(
@@ -88,7 +94,6 @@ class TritonProcess:
         )
         self._environment = {**NO_TELEMETRY, **os.environ, **server.environment}
         self._members: list[int] = []
-        self._lost_a_stub = False
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers.
@@ -122,12 +127,26 @@ class TritonProcess:
         if isinstance(error, ServingError):
             self._process.kill()
         elif self._process.poll() is None:
-            if not drain(self.endpoints, PUBLIC_MODELS, self._key, _DRAIN_SECONDS):
-                _log.warning("not every request in flight was answered within %d s", _DRAIN_SECONDS)
-            if self._lost_a_stub:
-                # It would wait for the one that is gone.
+            if self._drain():
+                # By itself it would wait for seconds: for its python models one by one, for idle connections,
+                # and for good for a python model that is gone.
                 self._process.kill()
+            else:
+                _log.warning("not every request in flight was answered within %d s", _DRAIN_SECONDS)
         self._stop()
+
+    def _drain(self) -> bool:
+        """Return whether all requests in flight are answered, and the answers sent."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        # The engine's model last: it may be a step of the others.
+        for models in (PUBLIC_MODELS, [ENGINE_MODEL]):
+            if not drain(self.endpoints, models, self._key, deadline - time.monotonic()):
+                return False
+        idle = 0
+        while idle < _IDLE_LOOKS and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+            idle = 0 if _has_work(self.pid) else idle + 1
+        return idle == _IDLE_LOOKS
 
     @property
     def pid(self) -> int:
@@ -151,7 +170,6 @@ class TritonProcess:
         Raises:
             ServingError: a model cannot be loaded.
         """
-        self._lost_a_stub = True
         for model in models:
             for pid in [pid for pid in self._members if self._models[pid] == model]:
                 with suppress(ProcessLookupError):
@@ -177,7 +195,7 @@ class TritonProcess:
                     f"{failure_reasons(self.log)}"
                 )
             time.sleep(0.1)
-        for model in PUBLIC_MODELS:
+        for model in PUBLIC_MODELS if self._probed else ():
             probe_model(self.endpoints.grpc, model, blank_png())
         # Another server on the same ports may have answered: this one must still run.
         self.check()
@@ -264,15 +282,25 @@ def _is_alive(pid: int) -> bool:
     return _stat(pid)[0] not in "ZX"
 
 
+def _has_work(pid: int) -> bool:
+    """Return whether a thread of a process runs, or waits for a core or a disk."""
+    states = (_stat_line(path) for path in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return any(state[0] in "RD" for state in states)
+
+
 def _cpu_ticks(pid: int) -> int:
     user, system = _stat(pid)[11:13]
     return int(user) + int(system)
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat behind the name (state, parent, group, ...); of none "X", zeros."""
+    return _stat_line(Path(f"/proc/{pid}/stat"))
+
+
+def _stat_line(path: Path) -> list[str]:
+    """Return the fields of a stat file behind the name (state, parent, group, ...); of none "X", zeros."""
     try:
         # "pid (name) state ...": the name may hold spaces and parentheses.
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return path.read_text().rpartition(")")[2].split()
     except OSError:
         return ["X", *["0"] * 12]

@@ -20,7 +20,7 @@ from pathlib import Path
 from lnlattennet._atomic import replace_folder
 from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle, hash_file
-from lnlattennet.bundle._manifest import MANIFEST_NAME
+from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving.triton._model_config import (

@@ -95,7 +95,8 @@ def serve_bundle(
 
         def start() -> TritonProcess:
             _log.info("starting tritonserver")
-            return TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory)
+            # The supervisor asks itself, about a known face.
+            return TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory, probed=False)
 
         started = time.monotonic()
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
-from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL, PIPELINE
-from lnlattennet.serving.triton._stages import FACE
+from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL, FACE, PIPELINE
 
 Topology = Literal["ensemble", "fused"]
 """Whether the ensembles run the engine as a step of its own."""

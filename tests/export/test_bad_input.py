@@ -17,7 +17,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import CalibrationOptions, VerificationOptions
-from lnlattennet.bundle._manifest import MANIFEST_NAME
+from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import BundleError, DataError, GateError, ImageError, LnlAttenNetError, UsageError
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export._plan import plan_export

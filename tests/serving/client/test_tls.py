@@ -21,6 +21,7 @@ from lnlattennet.errors import UnreachableError, UsageError
 from lnlattennet.images._blank import blank_png
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._protocols import choose_protocol
 from lnlattennet.serving.client._tls import TLSConfig
 from lnlattennet.serving.triton._process import TritonProcess
 from tests.commands import call
@@ -180,3 +181,10 @@ def test_files_are_checked_before_anything_is_sent(authority: Authority, tmp_pat
             TLSConfig(**options)
     with pytest.raises(UsageError, match="give both"):
         TLSConfig(certificate=authority.certificate)
+
+
+def test_without_tls_no_certificates_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes longer than a request, and a prober makes a client for each."""
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_: pytest.fail("certificates were loaded"))
+    choose_protocol("http://127.0.0.1:8000", 1.0, None, None)
+    choose_protocol("grpc://127.0.0.1:8001", 1.0, None, None)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
-from lnlattennet.bundle._manifest import MANIFEST_NAME
+from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import ServingError, UnavailableError, UsageError
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints

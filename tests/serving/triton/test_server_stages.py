@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +11,8 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ImageError, ServingError, UsageError
-from lnlattennet.serving.triton._stages import (
-    AnswerStep,
-    Arrays,
-    EngineStep,
-    FaceStep,
-    each,
-    finite_faces,
-    in_batches,
-    routed,
-    run_stages,
-    together,
-)
+from lnlattennet.serving.triton._stages import Arrays, each, in_batches, routed, run_stages, together
+from lnlattennet.serving.triton._steps import AnswerStep, EngineStep, FaceStep, finite_faces
 
 
 def numbers(*values: float) -> Arrays:
@@ -97,7 +89,7 @@ def test_the_steps_give_every_public_output(bundle_path: Path, images: list[byte
     bundle = Bundle.load(bundle_path)
     manifest = bundle.manifest
     stages = [
-        each(FaceStep(manifest)),
+        each(FaceStep(manifest.preprocessing)),
         together(EngineStep(bundle.runner())),
         each(AnswerStep(manifest.class_names, manifest.grid**2)),
     ]
@@ -121,7 +113,7 @@ def test_the_steps_give_every_public_output(bundle_path: Path, images: list[byte
 
 
 def test_a_damaged_image_is_named_by_its_place(bundle_path: Path, images: list[bytes]) -> None:
-    step = FaceStep(Bundle.load(bundle_path).manifest)
+    step = FaceStep(Bundle.load(bundle_path).manifest.preprocessing)
     with pytest.raises(ImageError, match="image 2 of the batch"):
         step({"image": np.array([[images[0]], [images[1]], [b""]], np.object_)})
 
@@ -148,3 +140,15 @@ def test_a_request_with_faces_that_are_not_finite_fails_alone(value: float) -> N
     assert isinstance(answers[1], ImageError)
     assert "face 1 holds numbers that are not finite" in str(answers[1])
     assert [len(answer["face"]) for answer in answers if not isinstance(answer, Exception)] == [2, 2]
+
+
+def test_a_process_of_a_python_model_imports_only_what_it_needs() -> None:
+    """Each instance is a process: what it imports costs time at every start, and memory for good."""
+    heavy = ("pydantic", "onnx", "openvino", "torch", "importlib.metadata", "packaging", "typer", "rich")
+    program = (
+        "import sys\n"
+        "import lnlattennet.serving.triton._pipeline, lnlattennet.runtimes._openvino\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

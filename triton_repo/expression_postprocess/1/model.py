@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet.serving.triton._python_model import PythonModel
-from lnlattennet.serving.triton._stages import AnswerStep, Stage, each
+from lnlattennet.serving.triton._stages import Stage, each
+from lnlattennet.serving.triton._steps import AnswerStep
 
 
 class TritonPythonModel(PythonModel):
