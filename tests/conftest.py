@@ -12,6 +12,7 @@ from pathlib import Path
 import onnx
 import pytest
 import torch
+from hypothesis import settings
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.preparation import _known_faces
@@ -32,6 +33,9 @@ from lnlattennet.serving.triton._topology import Topology
 # A shell's background job (`make test &`, some CI runners) ignores Ctrl-C, and so would every command
 # that the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# For tests/images/test_fuzz.py.
+settings.register_profile("fuzz", max_examples=20_000)
 
 ROOT = Path(__file__).parent.parent
 SMALL = NetworkConfig(
