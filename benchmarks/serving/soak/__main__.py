@@ -25,7 +25,7 @@ from lnlattennet.benchmarks.serving._targets import Server, triton
 from lnlattennet.benchmarks.serving.soak._expected import Expected
 from lnlattennet.benchmarks.serving.soak._load import Tally, load_round
 from lnlattennet.benchmarks.serving.soak._requirements import Findings, requirements
-from lnlattennet.benchmarks.serving.soak._resources import Holding, segments
+from lnlattennet.benchmarks.serving.soak._resources import Holding, processes_in, segments
 from lnlattennet.benchmarks.serving.soak._visitor import Visitor
 from lnlattennet.bundle._bundle import Bundle
 
@@ -68,9 +68,9 @@ def soak(bundle: Path, seconds: int, clients: int) -> Record:
                 say(f"[{number + 1}/{rounds}] {_progress(tally, holdings[-1])}")
             _send_large_batches(server, expected, tally)
             after_large = _look(server, folder, started)
-            counters, pids = _supervisor_counters(server), server.pids()
+            counters = _supervisor_counters(server)
         left: dict[str, list[Any]] = {
-            "processes": [pid for pid in pids if Path(f"/proc/{pid}").exists()],
+            "processes": processes_in(folder),
             "segments": [path.name for path in segments(server.pid)],
             "folders": [path.name for path in folder.iterdir()],
         }

@@ -55,6 +55,16 @@ def segments(pid: int) -> list[Path]:
     return [*_SHARED_MEMORY.glob(f"lnlattennet-{pid}-*")]
 
 
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose command line names a folder: a server and its python models."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"{folder}/".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
 def growth(values: Sequence[float]) -> float:
     """Return the growth along a line through all values, over their median; single peaks do not tell."""
     slope = stats.theilslopes(values).slope

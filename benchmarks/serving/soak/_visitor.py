@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from lnlattennet.benchmarks.serving.soak._expected import (
     compare,
 )
 from lnlattennet.errors import ImageError, ServingError, require
-from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
@@ -93,16 +93,16 @@ class Visitor:
 
     def stream(self) -> None:
         """Send a stream, whose smoothed probabilities follow from the raw ones."""
-        frames = [(time, self._random.choice(["512", "crop 112", "PNG"])) for time in (0.0, 0.1, 0.5)]
+        frames = [(moment, self._random.choice(["512", "crop 112", "PNG"])) for moment in (0.0, 0.1, 0.5)]
         smoothed, before = np.zeros(1), -np.inf
         with self._client().stream() as stream:
-            for time, name in frames:
-                answer = stream.predict(self._expected.images[name], time)
+            for moment, name in frames:
+                answer = stream.predict(self._expected.images[name], moment)
                 raw = self._expected.largest[name]
                 compare([answer.raw], [raw])
-                weight = -np.expm1((before - time) / _SMOOTHING_SECONDS)
+                weight = -np.expm1((before - moment) / _SMOOTHING_SECONDS)
                 smoothed = smoothed + weight * (np.array([*raw.probabilities.values()]) - smoothed)
-                before = time
+                before = moment
                 if not np.abs(smoothed - [*answer.probabilities.values()]).max() <= TOLERANCE:
                     raise WrongAnswerError(f"smoothed {answer.probabilities}, expected {smoothed.tolist()}")
 
@@ -124,17 +124,12 @@ class Visitor:
             compare([client.predict(self._expected.images[name])], [self._expected.largest[name]])
 
     def canceled(self) -> None:
-        """Cancel requests that are under way."""
-        asyncio.run(self._cancel())
-
-    async def _cancel(self) -> None:
-        image = self._expected.images[self._name()]
-        async with AsyncClient(self._url(), self._model(), _PATIENT_SECONDS) as client:
-            tasks = [asyncio.create_task(client.predict(image)) for _ in range(3)]
-            await asyncio.sleep(self._random.uniform(0, 0.03))
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel a request that is under way; the connection stays."""
+        with self._grpc() as client:
+            request = self._begin(client)
+            time.sleep(self._random.uniform(0, 0.03))
+            request.cancel()
+            client.is_server_live()
 
     def gone_http(self) -> None:
         """Reset a connection: before a request, in its middle, or before the answer."""
@@ -147,12 +142,18 @@ class Visitor:
 
     def gone_grpc(self) -> None:
         """Close a connection with a request in flight."""
+        with self._grpc() as client:
+            self._begin(client)
+
+    def _grpc(self) -> Any:
         triton = require("tritonclient.grpc", "triton")
-        tensor = triton.InferInput("image", [1, 1], "BYTES")
+        return triton.InferenceServerClient(self._urls["grpc"].removeprefix("grpc://"))
+
+    def _begin(self, client: Any) -> Any:
+        """Send a request, and return at once what can cancel it."""
+        tensor = require("tritonclient.grpc", "triton").InferInput("image", [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[self._expected.images[self._name()]]], np.object_))
-        client = triton.InferenceServerClient(self._urls["grpc"].removeprefix("grpc://"))
-        client.async_infer(self._model(), [tensor], lambda result, error: None)
-        client.close()
+        return client.async_infer(self._model(), [tensor], lambda result, error: None)
 
     def _largest_faces(self, names: list[str]) -> None:
         answers = self._client().predict([self._expected.images[name] for name in names])
