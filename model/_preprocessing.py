@@ -98,7 +98,8 @@ class Preprocessing:
         left, top, right, bottom = np.array(box, np.float32).tolist()
         reach = _REACH * max(1.0, max(right - left, bottom - top) / size)
         x, y = max(0, int(left - reach)), max(0, int(top - reach))
-        around = image[y : int(bottom + reach) + 1, x : int(right + reach) + 1]
+        # Pillow would gather a part of an image value by value.
+        around = np.ascontiguousarray(image[y : int(bottom + reach) + 1, x : int(right + reach) + 1])
         return np.asarray(
             Image.fromarray(around).resize(
                 (size, size), _FILTERS[self.resize_filter], box=(left - x, top - y, right - x, bottom - y)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import tempfile
 import warnings
 from collections import Counter
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lnlattennet._hardware import usable_cpus
+from lnlattennet._onnxruntime import import_onnxruntime
 from lnlattennet.errors import UnavailableError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Available, BackendInfo, BuildSpec, EngineFile, Runner, Unavailable
@@ -35,9 +35,6 @@ INFO = BackendInfo(
     triton_platform="onnxruntime_onnx",
     triton_file="model.onnx",
 )
-
-NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1"}
-"""Environment of a process that runs ONNX Runtime: since 1.29 it reports its use to Microsoft by default."""
 
 DEVICE_KEY = "device"
 """Metadata of a file for the GPU: "cuda". A file without it is for the CPU."""
@@ -131,15 +128,6 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
 def load_unfused(onnx_path: Path) -> Runner:
     """Open a session on the CPU that computes every node as the file has it: sums of Q/DQ pairs are exact."""
     return _runner(_session(str(onnx_path), "cpu", 0, optimized=False))
-
-
-def import_onnxruntime() -> Any:
-    """Import ONNX Runtime without its telemetry, which it decides on when it is first imported."""
-    for name, value in NO_TELEMETRY.items():
-        os.environ.setdefault(name, value)
-    import onnxruntime
-
-    return onnxruntime
 
 
 def _runner(session: Any) -> Runner:

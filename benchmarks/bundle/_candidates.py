@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._onnxruntime import import_onnxruntime
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.data._face_images import calibration_faces
 from lnlattennet.export._engine_builder import ONNX_NAME
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 from lnlattennet.runtimes._openvino import import_openvino
 
 Faces = NDArray[np.float32]

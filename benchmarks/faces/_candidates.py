@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet._onnxruntime import import_onnxruntime
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace
 from lnlattennet.images.finders._registry import FINDERS, finder_named
-from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 from lnlattennet.runtimes._openvino import import_openvino
 
 Pixels = NDArray[np.uint8]

@@ -28,7 +28,7 @@ OWN_GRAPH = "its own"
 
 def onnxruntime(builds: NetworkBuilds, case: NetworkCase, image: Tensor) -> tuple[Replayable, str]:
     """Start the CUDA provider with its own CUDA graph (or the CPU provider), inputs and outputs bound."""
-    from lnlattennet.runtimes._onnxruntime import import_onnxruntime
+    from lnlattennet._onnxruntime import import_onnxruntime
 
     ort = import_onnxruntime()
     provider = f"{builds.device.upper()}ExecutionProvider"

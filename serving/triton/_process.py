@@ -14,9 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from lnlattennet._onnxruntime import NO_TELEMETRY
 from lnlattennet.errors import ServingError
 from lnlattennet.images._blank import blank_png
-from lnlattennet.runtimes._onnxruntime import NO_TELEMETRY
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model

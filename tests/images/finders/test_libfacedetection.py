@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.machinery
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from skimage import data
 
 from lnlattennet.errors import UnavailableError
-from lnlattennet.images.finders import _libfacedetection
+from lnlattennet.images.finders import _libfacedetection, _yunet_graph
 from lnlattennet.images.finders._base import FaceFinder, FoundFace
+from lnlattennet.images.finders._yunet import MIN_SCORE, Network
 
 Pixels = NDArray[np.uint8]
 
@@ -62,6 +64,31 @@ def test_a_turned_face_is_found_at_any_size(
     image = cv2.warpAffine(portrait, matrix, (side, side), flags=cv2.INTER_AREA)
     (face,) = finder(image.astype(np.uint8))
     assert_face(face, matrix, scale)
+
+
+def faces_of_the_library(library: ctypes.CDLL, image: Pixels) -> NDArray[np.int16]:
+    """Return what the library's own function gives: int facedetect_cnn(result, bgr, width, height, step)."""
+    bgr, result = np.ascontiguousarray(image[..., ::-1]), np.zeros(0x9000, np.uint8)
+    find = library._Z14facedetect_cnnPhS_iii
+    find.argtypes = [ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int] * 3]
+    find(result.ctypes.data, bgr.ctypes.data, *bgr.shape[1::-1], bgr.strides[0])
+    rows: NDArray[np.int16] = result[4 : 4 + 32 * int(result[0])].view(np.int16).reshape(-1, 16)[:, :15]
+    return rows[rows[:, 0] >= 100 * MIN_SCORE]
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (97, 160), (64, 41), (250, 130), (640, 640), (21, 23)])
+def test_the_faces_are_those_of_the_library_itself(portrait: Pixels, shape: tuple[int, int]) -> None:
+    plain = np.full((64, 64, 3), 128, np.uint8)
+    library = ctypes.CDLL(str(_libfacedetection._library()))
+    network = Network(library)
+    group = np.tile(cv2.resize(portrait, (256, 256), interpolation=cv2.INTER_AREA), (2, 2, 1))
+    matrix = cv2.getRotationMatrix2D((256, 256), 30, 1)
+    turned = cv2.warpAffine(portrait, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+    for scene in (portrait, group, turned, plain):
+        image = np.asarray(cv2.resize(scene, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        found, expected = network(image), faces_of_the_library(library, image)
+        # Sums in another order may cut a number off on the other side of a whole one.
+        np.testing.assert_allclose(found, expected, atol=1)
 
 
 def test_a_face_of_twenty_pixels_is_found(portrait: Pixels, finder: FaceFinder) -> None:
@@ -126,9 +153,15 @@ def test_a_missing_or_damaged_library_is_named_with_the_extra(
         _libfacedetection.create()
 
 
-def test_a_library_without_the_function_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(_libfacedetection, "_FUNCTION", "another_function")
-    with pytest.raises(UnavailableError, match=r"damaged .*undefined symbol: another_function"):
+@pytest.mark.parametrize(
+    ("symbol", "value", "reason"),
+    [("_SYMBOL", "another_table", "undefined symbol"), ("_MOST_CHANNELS", 32, "another network")],
+)
+def test_a_library_with_other_weights_is_refused(
+    monkeypatch: pytest.MonkeyPatch, symbol: str, value: object, reason: str
+) -> None:
+    monkeypatch.setattr(_yunet_graph, symbol, value)
+    with pytest.raises(UnavailableError, match=f"damaged .*{reason}"):
         _libfacedetection.create()
 
 
