@@ -147,4 +147,4 @@ def test_a_deployment_without_permissions(
     monkeypatch.setattr(os, "chmod", refuse)
     deployment = deploy(Bundle.load(bundle_path), tmp_path / "deployment")
     assert Bundle.load(deployment.bundle).manifest.selected
-    assert len(list(deployment.models.glob("*/config.pbtxt"))) == 10
+    assert len(list(deployment.models.glob("*/config.pbtxt"))) == 8
