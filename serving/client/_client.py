@@ -17,7 +17,7 @@ from lnlattennet.serving.client._protocols import choose_protocol
 from lnlattennet.serving.client._session import Session
 from lnlattennet.serving.client._stream import StreamPrediction, StreamSession
 from lnlattennet.serving.client._tls import TLSConfig
-from lnlattennet.serving.triton._model_names import ENSEMBLE
+from lnlattennet.serving.triton._model_names import ENSEMBLE, UNCOUNTED
 
 
 class Client:
@@ -66,6 +66,10 @@ class Client:
         except BaseException:
             self._connection.close()
             raise
+
+    def mark_as_probe(self) -> None:
+        """Keep what this client asks from now on out of the server's counts of answers."""
+        self._session.parameters = {UNCOUNTED: True}
 
     @property
     def description(self) -> ModelDescription:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,9 @@ class Session:
     """
 
     description: ModelDescription
+
+    parameters: Mapping[str, float] = MappingProxyType({})
+    """Sent with every request for a prediction."""
 
     def __init__(self, model: str, timeout: float, retries: int, shared_memory: bool) -> None:
         if model not in (ENSEMBLE, FUSED) and model.startswith(ENSEMBLE):
@@ -167,7 +171,8 @@ class Session:
             request: what to ask; its timeout is set here.
             again: whether it may be sent again.
         """
-        request = replace(request, timeout=self._timeout)
+        parameters = {**request.parameters, **self.parameters}
+        request = replace(request, timeout=self._timeout, parameters=parameters)
         (array, *others) = request.inputs.values()
         if self._regions is None or others or array.dtype == np.object_ or array.nbytes < SMALLEST_SHARED:
             outputs: Outputs = yield from self._retried(request, again)

@@ -66,10 +66,17 @@ class Limits:
 
 
 class Gateway:
-    """Endpoints, all on one client of a Triton server."""
+    """Endpoints before a Triton server.
 
-    def __init__(self, client: AsyncClient, limits: Limits) -> None:
-        self._client = client
+    Args:
+        client: asks for predictions.
+        prober: asks whether the model answers.
+        limits: what clients may do.
+    """
+
+    def __init__(self, client: AsyncClient, prober: AsyncClient, limits: Limits) -> None:
+        prober.mark_as_probe()
+        self._client, self._prober = client, prober
         self._limits = limits
         self._rate = RateLimit(limits.rate)
         self._places = Places()
@@ -130,7 +137,7 @@ class Gateway:
         if time.monotonic() - since > _READY_SECONDS:
             self._ready = (ready, time.monotonic())
             try:
-                await self._client.predict(known_face())
+                await self._prober.predict(known_face())
                 ready = True
             except LnlAttenNetError:
                 ready = False

@@ -98,9 +98,9 @@ async def _run(url: str, timeout: float, limits: Limits, options: dict[str, Any]
     from lnlattennet.serving.gateway._app import Gateway
     from lnlattennet.serving.gateway._connections import connection_options
 
-    async with AsyncClient(url, timeout=timeout) as client:
+    async with AsyncClient(url, timeout=timeout) as client, AsyncClient(url, timeout=timeout) as prober:
         options |= connection_options(limits.read_seconds, timeout)
-        await _server(Gateway(client, limits).app(), options).serve()
+        await _server(Gateway(client, prober, limits).app(), options).serve()
 
 
 def _server(app: Starlette, options: dict[str, Any]) -> uvicorn.Server:

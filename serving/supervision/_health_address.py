@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import ServingError, require
 from lnlattennet.serving.supervision._status import Status
 
 _TEXT = "text/plain; charset=utf-8"
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @contextmanager
@@ -26,7 +25,9 @@ def health_address(status: Status, host: str, port: int) -> Iterator[str]:
 
     Raises:
         ServingError: the port is taken.
+        UnavailableError: prometheus-client is not installed.
     """
+    require("prometheus_client", "triton")
     try:
         server = ThreadingHTTPServer((host, port), _handler(status))
     except OSError as error:
@@ -44,13 +45,18 @@ def health_address(status: Status, host: str, port: int) -> Iterator[str]:
 
 
 def _handler(status: Status) -> type[BaseHTTPRequestHandler]:
+    from prometheus_client.exposition import choose_encoder
+
+    from lnlattennet.serving.supervision._metrics import status_metrics
+
+    registry = status_metrics(status)
+
     class Handler(BaseHTTPRequestHandler):
         # A client that sends nothing must not hold a thread.
         timeout = 5
 
         def do_GET(self) -> None:
-            code, kind, text = self._answer()
-            content = text.encode()
+            code, kind, content = self._answer()
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
@@ -60,15 +66,16 @@ def _handler(status: Status) -> type[BaseHTTPRequestHandler]:
 
         do_HEAD = do_GET  # noqa: N815 - the base class's name
 
-        def _answer(self) -> tuple[HTTPStatus, str, str]:
+        def _answer(self) -> tuple[HTTPStatus, str, bytes]:
             if self.path == "/livez":
-                return HTTPStatus.OK, _TEXT, "alive\n"
+                return HTTPStatus.OK, _TEXT, b"alive\n"
             if self.path == "/readyz":
                 code = HTTPStatus.OK if status.ready else HTTPStatus.SERVICE_UNAVAILABLE
-                return code, _TEXT, f"{status.sentence()}\n"
+                return code, _TEXT, f"{status.sentence()}\n".encode()
             if self.path == "/metrics":
-                return HTTPStatus.OK, _PROMETHEUS, status.metrics()
-            return HTTPStatus.NOT_FOUND, _TEXT, "ask for /livez, /readyz or /metrics\n"
+                encode, kind = choose_encoder(self.headers.get("Accept", ""))
+                return HTTPStatus.OK, kind, encode(registry)
+            return HTTPStatus.NOT_FOUND, _TEXT, b"ask for /livez, /readyz or /metrics\n"
 
         def log_message(self, *_: object) -> None:
             """Log nothing: a probe comes every few seconds."""

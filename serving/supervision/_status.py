@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +20,7 @@ class Status:
         phase: "serving" while every public model answers rightly.
         reason: why it is not serving; "" where the phase says all.
         restarts: how often the server was started again.
+        model_restarts: name of a Python model -> how often it was started again alone.
         probes: result ("right", "failed") -> number of probes.
         probe_seconds: model -> duration of its last probe.
     """
@@ -25,6 +28,7 @@ class Status:
     phase: Phase = "starting"
     reason: str = ""
     restarts: int = 0
+    model_restarts: Counter[str] = field(default_factory=Counter)
     probes: dict[str, int] = field(default_factory=lambda: {"right": 0, "failed": 0})
     probe_seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -34,6 +38,11 @@ class Status:
         """Change the phase."""
         with self._lock:
             self.phase, self.reason, self._since = phase, reason, time.monotonic()
+
+    def count_model_restarts(self, models: Collection[str]) -> None:
+        """Count new starts of Python models."""
+        with self._lock:
+            self.model_restarts.update(models)
 
     def count_probe(self, model: str, seconds: float, right: bool) -> None:
         """Count a probe."""
@@ -51,27 +60,20 @@ class Status:
         with self._lock:
             return f"{self.phase}: {self.reason}" if self.reason else self.phase
 
-    def metrics(self) -> str:
-        """Return the figures in Prometheus's text format."""
+    def copy(self) -> Status:
+        """Return what is known at this moment."""
         with self._lock:
-            lines = [
-                "# HELP lnlattennet_ready Whether every public model answers a known face rightly.",
-                "# TYPE lnlattennet_ready gauge",
-                f"lnlattennet_ready {int(self.ready)}",
-                "# HELP lnlattennet_restarts_total Starts of the server after its first.",
-                "# TYPE lnlattennet_restarts_total counter",
-                f"lnlattennet_restarts_total {self.restarts}",
-                "# HELP lnlattennet_phase_seconds Time since the phase changed.",
-                "# TYPE lnlattennet_phase_seconds gauge",
-                f'lnlattennet_phase_seconds{{phase="{self.phase}"}} {time.monotonic() - self._since:.3f}',
-                "# HELP lnlattennet_probes_total Questions about the known face.",
-                "# TYPE lnlattennet_probes_total counter",
-                *(f'lnlattennet_probes_total{{result="{name}"}} {n}' for name, n in self.probes.items()),
-                "# HELP lnlattennet_probe_seconds Duration of a model's last probe.",
-                "# TYPE lnlattennet_probe_seconds gauge",
-                *(
-                    f'lnlattennet_probe_seconds{{model="{name}"}} {seconds:.6f}'
-                    for name, seconds in self.probe_seconds.items()
-                ),
-            ]
-        return "\n".join(lines) + "\n"
+            return Status(
+                self.phase,
+                self.reason,
+                self.restarts,
+                self.model_restarts.copy(),
+                self.probes.copy(),
+                self.probe_seconds.copy(),
+                _since=self._since,
+            )
+
+    @property
+    def phase_seconds(self) -> float:
+        """Time since the phase changed."""
+        return time.monotonic() - self._since

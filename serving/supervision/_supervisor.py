@@ -87,6 +87,7 @@ class Supervisor:
             except PythonModelError as error:
                 self._note_failure(error)
                 _log.warning("starting the model %s again", " and ".join(sorted(error.models)))
+                self._status.count_model_restarts(error.models)
                 process.reload(error.models)
                 self._probe_all(process)
             if not self._status.ready:

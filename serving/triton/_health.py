@@ -24,6 +24,7 @@ def probe_model(url: str, model: str, image: bytes, timeout: float = 10.0) -> Pr
     """
     try:
         with Client(url, model if model in (ENSEMBLE, FUSED) else ENSEMBLE, timeout) as client:
+            client.mark_as_probe()
             return _ask(client, model, image)
     except OverloadedError:
         raise

@@ -33,3 +33,6 @@ PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES, CROPS, STREAM)
 
 IMAGE, FACE = "image", "face"
 """Tensors: the encoded images that a client sends, and the normalized faces cropped from them."""
+
+UNCOUNTED = "lnlattennet_uncounted"
+"""Parameter of a request that is not counted among the answers: a probe's."""

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from lnlattennet.errors import EngineOutputError, ImageError, UsageError
+from lnlattennet.serving.triton._answer_counts import AnswerCounts
+from lnlattennet.serving.triton._model_names import UNCOUNTED
 from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
 
 
@@ -39,7 +41,14 @@ class PythonModel(abc.ABC):
         config = json.loads(args["model_config"])
         self._name: str = config["name"]
         self._inputs: list[str] = [tensor["name"] for tensor in config["input"]]
+        outputs = [tensor["name"] for tensor in config["output"]]
+        class_names = json.loads(config["parameters"]["class_names"]["string_value"])
         self._stages = [each(self.read), *self.stages(config, Path(args["model_repository"]))]
+        self._counts = AnswerCounts(self._triton, self._name, outputs, class_names)
+
+    def finalize(self) -> None:
+        """Stop counting."""
+        self._counts.close()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer every request, each with its own tensors or its own error."""
@@ -65,6 +74,8 @@ class PythonModel(abc.ABC):
             return self._triton.InferenceResponse(
                 error=self._error(UsageError(f"{self._name} cannot answer {missing[0]!r} to these inputs"))
             )
+        if UNCOUNTED not in request.parameters():
+            self._counts.add(outcome)
         # The backend copies raw buffers, so each must be contiguous.
         tensors = [self._triton.Tensor(name, np.ascontiguousarray(outcome[name])) for name in names]
         return self._triton.InferenceResponse(output_tensors=tensors)

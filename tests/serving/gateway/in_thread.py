@@ -69,10 +69,10 @@ def gateway_in_thread(
     limits = Limits((), 2**20, read_seconds, 1e6, origins)
 
     async def serve() -> None:
-        async with AsyncClient(url, timeout=timeout) as client:
+        async with AsyncClient(url, timeout=timeout) as client, AsyncClient(url, timeout=timeout) as prober:
             options = {"host": "127.0.0.1", "port": port, "log_config": None}
             options |= connection_options(read_seconds, timeout)
-            servers.append(_server(Gateway(client, limits).app(), options))
+            servers.append(_server(Gateway(client, prober, limits).app(), options))
             await servers[0].serve()
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))

@@ -6,6 +6,7 @@ import http.client
 import socket
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from lnlattennet.errors import ServingError
 from lnlattennet.serving.supervision._health_address import health_address
@@ -37,16 +38,24 @@ def test_prometheus_can_read_the_metrics() -> None:
     status.enter("serving")
     status.count_probe("expression", 0.012, right=True)
     status.count_probe("expression", 3.0, right=False)
+    status.count_model_restarts(["expression_pipeline"])
     with health_address(status, "127.0.0.1", 0) as address:
-        lines = ask(address, "/metrics")[1].splitlines()
-    values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
-    assert values["lnlattennet_ready"] == "1"
-    assert values['lnlattennet_probes_total{result="right"}'] == "1"
-    assert values['lnlattennet_probes_total{result="failed"}'] == "1"
-    assert float(values['lnlattennet_probe_seconds{model="expression"}']) == 3.0
-    # Every metric has its type on a line before it.
-    typed = {line.split()[2] for line in lines if line.startswith("# TYPE")}
-    assert {name.partition("{")[0] for name in values} == typed
+        families = list(text_string_to_metric_families(ask(address, "/metrics")[1]))
+    values = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in families
+        for sample in family.samples
+    }
+    assert values.pop(("lnlattennet_phase_seconds", "serving")) >= 0
+    assert values == {
+        ("lnlattennet_ready",): 1,
+        ("lnlattennet_restarts_total",): 0,
+        ("lnlattennet_model_restarts_total", "expression_pipeline"): 1,
+        ("lnlattennet_probes_total", "right"): 1,
+        ("lnlattennet_probes_total", "failed"): 1,
+        ("lnlattennet_probe_seconds", "expression"): 3.0,
+    }
+    assert all(family.type != "unknown" and family.documentation for family in families)
 
 
 def test_a_taken_port_is_named_with_its_flag() -> None:
