@@ -133,7 +133,9 @@ class _LibFaceDetection:
         height, width = image.shape[:2]
         # Averaging megapixels takes longer than the search, as in the Haar finder.
         step = max(1, max(height, width) // (2 * long_side))
-        small = np.ascontiguousarray(image[::step, ::step])
+        # Half the time of image[::step, ::step], which numpy gathers value by value.
+        small = np.take(image[::step], np.arange(0, width, step), axis=1) if step > 1 else image
+        small = np.ascontiguousarray(small)
         scale = long_side / max(small.shape)
         scale = scale if enlarge else min(1.0, scale)
         size = (max(1, round(small.shape[1] * scale)), max(1, round(small.shape[0] * scale)))

@@ -46,6 +46,9 @@ def together(step: Callable[[Arrays], Arrays]) -> Stage:
     """Make a stage that handles the arrays of all requests as one batch and splits the answer."""
 
     def stage(requests: list[Arrays]) -> list[Arrays]:
+        # There is nothing to join and split, which takes 0.2 ms for the arrays of an answer.
+        if len(requests) == 1:
+            return [step(requests[0])]
         whole = {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
         ends = np.cumsum([len(next(iter(request.values()))) for request in requests])[:-1]
         parts = {name: np.split(array, ends) for name, array in step(whole).items()}
@@ -80,6 +83,8 @@ def in_batches(step: Callable[[Arrays], Arrays], largest: int) -> Callable[[Arra
 
     def run(arrays: Arrays) -> Arrays:
         rows = len(next(iter(arrays.values())))
+        if rows <= largest:
+            return step(arrays)
         parts = [
             step({name: array[start : start + largest] for name, array in arrays.items()})
             for start in range(0, rows, largest)
