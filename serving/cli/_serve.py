@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lnlattennet._cli_options import Quiet, Verbose
+from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
@@ -49,16 +49,17 @@ def serve(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
+    log_format: LogFormat = "text",
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
     """Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."""
-    configure_logging(verbose, quiet)
+    configure_logging(verbose, quiet, log_format)
     from lnlattennet.serving.triton._service import serve_bundle
 
     serve_bundle(
         bundle,
-        _print_json if json else _print_addresses,
+        _print_json if json else _say_nothing if log_format == "json" else _print_addresses,
         deploy_to=deploy_to,
         host=host,
         ports=(http_port, grpc_port, metrics_port),
@@ -73,6 +74,10 @@ def _print_json(process: TritonProcess, deployment: Deployment, health: str | No
     at = process.endpoints
     addresses = {"http": at.http, "grpc": at.grpc, "metrics": at.metrics, "health": health}
     print_json(addresses | {"model": ENSEMBLE, "pid": process.pid, "deployment": str(deployment.path)})
+
+
+def _say_nothing(*_: object) -> None:
+    """Leave the addresses to the log."""
 
 
 def _print_addresses(process: TritonProcess, deployment: Deployment, health: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import re
 import resource
 from contextlib import suppress
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lnlattennet._cli_options import Quiet, Verbose
+from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging
 from lnlattennet.errors import UsageError, require
 
@@ -57,15 +58,17 @@ def gateway(
             show_default="none",
         ),
     ] = None,
+    log_format: LogFormat = "text",
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
     """Answer clients on the network for a Triton server on this machine."""
-    configure_logging(verbose, quiet)
+    configure_logging(verbose, quiet, log_format)
     require("uvicorn", "gateway")
     require("starlette", "gateway")
     require("python_multipart", "gateway")
     from lnlattennet.serving.gateway._app import Limits
+    from lnlattennet.serving.gateway._json_log import log_requests
     from lnlattennet.serving.gateway._limits import read_keys
 
     if keys is None and not without_keys and not _is_loopback(host):
@@ -83,8 +86,14 @@ def gateway(
     for path in filter(None, (certificate, certificate_key)):
         if not path.is_file():
             raise UsageError(f"{path} is no file: give a PEM file")
+    # A form that it cannot read is answered, and that is logged.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     limits = Limits(read_keys(keys) if keys else (), max_body, read_timeout, rate, cors_origin or ())
-    options = {"host": host, "port": port, "ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    options: dict[str, Any] = {"host": host, "port": port}
+    options |= {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    if log_format == "json":
+        log_requests()
+        options["log_config"] = None
     # Connections that wait for their TLS handshake, a minute at most, are in no other limit.
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))

@@ -53,7 +53,7 @@ class Supervisor:
         """
         self._live(self._announce)
         while True:
-            self._live(lambda process: _log.info("the server answers again"))
+            self._live(_announce_again)
 
     def _live(self, announce: Callable[[TritonProcess], None]) -> None:
         """Start the server, and return when it has to be started again.
@@ -86,13 +86,15 @@ class Supervisor:
                 self._check(process)
             except PythonModelError as error:
                 self._note_failure(error)
-                _log.warning("starting the model %s again", " and ".join(sorted(error.models)))
+                models = sorted(error.models)
+                fields = {"event": "restart_models", "models": models}
+                _log.warning("starting the model %s again", " and ".join(models), extra=fields)
                 self._status.count_model_restarts(error.models)
                 process.reload(error.models)
                 self._probe_all(process)
             if not self._status.ready:
                 self._status.enter("serving")
-                _log.info("the server answers rightly again")
+                _log.info("the server answers rightly again", extra={"event": "recovered"})
 
     def _check(self, process: TritonProcess) -> None:
         for _ in range(_CHECKS_PER_PROBE):
@@ -105,7 +107,7 @@ class Supervisor:
         except ServingError as error:
             # Once more, at once: a request may fail for a reason that passes.
             self._status.enter("failing", str(error))
-            _log.error("%s", error)
+            _log.error("%s", error, extra={"event": "failed_probe"})
             self._probe_all(process)
 
     def _probe_all(self, process: TritonProcess) -> None:
@@ -122,7 +124,8 @@ class Supervisor:
         """Wait; longer each time."""
         self._note_failure(error)
         delay = _DELAYS[len(self._failures) - 1]
-        _log.warning("starting the server again%s", f" in {delay:g} s" if delay else "")
+        fields = {"event": "restart", "delay_seconds": delay}
+        _log.warning("starting the server again%s", f" in {delay:g} s" if delay else "", extra=fields)
         time.sleep(delay)
         self._status.restarts += 1
         self._status.enter("starting")
@@ -134,7 +137,7 @@ class Supervisor:
             ServingError: there were too many in a short time.
         """
         self._status.enter("failing", str(error))
-        _log.error("%s", error)
+        _log.error("%s", error, extra={"event": "failure", "kind": type(error).__name__})
         now = time.monotonic()
         self._failures.append(now)
         while self._failures[0] < now - WINDOW_SECONDS:
@@ -144,6 +147,10 @@ class Supervisor:
                 f"the server failed {len(self._failures)} times within {WINDOW_SECONDS:g} s, "
                 f"so it is not started again; the last time: {error}"
             ) from error
+
+
+def _announce_again(process: TritonProcess) -> None:
+    _log.info("the server answers again", extra={"event": "ready", "pid": process.pid})
 
 
 @contextmanager

@@ -94,14 +94,18 @@ def serve_bundle(
             health = stack.enter_context(health_address(status, endpoints.host, health_port))
 
         def start() -> TritonProcess:
-            _log.info("starting tritonserver")
+            _log.info("starting tritonserver", extra={"event": "start"})
             # The supervisor asks itself, about a known face.
             return TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory, probed=False)
 
         started = time.monotonic()
 
         def answers(process: TritonProcess) -> None:
-            _log.info("answers after %.1f s", time.monotonic() - started)
+            seconds = time.monotonic() - started
+            at = process.endpoints
+            addresses = {"http": at.http, "grpc": at.grpc, "metrics": at.metrics, "health": health}
+            fields = {"event": "ready", "seconds": round(seconds, 3), "pid": process.pid, **addresses}
+            _log.info("answers after %.1f s", seconds, extra=fields)
             announce(process, deployment, health)
 
         try:
@@ -109,7 +113,7 @@ def serve_bundle(
         except KeyboardInterrupt:
             if status.phase == "starting" and not status.restarts:
                 raise
-            _log.info("stopping")
+            _log.info("stopping", extra={"event": "stop"})
 
 
 def _existing(folder: Path, deploy_to: Path | None) -> Deployment:

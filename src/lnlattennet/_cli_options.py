@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,9 @@ Version = Annotated[
 ]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Increase log verbosity.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Log only warnings and errors.")]
+LogFormat = Annotated[
+    Literal["text", "json"], typer.Option(help="Log as text, or as one JSON object a line.")
+]
 Faces = Annotated[
     str,
     typer.Option(

@@ -14,10 +14,10 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from lnlattennet._interrupt import caused_by_interrupt, interrupt_ends_program
-from lnlattennet.errors import LnlAttenNetError
+from lnlattennet.errors import LnlAttenNetError, require
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Characters that would start a new line or control the terminal."""
@@ -71,6 +71,10 @@ def _replace_what_cannot_be_encoded() -> None:
 
 
 def _print_error(message: str) -> None:
+    logger = logging.getLogger("lnlattennet")
+    if any(isinstance(handler, _JsonHandler) for handler in logger.handlers):
+        logger.error("%s", message, extra={"event": "error"})
+        return
     # A message may have lines; a name in it must not steer the terminal.
     text = "\n".join(map(on_one_line, message.split("\n")))
     try:
@@ -84,11 +88,30 @@ def _print_error(message: str) -> None:
     stderr.print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
-def configure_logging(verbose: int, quiet: bool) -> None:
-    """Send this package's log to stderr: warnings with -q, progress by default, detail with -v."""
+class _JsonHandler(logging.StreamHandler[TextIO]):
+    """Writes each record as a JSON object on a line of stderr."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        library = require("pythonjsonlogger.json", "triton")
+        names = {"levelname": "level", "name": "logger"}
+        form = "%(levelname)s %(name)s %(message)s"
+        self.setFormatter(library.JsonFormatter(form, rename_fields=names, timestamp="time"))
+
+
+def configure_logging(verbose: int, quiet: bool, log_format: str = "text") -> None:
+    """Send this package's log to stderr: warnings with -q, progress by default, detail with -v.
+
+    Args:
+        verbose: above 0 for detail.
+        quiet: only warnings and errors.
+        log_format: "text", or "json" for one object a line, the fields of an event among its own.
+    """
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     handler: logging.Handler = logging.StreamHandler(sys.stderr)
-    if sys.stderr.isatty():
+    if log_format == "json":
+        handler = _JsonHandler()
+    elif sys.stderr.isatty():
         from rich.logging import RichHandler
 
         from lnlattennet._console import stderr

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from lnlattennet._cli import main
 from lnlattennet.serving.client._client import Client
+from tests.commands import call
 
 COMMAND = Path(sys.executable).with_name("lnlattennet")
 ProcessesOf = Callable[[Path], list[int]]
@@ -74,6 +76,14 @@ def test_it_answers_until_ctrl_c_and_leaves_nothing(
     assert "for development only" in log
     assert_nothing_left(process, tmp_path / "temporary")
     assert processes_of(tmp_path) == []
+
+
+def test_the_last_error_is_an_event_of_the_log(tmp_path: Path) -> None:
+    result = call(main, "lnlattennet", "serve", tmp_path, "--log-format", "json")
+    assert result.returncode == 1
+    last = json.loads(result.stderr.splitlines()[-1])
+    assert (last["event"], last["level"]) == ("error", "ERROR")
+    assert str(tmp_path) in last["message"]
 
 
 def test_an_unknown_server_backend_is_refused(bundle_path: Path, tmp_path: Path) -> None:

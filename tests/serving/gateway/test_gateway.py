@@ -32,8 +32,8 @@ ORIGIN = "https://app.example"
 
 
 class Running:
-    def __init__(self, port: int, tls: ssl.SSLContext, process: subprocess.Popen[bytes]) -> None:
-        self.port, self.tls, self.process = port, tls, process
+    def __init__(self, port: int, tls: ssl.SSLContext, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.port, self.tls, self.process, self.log = port, tls, process, log
 
     def connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("localhost", self.port, context=self.tls, timeout=30)
@@ -65,10 +65,10 @@ def gateway(server: TritonProcess, tmp_path_factory: pytest.TempPathFactory) -> 
     command = [sys.executable, "-m", "lnlattennet", "gateway", "--url", server.endpoints.grpc]
     command += ["--port", str(port), "--keys", str(folder / "keys"), "--certificate", str(folder / "pem")]
     command += ["--max-body", str(LIMIT), "--read-timeout", "1", "--rate", "30"]
-    command += ["--cors-origin", ORIGIN]
+    command += ["--cors-origin", ORIGIN, "--log-format", "json"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-    running = Running(port, tls, process)
+    running = Running(port, tls, process, folder / "log")
     try:
         while True:
             assert process.poll() is None, (folder / "log").read_text()
@@ -230,6 +230,16 @@ def test_the_pages(gateway: Running) -> None:
         assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
         # Nothing of another server.
         assert "//" not in text.removeprefix("<!doctype html>")
+
+
+def test_each_request_is_a_line_of_the_log(gateway: Running) -> None:
+    gateway.ask("/v1/predict?max_faces=0", known_face())
+    lines = [json.loads(line) for line in gateway.log.read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+    last = lines[-1]
+    asked = [last[name] for name in ("event", "method", "path", "status")]
+    assert asked == ["request", "POST", "/v1/predict?max_faces=0", 400]
+    assert KEY not in gateway.log.read_text()
 
 
 def test_too_many_requests_of_one_key(gateway: Running) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pytest
 
 from lnlattennet.errors import LnlAttenNetError, ServingError
@@ -26,11 +27,12 @@ from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.supervision._supervisor import MOST_FAILURES, Supervisor
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED, PIPELINE
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, FUSED, PIPELINE
 from lnlattennet.serving.triton._process import TritonProcess
 
 COMMAND = Path(sys.executable).with_name("lnlattennet")
 OPTIONS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--health-port", "0", "--json"]
+OPTIONS += ["--log-format", "json"]
 RECOVERY_SECONDS = 90
 """Far more than a recovery takes: a test does not judge time."""
 
@@ -66,6 +68,13 @@ def get(url: str) -> tuple[int, str]:
 def metric(served: SimpleNamespace, name: str) -> float:
     lines = get(f"{served.health}/metrics")[1].splitlines()
     return float(next(line.split()[-1] for line in lines if line.startswith(name + " ")))
+
+
+def events(served: SimpleNamespace) -> list[dict[str, Any]]:
+    """Every line of the log, each of which is a JSON object."""
+    found = [json.loads(line) for line in served.log.read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= event.keys() for event in found)
+    return [event for event in found if "event" in event]
 
 
 def pids(served: SimpleNamespace, processes_of: ProcessesOf, model: str) -> list[int]:
@@ -117,6 +126,8 @@ def test_what_is_killed_or_hangs_answers_again(
     assert before[0] not in pids(served, processes_of, model)
     # A python model is started again alone; the others go on answering.
     assert metric(served, "lnlattennet_restarts_total") - restarts == (model == "")
+    expected_event = ("restart_models", [model]) if model else ("restart", None)
+    assert expected_event in [(event["event"], event.get("models")) for event in events(served)]
 
 
 @pytest.mark.slow
@@ -124,17 +135,20 @@ def test_a_stop_answers_what_is_in_flight(
     served: SimpleNamespace, processes_of: ProcessesOf, images: list[bytes]
 ) -> None:
     outcomes: list[object] = []
-    ready = threading.Barrier(9)
+    ready = threading.Barrier(13)
+    tensors = np.zeros((len(images) * 2, 3, 48, 48), np.float32)
 
     def ask(model: str) -> None:
         try:
-            with Client(served.grpc, model, timeout=60) as client:
+            with Client(served.grpc, FUSED if model == FUSED else ENSEMBLE, timeout=60) as client:
                 ready.wait()
-                outcomes.append(len(client.predict(images * 2)))
+                faces = client.predict_crops(tensors) if model == ENGINE_MODEL else client.predict(images * 2)
+                outcomes.append(len(faces))
         except LnlAttenNetError as error:
             outcomes.append(error)
 
-    threads = [threading.Thread(target=ask, args=(model,)) for model in (ENSEMBLE, FUSED) for _ in range(4)]
+    models = (ENSEMBLE, FUSED, ENGINE_MODEL)
+    threads = [threading.Thread(target=ask, args=(model,)) for model in models for _ in range(4)]
     for thread in threads:
         thread.start()
     ready.wait()
@@ -149,6 +163,7 @@ def test_a_stop_answers_what_is_in_flight(
     refusals = ("unload", "not ready", "no available versions")
     assert all(any(text in str(outcome) for text in refusals) for outcome in late), late
     assert len(late) < len(threads)
+    assert [events(served)[i]["event"] for i in (0, 1, -1)] == ["start", "ready", "stop"]
     assert processes_of(served.folder) == []
     assert list(Path("/dev/shm").glob(f"lnlattennet-{served.process.pid}-*")) == []  # noqa: S108
 
@@ -157,6 +172,7 @@ class Failing:
     """A server that answers at its start, and dies at once."""
 
     endpoints = Endpoints("127.0.0.1", 1, 2, 3)
+    pid = 4
     starts = 0
 
     def __enter__(self) -> Self:
