@@ -18,7 +18,7 @@ PUBLIC = {
     "lnlattennet.benchmarks": (
         "attention bundle faces figures gpu_suite leaderboard network peers serving training"
     ),
-    "lnlattennet.benchmarks.serving": "latency",
+    "lnlattennet.benchmarks.serving": "in_process latency",
     "lnlattennet.benchmarks.training": "augmentation throughput",
     "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction draw_overlays read_manifest save_overlays",
     "lnlattennet.bundle.doctor": (
@@ -54,7 +54,7 @@ PUBLIC = {
 }
 # fmt: on
 COMMANDS = {"benchmarks.figures", "benchmarks.serving.latency", "benchmarks.training.augmentation"}
-COMMANDS |= {"benchmarks.training.throughput"}
+COMMANDS |= {"benchmarks.training.throughput", "benchmarks.serving.in_process"}
 """Modules that are run with ``python -m``, so their names are public."""
 
 

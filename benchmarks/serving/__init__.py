@@ -1,3 +1,3 @@
 """Benchmark of served requests."""
 
-__all__ = ["latency"]
+__all__ = ["in_process", "latency"]
