@@ -141,6 +141,7 @@ def test_bodies_byte_by_byte_keep_nobody_else_out(gateway: GatewayInThread) -> N
 def test_connections_that_send_nothing_keep_nobody_else_out(gateway: GatewayInThread) -> None:
     idle = [gateway.connect() for _ in range(MOST_OF_AN_ADDRESS + 1)]
     assert closed(idle[-1])
+    assert not select.select(idle[:-1], [], [], 0)[0]
     assert gateway.ask(body=known_face(), source=OTHER_ADDRESS)[0] == 200
     for connection in idle:
         connection.close()
@@ -176,7 +177,29 @@ def test_a_client_that_reads_nothing(server: TritonProcess) -> None:
     ):
         # More than the buffers of both ends hold.
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: gateway\r\n\r\n" * 4000)
+        while not gateway.server.server_state.tasks:
+            time.sleep(0.01)
         deadline = time.monotonic() + 60
         while gateway.server.server_state.connections and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not gateway.server.server_state.connections
+
+
+def test_a_stop_answers_what_has_begun(server: TritonProcess) -> None:
+    image = known_face()
+    with (
+        gateway_in_thread(server.endpoints.grpc) as gateway,
+        gateway.connect(HEAD + b"Content-Length: %d\r\n\r\n" % len(image)) as connection,
+    ):
+        connection.sendall(image[:100])
+        while not gateway.server.server_state.tasks:
+            time.sleep(0.01)
+        # What SIGTERM sets.
+        gateway.server.should_exit = True
+        with contextlib.suppress(ConnectionRefusedError):
+            while True:
+                gateway.connect().close()
+                time.sleep(0.01)
+        connection.sendall(image[100:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert closed(connection)
