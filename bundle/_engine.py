@@ -89,6 +89,8 @@ class Engine:
     def _run(self, faces: NDArray[np.float32]) -> Arrays:
         # Some engines have a smallest batch; outputs do not depend on the padding.
         missing = max(0, max(self._smallest, 1) - len(faces))
-        outputs = self._runner({INPUT_NAME: np.pad(faces, ((0, missing), (0, 0), (0, 0), (0, 0)))})
-        self._check(outputs, len(faces) + missing)
+        padding = ((0, missing), (0, 0), (0, 0), (0, 0))
+        batch = np.pad(faces, padding) if missing else np.ascontiguousarray(faces)
+        outputs = self._runner({INPUT_NAME: batch})
+        self._check(outputs, len(batch))
         return {name: array[: len(faces)] for name, array in outputs.items()}

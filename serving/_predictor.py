@@ -52,6 +52,7 @@ class LocalPredictor:
         self._crop = FaceCropper(preprocessing)
         if note := version_note(preprocessing.face_finder, preprocessing.face_finder_version):
             _log.warning("%s", note)
+        self._preprocessing_id = preprocessing.id
         self._run = bundle.engine(engine, threads)
         self._model_hash = bundle.manifest.model_hash(bundle.engine_name(engine, threads))
 
@@ -113,5 +114,5 @@ class LocalPredictor:
             crops,
             [crop.image for crop in crops],
             model_hash=self._model_hash,
-            preprocessing_id=self._manifest.preprocessing.id,
+            preprocessing_id=self._preprocessing_id,
         )
