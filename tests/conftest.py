@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -82,9 +84,36 @@ def demo_checkpoint() -> Path:
     return ROOT / "checkpoints" / "demo.safetensors"
 
 
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
 @pytest.fixture(scope="session")
-def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Make a file or a folder once, also where several processes of pytest-xdist run the tests."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def make_once(name: str, make: Callable[[Path], None]) -> Path:
+        path = folder / name
+        with (folder / f"{name}.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.seek(0)
+            if not lock.read():
+                make(path)
+                lock.write("made")
+        return path
+
+    return make_once
+
+
+@pytest.fixture(scope="session")
+def checkpoint_path(make_once: MakeOnce) -> Path:
     """A small network with random weights, its batch norms past their initial state."""
+    return make_once("small.safetensors", _save_small_checkpoint)
+
+
+def _save_small_checkpoint(path: Path) -> None:
     torch.manual_seed(3)
     network = LNLAttenNet(SMALL).train()
     for _ in range(3):
@@ -99,28 +128,27 @@ def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         preprocessing=Preprocessing(size=48),
         provenance={"data": "none"},
     )
-    path = tmp_path_factory.mktemp("checkpoint") / "small.safetensors"
     save_checkpoint(path, network, info)
-    return path
 
 
 @pytest.fixture(scope="session")
-def bundle_path(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of that network for the runtimes that build in seconds, batches 1 to 8."""
+def bundle_path(checkpoint_path: Path, make_once: MakeOnce) -> Path:
+    """A bundle of that network for the runtimes that build in seconds, batches 1 to 8; not to be changed."""
     from lnlattennet.bundle._export_options import ExportOptions, SelectionOptions, VerificationOptions
     from lnlattennet.export._pipeline import export_engine
 
-    path = tmp_path_factory.mktemp("bundle") / "small"
-    options = ExportOptions(
-        checkpoint=checkpoint_path,
-        output=path,
-        batch=BatchRange(1, 4, 8),
-        backends=("onnxruntime", "openvino", "tensorrt"),
-        verification=VerificationOptions(faces=32),
-        selection=SelectionOptions(rounds=10),
-    )
-    export_engine(options)
-    return path
+    def export(path: Path) -> None:
+        options = ExportOptions(
+            checkpoint=checkpoint_path,
+            output=path,
+            batch=BatchRange(1, 4, 8),
+            backends=("onnxruntime", "openvino", "tensorrt"),
+            verification=VerificationOptions(faces=32),
+            selection=SelectionOptions(rounds=10),
+        )
+        export_engine(options)
+
+    return make_once("small", export)
 
 
 @pytest.fixture
@@ -130,11 +158,12 @@ def bundle_copy(bundle_path: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_onnx(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_onnx(checkpoint_path: Path, make_once: MakeOnce) -> Path:
     """The small network with its fused attention as a function; batches 1 to 8."""
-    path = tmp_path_factory.mktemp("onnx") / "model-function.onnx"
-    export_onnx(load_checkpoint(checkpoint_path), path, BatchRange(1, 4, 8))
-    return path
+    return make_once(
+        "model-function.onnx",
+        lambda path: export_onnx(load_checkpoint(checkpoint_path), path, BatchRange(1, 4, 8)),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import errno
+import secrets
 import socket
 from dataclasses import dataclass
 
 from lnlattennet.errors import ServingError, UsageError
+
+_FREE_PORTS = range(20_000, 32_768)
+"""Below those that Linux gives to outgoing connections, which take a port that nobody listens on yet."""
+
+_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,18 @@ def choose_endpoints(host: str, http_port: int, grpc_port: int, metrics_port: in
     return Endpoints(address, *ports)
 
 
+def _bind_free(sock: socket.socket, address: str) -> None:
+    """Bind a port that no connection of another program gets while the server starts."""
+    for _ in range(_TRIES):
+        try:
+            sock.bind((address, _FREE_PORTS.start + secrets.randbelow(len(_FREE_PORTS))))
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+    sock.bind((address, 0))
+
+
 def _resolve(host: str) -> str:
     # Triton's HTTP service binds addresses only, no names.
     try:
@@ -79,7 +97,10 @@ def _bind(sock: socket.socket, address: str, flag: str, port: int) -> int:
     # As servers do: a closing connection of an earlier server does not block the port.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((address, port))
+        if port:
+            sock.bind((address, port))
+        else:
+            _bind_free(sock, address)
     except PermissionError as error:
         raise ServingError(f"port {port} needs privileges: choose one from 1024 on with {flag}") from error
     except OSError as error:
