@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import traceback
-from collections import defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,20 +106,25 @@ class AnswerCounts:
 
 def counted(answers: Iterable[Arrays]) -> Mapping[_Series, float]:
     """Return by how much the answers raise each metric."""
-    counts: defaultdict[_Series, float] = defaultdict(float)
+    labels: list[bytes] = []
+    probabilities: list[NDArray[np.float32]] = []
+    faces: list[int] = []
     for answer in answers:
         every = f"{EVERY}label" in answer
-        prefix = EVERY if every else ""
-        if f"{prefix}label" in answer:
-            for label in answer[f"{prefix}label"].ravel():
-                counts[_ANSWERS, label.decode()] += 1
-            probabilities = answer[f"{prefix}probabilities"]
-            entropies = _entropies(probabilities.reshape(-1, probabilities.shape[-1]))
-            _observe(counts, _ENTROPY, ENTROPIES, entropies)
-        if f"{prefix}face_found" in answer:
-            found = answer[f"{prefix}face_found"]
+        rows = {name.removeprefix(EVERY): array[0] if every else array for name, array in answer.items()}
+        if "label" in rows:
+            labels += rows["label"].ravel().tolist()
+            probabilities.append(rows["probabilities"])
+        if "face_found" in rows:
             # One image, of which every row is a face, or an image in each row.
-            _observe(counts, _FACES, FACES, found.reshape(1 if every else len(found), -1).sum(axis=1))
+            faces += [int(rows["face_found"].sum())] if every else rows["face_found"].ravel().tolist()
+    counts: dict[_Series, float] = {
+        (_ANSWERS, label.decode()): count for label, count in Counter(labels).items()
+    }
+    if probabilities:
+        counts |= _observed(_ENTROPY, ENTROPIES, _entropies(np.concatenate(probabilities)))
+    if faces:
+        counts |= _observed(_FACES, FACES, np.array(faces, np.float64))
     return counts
 
 
@@ -140,11 +145,13 @@ def _label(name: str, value: str) -> dict[str, str]:
     return {"class" if name == _ANSWERS else "le": value}
 
 
-def _observe(
-    counts: defaultdict[_Series, float], name: str, bounds: Iterable[float], values: NDArray[Any]
-) -> None:
-    for bound in bounds:
-        counts[f"{name}_bucket", f"{bound:g}"] += int((values <= bound).sum())
-    counts[f"{name}_bucket", "+Inf"] += len(values)
-    counts[f"{name}_sum", ""] += float(values.sum())
-    counts[f"{name}_count", ""] += len(values)
+def _observed(name: str, bounds: Iterable[float], values: NDArray[np.float64]) -> dict[_Series, float]:
+    counts: dict[_Series, float] = {
+        (f"{name}_bucket", f"{bound:g}"): int((values <= bound).sum()) for bound in bounds
+    }
+    whole = {
+        (f"{name}_bucket", "+Inf"): len(values),
+        (f"{name}_sum", ""): float(values.sum()),
+        (f"{name}_count", ""): len(values),
+    }
+    return counts | whole
