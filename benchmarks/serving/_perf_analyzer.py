@@ -96,15 +96,21 @@ class PerfAnalyzer:
             "--input-data", str(self._input(image)), "--request-count", str(requests),
             "--profile-export-file", str(export), *self._arrivals(load),
         ]  # fmt: skip
-        done = subprocess.run(
-            command,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                command,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_TIMEOUT_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LnlAttenNetError(
+                f"perf_analyzer did not finish {requests} requests to {model} at {url} ({load.name}) within "
+                f"{_TIMEOUT_SECONDS} s; measure again, with fewer --requests if the server is slow"
+            ) from error
         if done.returncode or not export.exists():
             reason = " ".join((done.stderr or done.stdout).split())[-600:]
             raise LnlAttenNetError(f"perf_analyzer failed on {model} at {url}: {reason}")

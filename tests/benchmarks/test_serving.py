@@ -12,6 +12,7 @@ import pytest
 import tritonclient.http
 
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.serving import _perf_analyzer
 from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
 from lnlattennet.benchmarks.serving._perf_analyzer import Load, open_perf_analyzer, read_export
@@ -62,6 +63,17 @@ def test_the_program_is_taken_from_a_wheel(tmp_path: Path) -> None:
         with pytest.raises(LnlAttenNetError, match="perf_analyzer failed on m at grpc://h:1: no server"):
             generator.run("grpc://h:1", "m", b"image", Load("one", concurrency=1), 10)
     assert not generator.program.exists()
+
+
+def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "perf_analyzer"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(_perf_analyzer, "_TIMEOUT_SECONDS", 0.2)
+    with open_perf_analyzer(program) as generator:
+        load = Load("one at a time", concurrency=1)
+        with pytest.raises(LnlAttenNetError, match=r"did not finish 3 requests to m at http://h:1 \(one"):
+            generator.run("http://h:1", "m", b"image", load, 3)
 
 
 @pytest.mark.parametrize("name", ["missing", "missing.whl", "empty.whl"])
