@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from lnlattennet.errors import (
+    DeadlineError,
     ImageError,
     LnlAttenNetError,
     OverloadedError,
@@ -48,7 +49,7 @@ def test_a_passing_failure_is_retried(fake: FakeTriton, failure: tuple[str, str]
         (FULL, 2, 3, OverloadedError),
         (REFUSED, 2, 1, ImageError),
         (("INTERNAL", "the engine failed"), 2, 1, ServingError),
-        (("DEADLINE_EXCEEDED", ""), 2, 1, ServingError),
+        (("DEADLINE_EXCEEDED", ""), 2, 1, DeadlineError),
     ],
 )
 def test_retries_are_bounded_and_for_passing_failures_alone(
