@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lnlattennet.bundle._bundle import hash_file
-from tests.export.exports import EXPORT, FAST, run_export
+from tests.export.exports import EXPORT, FAST, call_export, run_export
 
 
 def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
@@ -68,7 +68,7 @@ def test_a_really_full_disk_is_reported_and_leaves_nothing(checkpoint_path: Path
     if mounted.returncode:
         pytest.skip("this machine does not allow mounts")
     try:
-        done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST)
+        done = call_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST)
         assert done.returncode == 1, done.stderr
         assert "the disk is full" in done.stderr
         assert list(tmp_path.iterdir()) == []

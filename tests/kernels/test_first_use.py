@@ -71,8 +71,9 @@ def broken_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def caching_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A compiler that compiles what it has not compiled before; it links every time."""
-    monkeypatch.setenv("CXX", str(write_caching_compiler(tmp_path / "caching-c++", str(find_cxx()))))
+    """A compiler that compiles what it has not compiled before, without optimizing; it links every time."""
+    compiler = write_caching_compiler(tmp_path / "caching-c++", str(find_cxx()), "-O0")
+    monkeypatch.setenv("CXX", str(compiler))
 
 
 def run(code: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:

@@ -12,12 +12,22 @@ import pytest
 import torch
 
 from lnlattennet._cache_folder import cache_folder
+from lnlattennet._cli import main
+from tests.commands import call
 
 
 def run(cache: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lnlattennet")), "kernels", *arguments]
     variables = os.environ | {"LNLATTENNET_CACHE": str(cache)} | environment
     return subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=290)
+
+
+def call_here(cache: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Call the command in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"LNLATTENNET_CACHE": str(cache), **environment}.items():
+            patch.setenv(name, value)
+        return call(main, "lnlattennet", "kernels", *arguments)
 
 
 @pytest.mark.slow
@@ -37,14 +47,14 @@ def test_what_is_built_ahead_of_time_is_what_runs() -> None:
 
 
 def test_before_a_build_info_says_that_the_first_use_does_it(tmp_path: Path) -> None:
-    info = json.loads(run(tmp_path, "info", "--json").stdout)["cpu"]
+    info = json.loads(call_here(tmp_path, "info", "--json").stdout)["cpu"]
     assert info == info | {"kind": "compiled", "library": None, "target": None}
     assert "at first use" in info["reason"]
     assert not list(tmp_path.iterdir())
 
 
 def test_info_says_in_a_table_what_runs_and_why(tmp_path: Path) -> None:
-    done = run(tmp_path, "info", PATH="/nonexistent", CXX="")
+    done = call_here(tmp_path, "info", PATH="/nonexistent", CXX="")
     assert done.returncode == 0, done.stderr
     assert "reference" in done.stdout
     assert "no C++ compiler is on PATH" in done.stdout
@@ -64,7 +74,7 @@ def test_info_says_in_a_table_what_runs_and_why(tmp_path: Path) -> None:
 def test_a_wrong_call_ends_with_its_exit_code_and_reason(
     tmp_path: Path, arguments: list[str], code: int, message: str
 ) -> None:
-    done = run(tmp_path, "build", *arguments, PATH="/nonexistent", CXX="")
+    done = call_here(tmp_path, "build", *arguments, PATH="/nonexistent", CXX="")
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -73,7 +83,7 @@ def test_a_wrong_call_ends_with_its_exit_code_and_reason(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with a GPU its architecture is built")
 def test_without_a_gpu_its_architecture_must_be_named(tmp_path: Path) -> None:
-    done = run(tmp_path, "build", "--device", "cuda")
+    done = call_here(tmp_path, "build", "--device", "cuda")
     assert done.returncode == 4
     assert "no CUDA device is here; `lnlattennet kernels build --arch` builds without one" in done.stderr
 

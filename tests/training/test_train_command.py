@@ -63,7 +63,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
     assert not (folder / "halves.safetensors").exists()
-    resumed = run_train(folder, "halves.safetensors", *recipe, "--resume")
+    resumed = call_train(folder, "halves.safetensors", *recipe, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     for whole_file, file in (
         ("whole.safetensors", "halves.safetensors"),

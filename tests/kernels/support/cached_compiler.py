@@ -24,9 +24,12 @@ def caching(compiler: str) -> list[str]:
     return [sys.executable, "-S", __file__, compiler]
 
 
-def write_caching_compiler(path: Path, compiler: str) -> Path:
-    """Write a program that calls ``compiler`` through this one, for the environment variable CXX."""
-    path.write_text(f'#!/bin/sh\nexec {" ".join(caching(compiler))} "$@"\n')
+def write_caching_compiler(path: Path, compiler: str, *flags: str) -> Path:
+    """Write a program that calls ``compiler`` through this one, for the environment variable CXX.
+
+    Its ``flags`` come last: they overrule those of a call.
+    """
+    path.write_text(f'#!/bin/sh\nexec {" ".join(caching(compiler))} "$@" {" ".join(flags)}\n')
     path.chmod(0o755)
     return path
 
