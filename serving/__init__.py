@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from lnlattennet.serving.client._description import ModelDescription
     from lnlattennet.serving.client._stream import StreamPrediction
     from lnlattennet.serving.client._tls import TLSConfig
+    from lnlattennet.serving.triton._deployment import Deployment
     from lnlattennet.serving.triton._discovery import TritonServer, find_server
     from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
     from lnlattennet.serving.triton._process import TritonProcess
-    from lnlattennet.serving.triton._repository import Deployment, deploy
+    from lnlattennet.serving.triton._repository import deploy
 
 __all__ = [
     "AsyncClient",

@@ -14,7 +14,7 @@ from lnlattennet._command import configure_logging, print_json
 def deploy(
     bundle: Annotated[Path, typer.Argument(help="Bundle written by export-engine.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to write; an earlier deployment is replaced.")
+        Path, typer.Option("--output", "-o", help="Folder to write; a deployment gets another version.")
     ],
     engine: Annotated[
         str | None,
@@ -34,6 +34,11 @@ def deploy(
             show_default="ensemble where the server has a backend for the engine, else fused",
         ),
     ] = None,
+    activate: Annotated[
+        bool,
+        typer.Option("--activate", help="Serve the new version; the first one is served anyway."),
+    ] = False,
+    keep: Annotated[int, typer.Option(min=2, help="Versions to keep; the oldest above it are removed.")] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -44,8 +49,9 @@ def deploy(
     from lnlattennet.bundle._bundle import Bundle
     from lnlattennet.errors import UsageError
     from lnlattennet.runtimes._registry import BACKENDS, backend_named
-    from lnlattennet.serving.triton._deployment_check import check_deployment
-    from lnlattennet.serving.triton._repository import deploy as write
+    from lnlattennet.serving.cli._versions import activate_version
+    from lnlattennet.serving.triton._deployment import Deployment
+    from lnlattennet.serving.triton._repository import add_version
 
     native = [name for name in BACKENDS if backend_named(name).INFO.triton_platform]
     for name in server_backend or ():
@@ -53,10 +59,18 @@ def deploy(
             # Else a misspelled name would leave the engine in the python backend, unnoticed.
             raise UsageError(f"--server-backend must be one of {', '.join(native)}, got {name!r}")
     backends = {"python", *(server_backend or ())}
-    deployment = write(Bundle.load(bundle), output, backends, engine, topology)
-    check_deployment(deployment)
-    served = Bundle.load(deployment.bundle).manifest.selected
+    version = add_version(Bundle.load(bundle), output, backends, engine, topology, keep)
+    deployment = Deployment(output.resolve())
+    if activate and deployment.active != version:
+        activate_version(deployment, version)
+    described, active = version.describe(), deployment.active.number
     if json:
-        print_json({"deployment": str(deployment.path), "engine": served})
-    else:
-        stdout().print(f"wrote {deployment.path}: {served}, checked", highlight=False, soft_wrap=True)
+        print_json({"deployment": str(deployment.path), "active": active, **described})
+        return
+    text = f"wrote {deployment.path}: version {version.number}, {described['engine']}, checked"
+    if active != version.number:
+        text += (
+            f"; version {active} stays active until `lnlattennet versions {output} "
+            f"--activate {version.number}`"
+        )
+    stdout().print(text, highlight=False, soft_wrap=True)

@@ -12,8 +12,8 @@ from lnlattennet._command import configure_logging, print_json
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 if TYPE_CHECKING:
+    from lnlattennet.serving.triton._deployment import Deployment
     from lnlattennet.serving.triton._process import TritonProcess
-    from lnlattennet.serving.triton._repository import Deployment
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
 

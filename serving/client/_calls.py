@@ -72,9 +72,10 @@ class Infer:
             **protocol.options(self.timeout),
         )
 
-    def read(self, protocol: Protocol, reply: Any) -> Outputs:
-        """Return the outputs."""
-        return {name: reply.as_numpy(name) for name in self.outputs}
+    def read(self, protocol: Protocol, reply: Any) -> tuple[Outputs, str]:
+        """Return the outputs, and the version of the model that gave them."""
+        outputs = {name: reply.as_numpy(name) for name in self.outputs}
+        return outputs, protocol.read_version(reply.get_response())
 
     def _tensor(self, protocol: Protocol, name: str, array: NDArray[Any]) -> Any:
         datatype = require("tritonclient.utils", "triton").np_to_triton_dtype(array.dtype)
@@ -88,16 +89,17 @@ class Infer:
 
 @dataclass(frozen=True)
 class ReadConfig:
-    """A question for the configuration of a model."""
+    """A question for the configuration of a model; of its newest version, if none is named."""
 
     model: str
     timeout: float
+    version: str = ""
     about_images: bool = False
 
     def start(self, protocol: Protocol, client: Any) -> Any:
         """Send it."""
         options = {**protocol.config_options, **protocol.options(self.timeout)}
-        return client.get_model_config(self.model, **options)
+        return client.get_model_config(self.model, self.version, **options)
 
     def read(self, protocol: Protocol, reply: Any) -> dict[str, Any]:
         """Return the configuration."""

@@ -23,6 +23,7 @@ class ModelDescription:
         preprocessing_id: ``Preprocessing.id`` of the bundle; "" likewise.
         max_batch_size: maximum number of images per request.
         parameters: every parameter of its configuration: name -> text.
+        version: version of the deployment; "" if the server has no versions.
     """
 
     class_names: list[str]
@@ -32,6 +33,7 @@ class ModelDescription:
     preprocessing_id: str
     max_batch_size: int
     parameters: dict[str, str]
+    version: str = ""
 
 
 def read_description(model: str, config: Mapping[str, Any]) -> ModelDescription:
@@ -55,4 +57,5 @@ def read_description(model: str, config: Mapping[str, Any]) -> ModelDescription:
         ) from error
     # A model without batching states a maximum batch size of 0.
     largest = max(1, int(config.get("max_batch_size", 0)))
-    return ModelDescription(names, grid, note, model_hash, preprocessing_id, largest, parameters)
+    version = parameters.get("version", "")
+    return ModelDescription(names, grid, note, model_hash, preprocessing_id, largest, parameters, version)

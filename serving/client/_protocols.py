@@ -84,6 +84,10 @@ class Protocol(abc.ABC):
         config: dict[str, Any] = reply
         return config
 
+    def read_version(self, response: Any) -> str:
+        """Return the version of the model that gave a response; "" if it does not say."""
+        return str(response.get("model_version", ""))
+
 
 class _Grpc(Protocol):
     config_options: Mapping[str, Any] = {"as_json": True}
@@ -135,6 +139,9 @@ class _Grpc(Protocol):
 
     def read_config(self, reply: Any) -> dict[str, Any]:
         return super().read_config(reply["config"])
+
+    def read_version(self, response: Any) -> str:
+        return str(response.model_version)
 
 
 class _Http(Protocol):

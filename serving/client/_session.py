@@ -38,6 +38,12 @@ from lnlattennet.serving.client._description import ModelDescription, read_descr
 from lnlattennet.serving.client._shared_memory import SMALLEST_SHARED, Region, RegionPool
 from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, ENSEMBLE, FACES, FUSED
 
+_Answer = tuple[Outputs, str]
+"""Outputs, and the version of the model that gave them."""
+
+Described = tuple[Outputs, ModelDescription]
+"""Outputs, and what the version states that gave them."""
+
 _OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _MOST_RETRIES = 10
@@ -73,6 +79,7 @@ class Session:
         if not 0 <= retries <= _MOST_RETRIES:
             raise UsageError(f"retries must be from 0 to {_MOST_RETRIES}, got {retries}")
         self._model = model
+        self._descriptions: dict[str, ModelDescription] = {}
         self._timeout = timeout
         self._retries = retries
         self._regions = RegionPool() if shared_memory else None
@@ -82,6 +89,17 @@ class Session:
         config = yield from self._retried(ReadConfig(self._model, self._timeout))
         self.description = read_description(self._model, config)
         return self.description
+
+    def _description_of(self, model: str, version: str) -> Dialog[ModelDescription]:
+        """Return what the version that gave an answer states: a running server may change to another one."""
+        if not self.description.version or version == self.description.version:
+            return self.description
+        if version not in self._descriptions:
+            asked = self._model if model == ENGINE_MODEL else model
+            config = yield from self._retried(ReadConfig(asked, self._timeout, version))
+            self._descriptions[version] = read_description(asked, config)
+        self.description = self._descriptions[version]
+        return self._descriptions[version]
 
     def model_config(self, model: str) -> Dialog[dict[str, Any]]:
         """Ask for the configuration of any model."""
@@ -108,10 +126,10 @@ class Session:
         predictions: list[Prediction] = []
         for start, batch in self._batches(images):
             with _numbered_from(start):
-                outputs = yield from self.infer(
+                outputs, about = yield from self.infer(
                     Infer(self._model, {INPUT_NAME: encoded_batch(batch)}, _OUTPUTS)
                 )
-            predictions += self.checked(outputs, len(batch))
+            predictions += checked(outputs, len(batch), about)
         return predictions
 
     def _every_face_of_each(
@@ -128,58 +146,73 @@ class Session:
     def _every_face(self, image: bytes, max_faces: int, min_face: float) -> Dialog[list[Prediction]]:
         limits = {"max_faces": int(max_faces), "min_face": float(min_face)}
         request = Infer(FACES, {INPUT_NAME: encoded_batch([image])}, _OUTPUTS, limits)
-        outputs = yield from self.infer(request)
+        outputs, about = yield from self.infer(request)
         rows = {name: array[0] for name, array in outputs.items()}
-        return self.checked(rows, len(rows["status"]))
+        return checked(rows, len(rows["status"]), about)
 
     def predict_crops(self, crops: Any) -> Dialog[list[Prediction]]:
         """Ask for crops of faces: pixels, or the engine's normalized input."""
         if len(crops) == 0:
             return []
         if isinstance(crops, np.ndarray) and crops.dtype == np.float32:
-            outputs = yield from self.engine_outputs(crops)
+            outputs, about = yield from self._engine(crops)
             boxes = [(0.0, 0.0, float(crops.shape[3]), float(crops.shape[2]))] * len(crops)
-            return self._predictions(outputs, boxes)
+            return _in_boxes(outputs, boxes, about)
         pixels, predictions = for_each(crops, require_rgb), list[Prediction]()
         for (height, width, _), group in itertools.groupby(pixels, key=np.shape):
             same = list(group)
             for start, batch in self._batches(same):
                 with _numbered_from(start):
-                    outputs = yield from self.infer(Infer(CROPS, {"crop": np.stack(batch)}, OUTPUT_NAMES))
-                predictions += self._predictions(outputs, [center_square(width, height)] * len(batch))
+                    outputs, about = yield from self.infer(
+                        Infer(CROPS, {"crop": np.stack(batch)}, OUTPUT_NAMES)
+                    )
+                predictions += _in_boxes(outputs, [center_square(width, height)] * len(batch), about)
         return predictions
 
     def engine_outputs(self, faces: NDArray[np.float32]) -> Dialog[Outputs]:
         """Ask the engine for its checked outputs for normalized faces float32 [n, 3, S, S]."""
+        return (yield from self._engine(faces))[0]
+
+    def _engine(self, faces: NDArray[np.float32]) -> Dialog[Described]:
         if faces.ndim != 4 or faces.shape[1] != 3 or faces.dtype != np.float32:
             raise ImageError(
                 f"normalized faces must be float32 [n, 3, S, S], got {faces.dtype} {list(faces.shape)}"
             )
         # A server that runs the engine in a backend of its own does not look.
         check_faces(faces)
-        parts = []
+        parts: list[Described] = []
         for _, batch in self._batches(faces):
-            outputs = yield from self.infer(Infer(ENGINE_MODEL, {INPUT_NAME: batch}, OUTPUT_NAMES))
-            self._check(outputs, len(batch))
-            parts.append(outputs)
-        return {name: np.concatenate([part[name] for part in parts]) for name in OUTPUT_NAMES}
+            outputs, about = yield from self.infer(Infer(ENGINE_MODEL, {INPUT_NAME: batch}, OUTPUT_NAMES))
+            if parts and about != parts[0][1]:
+                # The server has changed its version: the outputs of two networks are not one answer.
+                return (yield from self._engine(faces))
+            _check(outputs, len(batch), about)
+            parts.append((outputs, about))
+        return {name: np.concatenate([part[name] for part, _ in parts]) for name in OUTPUT_NAMES}, parts[0][1]
 
-    def infer(self, request: Infer, again: bool = True) -> Dialog[Outputs]:
+    def infer(self, request: Infer, again: bool = True) -> Dialog[Described]:
         """Send a request, in shared memory if that is on and it is large.
 
         Args:
             request: what to ask; its timeout is set here.
             again: whether it may be sent again.
+
+        Returns:
+            The outputs, and what the version states that gave them.
         """
+        outputs, version = yield from self._send(request, again)
+        return outputs, (yield from self._description_of(request.model, version))
+
+    def _send(self, request: Infer, again: bool) -> Dialog[_Answer]:
         parameters = {**request.parameters, **self.parameters}
         request = replace(request, timeout=self._timeout, parameters=parameters)
         (array, *others) = request.inputs.values()
         if self._regions is None or others or array.dtype == np.object_ or array.nbytes < SMALLEST_SHARED:
-            outputs: Outputs = yield from self._retried(request, again)
-            return outputs
+            answer: _Answer = yield from self._retried(request, again)
+            return answer
         return (yield from self._infer_shared(request, array, self._regions))
 
-    def _infer_shared(self, request: Infer, array: NDArray[Any], regions: RegionPool) -> Dialog[Outputs]:
+    def _infer_shared(self, request: Infer, array: NDArray[Any], regions: RegionPool) -> Dialog[_Answer]:
         region = regions.take(array.nbytes)
         try:
             region.write(array)
@@ -198,12 +231,12 @@ class Session:
         finally:
             regions.give_back(region)
 
-    def _infer_from(self, region: Region, request: Infer) -> Dialog[Outputs]:
+    def _infer_from(self, region: Region, request: Infer) -> Dialog[_Answer]:
         if not region.registered:
             yield from self._retried(Register(region, self._timeout))
             region.registered = True
-        outputs: Outputs = yield from self._retried(replace(request, region=region))
-        return outputs
+        answer: _Answer = yield from self._retried(replace(request, region=region))
+        return answer
 
     def close(self) -> Dialog[None]:
         """Let go of the shared memory."""
@@ -232,31 +265,36 @@ class Session:
         for start in range(0, len(items), largest):
             yield start, items[start : start + largest]
 
-    def checked(self, outputs: Outputs, faces: int) -> list[Prediction]:
-        """Turn the answer of a model that finds faces into predictions.
 
-        Raises:
-            EngineOutputError: an output breaks a rule of ``check_outputs``.
-        """
-        self._check(outputs, faces)
-        return self._from(outputs, face_locations(outputs))
+def checked(outputs: Outputs, faces: int, about: ModelDescription) -> list[Prediction]:
+    """Turn the answer of a model that finds faces into predictions.
 
-    def _predictions(self, outputs: Outputs, boxes: Sequence[Any]) -> list[Prediction]:
-        self._check(outputs, len(boxes))
-        return self._from(outputs, [FaceLocation(box=box, status="no_face") for box in boxes])
+    Raises:
+        EngineOutputError: an output breaks a rule of ``check_outputs``.
+    """
+    _check(outputs, faces, about)
+    return _predictions(outputs, face_locations(outputs), about)
 
-    def _check(self, outputs: Outputs, faces: int) -> None:
-        check_outputs(outputs, faces, len(self.description.class_names), self.description.grid**2)
 
-    def _from(self, outputs: Outputs, faces: Sequence[FaceLocation]) -> list[Prediction]:
-        about = self.description
-        return predictions_from_outputs(
-            outputs,
-            about.class_names,
-            faces,
-            model_hash=about.model_hash,
-            preprocessing_id=about.preprocessing_id,
-        )
+def _in_boxes(outputs: Outputs, boxes: Sequence[Any], about: ModelDescription) -> list[Prediction]:
+    _check(outputs, len(boxes), about)
+    return _predictions(outputs, [FaceLocation(box=box, status="no_face") for box in boxes], about)
+
+
+def _check(outputs: Outputs, faces: int, about: ModelDescription) -> None:
+    check_outputs(outputs, faces, len(about.class_names), about.grid**2)
+
+
+def _predictions(
+    outputs: Outputs, faces: Sequence[FaceLocation], about: ModelDescription
+) -> list[Prediction]:
+    return predictions_from_outputs(
+        outputs,
+        about.class_names,
+        faces,
+        model_hash=about.model_hash,
+        preprocessing_id=about.preprocessing_id,
+    )
 
 
 def encoded_batch(images: Sequence[bytes]) -> NDArray[np.object_]:

@@ -17,8 +17,8 @@ from lnlattennet.images._blank import blank_png
 from lnlattennet.images._encoded import EncodedImage, require_encoded
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.serving._face_tensors import FACE_TENSORS
-from lnlattennet.serving.client._calls import Dialog, Infer, Outputs, Place
-from lnlattennet.serving.client._session import Session, encoded_batch
+from lnlattennet.serving.client._calls import Dialog, Infer, Place
+from lnlattennet.serving.client._session import Described, Session, checked, encoded_batch
 from lnlattennet.serving.triton._model_names import STREAM
 
 _OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS, "smoothed_probabilities")
@@ -68,7 +68,7 @@ class StreamSession:
                 f"{moment} after {self._time}"
             )
         try:
-            outputs = yield from self._ask(data, moment)
+            outputs, about = yield from self._ask(data, moment)
         except ImageError as error:
             if _FORGOTTEN.search(str(error)):
                 raise ServingError(
@@ -76,8 +76,8 @@ class StreamSession:
                     "up otherwise), or the server was restarted; start another with stream()"
                 ) from error
             raise ImageError(without_number(str(error))) from error
-        (raw,) = self._session.checked(outputs, 1)
-        names, shares = self._session.description.class_names, outputs["smoothed_probabilities"][0]
+        (raw,) = checked(outputs, 1, about)
+        names, shares = about.class_names, outputs["smoothed_probabilities"][0]
         return StreamPrediction(
             raw, names[int(shares.argmax())], dict(zip(names, shares.tolist(), strict=True))
         )
@@ -92,7 +92,7 @@ class StreamSession:
             except (ImageError, ServingError):  # forgotten already, or the server has gone
                 return
 
-    def _ask(self, image: bytes, frame_time: float, end: bool = False) -> Dialog[Outputs]:
+    def _ask(self, image: bytes, frame_time: float, end: bool = False) -> Dialog[Described]:
         inputs = {
             INPUT_NAME: encoded_batch([image]),
             "time": np.array([[frame_time]], np.float64),
@@ -101,9 +101,9 @@ class StreamSession:
         request = Infer(STREAM, inputs, _OUTPUTS, sequence=place)
         self._busy = True
         try:
-            outputs = yield from self._session.infer(request, again=False)
+            answer = yield from self._session.infer(request, again=False)
         finally:
             self._busy = False
         # A first image that is refused never reaches the step that smooths.
         self._started, self._time = True, frame_time
-        return outputs
+        return answer

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lnlattennet.errors import ServingError
+from lnlattennet.serving.supervision._hot_swap import HotSwap
 from lnlattennet.serving.supervision._known_face import KnownAnswers
 from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
@@ -36,12 +37,17 @@ class Supervisor:
         start: makes the process, to be entered in the thread that calls ``run``.
         status: is kept up to date.
         announce: called when the server answers for the first time.
+        swap: follows the active version of the deployment; None serves one version for good.
     """
 
     def __init__(
-        self, start: Callable[[], TritonProcess], status: Status, announce: Callable[[TritonProcess], None]
+        self,
+        start: Callable[[], TritonProcess],
+        status: Status,
+        announce: Callable[[TritonProcess], None],
+        swap: HotSwap | None = None,
     ) -> None:
-        self._start, self._status, self._announce = start, status, announce
+        self._start, self._status, self._announce, self._swap = start, status, announce, swap
         self._answers = KnownAnswers()
         self._failures: deque[float] = deque()
 
@@ -67,6 +73,8 @@ class Supervisor:
                 try:
                     self._probe_all(process)
                     self._status.enter("serving")
+                    if self._swap is not None:
+                        self._swap.started()
                     announce(process)
                     answered = True
                     self._watch(process)
@@ -84,6 +92,7 @@ class Supervisor:
         while True:
             try:
                 self._check(process)
+                self._follow(process)
             except PythonModelError as error:
                 self._note_failure(error)
                 models = sorted(error.models)
@@ -95,6 +104,10 @@ class Supervisor:
             if not self._status.ready:
                 self._status.enter("serving")
                 _log.info("the server answers rightly again", extra={"event": "recovered"})
+
+    def _follow(self, process: TritonProcess) -> None:
+        if self._swap is not None and (answers := self._swap.follow(process)):
+            self._answers = answers
 
     def _check(self, process: TritonProcess) -> None:
         for _ in range(_CHECKS_PER_PROBE):

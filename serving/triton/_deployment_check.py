@@ -7,15 +7,19 @@ from typing import Any
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import BundleError, ServingError
+from lnlattennet.serving.triton._deployment import Deployment, Version
 from lnlattennet.serving.triton._model_config import CONFIG_NAME, label_files, read_config
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
-from lnlattennet.serving.triton._repository import Deployment
 
 Configs = Mapping[str, Any]
 """Name of a model's folder -> its ``ModelConfig`` message."""
 
 
-def check_deployment(deployment: Deployment) -> None:
+Folders = Deployment | Version
+"""What has models and their bundle."""
+
+
+def check_deployment(deployment: Folders) -> None:
     """Check the models of a deployment against each other and against its bundle.
 
     Raises:
@@ -38,7 +42,7 @@ def check_deployment(deployment: Deployment) -> None:
         )
 
 
-def _read(deployment: Deployment, problems: list[str]) -> Configs:
+def _read(deployment: Folders, problems: list[str]) -> Configs:
     configs = {}
     for path in sorted(deployment.models.glob(f"*/{CONFIG_NAME}")):
         name = path.parent.name
@@ -50,7 +54,7 @@ def _read(deployment: Deployment, problems: list[str]) -> Configs:
     return configs
 
 
-def _models_are_there(configs: Configs, deployment: Deployment, _: Bundle) -> Iterator[str]:
+def _models_are_there(configs: Configs, deployment: Folders, _: Bundle) -> Iterator[str]:
     for name in PUBLIC_MODELS:
         if name not in configs:
             yield f"{name}: the model is missing"
@@ -73,7 +77,7 @@ def _leading_number(name: str) -> int:
     return int(name[: len(name) - len(name.lstrip("0123456789"))])
 
 
-def _steps_fit(configs: Configs, _: Deployment, __: Bundle) -> Iterator[str]:
+def _steps_fit(configs: Configs, _: Folders, __: Bundle) -> Iterator[str]:
     for name, config in configs.items():
         tensors = {tensor.name: (tensor.data_type, list(tensor.dims)) for tensor in config.input}
         for step in config.ensemble_scheduling.step:
@@ -112,7 +116,7 @@ def _same(given: tuple[int, list[int]], taken: tuple[int, list[int]]) -> bool:
     return type_a == type_b and len(shape_a) == len(shape_b) and all(a == b or -1 in (a, b) for a, b in sizes)
 
 
-def _batches_fit(configs: Configs, _: Deployment, bundle: Bundle) -> Iterator[str]:
+def _batches_fit(configs: Configs, _: Folders, bundle: Bundle) -> Iterator[str]:
     engine = bundle.manifest.engine(bundle.manifest.selected)
     for name, config in configs.items():
         if config.max_batch_size > engine.batch[2]:
@@ -125,7 +129,7 @@ def _batches_fit(configs: Configs, _: Deployment, bundle: Bundle) -> Iterator[st
                 yield f"{name}: its warm-up {warmup.name!r} has a larger batch than max_batch_size"
 
 
-def _queues_do_not_stall(configs: Configs, _: Deployment, __: Bundle) -> Iterator[str]:
+def _queues_do_not_stall(configs: Configs, _: Folders, __: Bundle) -> Iterator[str]:
     for name, config in configs.items():
         instances = sum(max(1, group.count) for group in config.instance_group) or 1
         if config.dynamic_batching.HasField("default_queue_policy") and instances < 2:
@@ -137,7 +141,7 @@ def _queues_do_not_stall(configs: Configs, _: Deployment, __: Bundle) -> Iterato
             yield f"{name}: dynamic_batching forms no batch, and delays answers, where max_batch_size is 0"
 
 
-def _labels_are_there(configs: Configs, deployment: Deployment, bundle: Bundle) -> Iterator[str]:
+def _labels_are_there(configs: Configs, deployment: Folders, bundle: Bundle) -> Iterator[str]:
     for name, config in configs.items():
         for file in sorted(label_files(config)):
             path = deployment.models / name / file
@@ -148,7 +152,7 @@ def _labels_are_there(configs: Configs, deployment: Deployment, bundle: Bundle) 
                 yield f"{name}: {file} does not hold the bundle's class names, line by line"
 
 
-_RULES: tuple[Callable[[Configs, Deployment, Bundle], Iterator[str]], ...] = (
+_RULES: tuple[Callable[[Configs, Folders, Bundle], Iterator[str]], ...] = (
     _models_are_there,
     _steps_fit,
     _batches_fit,

@@ -11,7 +11,7 @@ from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.errors import require
 from lnlattennet.model._provenance import public_license, public_provenance
 from lnlattennet.runtimes._registry import backend_named
-from lnlattennet.serving.triton._model_names import EVERY
+from lnlattennet.serving.triton._model_names import EVERY, PUBLIC_MODELS
 
 CONFIG_NAME = "config.pbtxt"
 
@@ -35,8 +35,8 @@ def write_config(config: Any, path: Path) -> None:
     path.write_text(text_format.MessageToString(config, as_utf8=True), encoding="utf-8")
 
 
-def fit_config(config: Any, manifest: Manifest) -> None:
-    """Set the sizes, the batch limit and the facts for clients to those of a bundle."""
+def fit_config(config: Any, manifest: Manifest, version: int) -> None:
+    """Set the sizes, the batch limit and the facts for clients to those of a bundle and its version."""
     config.max_batch_size = manifest.engine(manifest.selected).batch[2]
     shapes = _tensor_shapes(manifest)
     for tensor in (*config.input, *config.output):
@@ -48,8 +48,13 @@ def fit_config(config: Any, manifest: Manifest) -> None:
     for warmup in config.model_warmup:
         for name, tensor in warmup.inputs.items():
             tensor.dims[:] = shapes[name]
+    facts = _facts_for_clients(manifest)
+    if config.name in PUBLIC_MODELS:
+        config.parameters["version"].string_value = str(version)
+    else:
+        facts = {name: fact for name, fact in facts.items() if name in config.parameters}
     if "class_names" in config.parameters:
-        for name, fact in _facts_for_clients(manifest).items():
+        for name, fact in facts.items():
             config.parameters[name].string_value = json.dumps(fact, ensure_ascii=False)
 
 

@@ -11,6 +11,9 @@ EVERY = "every_"
 ENGINE_MODEL = "lnlattennet"
 """The engine alone: normalized faces in, its outputs out."""
 
+ENGINE_STEP = "lnlattennet_engine"
+"""The same as a step of ensembles."""
+
 ANSWER = "expression_postprocess"
 """Outputs of an engine that runs in a backend of the server's own: checked and named."""
 
@@ -30,6 +33,9 @@ STREAM = "expression_stream"
 """Public: the images of a stream one after the other, raw and smoothed over time."""
 
 PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES, CROPS, STREAM)
+
+KEPT_MODELS = (*PUBLIC_MODELS, ENGINE_MODEL)
+"""Those that are called the same in every version of a deployment."""
 
 IMAGE, FACE = "image", "face"
 """Tensors: the encoded images that a client sends, and the normalized faces cropped from them."""

@@ -17,12 +17,14 @@ from typing import Self
 from lnlattennet._onnxruntime import NO_TELEMETRY
 from lnlattennet.errors import ServingError
 from lnlattennet.images._blank import blank_png
+from lnlattennet.serving.triton._deployment import Deployment, Version
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
+from lnlattennet.serving.triton._loaded_models import LoadedModels
 from lnlattennet.serving.triton._log import failure_reasons
-from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, PUBLIC_MODELS
-from lnlattennet.serving.triton._repository import Deployment, rotate_logs
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, KEPT_MODELS, PUBLIC_MODELS
+from lnlattennet.serving.triton._repository import rotate_logs
 from lnlattennet.serving.triton._server_api import KEY_HEADER, drain, is_ready, load_model
 
 _DRAIN_SECONDS = 10
@@ -71,6 +73,7 @@ class TritonProcess:
         startup_timeout: seconds until every public model must have answered.
         shared_memory: let clients on this machine send tensors in shared memory.
         probed: ask every public model a question before the block begins; without it the caller does.
+        version: what to serve of the deployment; None takes the active version.
     """
 
     def __init__(
@@ -81,16 +84,19 @@ class TritonProcess:
         startup_timeout: float = 120.0,
         shared_memory: bool = False,
         probed: bool = True,
+        version: Version | None = None,
     ) -> None:
         self.endpoints = endpoints
         self.log = deployment.log
         self._deployment = deployment
+        self._version = version or deployment.active
+        self._loaded = LoadedModels(deployment)
         self._timeout = startup_timeout
         self._probed = probed
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
         self._key = secrets.token_urlsafe(32)
         self._command = _command(
-            server, deployment, endpoints, self._shared_memory_prefix, self._key, shared_memory
+            server, self._loaded.folder, endpoints, self._shared_memory_prefix, self._key, shared_memory
         )
         self._environment = {**NO_TELEMETRY, **os.environ, **server.environment}
         self._members: list[int] = []
@@ -103,6 +109,7 @@ class TritonProcess:
         """
         wrapper = [sys.executable, "-I", "-S", "-c", _EXEC_TIED_TO_PARENT, str(os.getpid())]
         rotate_logs(self._deployment)
+        self._loaded.start_with(self._version)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*wrapper, *self._command],
@@ -174,10 +181,24 @@ class TritonProcess:
             for pid in [pid for pid in self._members if self._models[pid] == model]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            # The server loads a model again only if a file of it is newer.
-            for file in (self._deployment.models / model).glob("*/model.py"):
-                os.utime(file)
+            self._loaded.touch(model)
             load_model(self.endpoints, model, self._key, self._timeout)
+        self._note_members()
+
+    def serve_version(self, version: Version) -> None:
+        """Load another version beside the one that is served, then let it take over each public model.
+
+        Requests in flight are answered by the version that took them.
+
+        Raises:
+            ServingError: a model cannot be loaded; some public models may be of the other version then.
+        """
+        for model in self._loaded.add_inner(version):
+            load_model(self.endpoints, model, self._key, self._timeout)
+        for model in KEPT_MODELS:
+            self._loaded.replace(model, version)
+            load_model(self.endpoints, model, self._key, self._timeout)
+        drain(self.endpoints, self._loaded.keep_only(version), self._key, _DRAIN_SECONDS)
         self._note_members()
 
     def cpu_seconds(self) -> float:
@@ -202,8 +223,10 @@ class TritonProcess:
         self._note_members()
 
     def _note_members(self) -> None:
-        self._members = _group_members(self.pid)
-        self._models = {pid: _model_of(pid) for pid in self._members}
+        models = {pid: _model_of(pid) for pid in _group_members(self.pid)}
+        # The processes of an unloaded model may take a moment to end.
+        self._models = {pid: name for pid, name in models.items() if not name or name in self._loaded}
+        self._members = list(self._models)
 
     def _stop(self) -> None:
         self._process.terminate()
@@ -214,6 +237,7 @@ class TritonProcess:
         self._kill_what_is_left()
         for segment in _SHARED_MEMORY.glob(self._shared_memory_prefix + "*"):
             segment.unlink(missing_ok=True)
+        self._loaded.remove()
 
     def _kill_what_is_left(self) -> None:
         """Kill the stubs that a killed server, or one that lost a stub, leaves behind."""
@@ -230,7 +254,7 @@ class TritonProcess:
 
 def _command(
     server: TritonServer,
-    deployment: Deployment,
+    models: Path,
     endpoints: Endpoints,
     shared_memory_prefix: str,
     key: str,
@@ -241,7 +265,7 @@ def _command(
     guarded = f"{','.join(protocols)}:{KEY_HEADER}={key}"
     return [
         str(server.executable),
-        f"--model-repository={deployment.models}",
+        f"--model-repository={models}",
         f"--backend-directory={server.backend_directory}",
         f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         # All models are loaded at the start; only this process, which has the key, can unload them.
@@ -273,7 +297,7 @@ def _model_of(pid: int) -> str:
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return ""
-    # DEPLOYMENT/models/MODEL/VERSION/model.py
+    # DEPLOYMENT/loaded/MODEL/VERSION/model.py
     files = [Path(os.fsdecode(argument)) for argument in arguments if argument.endswith(b"/model.py")]
     return files[0].parts[-3] if files else ""
 

@@ -1,28 +1,22 @@
-"""Deployable copy of a bundle: Triton's model repository and the bundle, side by side.
-
-    DESTINATION/
-    ├── models/        for ``tritonserver --model-repository``
-    ├── bundle/        what the python models read, found by a relative path
-    └── server.log     written by ``serve``, with those of earlier starts: server.log.1, ...
-
-The copy holds no absolute path, so it can be moved or mounted anywhere.
-"""
+"""Versions of a deployment: Triton's model repository for a bundle and the bundle, side by side."""
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
-from lnlattennet._atomic import replace_folder
-from lnlattennet._program_folder import locked
+from lnlattennet._atomic import replace_folder, sole_writer
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._registry import backend_named
+from lnlattennet.serving.triton._deployment import FACTS_NAME, Deployment, Version, link, now
+from lnlattennet.serving.triton._deployment_check import check_deployment
+from lnlattennet.serving.triton._inner_models import name_inner_models
 from lnlattennet.serving.triton._model_config import (
     CONFIG_NAME,
     fit_config,
@@ -32,35 +26,18 @@ from lnlattennet.serving.triton._model_config import (
     runs_natively,
     write_config,
 )
-from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL
+from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL, KEPT_MODELS
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 from lnlattennet.serving.triton._topology import Topology, fuse_steps, make_step_of_pipeline
 
-_LOGS = "server.log*"
 _KEPT_LOGS = 6
 """More than the starts after which a supervisor gives up, so that the first crash's log is there."""
 
 
-@dataclass(frozen=True)
-class Deployment:
-    """A deployable copy on disk; ``path`` is its folder."""
+_OWN_NAMES = ("versions", "active", "models", "bundle", "loaded", "served", "server", "trial")
 
-    path: Path
-
-    @property
-    def models(self) -> Path:
-        """The model repository."""
-        return self.path / "models"
-
-    @property
-    def bundle(self) -> Path:
-        """The bundle that the models read."""
-        return self.path / "bundle"
-
-    @property
-    def log(self) -> Path:
-        """The server's log."""
-        return self.path / "server.log"
+KEPT_VERSIONS = 5
+"""Versions that a deployment keeps, unless it is told otherwise."""
 
 
 def deploy(
@@ -70,23 +47,39 @@ def deploy(
     engine: str | None = None,
     topology: Topology | None = None,
 ) -> Deployment:
-    """Write the deployable copy of a bundle; an earlier deployment at ``destination`` is replaced whole.
+    """Write a bundle as the next version of the deployment at ``destination``; see ``add_version``."""
+    add_version(bundle, destination, backends, engine, topology)
+    return Deployment(destination.resolve())
+
+
+def add_version(
+    bundle: Bundle,
+    destination: Path,
+    backends: Collection[str] = ("python",),
+    engine: str | None = None,
+    topology: Topology | None = None,
+    keep: int = KEPT_VERSIONS,
+) -> Version:
+    """Write a bundle as the next version of the deployment at ``destination``, checked, whole or not at all.
+
+    The first version of a deployment is active at once, a later one when it is activated: to write a version
+    changes nothing for those who are served.
 
     Args:
         bundle: a verified bundle.
-        destination: folder to create, to fill if empty, or to replace if it is a deployment.
+        destination: folder to create, to fill if empty, or that is a deployment; it may be served meanwhile.
         backends: names of the server's backends; the engine runs in the one of its own kind if it is
             among them, else in the python backend.
         engine: name of the engine that serves; None takes the selected one.
         topology: "ensemble" runs the engine as a step of its own, "fused" all in one step; None takes
             "ensemble" where the server has a backend for the engine, else "fused", which is faster there.
-
-    An earlier deployment's logs are kept.
+        keep: how many versions may be kept; the oldest above it are removed, but not the active one and the
+            one before it.
 
     Raises:
         BundleError: the engine cannot take single images, changed while it was copied, or does not exist.
-        ServingError: ``destination`` is served by another process, holds something else, or cannot be
-            written.
+        ServingError: ``destination`` is being written by another process, holds something else, or cannot be
+            written; or what was written does not pass the check.
     """
     serving = bundle.manifest.engine(engine or bundle.manifest.selected)
     if serving.batch[0] > 1:
@@ -96,26 +89,61 @@ def deploy(
         )
     destination = destination.resolve()
     require_shell_safe_path(destination, "choose another folder with --deploy-to")
-    _require_replaceable(destination)
+    _require_ours(destination)
+    native = runs_natively(serving, backends)
+    deployment = Deployment(destination)
+    existed = destination.exists()
     try:
-        with replace_folder(destination) as draft:
-            native = runs_natively(serving, backends)
-            _write(Deployment(draft), bundle, serving.name, native, topology or _usual_topology(native))
-            for log in destination.glob(_LOGS):
-                shutil.copyfile(log, draft / log.name)
-            if destination.exists():
-                # Again: to write took a while.
-                _require_unserved(destination)
+        with sole_writer(deployment.folder_of_versions, ServingError):
+            deployment.remove_leftovers()
+            versions = deployment.versions()
+            number = versions[-1].number + 1 if versions else 1
+            with replace_folder(deployment.folder_of_versions / str(number)) as folder:
+                draft = Version(folder)
+                chosen = topology or _usual_topology(native)
+                _write(draft, bundle, serving.name, native, chosen, number)
+                check_deployment(draft)
+            version = deployment.version(number)
+            if not _is_whole(deployment):
+                _complete(deployment, version)
+            deployment.remove_oldest(max(keep, 1))
     except OSError as error:
         raise ServingError(f"cannot write the deployment {destination}: {error.strerror or error}") from error
-    return Deployment(destination)
+    finally:
+        _remove_empty(deployment, existed)
+    return version
+
+
+def _is_whole(deployment: Deployment) -> bool:
+    return (deployment.path / "active").exists()
+
+
+def _complete(deployment: Deployment, version: Version) -> None:
+    for name in ("models", "bundle"):
+        link(deployment.path / name, Path("active", name))
+    deployment.activate(version)
+
+
+def _remove_empty(deployment: Deployment, existed: bool) -> None:
+    """Remove the folders that were made for a first version that could not be written."""
+    with suppress(OSError):
+        deployment.folder_of_versions.rmdir()
+        if not existed:
+            deployment.path.rmdir()
 
 
 def _usual_topology(native: bool) -> Topology:
     return "ensemble" if native else "fused"
 
 
-def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool, topology: Topology) -> None:
+def _write(
+    draft: Version,
+    bundle: Bundle,
+    engine: str,
+    native: bool,
+    topology: Topology,
+    number: int,
+) -> None:
     with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
         for pattern in ("*/config.pbtxt", "*/1/model.py"):
             for file in models.glob(pattern):
@@ -125,6 +153,8 @@ def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool, topolog
                 shutil.copyfile(file, copy)
     if topology == "fused":
         shutil.rmtree(draft.models / ANSWER)
+    facts = {"deployed": now(), "bundle": hash_file(bundle.path / MANIFEST_NAME).sha256}
+    (draft.path / FACTS_NAME).write_text(json.dumps(facts), encoding="utf-8")
     for model in draft.models.iterdir():
         # Triton requires a version folder even for an ensemble, where it is empty.
         (model / "1").mkdir(exist_ok=True)
@@ -145,8 +175,18 @@ def _write(draft: Deployment, bundle: Bundle, engine: str, native: bool, topolog
         _install_native(configs[ENGINE_MODEL], copied, draft.models / ENGINE_MODEL / "1")
     else:
         make_step_of_pipeline(configs[ENGINE_MODEL])
+    for config in configs.values():
+        fit_config(config, copied.manifest, number)
+    for old, new in name_inner_models(configs, number).items():
+        (draft.models / old).rename(draft.models / new)
+    for name in KEPT_MODELS:
+        # An answer states this number, so that a client knows which version it is from.
+        plain, numbered = draft.models / name / "1", draft.models / name / str(number)
+        if plain.exists():
+            plain.rename(numbered)
+        else:
+            numbered.mkdir(parents=True)
     for name, config in configs.items():
-        fit_config(config, copied.manifest)
         for label_file in label_files(config):
             labels = draft.models / name / label_file
             labels.write_text("\n".join(copied.manifest.class_names), encoding="utf-8")
@@ -163,51 +203,24 @@ def _install_native(config: object, bundle: Bundle, version: Path) -> None:
         raise BundleError(f"{engine.file} changed while it was copied; deploy again")
 
 
-def is_deployment(folder: Path) -> bool:
-    """Return whether a folder is a deployment, not a bundle."""
-    deployment = Deployment(folder)
-    return deployment.models.is_dir() and deployment.bundle.is_dir()
-
-
-def _require_replaceable(destination: Path) -> None:
-    if not destination.exists():
-        return
-    if not destination.is_dir() or not all(map(_is_ours, destination.iterdir())):
-        raise ServingError(
-            f"{destination} exists and is not a deployment (models, bundle and server.log, nothing else): "
-            "move it away or choose another folder"
-        )
-    _require_unserved(destination)
-
-
-def _require_unserved(destination: Path) -> None:
-    # Held for a moment: the folder is replaced by another.
-    with serving_lock(destination):
-        pass
-
-
-def _is_ours(path: Path) -> bool:
-    return path.name in ("models", "bundle") or path.match(_LOGS)
-
-
-@contextmanager
-def serving_lock(deployment: Path) -> Iterator[None]:
-    """Keep a deployment from being replaced, or served a second time, while the block runs.
-
-    Raises:
-        ServingError: another process holds the lock.
-    """
-    with locked(deployment) as free:
-        if not free:
-            raise ServingError(
-                f"{deployment} is being served by another process: stop it, or choose another folder"
-            )
-        yield
-
-
 def rotate_logs(deployment: Deployment) -> None:
     """Keep the logs of the last starts as server.log.1, the newest, to server.log.6."""
     names = [deployment.log, *(deployment.log.with_name(f"server.log.{i}") for i in range(1, _KEPT_LOGS + 1))]
     for older, newer in zip(reversed(names), reversed(names[:-1]), strict=False):
         if newer.exists():
             newer.replace(older)
+
+
+def _require_ours(destination: Path) -> None:
+    if destination.exists() and not (destination.is_dir() and all(map(_is_ours, destination.iterdir()))):
+        raise ServingError(
+            f"{destination} exists and is not a deployment of versions, with their logs and nothing else: "
+            "move it away or choose another folder"
+        )
+
+
+def _is_ours(path: Path) -> bool:
+    if path.name in ("models", "bundle"):
+        return path.is_symlink()
+    # Drafts are called .NAME.xxxxxxxx.
+    return path.name.removeprefix(".").partition(".")[0] in _OWN_NAMES

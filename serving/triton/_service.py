@@ -6,30 +6,26 @@ import logging
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 
 from lnlattennet._program_folder import temporary_program_folder
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._manifest import read_manifest
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
 from lnlattennet.errors import ServingError, UsageError
 from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.supervision._health_address import health_address
+from lnlattennet.serving.supervision._hot_swap import HotSwap
 from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.supervision._supervisor import Supervisor
+from lnlattennet.serving.triton._deployment import Deployment, is_deployment, serving_lock
 from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._repository import (
-    Deployment,
-    deploy,
-    is_deployment,
-    serving_lock,
-)
+from lnlattennet.serving.triton._repository import add_version
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 
 _TEMPORARY = "lnlattennet-deployment-"
@@ -62,6 +58,8 @@ def serve_bundle(
         shared_memory: whether clients may hand over tensors in shared memory.
         health_port: port of the health address; None for no such address, 0 picks a free one.
 
+    The active version of the deployment is served; when another is activated, it takes over.
+
     A server that dies, hangs or answers wrongly is started again, a few times.
 
     Raises:
@@ -79,12 +77,14 @@ def serve_bundle(
         server = stack.enter_context(find_server(backend_directory))
         if source != bundle:
             deployment = _existing(bundle, deploy_to)
+            stack.enter_context(serving_lock(deployment.path))
         else:
             folder = deploy_to or stack.enter_context(temporary_program_folder(_TEMPORARY)) / "deployment"
-            deployment = deploy(verified, folder, server.backends)
-        stack.enter_context(serving_lock(deployment.path))
-        if read_manifest(deployment.bundle).files != verified.manifest.files:
-            raise ServingError(f"{deployment.path} was replaced by another process meanwhile; start again")
+            deployment = Deployment(folder.resolve())
+            with serving_lock(folder) if folder.is_dir() else nullcontext():
+                # Else another `serve` of this folder would take the version.
+                deployment.activate(add_version(verified, folder, server.backends))
+            stack.enter_context(serving_lock(deployment.path))
         _warn(server, endpoints, verified.manifest.preprocessing)
         kept = deploy_to is not None or source != bundle
         stack.enter_context(_pointing_to(deployment.log, kept))
@@ -96,7 +96,23 @@ def serve_bundle(
         def start() -> TritonProcess:
             _log.info("starting tritonserver", extra={"event": "start"})
             # The supervisor asks itself, about a known face.
-            return TritonProcess(server, deployment, endpoints, startup_timeout, shared_memory, probed=False)
+            return TritonProcess(
+                server,
+                deployment,
+                endpoints,
+                startup_timeout,
+                shared_memory,
+                probed=False,
+                version=swap.version,
+            )
+
+        def trial(candidate: Deployment) -> TritonProcess:
+            ports = choose_endpoints("127.0.0.1", 0, 0, 0)
+            return TritonProcess(server, candidate, ports, startup_timeout, probed=False)
+
+        deployment.forget_served()
+        stack.callback(deployment.forget_served)
+        swap = HotSwap(deployment, trial)
 
         started = time.monotonic()
 
@@ -109,7 +125,7 @@ def serve_bundle(
             announce(process, deployment, health)
 
         try:
-            Supervisor(start, status, answers).run()
+            Supervisor(start, status, answers, swap).run()
         except KeyboardInterrupt:
             if status.phase == "starting" and not status.restarts:
                 raise

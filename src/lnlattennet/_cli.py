@@ -29,6 +29,10 @@ SUBCOMMANDS = {
         "Show what the network looks at: weights, affinity and attention.",
     ),
     "deploy": ("serving.cli._deploy:deploy", "Write a bundle's Triton model repository, and check it."),
+    "versions": (
+        "serving.cli._versions:versions",
+        "List a deployment's versions, or serve another one.",
+    ),
     "serve": ("serving.cli._serve:serve", "Serve a bundle with NVIDIA Triton until Ctrl-C or SIGTERM."),
     "gateway": (
         "serving.gateway._command:gateway",

@@ -111,7 +111,13 @@ def test_a_deployment_is_served_where_it_is(bundle_path: Path, tmp_path: Path, i
         )
         assert again.returncode == 1
         assert "is being served by another process" in again.stderr
-    assert {path.name for path in deployment.iterdir()} == {"models", "bundle", "server.log"}
+    assert {path.name for path in deployment.iterdir()} == {
+        "active",
+        "bundle",
+        "models",
+        "server.log",
+        "versions",
+    }
 
 
 def test_the_server_dies_with_a_killed_command(

@@ -81,7 +81,7 @@ def pids(served: SimpleNamespace, processes_of: ProcessesOf, model: str) -> list
     found = []
     for pid in processes_of(served.folder / "deployment"):
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        is_model = any(argument.endswith(f"/models/{model}/1/model.py") for argument in arguments)
+        is_model = any(argument.endswith(f"/loaded/{model}/1/model.py") for argument in arguments)
         if is_model if model else not any(argument.endswith("/model.py") for argument in arguments):
             found.append(pid)
     return found

@@ -11,9 +11,10 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ServingError
+from lnlattennet.serving.triton._deployment import Deployment
 from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._model_config import read_config, write_config
-from lnlattennet.serving.triton._repository import Deployment, deploy
+from lnlattennet.serving.triton._repository import deploy
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +75,17 @@ def _other_name(config: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "change", "message"),
     [
-        ("expression", _drop_input, "expression: its step 'lnlattennet' gets no input 'image'"),
+        ("expression", _drop_input, "expression: its step 'lnlattennet_engine' gets no input 'image'"),
         ("expression", _unknown_step, "expression: its step 'engine' is no model of the deployment"),
-        ("expression", _unknown_tensor, "no step before 'lnlattennet' gives 'faces'"),
-        ("lnlattennet", _other_shape, "'face' has another type or shape than 'lnlattennet' takes"),
+        ("expression", _unknown_tensor, "no step before 'lnlattennet_engine' gives 'faces'"),
+        ("lnlattennet_engine", _other_shape, "has another type or shape than 'lnlattennet_engine' takes"),
         ("expression", _other_output_type, "'probabilities' has another type or shape than its step gives"),
         ("expression_fused", _large_batch, "max_batch_size 4096 is above 8, the largest batch of the engine"),
-        ("lnlattennet", _large_warmup, "its warm-up 'one_face' has a larger batch than max_batch_size"),
+        (
+            "lnlattennet_engine",
+            _large_warmup,
+            "warm-up 'one_face' has a larger batch than max_batch_size",
+        ),
         (
             "expression_pipeline",
             _one_instance,
@@ -106,8 +111,8 @@ def test_broken_files_are_all_named(deployment: Deployment) -> None:
     models = deployment.models
     shutil.rmtree(models / "expression_faces")
     (models / "expression_fused" / "config.pbtxt").write_text("name: {")
-    (models / "lnlattennet" / "1_old").mkdir()
-    (models / "lnlattennet" / "01").mkdir()
+    (models / "lnlattennet_engine" / "1_old").mkdir()
+    (models / "lnlattennet_engine" / "01").mkdir()
     shutil.rmtree(models / "expression_pipeline" / "1")
     (models / "expression" / "labels.txt").write_text("joy\n")
     with pytest.raises(ServingError) as caught:
@@ -115,8 +120,8 @@ def test_broken_files_are_all_named(deployment: Deployment) -> None:
     for message in (
         "expression_faces: the model is missing",
         "expression_fused: config.pbtxt cannot be read",
-        "lnlattennet: Triton reads the folder '1_old' as a version",
-        "lnlattennet: Triton reads the folder '01' as a version",
+        "lnlattennet_engine: Triton reads the folder '1_old' as a version",
+        "lnlattennet_engine: Triton reads the folder '01' as a version",
         "expression_pipeline: it has no version folder",
         "expression: labels.txt does not hold the bundle's class names",
     ):

@@ -13,9 +13,10 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import EngineRecord
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.runtimes._requirements import Requirements
+from lnlattennet.serving.triton._deployment import Deployment
 from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._model_config import read_config
-from lnlattennet.serving.triton._repository import Deployment, deploy, rotate_logs, serving_lock
+from lnlattennet.serving.triton._repository import deploy, rotate_logs
 from lnlattennet.serving.triton._topology import Topology
 
 pytest.importorskip("tritonclient.grpc")
@@ -25,7 +26,7 @@ ON_GPU = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
 ON_RTX = Requirements(device="cuda", packages={"tensorrt_rtx": "==1.7.1"})
 PUBLIC = {"expression", "expression_faces", "expression_fused", "expression_stream", "expression_tensor"}
 FUSED = PUBLIC | {"expression_pipeline", "expression_smoothing", "lnlattennet"}
-MODELS = FUSED | {"expression_postprocess"}
+MODELS = FUSED | {"expression_postprocess", "lnlattennet_engine"}
 TEMPLATES = Path(str(resources.files("lnlattennet") / "triton_repo"))
 
 
@@ -50,7 +51,7 @@ def selected(bundle: Bundle) -> EngineRecord:
     return bundle.manifest.engine(bundle.manifest.selected)
 
 
-@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("name", sorted(MODELS - {"lnlattennet_engine"}))
 def test_every_committed_config_names_its_folder_and_bounds_its_queue(name: str) -> None:
     config = read_config(TEMPLATES / name / "config.pbtxt")
     assert config.name == name
@@ -119,7 +120,7 @@ def test_every_config_fits_the_manifest(bundle: Bundle, tmp_path: Path) -> None:
     for name in MODELS:
         config = read_config(deployment.models / name / "config.pbtxt")
         assert config.max_batch_size == selected(bundle).batch[2]
-        image = [3, size, size] if name == "lnlattennet" else [1]
+        image = [3, size, size] if name.startswith("lnlattennet") else [1]
         for tensor in config.input:
             assert tensor.dims == (shapes | {"image": image})[tensor.name], (name, tensor.name)
         for tensor in config.output:
@@ -206,17 +207,18 @@ def test_the_servers_own_backend_runs_the_engine_where_it_has_one(
     made = with_engine(bundle, backend=backend, requires=requires)
     _save(made, changed)
     deployment = deploy(Bundle.load(changed), tmp_path / "deployment", {"python", backend})
-    config = read_config(deployment.models / "lnlattennet" / "config.pbtxt")
+    assert steps_of(deployment, "lnlattennet") == ["lnlattennet_engine"]
+    config = read_config(deployment.models / "lnlattennet_engine" / "config.pbtxt")
     group = config.instance_group[0]
     assert (config.platform, config.backend, config.default_model_filename) == (platform, backend, file)
     assert group.Kind.Name(group.kind) == kind
     assert [list(warmup.inputs["image"].dims) for warmup in config.model_warmup] == [[3, 48, 48]]
     assert steps_of(deployment, "expression") == [
         "expression_pipeline",
-        "lnlattennet",
+        "lnlattennet_engine",
         "expression_postprocess",
     ]
-    version = deployment.models / "lnlattennet" / "1"
+    version = deployment.models / "lnlattennet_engine" / "1"
     assert [path.name for path in version.iterdir()] == [file]
     assert (version / file).read_bytes() == (bundle.path / selected(bundle).file).read_bytes()
 
@@ -233,14 +235,6 @@ def test_the_python_backend_runs_an_engine_that_triton_does_not_know(
     for model in ("lnlattennet", "expression", "expression_tensor"):
         assert steps_of(deployment, model) == ["expression_pipeline"]
     assert steps_of(deployment, "expression_stream") == ["expression_pipeline", "expression_smoothing"]
-
-
-def test_an_earlier_deployment_is_replaced_whole(bundle: Bundle, tmp_path: Path) -> None:
-    first = deploy(bundle, tmp_path / "deployment")
-    (first.models / "stale").mkdir()
-    second = deploy(bundle, tmp_path / "deployment")
-    assert {path.name for path in second.models.iterdir()} == FUSED
-    assert [path.name for path in tmp_path.iterdir()] == ["deployment"]
 
 
 def test_an_empty_folder_is_filled(bundle: Bundle, tmp_path: Path) -> None:
@@ -270,13 +264,6 @@ def test_an_engine_that_takes_no_single_images_is_refused(bundle: Bundle, tmp_pa
     with pytest.raises(BundleError, match=r"takes no batch under 4.*batch range from 1"):
         deploy(with_engine(bundle, batch=(4, 8, 8)), tmp_path / "deployment")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_served_deployment_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
-    first = deploy(bundle, tmp_path / "deployment")
-    with serving_lock(first.path), pytest.raises(ServingError, match="is being served by another process"):
-        deploy(bundle, tmp_path / "deployment")
-    assert deploy(bundle, tmp_path / "deployment") == first
 
 
 def test_logs_of_earlier_starts_are_kept(bundle: Bundle, tmp_path: Path) -> None:

@@ -15,10 +15,11 @@ import pytest
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import ServingError, UnavailableError, UsageError
+from lnlattennet.serving.triton._deployment import Deployment
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._repository import Deployment, deploy
+from lnlattennet.serving.triton._repository import deploy
 from lnlattennet.serving.triton._service import serve_bundle
 
 ProcessesOf = Callable[[Path], list[int]]

@@ -1,0 +1,101 @@
+"""Change of a running server to the version that was activated, without a request that fails."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lnlattennet.errors import LnlAttenNetError, ServingError
+from lnlattennet.serving.supervision._known_face import KnownAnswers
+from lnlattennet.serving.triton._deployment import Deployment, Version
+from lnlattennet.serving.triton._deployment_check import check_deployment
+from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
+from lnlattennet.serving.triton._process import TritonProcess
+
+_TRIAL = ".trial."
+
+_log = logging.getLogger(__name__)
+
+
+class HotSwap:
+    """Follows the active version of a deployment.
+
+    Args:
+        deployment: what is served.
+        trial: makes a server of a deployment on free ports, for a trial.
+    """
+
+    def __init__(self, deployment: Deployment, trial: Callable[[Deployment], TritonProcess]) -> None:
+        self.version = deployment.active
+        self._deployment, self._trial = deployment, trial
+
+    def started(self) -> None:
+        """Note that the server answers."""
+        self._deployment.note_served(self.version)
+
+    def follow(self, process: TritonProcess) -> KnownAnswers | None:
+        """Serve the active version if it is another than before.
+
+        A version that does not answer a known face in a server of its own is refused; the one before goes on.
+
+        Returns:
+            The answers of the new version; None if nothing changed.
+
+        Raises:
+            ServingError: the new version could not be loaded, nor the one before be loaded again.
+        """
+        wanted, before = self._deployment.active, self.version
+        if wanted == before:
+            return None
+        fields = {"version": wanted.number, "before": before.number}
+        _log.info("trying version %d", wanted.number, extra={"event": "try_version", **fields})
+        try:
+            answers = self._try(wanted)
+            try:
+                process.serve_version(wanted)
+                for model in PUBLIC_MODELS:
+                    answers.check(process, model)
+            except ServingError:
+                process.serve_version(before)
+                raise
+        except LnlAttenNetError as error:
+            self._refuse(wanted, before, str(error))
+            return None
+        self.version = wanted
+        self.started()
+        _log.info(
+            "version %d is served, in place of version %d",
+            wanted.number,
+            before.number,
+            extra={"event": "new_version", **fields},
+        )
+        return answers
+
+    def _try(self, version: Version) -> KnownAnswers:
+        """Return what a version answers in a server of its own."""
+        check_deployment(version)
+        for leftover in self._deployment.path.glob(f"{_TRIAL}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=_TRIAL, dir=self._deployment.path) as name:
+            deployment = Deployment(Path(name))
+            deployment.point_to(version)
+            answers = KnownAnswers()
+            with self._trial(deployment) as process:
+                for model in PUBLIC_MODELS:
+                    answers.check(process, model)
+        return answers
+
+    def _refuse(self, version: Version, before: Version, reason: str) -> None:
+        _log.error(
+            "version %d is refused, and version %d goes on: %s",
+            version.number,
+            before.number,
+            reason,
+            extra={"event": "refused_version", "version": version.number, "before": before.number},
+        )
+        version.refuse(reason)
+        if self._deployment.active == version:
+            self._deployment.point_to(before)

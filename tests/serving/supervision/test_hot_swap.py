@@ -1,0 +1,127 @@
+"""A running server changes to another version and back: no request fails, every answer is of one version."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.serving import Client
+from lnlattennet.serving.supervision._known_face import known_face
+from lnlattennet.serving.triton._deployment import Deployment, Version
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._repository import add_version
+
+COMMAND = Path(sys.executable).with_name("lnlattennet")
+OPTIONS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--json"]
+PATIENCE_SECONDS = 120
+"""Far more than a change takes: a test does not judge time."""
+
+
+@pytest.fixture(scope="module")
+def served(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    """A served deployment whose second version names its classes otherwise, and has another engine."""
+    folder = tmp_path_factory.mktemp("swapped")
+    deployment = Deployment(folder / "deployment")
+    add_version(Bundle.load(bundle_path), deployment.path, engine="onnxruntime-fp32")
+    bundle_copy = Path(shutil.copytree(bundle_path, folder / "bundle"))
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    manifest["class_names"] = [f"second {name}" for name in manifest["class_names"]]
+    (bundle_copy / "manifest.json").write_text(json.dumps(manifest))
+    add_version(Bundle.load(bundle_copy), deployment.path, engine="openvino-fp32")
+    with (folder / "log").open("w") as log:
+        command = [str(COMMAND), "serve", str(deployment.path), *OPTIONS]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout
+    at = json.loads("".join(iter(process.stdout.readline, "}\n")) + "}")
+    try:
+        yield SimpleNamespace(deployment=deployment, log=folder / "log", urls=(at["grpc"], at["http"]))
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+class Asker(threading.Thread):
+    """Asks one model over one transport until it is told to stop, and keeps what it is told."""
+
+    def __init__(self, url: str, ask: Callable[[Client], Any], model: str = ENSEMBLE) -> None:
+        super().__init__()
+        self.url, self.ask, self.model = url, ask, model
+        self.answers: list[Any] = []
+        self.error: BaseException | None = None
+        self.ended = threading.Event()
+
+    def run(self) -> None:
+        try:
+            with Client(self.url, self.model, timeout=60) as client:
+                while not self.ended.is_set():
+                    self.answers.append(self.ask(client))
+                    # Leave the server time to load.
+                    time.sleep(0.02)
+        except BaseException as error:
+            self.error = error
+
+
+def change(served: SimpleNamespace, version: Version) -> None:
+    served.deployment.activate(version)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while served.deployment.served() != version.number and not version.refused:
+        assert time.monotonic() < deadline, served.log.read_text()
+        time.sleep(0.05)
+
+
+def broken_version(deployment: Deployment, bundle: Bundle) -> Version:
+    """A version whose files fit its manifest, but whose engine no runtime can load."""
+    version = add_version(bundle, deployment.path, engine="onnxruntime-fp32")
+    manifest = Bundle.load(version.bundle).manifest
+    name = manifest.engine(manifest.selected).file
+    (version.bundle / name).write_bytes(b"no engine")
+    forged = manifest.model_copy(update={"files": manifest.files | {name: hash_file(version.bundle / name)}})
+    (version.bundle / "manifest.json").write_text(forged.model_dump_json())
+    return version
+
+
+@pytest.mark.slow
+def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_path: Path) -> None:
+    deployment: Deployment = served.deployment
+    first, second = deployment.versions()
+    expected = {
+        version.describe()["model_hash"]: list(Bundle.load(version.bundle).manifest.class_names)
+        for version in (first, second)
+    }
+    asks: list[tuple[Callable[[Client], Any], str]] = [
+        (lambda client: client.predict(known_face()), ENSEMBLE),
+        (lambda client: client.predict(known_face()), FUSED),
+        (lambda client: client.predict(known_face(), max_faces=1)[0], ENSEMBLE),
+    ]
+    askers = [Asker(url, *ask) for url in served.urls for ask in asks]
+    for asker in askers:
+        asker.start()
+    change(served, second)
+    change(served, deployment.previous())
+    broken = broken_version(deployment, Bundle.load(bundle_path))
+    change(served, broken)
+    for asker in askers:
+        asker.ended.set()
+        asker.join()
+    assert [asker.error for asker in askers] == [None] * len(askers)
+    for asker in askers:
+        for answer in asker.answers:
+            # The label and the classes are those of the network that the hash names.
+            assert list(answer.probabilities) == expected[answer.model_hash]
+            assert answer.label == max(answer.probabilities, key=answer.probabilities.__getitem__)
+        assert {answer.model_hash for answer in asker.answers} == set(expected)
+        assert asker.answers[-1].model_hash == first.describe()["model_hash"]
+    assert "is not an ONNX file" in broken.refused
+    assert "version 3 is refused, and version 1 goes on" in served.log.read_text()
+    assert deployment.active == first

@@ -1,0 +1,132 @@
+"""Versions of a deployment: added whole or not at all, activated, rolled back and bounded in number."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lnlattennet._cli import app
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import ServingError, UsageError
+from lnlattennet.serving.triton._deployment import Deployment, serving_lock
+from lnlattennet.serving.triton._model_config import read_config
+from lnlattennet.serving.triton._repository import add_version
+
+pytest.importorskip("tritonclient.grpc")
+
+KILLED_IN_THE_MIDDLE = """
+import os, signal, sys
+from pathlib import Path
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.serving.triton import _repository
+_repository.check_deployment = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+_repository.add_version(Bundle.load(Path(sys.argv[1])), Path(sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def bundle(bundle_path: Path) -> Bundle:
+    return Bundle.load(bundle_path)
+
+
+def numbers(deployment: Deployment) -> list[int]:
+    return [version.number for version in deployment.versions()]
+
+
+def test_only_the_first_version_is_active_by_itself(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    first = add_version(bundle, deployment.path)
+    assert deployment.active == first
+    second = add_version(bundle, deployment.path, engine="openvino-fp32")
+    assert deployment.active == first
+    deployment.activate(second)
+    assert Bundle.load(deployment.bundle).manifest.selected == "openvino-fp32"
+    assert deployment.previous() == first
+    deployment.activate(first)
+    assert deployment.previous() == second
+    # No link names a folder outside, so the deployment can be moved.
+    moved = Deployment(deployment.path.rename(tmp_path / "moved"))
+    assert moved.models.is_dir()
+    assert moved.active.number == 1
+
+
+def test_versions_can_be_loaded_beside_each_other(bundle: Bundle, tmp_path: Path) -> None:
+    first = add_version(bundle, tmp_path / "deployment", {"python", "onnxruntime"}, "onnxruntime-fp32")
+    second = add_version(bundle, tmp_path / "deployment", {"python", "onnxruntime"}, "onnxruntime-fp32")
+    names = [{path.name for path in version.models.iterdir()} for version in (first, second)]
+    public = {"expression", "expression_faces", "expression_fused", "expression_stream", "expression_tensor"}
+    assert names[0] & names[1] == public | {"lnlattennet"}
+    assert names[1] - names[0] == {
+        "expression_pipeline_2",
+        "expression_postprocess_2",
+        "expression_smoothing_2",
+        "lnlattennet_engine_2",
+    }
+    for name in names[1]:
+        config = read_config(second.models / name / "config.pbtxt")
+        assert {step.model_name for step in config.ensemble_scheduling.step} <= names[1] - public
+    assert (second.models / "expression" / "2").is_dir()
+    assert (
+        read_config(second.models / "expression" / "config.pbtxt").parameters["version"].string_value == "2"
+    )
+
+
+def test_the_oldest_versions_are_removed_but_not_those_in_use(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    first = add_version(bundle, deployment.path)
+    deployment.activate(add_version(bundle, deployment.path))
+    for _ in range(3):
+        add_version(bundle, deployment.path, keep=3)
+    assert numbers(deployment) == [1, 2, 5]
+    assert deployment.previous() == first
+
+
+def test_a_deploy_that_is_killed_leaves_the_old_version(bundle: Bundle, tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    first = add_version(bundle, deployment.path)
+    command = [sys.executable, "-P", "-c", KILLED_IN_THE_MIDDLE, str(bundle.path), str(deployment.path)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert numbers(deployment) == [1]
+    assert deployment.active == first
+    assert len(list(deployment.folder_of_versions.glob(".2.*"))) == 1
+    assert add_version(bundle, deployment.path).number == 2
+    assert list(deployment.folder_of_versions.glob(".*")) == []
+
+
+def test_a_served_deployment_gets_a_version(bundle: Bundle, tmp_path: Path) -> None:
+    first = add_version(bundle, tmp_path / "deployment")
+    with serving_lock(tmp_path / "deployment"):
+        add_version(bundle, tmp_path / "deployment")
+        with pytest.raises(ServingError, match="is being served by another process"):
+            serving_lock(tmp_path / "deployment").__enter__()
+    assert Deployment(tmp_path / "deployment").active == first
+
+
+def test_the_command_lists_and_activates(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "deployment"
+    run = CliRunner().invoke
+    assert run(app, ["deploy", str(bundle.path), "-o", str(folder), "--json"]).exit_code == 0
+    deployed = run(app, ["deploy", str(bundle.path), "-o", str(folder), "--activate", "--json"])
+    assert (json.loads(deployed.stdout)["version"], json.loads(deployed.stdout)["active"]) == (2, 2)
+    listed = run(app, ["versions", str(folder), "--rollback", "--json"])
+    versions = json.loads(listed.stdout)["versions"]
+    assert [(version["version"], version["active"]) for version in versions] == [(1, True), (2, False)]
+    assert versions[0]["bundle"] == versions[1]["bundle"]
+    assert versions[0]["deployed"] < versions[1]["deployed"]
+    with pytest.raises(UsageError, match="has no version 7; it has: 1, 2"):
+        run(app, ["versions", str(folder), "--activate", "7"], catch_exceptions=False)
+    with pytest.raises(UsageError, match="is no deployment"):
+        run(app, ["versions", str(tmp_path)], catch_exceptions=False)
+
+
+def test_there_may_be_no_version_to_return_to(bundle: Bundle, tmp_path: Path) -> None:
+    add_version(bundle, tmp_path / "deployment")
+    add_version(bundle, tmp_path / "deployment")
+    with pytest.raises(ServingError, match=r"no version of .* was active before version 1"):
+        Deployment(tmp_path / "deployment").previous()
