@@ -172,6 +172,7 @@ def kill_when(found: Callable[[], bool], command: list[str]) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_old_bundle_is_whole_and_the_next_export_cleans_up(
     bundle_copy: Path, checkpoint_path: Path, tmp_path: Path
 ) -> None:

@@ -15,6 +15,8 @@ import pytest
 from lnlattennet.bundle._bundle import hash_file
 from tests.export.exports import EXPORT, FAST, call_export, run_export
 
+pytestmark = pytest.mark.slow
+
 
 def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60

@@ -22,6 +22,8 @@ from lnlattennet.runtimes._precision import uniform_plan
 from lnlattennet.runtimes._requirements import Requirements
 from tests.export.exports import quick_options, write_images
 
+pytestmark = pytest.mark.slow
+
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
 
 

@@ -126,6 +126,7 @@ def test_a_folder_of_a_lower_layer_is_refused_at_once_and_stays(tmp_path: Path) 
         subprocess.run(["umount", merged], check=True)  # noqa: S607
 
 
+@pytest.mark.slow
 def test_a_whole_export_without_permissions_locks_and_fsync(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

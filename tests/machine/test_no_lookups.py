@@ -33,6 +33,7 @@ def test_predict(bundle_path: Path, lookups: Path, tmp_path: Path, engine: str) 
     assert list((tmp_path / "home").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_export(checkpoint_path: Path, lookups: Path, ran: Path, tmp_path: Path) -> None:
     done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST)
     assert done.returncode == 0, done.stderr
@@ -40,6 +41,7 @@ def test_export(checkpoint_path: Path, lookups: Path, ran: Path, tmp_path: Path)
     assert not ran.exists(), ran.read_text()
 
 
+@pytest.mark.slow
 def test_a_server(
     bundle_path: Path,
     serve: Callable[[Path], AbstractContextManager[TritonProcess]],

@@ -24,7 +24,7 @@ ProcessesOf = Callable[[Path], list[int]]
 
 ANY_PORTS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0"]
 
-pytestmark = pytest.mark.usefixtures("triton_server")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("triton_server")]
 
 
 @contextmanager

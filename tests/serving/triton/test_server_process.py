@@ -22,6 +22,8 @@ from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import deploy
 from lnlattennet.serving.triton._service import serve_bundle
 
+pytestmark = pytest.mark.slow
+
 ProcessesOf = Callable[[Path], list[int]]
 
 
