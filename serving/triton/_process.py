@@ -167,7 +167,7 @@ class TritonProcess:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise ServingError(f"the server stopped by itself ({reason}){failure_reasons(self.log)}")
         # The server neither restarts a python model's process nor reports itself unhealthy.
-        dead = {self._models[pid] for pid in self._members if not _is_alive(pid)}
+        dead = {self._models[pid] for pid in self._members if not _is_member(pid, self.pid)}
         if dead:
             raise PythonModelError(f"a process of the model {' and '.join(sorted(dead))} died", dead)
 
@@ -178,9 +178,10 @@ class TritonProcess:
             ServingError: a model cannot be loaded.
         """
         for model in models:
-            for pid in [pid for pid in self._members if self._models[pid] == model]:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            for pid in self._members:
+                if self._models[pid] == model and _is_member(pid, self.pid):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             self._loaded.touch(model)
             load_model(self.endpoints, model, self._key, self._timeout)
         self._note_members()
@@ -286,9 +287,9 @@ def _command(
 
 
 def _group_members(group: int) -> list[int]:
-    """Return the processes of a process group that are alive (a zombie is not)."""
+    """Return the processes of a process group that are alive."""
     found = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return [pid for pid in found if _is_alive(pid) and int(_stat(pid)[2]) == group]
+    return [pid for pid in found if _is_member(pid, group)]
 
 
 def _model_of(pid: int) -> str:
@@ -302,8 +303,10 @@ def _model_of(pid: int) -> str:
     return files[0].parts[-3] if files else ""
 
 
-def _is_alive(pid: int) -> bool:
-    return _stat(pid)[0] not in "ZX"
+def _is_member(pid: int, group: int) -> bool:
+    """Whether a process is alive (a zombie is not) and of a group; numbers of dead ones are given again."""
+    state, _, of_group = _stat(pid)[:3]
+    return state not in "ZX" and int(of_group) == group
 
 
 def _has_work(pid: int) -> bool:
