@@ -20,6 +20,9 @@ _FULL = re.compile("maximum queue size|timeout expired|overload|overflow|too man
 
 _STOPPING = re.compile("server (is )?(not ready|stopping|exiting)", re.I)
 
+_RESTARTING = re.compile("stub process .* is not healthy|no available versions", re.I)
+"""What Triton 2.51 says, as INTERNAL and NOT_FOUND, while a supervisor starts a model again."""
+
 _RESTRICTED = re.compile("is restricted, expecting header", re.I)
 
 _LONGEST_REASON = 500
@@ -47,7 +50,7 @@ class Failures:
             return self._too_large(message, sends_images)
         if status == "RESOURCE_EXHAUSTED" or (status == "UNAVAILABLE" and _FULL.search(message)):
             return self._overloaded(message, f"gRPC {status}")
-        if status == "UNAVAILABLE" and not _RESTRICTED.search(message):
+        if (status == "UNAVAILABLE" and not _RESTRICTED.search(message)) or _RESTARTING.search(message):
             # No listener, or a server that is stopping.
             return self.no_answer(message)
         return self._refused(message, sends_images and status == "INVALID_ARGUMENT")
@@ -56,7 +59,7 @@ class Failures:
         """Return the error for a status of HTTP, such as "503"."""
         if status == "413":
             return self._too_large(message, sends_images)
-        if status == "503" and _STOPPING.search(message):
+        if (status == "503" and _STOPPING.search(message)) or _RESTARTING.search(message):
             return self.no_answer(message)
         if status in ("429", "503"):
             return self._overloaded(message, f"HTTP {status}")

@@ -22,6 +22,8 @@ QUEUE = "in ensemble 'expression', [request id: <id_unknown>] Exceeds maximum qu
 EXPIRED = "in ensemble 'expression', Request timeout expired"
 STOPPING = "Server is stopping, scheduler for model has stopped accepting new inference requests"
 PROXY = "upstream connect error or disconnect/reset before headers. reset reason: overflow"
+HUNG = "Stub process 'expression_pipeline_0_0' is not healthy."
+RELOADED = "Request for unknown model: 'expression' has no available versions"
 BALANCER = "<html><body>503 Service Unavailable</body></html>"
 
 AGAIN = "is overloaded, try again: "
@@ -97,6 +99,8 @@ def grpc_server(status: str, details: str) -> Iterator[str]:
             "takes no requests of this size: .*; send fewer images at once, or small",
         ),
         (500, json.dumps({"error": "internal"}), ServingError, "refused: internal"),
+        (500, json.dumps({"error": HUNG}), UnreachableError, "is not healthy"),
+        (400, json.dumps({"error": RELOADED}), UnreachableError, "no available versions"),
     ],
 )
 def test_the_status_of_http_tells(status: int, body: str, error: type[Exception], message: str) -> None:
@@ -121,6 +125,8 @@ def test_the_status_of_http_tells(status: int, body: str, error: type[Exception]
             "takes no requests of this size: .*; send fewer images at once, or smaller ones",
         ),
         ("INTERNAL", "internal", ServingError, "refused: internal"),
+        ("INTERNAL", HUNG, UnreachableError, "is not healthy"),
+        ("NOT_FOUND", RELOADED, UnreachableError, "no available versions"),
     ],
 )
 def test_the_status_of_grpc_tells(status: str, details: str, error: type[Exception], message: str) -> None:
