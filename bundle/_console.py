@@ -71,8 +71,10 @@ def print_comparison(document: dict[str, Any]) -> None:
     facts = Table("", "A", "B", title="bundles")
     facts.add_row("bundle", printable(document["a"]), printable(document["b"]))
     facts.add_row("selected", selected["a"], selected["b"])
-    facts.add_row("only in A", ", ".join(document["only_in_a"]), "")
-    facts.add_row("only in B", "", ", ".join(document["only_in_b"]))
+    if only := document["only_in_a"]:
+        facts.add_row("only in A", ", ".join(only), "")
+    if only := document["only_in_b"]:
+        facts.add_row("only in B", "", ", ".join(only))
     for name, same in document["same"].items():
         facts.add_row(name.replace("_", " "), "the same" if same else "DIFFERENT")
     console.print(facts)

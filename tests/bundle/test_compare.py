@@ -82,6 +82,7 @@ def test_tables_are_printed_by_default(tmp_path: Path) -> None:
     assert "no significant difference" in result.stdout
     assert "+0.5%" in result.stdout
     assert "nothing else changed" in result.stdout
+    assert "only in" not in result.stdout  # both have the same engines
 
 
 def test_a_significant_regression_beyond_the_limit_ends_with_5(tmp_path: Path) -> None:
