@@ -149,9 +149,15 @@ def save_checkpoint(path: Path | str, network: nn.Module, info: CheckpointInfo) 
         info: everything else that the file will hold.
 
     Raises:
-        ConfigError: there is no such network in ``network``, more than one, or one of another config.
+        ConfigError: ``network`` is no module, or there is no such network in it, more than one, or one of
+            another config.
         CheckpointError: its weights would not load again: they are quantized, not finite, or not all there.
     """
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"a checkpoint is made from an LNLAttenNet, got {type(network).__name__}; load a state dict into "
+            "one first: network.load_state_dict(state)"
+        )
     networks = [module for module in network.modules() if isinstance(module, LNLAttenNet)]
     if len(networks) != 1:
         raise ConfigError(

@@ -29,6 +29,8 @@ def describe_other_file(head: bytes) -> str | None:
     """Name what a file is that begins with ``head``, with the way out; None if it may be a checkpoint."""
     if is_safetensors(head):
         return None
+    if head[257:262] == b"ustar":
+        return "a tar file; unpack it first"
     named = (meaning for signature, meaning in _SIGNATURES if head.startswith(signature))
     return next(named, None) or describe_stand_in(head)
 

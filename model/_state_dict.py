@@ -17,6 +17,9 @@ _INSERTED = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped
 _COUNTERS = {"n_averaged"}
 """Buffers of wrappers that are no weights: AveragedModel's count of updates."""
 
+_BATCH_COUNT = "num_batches_tracked"
+"""Batch norms' count of training steps, which no answer needs; tools that average or convert leave it out."""
+
 _FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 
 
@@ -45,6 +48,8 @@ def unwrapped(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> di
     for name in set(expected) - set(weights):
         if {f"{name}_orig", f"{name}_mask"} <= set(weights):
             weights[name] = weights.pop(f"{name}_orig") * weights.pop(f"{name}_mask")
+        elif name.endswith(f".{_BATCH_COUNT}"):
+            weights[name] = torch.zeros_like(expected[name], device="cpu")
     return weights
 
 

@@ -32,6 +32,7 @@ OTHERS = [
     (b"\x1f\x8b\x08\0\0\0\0\0\0\3", "a gzip file; unpack it first"),
     (b"\x08\x0a\x12\x07pytorch", "an ONNX model; give the checkpoint that it was exported from"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    (b"model.pt".ljust(257, b"\0") + b"ustar\x0000", "a tar file; unpack it first"),
     (b"\x93NUMPY\1\0", "a numpy array"),
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import torch
@@ -132,6 +132,18 @@ def test_prefixes_of_wrappers_are_taken_off(
     assert all(torch.equal(tensor, again.weights[name]) for name, tensor in checkpoint.weights.items())
 
 
+def test_counts_of_training_steps_may_be_missing(checkpoint_path: Path, tmp_path: Path) -> None:
+    checkpoint = load_checkpoint(checkpoint_path)
+    state = {name: value for name, value in checkpoint.weights.items() if "num_batches" not in name}
+    assert len(state) < len(checkpoint.weights)
+    path = tmp_path / "without.safetensors"
+    save_file(state, path, metadata={METADATA_KEY: checkpoint.info.to_json()})
+    with torch.inference_mode():
+        again = load_checkpoint(path).network().eval()(IMAGE)
+        for first, second in zip(checkpoint.network().eval()(IMAGE), again, strict=True):
+            assert torch.equal(first, second)
+
+
 def refuse(path: Path, state: State, text: str) -> str:
     save_file(state, path, metadata={METADATA_KEY: text})
     with pytest.raises(CheckpointError) as caught:
@@ -234,3 +246,9 @@ def changed(network: LNLAttenNet, name: str, module: nn.Module) -> LNLAttenNet:
 def with_nan(network: LNLAttenNet) -> LNLAttenNet:
     nn.init.constant_(network.fusion.bias, torch.nan)
     return network
+
+
+@pytest.mark.parametrize("network", [None, {}, "network.pt"])
+def test_what_is_no_module_is_refused(checkpoint_path: Path, tmp_path: Path, network: Any) -> None:
+    with pytest.raises(ConfigError, match=f"made from an LNLAttenNet, got {type(network).__name__}"):
+        save_checkpoint(tmp_path / "out.safetensors", network, load_checkpoint(checkpoint_path).info)
