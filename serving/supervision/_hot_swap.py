@@ -41,11 +41,10 @@ class HotSwap:
 
         A version that does not answer a known face in a server of its own is refused; the one before goes on.
 
+        If the one before cannot be loaded again either, the next probe of the server tells.
+
         Returns:
             The answers of the new version; None if nothing changed.
-
-        Raises:
-            ServingError: the new version could not be loaded, nor the one before be loaded again.
         """
         wanted, before = self._deployment.active, self.version
         if wanted == before:
