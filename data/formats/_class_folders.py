@@ -11,8 +11,12 @@ from lnlattennet.data._files import Listing, listing
 from lnlattennet.data._records import SPLITS, Face, ordered_splits
 from lnlattennet.errors import DataError
 
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Folder name in lower case -> split."""
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "publictest": "val",
+    "test": "test", "testing": "test", "privatetest": "test",
+}  # fmt: skip
+"""Folder name in lower case -> split; FER2013's own names are what its csv file is often unpacked to."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,11 @@ def _check_splits(path: Path, top: Listing, splits: Sequence[str]) -> None:
     if splits and others:
         raise DataError(
             f"{printable(path)} has folders of splits ({', '.join(splits)}) beside others "
-            f"({', '.join(map(printable, others))}); a split is named train, val, valid, validation or test: "
+            f"({', '.join(map(printable, others))}); a split is named {', '.join(SPLIT_NAMES)}: "
             "rename the others, or move them away"
         )
     if len({_split(name) for name in splits}) < len(splits):
-        raise DataError(
-            f"{printable(path)} has two folders for one split: {', '.join(splits)}; "
-            "val, valid and validation mean the same: keep one"
-        )
+        raise DataError(f"{printable(path)} has two folders for one split: {', '.join(splits)}; keep one")
 
 
 def _class_folders(

@@ -19,7 +19,7 @@ from lnlattennet.model._class_names import class_names_problem
 TREE = ExpectedTree(
     "folder",
     """\
-train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits (validation and valid mean val), any class names
+train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits, any class names
 CLASS/*                                     or without splits""",
 )
 

@@ -62,10 +62,25 @@ def test_folders_of_ones_own_are_checked(tmp_path: Path) -> None:
     (tmp_path / "spaces" / "test" / "calm").rename(tmp_path / "spaces" / "test" / "calm ")
     assert "differ in case only, in spaces" in message(tmp_path / "spaces")
     trees.build_folder(tmp_path / "mixed")
-    trees.build_folder(tmp_path / "mixed", splits=("training",))
-    assert "folders of splits (test, train, val) beside others (training)" in message(tmp_path / "mixed")
+    trees.build_folder(tmp_path / "mixed", splits=("more",))
+    assert "folders of splits (test, train, val) beside others (more)" in message(tmp_path / "mixed")
     trees.build_folder(tmp_path / "twice", splits=("train", "valid", "val"))
     assert "two folders for one split" in message(tmp_path / "twice")
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        ("Training", "PublicTest", "PrivateTest"),
+        ("training", "valid", "testing"),
+        ("TRAIN", "Validation", "TEST"),
+    ],
+)
+def test_splits_by_other_names(splits: tuple[str, str, str], tmp_path: Path) -> None:
+    trees.build_folder(tmp_path, splits=splits)
+    data = load_dataset(tmp_path)
+    for split, name in zip(("train", "val", "test"), splits, strict=True):
+        assert {face.name.partition("/")[0] for face in data.split(split).faces} == {name}
 
 
 @pytest.mark.parametrize("name", ["calm ", " calm", "very  calm"])
