@@ -72,10 +72,10 @@ def read_model_parameters(parameters: Mapping[str, str]) -> tuple[Preprocessing,
 
 
 def _backend(client: Client, url: str) -> str:
-    """Return the name of Triton's backend that runs the engine."""
+    """Return the name of Triton's backend that runs the engine, be it a step of a step."""
     try:
         config = client.model_config(ENGINE_MODEL)
-        if steps := config.get("ensemble_scheduling", {}).get("step"):
+        while steps := config.get("ensemble_scheduling", {}).get("step"):
             config = client.model_config(steps[0]["model_name"])
         return str(config["backend"])
     except KeyError as error:
