@@ -29,7 +29,9 @@ def test_committed_pages_are_what_the_records_say() -> None:
     assert {page: fill_page(text) for page, text in texts.items()} == texts
     markers = re.findall(r"<!-- figures: (\S+) -->", "".join(texts.values()))
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
-    assert shown == {"latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces"}
+    assert shown == {
+        "latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces", "images"
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("at_root")
