@@ -37,25 +37,29 @@ _ACTIVATED, _REFUSED = "activated", "refused"
 
 
 @dataclass(frozen=True)
-class Version:
-    """One version of a deployment; ``path`` is its folder."""
+class _Servable:
+    """A folder with what a server needs; ``path`` is the folder."""
 
     path: Path
+
+    @property
+    def models(self) -> Path:
+        """The model repository; a deployment's is that of its active version."""
+        return self.path / "models"
+
+    @property
+    def bundle(self) -> Path:
+        """The bundle that the models read; a deployment's is that of its active version."""
+        return self.path / "bundle"
+
+
+class Version(_Servable):
+    """One version of a deployment."""
 
     @property
     def number(self) -> int:
         """Its number, from 1 on."""
         return int(self.path.name)
-
-    @property
-    def models(self) -> Path:
-        """The model repository."""
-        return self.path / "models"
-
-    @property
-    def bundle(self) -> Path:
-        """The bundle that the models read."""
-        return self.path / "bundle"
 
     @property
     def activated(self) -> str:
@@ -97,21 +101,8 @@ class Version:
             file.write_text(now(), encoding="utf-8")
 
 
-@dataclass(frozen=True)
-class Deployment:
-    """A deployment on disk; ``path`` is its folder."""
-
-    path: Path
-
-    @property
-    def models(self) -> Path:
-        """The model repository of the active version."""
-        return self.path / "models"
-
-    @property
-    def bundle(self) -> Path:
-        """The bundle of the active version."""
-        return self.path / "bundle"
+class Deployment(_Servable):
+    """A deployment on disk."""
 
     @property
     def log(self) -> Path:
