@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,10 @@ from PIL import Image
 @pytest.fixture(scope="session")
 def processes_of() -> Callable[[Path], list[int]]:
     """Find living processes whose command line names a folder: a server and its python models."""
+    # With it comes scipy, which most tests here do without.
+    from lnlattennet.benchmarks.serving.soak._resources import processes_in
 
-    def find(folder: Path) -> list[int]:
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                if f"{folder}/".encode() in path.read_bytes():
-                    found.append(int(path.parent.name))
-        return found
-
-    return find
+    return processes_in
 
 
 @pytest.fixture(scope="session")
