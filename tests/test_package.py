@@ -30,7 +30,7 @@ def test_importing_the_package_imports_no_heavy_module() -> None:
     [
         "from lnlattennet.bundle._bundle import Bundle",
         "import lnlattennet; lnlattennet.load, lnlattennet.Client, lnlattennet.Prediction",
-        "from lnlattennet.serving.triton._python_model import PythonModel",
+        "from lnlattennet.serving.triton.python_models._python_model import PythonModel",
         "import lnlattennet._cli, lnlattennet.export._cli",
     ],
 )

@@ -1,1 +1,1 @@
-"""Triton model repository, server process, and stages of the Python models."""
+"""Triton model repository, versions of a deployment, and server process."""

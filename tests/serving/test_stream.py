@@ -12,7 +12,7 @@ from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.images._blank import blank_png
 from lnlattennet.serving.client._client import Client, Stream
 from lnlattennet.serving.triton._process import TritonProcess
-from lnlattennet.serving.triton._smoothing import SmoothingStep
+from lnlattennet.serving.triton.python_models._smoothing import SmoothingStep
 from tests.serving.client.test_client import jpeg
 
 pytest.importorskip("tritonclient")

@@ -12,10 +12,10 @@ import pytest
 from lnlattennet.images._blank import blank_png
 from lnlattennet.serving import Client
 from lnlattennet.serving.supervision._known_face import known_face
-from lnlattennet.serving.triton._answer_counts import counted
 from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton.python_models._answer_counts import counted
 
 PROBABILITIES = np.array([[1, 0, 0, 0], [0.25] * 4], np.float32)
 LABELS = np.array([[b"sad"], [b"glad"]], np.object_)

@@ -11,8 +11,15 @@ import pytest
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ImageError, ServingError, UsageError
-from lnlattennet.serving.triton._stages import Arrays, each, in_batches, routed, run_stages, together
-from lnlattennet.serving.triton._steps import AnswerStep, EngineStep, FaceStep, finite_faces
+from lnlattennet.serving.triton.python_models._stages import (
+    Arrays,
+    each,
+    in_batches,
+    routed,
+    run_stages,
+    together,
+)
+from lnlattennet.serving.triton.python_models._steps import AnswerStep, EngineStep, FaceStep, finite_faces
 
 
 def numbers(*values: float) -> Arrays:
@@ -147,7 +154,7 @@ def test_a_process_of_a_python_model_imports_only_what_it_needs() -> None:
     heavy = ("pydantic", "onnx", "openvino", "torch", "importlib.metadata", "packaging", "typer", "rich")
     program = (
         "import sys\n"
-        "import lnlattennet.serving.triton._pipeline, lnlattennet.runtimes._openvino\n"
+        "import lnlattennet.serving.triton.python_models._pipeline, lnlattennet.runtimes._openvino\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)

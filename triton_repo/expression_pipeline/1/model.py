@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from lnlattennet.serving.triton._pipeline import Pipeline as TritonPythonModel
+from lnlattennet.serving.triton.python_models._pipeline import Pipeline as TritonPythonModel
 
 __all__ = ["TritonPythonModel"]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lnlattennet.serving.triton._python_model import PythonModel
-from lnlattennet.serving.triton._stages import Stage, each
-from lnlattennet.serving.triton._steps import AnswerStep
+from lnlattennet.serving.triton.python_models._python_model import PythonModel
+from lnlattennet.serving.triton.python_models._stages import Stage, each
+from lnlattennet.serving.triton.python_models._steps import AnswerStep
 
 
 class TritonPythonModel(PythonModel):

@@ -15,7 +15,7 @@ from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Runner
 from lnlattennet.serving._face_tensors import face_tensors
 from lnlattennet.serving.triton._model_names import FACE, IMAGE
-from lnlattennet.serving.triton._stages import Arrays
+from lnlattennet.serving.triton.python_models._stages import Arrays
 
 MAX_FACES, MIN_FACE = "max_faces", "min_face"
 """Parameters of a request for every face of an image."""

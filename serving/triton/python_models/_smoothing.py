@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import UsageError
-from lnlattennet.serving.triton._stages import Arrays
+from lnlattennet.serving.triton.python_models._stages import Arrays
 
 FRAME_TIME = "time"
 """Input of ``expression_stream``: seconds of a frame on any clock that does not go back."""

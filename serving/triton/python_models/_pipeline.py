@@ -12,12 +12,12 @@ import numpy as np
 from lnlattennet.errors import UsageError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
-from lnlattennet.serving.triton._crop_stage import CROP, CropStep
 from lnlattennet.serving.triton._model_names import EVERY, FACE, IMAGE
-from lnlattennet.serving.triton._python_model import PythonModel
-from lnlattennet.serving.triton._served_bundle import ServedBundle
-from lnlattennet.serving.triton._stages import Arrays, Stage, each, in_batches, routed, together
-from lnlattennet.serving.triton._steps import (
+from lnlattennet.serving.triton.python_models._crop_stage import CROP, CropStep
+from lnlattennet.serving.triton.python_models._python_model import PythonModel
+from lnlattennet.serving.triton.python_models._served_bundle import ServedBundle
+from lnlattennet.serving.triton.python_models._stages import Arrays, Stage, each, in_batches, routed, together
+from lnlattennet.serving.triton.python_models._steps import (
     AnswerStep,
     EngineStep,
     EveryFaceStep,

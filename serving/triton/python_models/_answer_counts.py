@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.serving.triton._model_names import EVERY
-from lnlattennet.serving.triton._stages import Arrays
+from lnlattennet.serving.triton.python_models._stages import Arrays
 
 ENTROPIES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6, 1.8, 2.0)
 """Upper bounds in nats; a guess among 7 classes has 1.95."""

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from lnlattennet.errors import EngineOutputError, ImageError, UsageError
-from lnlattennet.serving.triton._answer_counts import AnswerCounts
 from lnlattennet.serving.triton._model_names import UNCOUNTED
-from lnlattennet.serving.triton._stages import Arrays, Stage, each, run_stages
+from lnlattennet.serving.triton.python_models._answer_counts import AnswerCounts
+from lnlattennet.serving.triton.python_models._stages import Arrays, Stage, each, run_stages
 
 
 class PythonModel(abc.ABC):

@@ -9,7 +9,7 @@ from lnlattennet.images._decode import check_size
 from lnlattennet.images._ready_crops import crop_centers
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.serving.triton._model_names import FACE
-from lnlattennet.serving.triton._stages import Arrays
+from lnlattennet.serving.triton.python_models._stages import Arrays
 
 CROP = "crop"
 """Input of ``expression_tensor``: crops of faces, RGB."""
