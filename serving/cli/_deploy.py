@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
+
+if TYPE_CHECKING:
+    from lnlattennet.serving.tuning._tune import TuningOptions
 
 
 def deploy(
@@ -39,19 +42,45 @@ def deploy(
         typer.Option("--activate", help="Serve the new version; the first one is served anyway."),
     ] = False,
     keep: Annotated[int, typer.Option(min=2, help="Versions to keep; the oldest above it are removed.")] = 5,
+    tune: Annotated[
+        bool,
+        typer.Option(
+            "--tune",
+            help="Serve the bundle here with several numbers of instances and threads and settings of the "
+            "queue, one after the other under load, and deploy the best. It takes minutes.",
+        ),
+    ] = False,
+    tune_objective: Annotated[
+        Literal["throughput", "latency"] | None,
+        typer.Option(
+            help="Whether the best has the most answers a second with the most requests in flight, or the "
+            "lowest median latency with the fewest.",
+            show_default="throughput",
+        ),
+    ] = None,
+    tune_concurrency: Annotated[
+        str | None,
+        typer.Option(help="Numbers of requests in flight at once.", show_default="1,4,8"),
+    ] = None,
+    tune_image: Annotated[
+        Path | None,
+        typer.Option(
+            help="Image to send: one as your clients send.", show_default="a rendered face of 192 pixels"
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
 ) -> None:
     """Write a bundle's Triton model repository, and check it."""
     configure_logging(verbose, quiet)
-    from lnlattennet._console import stdout
+    from lnlattennet._console import stderr, stdout
     from lnlattennet.bundle._bundle import Bundle
     from lnlattennet.errors import UsageError
     from lnlattennet.runtimes._registry import BACKENDS, backend_named
     from lnlattennet.serving.cli._versions import activate_version
     from lnlattennet.serving.triton._deployment import Deployment
-    from lnlattennet.serving.triton._repository import add_version
+    from lnlattennet.serving.triton._repository import add_version, check_destination
 
     native = [name for name in BACKENDS if backend_named(name).INFO.triton_platform]
     for name in server_backend or ():
@@ -59,7 +88,19 @@ def deploy(
             # Else a misspelled name would leave the engine in the python backend, unnoticed.
             raise UsageError(f"--server-backend must be one of {', '.join(native)}, got {name!r}")
     backends = {"python", *(server_backend or ())}
-    version = add_version(Bundle.load(bundle), output, backends, engine, topology, keep)
+    options = _tuning_options(tune, tune_objective, tune_concurrency, tune_image)
+    verified, scheduling, records = Bundle.load(bundle), None, dict[str, str]()
+    check_destination(output)
+    if options is not None:
+        from lnlattennet.serving.tuning._report import records_of
+        from lnlattennet.serving.tuning._tune import tune_bundle
+
+        tuning = tune_bundle(verified, backends, engine, topology, options)
+        scheduling, records = tuning.chosen.scheduling, records_of(tuning)
+        (stderr if json else stdout()).print(
+            records["tune.md"], highlight=False, markup=False, soft_wrap=True
+        )
+    version = add_version(verified, output, backends, engine, topology, keep, scheduling, records)
     deployment = Deployment(output.resolve())
     if activate and deployment.active != version:
         activate_version(deployment, version)
@@ -74,3 +115,28 @@ def deploy(
             f"--activate {version.number}`"
         )
     stdout().print(text, highlight=False, soft_wrap=True)
+
+
+def _tuning_options(
+    tune: bool,
+    objective: Literal["throughput", "latency"] | None,
+    concurrency: str | None,
+    image: Path | None,
+) -> TuningOptions | None:
+    from lnlattennet.errors import UsageError
+
+    if not tune:
+        given = {"--tune-objective": objective, "--tune-concurrency": concurrency, "--tune-image": image}
+        for flag, value in given.items():
+            if value is not None:
+                raise UsageError(f"{flag} is for --tune: add it, or leave {flag} out")
+        return None
+    from lnlattennet.serving.tuning._tune import TuningOptions
+
+    try:
+        in_flight = tuple(int(number) for number in (concurrency or "1,4,8").split(","))
+    except ValueError as error:
+        raise UsageError(
+            f"--tune-concurrency must be numbers with commas between, as in 1,4,8; got {concurrency!r}"
+        ) from error
+    return TuningOptions(objective or "throughput", in_flight, image)

@@ -2,7 +2,7 @@
 
     DEPLOYMENT/
     ├── versions/
-    │   ├── 1/         models/, bundle/ and facts about the version
+    │   ├── 1/         models/, bundle/, facts about the version and, of a tuned one, tune.json, .md and .svg
     │   └── 2/
     ├── active         -> versions/2, replaced as a whole
     ├── models         -> active/models, for ``tritonserver --model-repository``
@@ -72,7 +72,7 @@ class Version(_Servable):
         return self._read(_REFUSED)
 
     def describe(self) -> dict[str, Any]:
-        """Return number, engine, hashes of bundle and engine, and dates, as plain JSON values."""
+        """Return number, engine, hashes of bundle and engine, scheduling, and dates, as plain JSON values."""
         manifest = Bundle.load(self.bundle).manifest
         return {
             "version": self.number,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from lnlattennet._hardware import usable_cpus
 from lnlattennet._onnxruntime import NO_TELEMETRY
 from lnlattennet.errors import ServingError
 from lnlattennet.images._blank import blank_png
@@ -283,7 +284,19 @@ def _command(
         f"--grpc-restricted-protocol={guarded}",
         f"--metrics-address={endpoints.host}",
         f"--metrics-port={endpoints.metrics_port}",
+        *_pool_of_onnxruntime(server),
     ]
+
+
+def _pool_of_onnxruntime(server: TritonServer) -> list[str]:
+    """Return options that give Triton's own ONNX Runtime the usable cores.
+
+    By default each instance of a model has a thread for every core of the machine.
+    """
+    if "onnxruntime" not in server.backends:
+        return []
+    options = ("enable-global-threadpool=1", f"intra_op_thread_count={usable_cpus()}")
+    return [f"--backend-config=onnxruntime,{option}" for option in options]
 
 
 def _group_members(group: int) -> list[int]:

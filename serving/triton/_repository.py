@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from lnlattennet.serving.triton._model_config import (
     write_config,
 )
 from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL, KEPT_MODELS
+from lnlattennet.serving.triton._scheduling import Scheduling, schedule
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 from lnlattennet.serving.triton._topology import Topology, fuse_steps, make_step_of_pipeline
 
@@ -59,6 +61,8 @@ def add_version(
     engine: str | None = None,
     topology: Topology | None = None,
     keep: int = KEPT_VERSIONS,
+    scheduling: Scheduling | None = None,
+    records: Mapping[str, str] | None = None,
 ) -> Version:
     """Write a bundle as the next version of the deployment at ``destination``, checked, whole or not at all.
 
@@ -75,6 +79,8 @@ def add_version(
             "ensemble" where the server has a backend for the engine, else "fused", which is faster there.
         keep: how many versions may be kept; the oldest above it are removed, but not the active one and the
             one before it.
+        scheduling: instances, threads and queues; None takes the default.
+        records: name -> content of files that tell how it was chosen, kept in the version's folder.
 
     Raises:
         BundleError: the engine cannot take single images, changed while it was copied, or does not exist.
@@ -87,9 +93,7 @@ def add_version(
             f"engine {serving.name} takes no batch under {serving.batch[0]}, but servers run single images; "
             "export again with a batch range from 1"
         )
-    destination = destination.resolve()
-    require_shell_safe_path(destination, "choose another folder with --deploy-to")
-    _require_ours(destination)
+    destination = check_destination(destination)
     native = runs_natively(serving, backends)
     deployment = Deployment(destination)
     existed = destination.exists()
@@ -101,8 +105,10 @@ def add_version(
             with replace_folder(deployment.folder_of_versions / str(number)) as folder:
                 draft = Version(folder)
                 chosen = topology or _usual_topology(native)
-                _write(draft, bundle, serving.name, native, chosen, number)
+                _write(draft, bundle, serving.name, native, chosen, scheduling or Scheduling(), number)
                 check_deployment(draft)
+                for name, content in (records or {}).items():
+                    (draft.path / name).write_text(content, encoding="utf-8")
             version = deployment.version(number)
             if not _is_whole(deployment):
                 _complete(deployment, version)
@@ -112,6 +118,18 @@ def add_version(
     finally:
         _remove_empty(deployment, existed)
     return version
+
+
+def check_destination(destination: Path) -> Path:
+    """Return the absolute path of a folder that a deployment is to be written to.
+
+    Raises:
+        ServingError: it holds something else, or Triton cannot work in a folder of this name.
+    """
+    destination = destination.resolve()
+    require_shell_safe_path(destination, "choose another folder with --deploy-to")
+    _require_ours(destination)
+    return destination
 
 
 def _is_whole(deployment: Deployment) -> bool:
@@ -142,6 +160,7 @@ def _write(
     engine: str,
     native: bool,
     topology: Topology,
+    scheduling: Scheduling,
     number: int,
 ) -> None:
     with resources.as_file(resources.files("lnlattennet") / "triton_repo") as models:
@@ -153,7 +172,11 @@ def _write(
                 shutil.copyfile(file, copy)
     if topology == "fused":
         shutil.rmtree(draft.models / ANSWER)
-    facts = {"deployed": now(), "bundle": hash_file(bundle.path / MANIFEST_NAME).sha256}
+    facts = {
+        "deployed": now(),
+        "bundle": hash_file(bundle.path / MANIFEST_NAME).sha256,
+        "scheduling": asdict(scheduling),
+    }
     (draft.path / FACTS_NAME).write_text(json.dumps(facts), encoding="utf-8")
     for model in draft.models.iterdir():
         # Triton requires a version folder even for an ensemble, where it is empty.
@@ -175,6 +198,7 @@ def _write(
         _install_native(configs[ENGINE_MODEL], copied, draft.models / ENGINE_MODEL / "1")
     else:
         make_step_of_pipeline(configs[ENGINE_MODEL])
+    schedule(configs, scheduling, native)
     for config in configs.values():
         fit_config(config, copied.manifest, number)
     for old, new in name_inner_models(configs, number).items():

@@ -7,12 +7,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from lnlattennet.errors import UsageError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
 from lnlattennet.serving.triton._model_names import EVERY, FACE, IMAGE
+from lnlattennet.serving.triton._scheduling import threads_of_instance
 from lnlattennet.serving.triton.python_models._crop_stage import CROP, CropStep
 from lnlattennet.serving.triton.python_models._python_model import PythonModel
 from lnlattennet.serving.triton.python_models._served_bundle import ServedBundle
@@ -35,7 +37,9 @@ class Pipeline(PythonModel):
         """Verify the bundle, and load its engine and its face finder."""
         bundle = ServedBundle.load((folder / config["parameters"]["bundle_path"]["string_value"]).resolve())
         preprocessing = bundle.preprocessing
-        runner = bundle.runner()
+        threads = threads_of_instance(config)
+        cv2.setNumThreads(threads)
+        runner = bundle.runner(threads)
         _warm_up(runner, preprocessing.size)
         sources = {
             IMAGE: each(FaceStep(preprocessing)),

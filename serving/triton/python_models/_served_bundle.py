@@ -62,8 +62,8 @@ class ServedBundle:
             largest_batch=engine["batch"][2],
         )
 
-    def runner(self) -> Runner:
-        """Load the engine and return it ready to run.
+    def runner(self, threads: int) -> Runner:
+        """Load the engine, to run with so many threads, and return it ready to run.
 
         Raises:
             BundleError: its runtime refuses the file.
@@ -72,7 +72,7 @@ class ServedBundle:
         # OpenVINO imports its converter if it can, which is more than half of its import.
         sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         try:
-            return load_runner(f"engine {self.engine}", self.backend, self.file)
+            return load_runner(f"engine {self.engine}", self.backend, self.file, threads)
         except LnlAttenNetError as error:
             # To ask first would import the lists of installed packages.
             if why_not := why_not_here(self.backend):
