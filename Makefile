@@ -25,13 +25,14 @@ demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it
 	$(BIN)/python examples/demo.py
 
 # Two files at a time: most tests keep one core busy. Reordered, the files with the fewest tests would come
-# last, and those are the longest.
+# last, and those are the longest. OpenMP's threads would spin while they wait, on cores that others need.
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 test: $(STAMP) check kernels ## Run lint, type checks and every test
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 # Apart from `make test`: tracing makes the trainings a fifth slower.
 coverage: $(STAMP) kernels ## Run every test and report which lines they ran
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=lnlattennet --cov-report=term:skip-covered
+	$(PYTEST) --cov=lnlattennet --cov-report=term:skip-covered
 
 check: $(STAMP) ## Run lint, format, types, import contracts and spelling
 	$(BIN)/ruff check .

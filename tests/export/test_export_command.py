@@ -24,7 +24,7 @@ def test_the_help_gives_the_range_that_is_checked(flag: str) -> None:
 
 
 def test_json_goes_to_stdout_and_everything_else_to_stderr(checkpoint_path: Path, tmp_path: Path) -> None:
-    done = call_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST, "--batch", "1:2:3", "--json")
+    done = call_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     measured = [engine for engine in report["engines"] if engine["checks"]]

@@ -66,7 +66,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(checkpoint_path: Path, tmp_p
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a tiny file system needs root")
 def test_a_really_full_disk_is_reported_and_leaves_nothing(checkpoint_path: Path, tmp_path: Path) -> None:
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", tmp_path], check=False)  # noqa: S607
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", tmp_path], check=False)  # noqa: S607
     if mounted.returncode:
         pytest.skip("this machine does not allow mounts")
     try:
