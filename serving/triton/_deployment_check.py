@@ -8,7 +8,7 @@ from typing import Any
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import BundleError, ServingError
 from lnlattennet.serving.triton._deployment import Deployment, Version
-from lnlattennet.serving.triton._model_config import CONFIG_NAME, label_files, read_config
+from lnlattennet.serving.triton._model_config import CONFIG_NAME, TENSORRT, label_files, read_config
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 
 Configs = Mapping[str, Any]
@@ -127,6 +127,30 @@ def _batches_fit(configs: Configs, _: Folders, bundle: Bundle) -> Iterator[str]:
         for warmup in config.model_warmup:
             if warmup.batch_size > max(1, config.max_batch_size):
                 yield f"{name}: its warm-up {warmup.name!r} has a larger batch than max_batch_size"
+        for size in config.dynamic_batching.preferred_batch_size:
+            if not 1 <= size <= config.max_batch_size:
+                yield f"{name}: its preferred_batch_size {size} is not from 1 to max_batch_size"
+
+
+def _plans_fit(configs: Configs, _: Folders, __: Bundle) -> Iterator[str]:
+    """Compare what TensorRT's backend is told with the engine, which has one optimization profile.
+
+    It covers the engine's range of batches, which ``_batches_fit`` compares with max_batch_size.
+    """
+    for name, config in configs.items():
+        if config.platform != TENSORRT:
+            continue
+        for group in config.instance_group:
+            if group.kind == group.KIND_CPU:
+                yield f"{name}: TensorRT runs on a GPU, and an instance_group says KIND_CPU; set KIND_GPU"
+            if set(group.profile) - {"0"}:
+                yield f"{name}: an instance_group names a profile beside 0, the only one that the engine has"
+        inputs = {tensor.name: list(tensor.dims) for tensor in config.input}
+        for graph in config.optimization.cuda.graph_spec:
+            if not 1 <= graph.batch_size <= config.max_batch_size:
+                yield f"{name}: a graph_spec has batch_size {graph.batch_size}, not from 1 to max_batch_size"
+            elif graph.input and {key: list(one.dim) for key, one in graph.input.items()} != inputs:
+                yield f"{name}: the graph_spec of batch_size {graph.batch_size} has other inputs or shapes"
 
 
 def _queues_do_not_stall(configs: Configs, _: Folders, __: Bundle) -> Iterator[str]:
@@ -156,6 +180,7 @@ _RULES: tuple[Callable[[Configs, Folders, Bundle], Iterator[str]], ...] = (
     _models_are_there,
     _steps_fit,
     _batches_fit,
+    _plans_fit,
     _queues_do_not_stall,
     _labels_are_there,
 )

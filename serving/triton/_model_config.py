@@ -9,11 +9,18 @@ from typing import Any
 
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.errors import require
+from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.model._provenance import public_license, public_provenance
 from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving.triton._model_names import EVERY, PUBLIC_MODELS
 
 CONFIG_NAME = "config.pbtxt"
+
+TENSORRT = "tensorrt_plan"
+"""Platform of an engine of TensorRT in the server's own backend."""
+
+_MOST_SMALL_BATCHES = 8
+"""The time to launch kernels, which a graph saves, is a large share of the time of small batches only."""
 
 
 def runs_natively(engine: EngineRecord, server_backends: Collection[str]) -> bool:
@@ -48,6 +55,9 @@ def fit_config(config: Any, manifest: Manifest, version: int) -> None:
     for warmup in config.model_warmup:
         for name, tensor in warmup.inputs.items():
             tensor.dims[:] = shapes[name]
+    for graph in config.optimization.cuda.graph_spec:
+        for name, shape in graph.input.items():
+            shape.dim[:] = shapes[name]
     facts = _facts_for_clients(manifest)
     if config.name in PUBLIC_MODELS:
         config.parameters["version"].string_value = str(version)
@@ -70,6 +80,20 @@ def make_native(config: Any, engine: EngineRecord) -> None:
     config.backend = engine.backend
     group = config.instance_group[0]
     group.kind = group.KIND_CPU if engine.requires.device == "cpu" else group.KIND_GPU
+    if config.platform == TENSORRT:
+        _capture_graphs(config, engine.batch[2])
+
+
+def _capture_graphs(config: Any, largest: int) -> None:
+    """Let TensorRT's backend run the usual batches as CUDA graphs, which it captures when it loads.
+
+    Without a list it would capture, beside dynamic_batching, the batches 1 and max_batch_size only. Batches
+    that are not in the list run without a graph.
+    """
+    config.optimization.cuda.graphs = True
+    for size in sorted({*range(1, min(largest, _MOST_SMALL_BATCHES) + 1), largest}):
+        graph = config.optimization.cuda.graph_spec.add(batch_size=size)
+        graph.input[INPUT_NAME].dim[:] = config.input[0].dims
 
 
 def _facts_for_clients(manifest: Manifest) -> dict[str, Any]:

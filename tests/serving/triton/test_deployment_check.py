@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import ServingError
+from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.serving.triton._deployment import Deployment
 from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._model_config import read_config, write_config
@@ -72,6 +74,58 @@ def _other_name(config: Any) -> None:
     config.name = "emotion"
 
 
+def _large_preferred_batch(config: Any) -> None:
+    config.dynamic_batching.preferred_batch_size[:] = [4, 9]
+
+
+def _cpu_instances(config: Any) -> None:
+    config.instance_group[0].kind = config.instance_group[0].KIND_CPU
+
+
+def _other_profile(config: Any) -> None:
+    config.instance_group[0].profile[:] = ["0", "1"]
+
+
+def _large_graph(config: Any) -> None:
+    config.optimization.cuda.graph_spec.add(batch_size=9)
+
+
+def _other_graph(config: Any) -> None:
+    config.optimization.cuda.graph_spec[1].input["image"].dim[:] = [3, 49, 48]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_cpu_instances, "TensorRT runs on a GPU, and an instance_group says KIND_CPU"),
+        (_other_profile, "names a profile beside 0, the only one"),
+        (_large_graph, "a graph_spec has batch_size 9, not from 1 to max_batch_size"),
+        (_other_graph, "the graph_spec of batch_size 2 has other inputs or shapes"),
+        (_large_batch, "max_batch_size 4096 is above 8, the largest batch of the engine"),
+    ],
+)
+def test_what_tensorrt_would_refuse_is_named(
+    bundle_path: Path, tmp_path: Path, change: Callable[[Any], None], message: str
+) -> None:
+    bundle = Bundle.load(bundle_path)
+    engine = bundle.manifest.engine(bundle.manifest.selected)
+    # Only the record: no plan is deserialized here.
+    on_gpu = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
+    changed = engine.model_copy(update={"backend": "tensorrt", "requires": on_gpu})
+    shutil.copytree(bundle_path, tmp_path / "bundle")
+    manifest = bundle.manifest.model_copy(update={"engines": [changed]})
+    (tmp_path / "bundle" / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    sound = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment", {"python", "tensorrt"})
+    check_deployment(sound)
+    path = sound.models / "lnlattennet_engine" / "config.pbtxt"
+    config = read_config(path)
+    change(config)
+    write_config(config, path)
+    with pytest.raises(ServingError, match="cannot be served as it is") as caught:
+        check_deployment(sound)
+    assert message in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("model", "change", "message"),
     [
@@ -91,6 +145,7 @@ def _other_name(config: Any) -> None:
             _one_instance,
             "with one instance and a default_queue_policy",
         ),
+        ("expression_pipeline", _large_preferred_batch, "preferred_batch_size 9 is not from 1 to max_batch"),
         ("expression_pipeline", _no_batch, "dynamic_batching forms no batch"),
         ("expression_faces", _other_name, "says name: 'emotion', which must be that of its folder"),
     ],

@@ -187,6 +187,17 @@ def test_no_file_names_the_folder_it_was_written_in(bundle: Bundle, tmp_path: Pa
         assert not path.is_symlink()
 
 
+def test_tensorrt_captures_graphs_of_the_usual_batches(bundle: Bundle, tmp_path: Path) -> None:
+    largest = 32
+    made = with_engine(bundle, backend="tensorrt", requires=ON_GPU, batch=(1, 8, largest))
+    _save(made, tmp_path / "bundle")
+    deployment = deploy(Bundle.load(tmp_path / "bundle"), tmp_path / "deployment", {"python", "tensorrt"})
+    cuda = read_config(deployment.models / "lnlattennet_engine" / "config.pbtxt").optimization.cuda
+    assert cuda.graphs
+    assert [graph.batch_size for graph in cuda.graph_spec] == [*range(1, 9), largest]
+    assert {tuple(graph.input["image"].dim) for graph in cuda.graph_spec} == {(3, 48, 48)}
+
+
 @pytest.mark.parametrize(
     ("backend", "requires", "platform", "file", "kind"),
     [
@@ -212,6 +223,7 @@ def test_the_servers_own_backend_runs_the_engine_where_it_has_one(
     group = config.instance_group[0]
     assert (config.platform, config.backend, config.default_model_filename) == (platform, backend, file)
     assert group.Kind.Name(group.kind) == kind
+    assert config.optimization.cuda.graphs == (backend == "tensorrt")
     assert [list(warmup.inputs["image"].dims) for warmup in config.model_warmup] == [[3, 48, 48]]
     assert steps_of(deployment, "expression") == [
         "expression_pipeline",
