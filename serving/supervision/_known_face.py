@@ -24,12 +24,19 @@ PATIENCE_SECONDS = 60.0
 _BUSY_SHARE = 0.2
 """Of one core: a server that uses more is busy; one that hangs uses nothing."""
 
+_HUNG_SECONDS = 1.0
+"""Time without CPU time and without an answer about counters, which takes a millisecond, of a hung server."""
+
 _TOLERANCE = 0.02
 """Largest change of a probability: in half precision, the size of the batch that a request is in tells."""
 
 
 class WrongAnswerError(ServingError):
     """A model's answer for the known face is not the one that it gave at first."""
+
+
+class HungServerError(ServingError):
+    """The server neither answers nor computes: nothing passes by waiting."""
 
 
 @cache
@@ -50,10 +57,14 @@ class KnownAnswers:
 
         Raises:
             WrongAnswerError: its answer differs from its first one.
+            HungServerError: the server does nothing at all.
             ServingError: it gave none.
         """
-        started, cpu = time.monotonic(), process.cpu_seconds()
+        started, cpu, alone = time.monotonic(), process.cpu_seconds(), process.cpu_seconds(models=False)
         answered = answered_requests(process.endpoints, model)
+        waited = time.monotonic() - started
+        if answered < 0 and waited > _HUNG_SECONDS and process.cpu_seconds(models=False) == alone:
+            raise HungServerError(f"the server hangs: it neither answered nor computed for {waited:.1f} s")
         try:
             prediction = probe_model(process.endpoints.grpc, model, known_face(), PROBE_SECONDS)
         except OverloadedError:

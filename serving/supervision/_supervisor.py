@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from lnlattennet.errors import ServingError
 from lnlattennet.serving.supervision._hot_swap import HotSwap
-from lnlattennet.serving.supervision._known_face import KnownAnswers
+from lnlattennet.serving.supervision._known_face import HungServerError, KnownAnswers
 from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 from lnlattennet.serving.triton._process import PythonModelError, TritonProcess
@@ -115,7 +115,7 @@ class Supervisor:
             process.check()
         try:
             self._probe_all(process)
-        except PythonModelError:
+        except (PythonModelError, HungServerError):
             raise
         except ServingError as error:
             # Once more, at once: a request may fail for a reason that passes.

@@ -203,9 +203,9 @@ class TritonProcess:
         drain(self.endpoints, self._loaded.keep_only(version), self._key, _DRAIN_SECONDS)
         self._note_members()
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that the server and the processes of its python models have used."""
-        ticks = sum(_cpu_ticks(pid) for pid in self._members)
+    def cpu_seconds(self, models: bool = True) -> float:
+        """Return the CPU time that the server, and the processes of its python models, have used."""
+        ticks = sum(_cpu_ticks(pid) for pid in (self._members if models else [self.pid]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def _wait_until_ready(self) -> None:

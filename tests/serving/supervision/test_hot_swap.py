@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from lnlattennet.serving.supervision._known_face import known_face
 from lnlattennet.serving.triton._deployment import Deployment, Version
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.serving.triton._repository import add_version
+from tests.serving.supervision.asker import Asker, asking
 
 COMMAND = Path(sys.executable).with_name("lnlattennet")
 OPTIONS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--json"]
@@ -49,27 +49,6 @@ def served(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     finally:
         process.terminate()
         process.communicate(timeout=60)
-
-
-class Asker(threading.Thread):
-    """Asks one model over one transport until it is told to stop, and keeps what it is told."""
-
-    def __init__(self, url: str, ask: Callable[[Client], Any], model: str = ENSEMBLE) -> None:
-        super().__init__()
-        self.url, self.ask, self.model = url, ask, model
-        self.answers: list[Any] = []
-        self.error: BaseException | None = None
-        self.ended = threading.Event()
-
-    def run(self) -> None:
-        try:
-            with Client(self.url, self.model, timeout=60) as client:
-                while not self.ended.is_set():
-                    self.answers.append(self.ask(client))
-                    # Leave the server time to load.
-                    time.sleep(0.02)
-        except BaseException as error:
-            self.error = error
 
 
 def change(served: SimpleNamespace, version: Version) -> None:
@@ -105,16 +84,11 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
         (lambda client: client.predict(known_face(), max_faces=1)[0], ENSEMBLE),
     ]
     askers = [Asker(url, *ask) for url in served.urls for ask in asks]
-    for asker in askers:
-        asker.start()
-    change(served, second)
-    change(served, deployment.previous())
-    broken = broken_version(deployment, Bundle.load(bundle_path))
-    change(served, broken)
-    for asker in askers:
-        asker.ended.set()
-        asker.join()
-    assert [asker.error for asker in askers] == [None] * len(askers)
+    with asking(askers):
+        change(served, second)
+        change(served, deployment.previous())
+        broken = broken_version(deployment, Bundle.load(bundle_path))
+        change(served, broken)
     for asker in askers:
         for answer in asker.answers:
             # The label and the classes are those of the network that the hash names.

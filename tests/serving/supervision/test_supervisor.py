@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, FUSED, PIPELINE
 from lnlattennet.serving.triton._process import TritonProcess
+from tests.serving.supervision.asker import Asker, asking
 
 COMMAND = Path(sys.executable).with_name("lnlattennet")
 OPTIONS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--health-port", "0", "--json"]
@@ -106,6 +108,7 @@ def ask_until_right(served: SimpleNamespace, model: str, expected: Any) -> None:
 
 FAULTS = [
     pytest.param("", signal.SIGKILL, id="killed server"),
+    pytest.param("", signal.SIGSTOP, id="hung server"),
     pytest.param(PIPELINE, signal.SIGKILL, id="killed python model"),
     pytest.param(PIPELINE, signal.SIGSTOP, id="hung python model"),
 ]
@@ -119,12 +122,20 @@ def test_what_is_killed_or_hangs_answers_again(
     expected = load(bundle_path).predict(known_face())
     restarts = metric(served, "lnlattennet_restarts_total")
     before = pids(served, processes_of, model)
-    os.kill(before[0], fault)
-    deadline = time.monotonic() + RECOVERY_SECONDS
-    while before[0] in pids(served, processes_of, model) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for asked in (ENSEMBLE, FUSED):
-        ask_until_right(served, asked, expected)
+    with asking(
+        askers := [
+            Asker(url, lambda client: client.predict(known_face()), asked, retries=10)
+            for url, asked in itertools.product((served.grpc, served.http), (ENSEMBLE, FUSED))
+        ]
+    ):
+        os.kill(before[0], fault)
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while before[0] in pids(served, processes_of, model) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        for asked in (ENSEMBLE, FUSED):
+            ask_until_right(served, asked, expected)
+    for answer in itertools.chain.from_iterable(asker.answers for asker in askers):
+        assert answer.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
     assert before[0] not in pids(served, processes_of, model)
     # A python model is started again alone; the others go on answering.
     assert metric(served, "lnlattennet_restarts_total") - restarts == (model == "")
@@ -238,7 +249,8 @@ def test_a_busy_server_is_not_taken_for_a_hung_one(
     monkeypatch.setattr(_known_face, "probe_model", too_slow)
     monkeypatch.setattr(_known_face, "PROBE_SECONDS", 0.0)
     process = SimpleNamespace(
-        endpoints=Endpoints("127.0.0.1", 1, 2, 3), cpu_seconds=lambda: cpu_seconds.pop(0)
+        endpoints=Endpoints("127.0.0.1", 1, 2, 3),
+        cpu_seconds=lambda models=True: cpu_seconds.pop(0) if models else 0.0,
     )
     answers = KnownAnswers()
     if passes:
