@@ -26,6 +26,7 @@ from lnlattennet.images._color import opaque
 from lnlattennet.images._libjpeg import decode_undamaged
 from lnlattennet.images._sniff import describe_refused, sniff
 from lnlattennet.images._upright import TURNS, upright
+from lnlattennet.images._whole_file import read_image_file
 from lnlattennet.images.containers._base import Container
 from lnlattennet.images.containers._jpeg_end import CONTINUATIONS, END_OF_IMAGE, without_trailer
 from lnlattennet.images.containers._orientation import orientation
@@ -174,11 +175,13 @@ def read_data_set_image(path: Path, enough: Detail | None = None) -> DecodedImag
     """
     name, formats = printable(path), (*_FORMATS, *_MORE_FORMATS)
     try:
-        data = path.read_bytes()
+        data = read_image_file(path)
     except FileNotFoundError as error:
         raise ImageError(f"{name} is missing; unpack the data set again") from error
     except OSError as error:
         raise ImageError(f"cannot read {name}: {error.strerror or error}") from error
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
     if sniff(data) not in formats:
         raise ImageError(
             f"{name} is damaged, or no image of the formats {', '.join(formats)}: it looks like "

@@ -21,6 +21,7 @@ from lnlattennet.images._decode import (
 )
 from lnlattennet.images._encoded import EncodedImage, advise, encoded_bytes
 from lnlattennet.images._sniff import describe_wrapped
+from lnlattennet.images._whole_file import read_image_file
 
 ImageSource = EncodedImage | str | os.PathLike[str] | IO[bytes] | Image.Image | NDArray[Any]
 """Bytes of a JPEG or PNG file, a file's path, a binary file, a Pillow image, or RGB uint8 [H, W, 3]."""
@@ -107,7 +108,7 @@ def _read_path(source: str | os.PathLike[str]) -> bytes:
     if "://" in str(source):
         raise ImageError(f"an image must be a file on this machine, got the URL {source}; download it first")
     try:
-        return path.read_bytes()
+        return read_image_file(path)
     except FileNotFoundError as error:
         raise ImageError(f"there is no file {path}; check the path") from error
     except IsADirectoryError as error:

@@ -14,6 +14,7 @@ from lnlattennet._command import printable
 from lnlattennet.bundle._prediction import Prediction, save_overlays
 from lnlattennet.errors import ImageError, ServingError
 from lnlattennet.images._decode import as_jpeg_or_png
+from lnlattennet.images._whole_file import read_image_file, read_stream
 
 STDIN = Path("-")
 """Path that stands for standard input, as in other programs."""
@@ -36,7 +37,7 @@ def predict_file(
     """Predict one file and draw its overlay, if there is a path for it."""
     name = printable(path)
     try:
-        data = as_jpeg_or_png(sys.stdin.buffer.read() if path == STDIN else path.read_bytes())
+        data = as_jpeg_or_png(read_stream(sys.stdin.buffer) if path == STDIN else read_image_file(path))
         predictions = predict(data)
     except OSError as error:
         return Result(name, error=f"cannot read the file: {error.strerror}")
