@@ -36,6 +36,7 @@ def run_app(app: Callable[[], object]) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A child process imports nothing of the current folder, whoever starts it (torch, Lightning).
     os.environ.setdefault("PYTHONSAFEPATH", "1")
+    _open_closed_streams()
     _replace_what_cannot_be_encoded()
     with interrupt_ends_program():
         _run(app)
@@ -61,6 +62,20 @@ def _run(app: Callable[[], object]) -> None:
         # A file that cannot be read, a name that is too long: a traceback would add nothing.
         _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
+
+
+def _open_closed_streams() -> None:
+    """Put the null device where standard input, output or error is closed, as in `lnlattennet ... >&-`.
+
+    The next file that a library opens would take the number, and hold what is printed.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _replace_what_cannot_be_encoded() -> None:

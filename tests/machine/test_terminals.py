@@ -42,6 +42,19 @@ def test_a_name_that_cannot_be_encoded_becomes_question_marks(encoding: str) -> 
     assert ("怒り" if encoding in ("utf-8", "shift_jis", "utf-16") else "??") in shown
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_closed_streams(tmp_path: Path, closed: str) -> None:
+    """What is printed does not get into the next file that is opened, and no write fails."""
+    file, script = tmp_path / "file", tmp_path / "script.py"
+    script.write_text(PRINT.replace("def app():", f"def app():\n    opened = open({str(file)!r}, 'w')"))
+    command = ["sh", "-c", f'"$0" -P "$1" {closed}', sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert bool(done.stdout) == (closed in ("2>&-", "<&-"))
+    assert file.read_bytes() == b""
+
+
 def test_info_of_a_bundle_with_any_encoding(bundle_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = run("lnlattennet", "info", bundle_path, env=environment)
