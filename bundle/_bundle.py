@@ -20,7 +20,7 @@ from lnlattennet.bundle._prediction import Prediction, check_outputs, prediction
 from lnlattennet.bundle.doctor._local import runnable_engines
 from lnlattennet.errors import BundleError, ExportError, ImageError, UnavailableError
 from lnlattennet.images._read import require_rgb
-from lnlattennet.images._ready_crops import crop_centers
+from lnlattennet.images._ready_crops import crop_centers, require_crops
 from lnlattennet.runtimes._base import Runner
 
 Image = NDArray[np.uint8]
@@ -165,10 +165,11 @@ class Bundle:
             BundleError: no engine of that name.
             EngineOutputError: an output of the engine breaks a rule of ``check_outputs``.
             ImageError: a face has another type or shape; the message has its index.
+            ImageTypeError: ``faces`` holds no faces, or is one itself.
             UnavailableError: the engine's runtime cannot run it here.
         """
         run, preprocessing = self.engine(engine, threads), self.manifest.preprocessing
-        images = [_require_face(face, index) for index, face in enumerate(faces)]
+        images = [_require_face(face, index) for index, face in enumerate(require_crops(faces))]
         crops, locations = crop_centers(images, preprocessing)
         return predictions_from_outputs(
             run(preprocessing.normalize(crops)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import os
 from typing import Any
 
@@ -50,6 +51,8 @@ def advise(source: Any) -> str:
     """Say what to pass in place of an object that is no image in any form."""
     if source is None:
         return "cv2.imread gives None for a file that it cannot read"
+    if isinstance(source, list):
+        return "pass one image, or one list of images that holds no other list"
     if isinstance(source, bool | tuple):
         return "of cv2.imencode's answer (ok, data) pass data"
     if hasattr(source, "numpy"):
@@ -66,6 +69,8 @@ def _advise_encoding(source: Any) -> str | None:
         return "encode an RGB image: cv2.imencode('.png', image[..., ::-1])[1]"
     if isinstance(source, Image.Image):
         return "save it: image.save(stream := io.BytesIO(), 'PNG'); then pass stream.getvalue()"
+    if isinstance(source, memoryview | array.array | np.void):
+        return "pass what its tobytes() gives"
     if hasattr(source, "read"):
         return "pass what its read() gives, of a file that was opened with mode 'rb'"
     return "pass Path(path).read_bytes()" if isinstance(source, str | os.PathLike) else None

@@ -21,6 +21,8 @@ from lnlattennet.images.finders._base import FoundFace, Point
 from lnlattennet.images.finders._registry import finder_infos, finder_named
 from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, square_box
 
+_MOST_FACES = 2**31 - 1
+
 FaceStatus = Literal["ok", "no_face", "too_small", "low_score"]
 """Whether a crop shows a sure face, none (it is the center square), one too small, or a doubtful one."""
 
@@ -207,8 +209,8 @@ def check_face_limits(max_faces: int | None, min_face: float) -> None:
     """Raise UsageError if a number of faces or a size in pixels is out of range, or has no effect."""
     if max_faces is not None and not isinstance(max_faces, Integral):
         raise UsageError(f"max_faces must be a whole number, got {max_faces!r}")
-    if max_faces is not None and max_faces < 1:
-        raise UsageError(f"max_faces must be at least 1, got {max_faces}")
+    if max_faces is not None and not 1 <= max_faces <= _MOST_FACES:
+        raise UsageError(f"max_faces must be at least 1 and at most {_MOST_FACES}, got {max_faces}")
     if not (isinstance(min_face, Real) and 0 <= min_face < float("inf")):
         raise UsageError(f"min_face must be a size in pixels from 0, got {min_face}")
     if min_face and max_faces is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
 from dataclasses import dataclass
@@ -9,7 +10,12 @@ from typing import Any
 
 from lnlattennet.errors import UsageError
 
-_URL = re.compile(r"(?P<protocol>grpc|http)(?P<secure>s?)://(?P<location>[^/\s@]+:(?P<port>\d{1,5}))/?")
+_URL = re.compile(
+    r"(?P<protocol>grpc|http)(?P<secure>s?)://"
+    r"(?P<location>(?P<host>[^][/?#@:,\s]+|\[(?P<ipv6>[0-9a-fA-F:.]+(%[\w.-]+)?)\]):(?P<port>[0-9]{1,5}))/?",
+    re.IGNORECASE,
+)
+_PASSWORD = re.compile("(?<=//)[^/]*@")
 _LARGEST_PORT = 65535
 
 _SPELLINGS = (
@@ -42,11 +48,30 @@ def parse_url(url: str) -> Address:
     Raises:
         UsageError: the URL is of another form.
     """
-    match = _URL.fullmatch(url)
-    if match is None or int(match["port"]) > _LARGEST_PORT:
-        missing = "" if "://" in url else " (the scheme is missing)"
-        raise UsageError(f"a server's URL must be {_SPELLINGS}, got {url!r}{missing}")
-    return Address(match["protocol"], bool(match["secure"]), match["location"])
+    match = _URL.fullmatch(url) if isinstance(url, str) else None
+    if match is None or not 1 <= int(match["port"]) <= _LARGEST_PORT or not _is_host(match):
+        raise UsageError(f"a server's URL must be {_SPELLINGS}, got {_described(url)}")
+    return Address(match["protocol"].lower(), bool(match["secure"]), match["location"])
+
+
+def _is_host(match: re.Match[str]) -> bool:
+    try:
+        if match["ipv6"]:
+            ipaddress.IPv6Address(match["ipv6"])
+        else:
+            match["host"].encode("idna")
+    except ValueError:  # a label of a name is empty or longer than 63 letters
+        return False
+    return True
+
+
+def _described(url: object) -> str:
+    if not isinstance(url, str):
+        return type(url).__name__
+    if "://" not in url:
+        return f"{url!r} (the scheme is missing)"
+    hidden = _PASSWORD.sub("...@", url)
+    return f"{hidden!r}" + (" (a name and password belong in a header)" if hidden != url else "")
 
 
 def is_on_this_machine(location: str) -> bool:

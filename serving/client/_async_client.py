@@ -51,7 +51,10 @@ class AsyncClient:
 
         Raises:
             ServingError: nothing answers there, or it does not serve this model.
+            UsageError: it is open already.
         """
+        if self._opened is not None:
+            raise UsageError("this AsyncClient is open already; make another, or share it with its methods")
         connection = AsyncConnection(self._protocol)
         try:
             await connection.run(self._session.describe())

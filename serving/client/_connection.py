@@ -8,7 +8,7 @@ import time
 from contextlib import closing
 from typing import Any, TypeVar
 
-from lnlattennet.errors import LnlAttenNetError, ServingError
+from lnlattennet.errors import LnlAttenNetError, ServingError, UsageError
 from lnlattennet.serving.client._calls import Call, Dialog, Pause
 from lnlattennet.serving.client._protocols import Protocol
 
@@ -20,7 +20,7 @@ class Connection:
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._client = protocol.open()
+        self._client: Any = protocol.open()
         self._thread = threading.get_ident() if protocol.bound_to_thread else None
 
     def run(self, dialog: Dialog[_Result]) -> _Result:
@@ -49,11 +49,13 @@ class Connection:
         if isinstance(call, Pause):
             return time.sleep(call.seconds)
         with self._protocol.translated(call.about_images):
-            return call.read(self._protocol, call.start(self._protocol, self._client))
+            return call.read(self._protocol, call.start(self._protocol, _opened(self._client)))
 
     def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
+        """Close the connection; a second time does nothing."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
 
 class AsyncConnection:
@@ -61,7 +63,8 @@ class AsyncConnection:
 
     def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._client = protocol.open_async()
+        self._client: Any = protocol.open_async()
+        self._loop = asyncio.get_running_loop()
 
     async def run(self, dialog: Dialog[_Result]) -> _Result:
         """Make the calls of a dialog, and return what it returns."""
@@ -82,10 +85,21 @@ class AsyncConnection:
     async def _answer(self, call: Call | Pause) -> Any:
         if isinstance(call, Pause):
             return await asyncio.sleep(call.seconds)
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("an AsyncClient works only in the event loop that opened it; open one per loop")
+        client = _opened(self._client)
         with self._protocol.translated(call.about_images):
             async with asyncio.timeout(call.timeout):
-                return call.read(self._protocol, await call.start(self._protocol, self._client))
+                return call.read(self._protocol, await call.start(self._protocol, client))
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._client.close()
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+
+def _opened(client: Any) -> Any:
+    if client is None:
+        raise UsageError("this client is closed; make another")
+    return client

@@ -46,16 +46,20 @@ def read_description(model: str, config: Mapping[str, Any]) -> ModelDescription:
         parameters = {name: str(value["string_value"]) for name, value in config["parameters"].items()}
         names = json.loads(parameters["class_names"])
         grid = int(parameters["grid"])
+        # A model without batching states a maximum batch size of 0.
+        largest = max(1, int(config.get("max_batch_size", 0)))
+        if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
+            raise ValueError("class_names is no list of texts")
+        if grid < 1:
+            raise ValueError("grid is no number of regions")
         note, model_hash, preprocessing_id = (
             str(json.loads(parameters.get(name, '""')))
             for name in ("license", "model_hash", "preprocessing_id")
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ServingError(
             f"model {model!r} has no usable parameters class_names and grid, so it is not one that "
             f"`lnlattennet serve BUNDLE` serves; ask for {ENSEMBLE!r} or {FUSED!r}"
         ) from error
-    # A model without batching states a maximum batch size of 0.
-    largest = max(1, int(config.get("max_batch_size", 0)))
     version = parameters.get("version", "")
     return ModelDescription(names, grid, note, model_hash, preprocessing_id, largest, parameters, version)

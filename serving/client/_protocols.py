@@ -6,6 +6,7 @@ The libraries of tritonclient have the same methods for both, and for asyncio.
 from __future__ import annotations
 
 import abc
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
@@ -13,6 +14,7 @@ from typing import Any
 
 from lnlattennet.errors import UsageError, require
 from lnlattennet.serving.client._address import Address, is_on_this_machine, parse_url
+from lnlattennet.serving.client._arguments import check_timeout, checked_headers
 from lnlattennet.serving.client._failures import Failures
 from lnlattennet.serving.client._tls import TLSConfig
 
@@ -25,22 +27,16 @@ def choose_protocol(
     """Return the protocol of a URL; nothing is sent yet.
 
     Raises:
-        UsageError: the URL is of another form, the timeout is not positive, a header is not plain text, or
-            certificates are given for a connection without encryption.
+        UsageError: the URL is of another form, the timeout or a header breaks a rule, or certificates are
+            given for a connection without encryption.
         UnavailableError: tritonclient is not installed.
     """
     address = parse_url(url)
-    if not 0 < timeout < float("inf"):
-        raise UsageError(f"the timeout must be a positive number of seconds, got {timeout}")
+    check_timeout(timeout)
     if tls is not None and not address.secure:
         raise UsageError(f"certificates need an encrypted connection: grpcs:// or https://, got {url!r}")
-    for name, value in (headers or {}).items():
-        if not all(isinstance(part, str) and part.isascii() and part.isprintable() for part in (name, value)):
-            raise UsageError(
-                f"a header must be a name and a text in printable ASCII, got {name!r}: {value!r}"
-            )
     chosen = _Grpc if address.protocol == "grpc" else _Http
-    return chosen(address, timeout, dict(headers or {}), tls or TLSConfig())
+    return chosen(address, timeout, checked_headers(headers), tls or TLSConfig())
 
 
 class Protocol(abc.ABC):
@@ -134,6 +130,11 @@ class _Grpc(Protocol):
         except self.triton.InferenceServerException as error:
             status = str(error.status()).removeprefix("StatusCode.")
             raise self.failures.of_grpc(status, error.message(), sends_images) from error
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Nobody canceled the task: gRPC's asyncio client says so of a connection that was closed.
+            raise self.failures.of_grpc("CANCELLED", "", sends_images) from error
         except TimeoutError as error:  # asyncio's, when gRPC's own deadline comes at the same moment
             raise self.failures.too_slow() from error
 
@@ -153,6 +154,7 @@ class _Http(Protocol):
         self._broken = (
             OSError,
             ValueError,  # the reply is HTTP but not JSON, so another program listens there
+            RecursionError,  # or JSON without end
             # The parser's base class covers a server that hangs up and one that does not speak HTTP.
             require("geventhttpclient.response", "triton").HTTPParseError,
             require("aiohttp", "triton").ClientError,

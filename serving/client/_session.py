@@ -21,22 +21,24 @@ from lnlattennet.bundle._prediction import Prediction, check_faces, check_output
 from lnlattennet.errors import (
     EngineOutputError,
     ImageError,
+    ImageTypeError,
     OverloadedError,
     ServingError,
     UnreachableError,
-    UsageError,
 )
 from lnlattennet.images._batch import for_each, renumber, without_number
 from lnlattennet.images._encoded import require_encoded
 from lnlattennet.images._face_crop import FaceLocation, check_face_limits
 from lnlattennet.images._read import require_rgb
+from lnlattennet.images._ready_crops import require_crops
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.model._preprocessing import center_square
 from lnlattennet.serving._face_tensors import FACE_TENSORS, face_locations
+from lnlattennet.serving.client._arguments import check_model, check_retries
 from lnlattennet.serving.client._calls import Dialog, Infer, Outputs, Pause, ReadConfig, Register
 from lnlattennet.serving.client._description import ModelDescription, read_description
 from lnlattennet.serving.client._shared_memory import SMALLEST_SHARED, Region, RegionPool
-from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, ENSEMBLE, FACES, FUSED
+from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, FACES
 
 _Answer = tuple[Outputs, str]
 """Outputs, and the version of the model that gave them."""
@@ -46,7 +48,6 @@ Described = tuple[Outputs, ModelDescription]
 
 _OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-_MOST_RETRIES = 10
 _random = random.SystemRandom()
 _UNKNOWN_REGION = "Unable to find shared memory region"
 """What Triton says after a restart."""
@@ -71,13 +72,8 @@ class Session:
     """Sent with every request for a prediction."""
 
     def __init__(self, model: str, timeout: float, retries: int, shared_memory: bool) -> None:
-        if model not in (ENSEMBLE, FUSED) and model.startswith(ENSEMBLE):
-            raise UsageError(
-                f"a client's model is {ENSEMBLE!r} or {FUSED!r}, got {model!r}; faces, crops and streams "
-                "have methods: predict(images, max_faces=N), predict_crops, stream"
-            )
-        if not 0 <= retries <= _MOST_RETRIES:
-            raise UsageError(f"retries must be from 0 to {_MOST_RETRIES}, got {retries}")
+        check_model(model)
+        check_retries(retries)
         self._model = model
         self._descriptions: dict[str, ModelDescription] = {}
         self._timeout = timeout
@@ -152,6 +148,7 @@ class Session:
 
     def predict_crops(self, crops: Any) -> Dialog[list[Prediction]]:
         """Ask for crops of faces: pixels, or the engine's normalized input."""
+        crops = require_crops(crops)
         if len(crops) == 0:
             return []
         if isinstance(crops, np.ndarray) and crops.dtype == np.float32:
@@ -174,10 +171,7 @@ class Session:
         return (yield from self._engine(faces))[0]
 
     def _engine(self, faces: NDArray[np.float32]) -> Dialog[Described]:
-        if faces.ndim != 4 or faces.shape[1] != 3 or faces.dtype != np.float32:
-            raise ImageError(
-                f"normalized faces must be float32 [n, 3, S, S], got {faces.dtype} {list(faces.shape)}"
-            )
+        _require_normalized(faces)
         # A server that runs the engine in a backend of its own does not look.
         check_faces(faces)
         parts: list[Described] = []
@@ -264,6 +258,15 @@ class Session:
         largest = self.description.max_batch_size
         for start in range(0, len(items), largest):
             yield start, items[start : start + largest]
+
+
+def _require_normalized(faces: Any) -> None:
+    if not isinstance(faces, np.ndarray):
+        raise ImageTypeError(f"normalized faces must be an array, got {type(faces).__name__}")
+    if faces.ndim != 4 or len(faces) == 0 or faces.shape[1] != 3 or faces.dtype != np.float32:
+        raise ImageError(
+            f"normalized faces must be float32 [n, 3, S, S] with n > 0, got {faces.dtype} {list(faces.shape)}"
+        )
 
 
 def checked(outputs: Outputs, faces: int, about: ModelDescription) -> list[Prediction]:

@@ -89,7 +89,7 @@ class StreamSession:
             try:
                 # The end of a sequence is a request like any other, so it needs an image.
                 yield from self._ask(blank_png(), self._time, end=True)
-            except (ImageError, ServingError):  # forgotten already, or the server has gone
+            except (ImageError, ServingError, UsageError):  # forgotten, or the server or client has gone
                 return
 
     def _ask(self, image: bytes, frame_time: float, end: bool = False) -> Dialog[Described]:

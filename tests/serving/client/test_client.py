@@ -7,6 +7,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from PIL import Image
 from skimage import data
 
 from lnlattennet.errors import ImageError, ServingError, UsageError
-from lnlattennet.serving.client._address import is_on_this_machine
+from lnlattennet.serving.client._address import is_on_this_machine, parse_url
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._process import TritonProcess
 
@@ -65,6 +67,14 @@ def jpeg(shift: int = 0) -> bytes:
         "http://host:8000/v2",
         "grpc://a b:1",
         "http://host:99999",
+        "http://host:0",
+        "grpc://host:٨٠٠١",
+        "grpc://a..b:1",
+        "http://" + "a" * 64 + ":1",
+        "http://[::1:80",
+        "grpc://[1.2.3.4]:80",
+        "http://a,b:1",
+        "grpc+unix:///run/it.sock",
         "",
     ],
 )
@@ -73,13 +83,29 @@ def test_other_urls_are_refused_with_both_spellings(url: str) -> None:
         Client(url)
 
 
+@pytest.mark.parametrize("url", [None, 8001, b"grpc://127.0.0.1:8001", Path("grpc://127.0.0.1:8001")])
+def test_what_is_no_text_is_no_url(url: Any) -> None:
+    with pytest.raises(UsageError, match=f"must be grpc://host:port .*, got {type(url).__name__}"):
+        Client(url)
+
+
+def test_a_password_in_a_url_is_not_repeated() -> None:
+    with pytest.raises(UsageError, match=r"got 'http://\.\.\.@host:1' .*belong in a header") as refused:
+        Client("http://anna:secret@host:1")
+    assert "secret" not in str(refused.value)
+
+
+def test_schemes_may_be_capitals() -> None:
+    assert str(parse_url("HTTPS://[fe80::1%eth0]:8000/")) == "https://[fe80::1%eth0]:8000"
+
+
 def test_a_missing_scheme_is_named() -> None:
     with pytest.raises(UsageError, match=r"got '127.0.0.1:8001' \(the scheme is missing\)"):
         Client("127.0.0.1:8001")
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_a_timeout_must_be_positive(timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e12, 10**400, "5", None])
+def test_a_timeout_must_be_positive(timeout: Any) -> None:
     with pytest.raises(UsageError, match="positive number of seconds"):
         Client("grpc://127.0.0.1:8001", timeout=timeout)
 

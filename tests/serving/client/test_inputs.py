@@ -41,6 +41,12 @@ def mapped() -> mmap.mmap:
     return memory
 
 
+def released() -> memoryview:
+    view = memoryview(encoded)
+    view.release()
+    return view
+
+
 BYTES_LIKE: dict[str, Any] = {
     "bytes": encoded,
     "bytearray": bytearray(encoded),
@@ -65,7 +71,7 @@ NO_IMAGES: dict[str, tuple[Any, str]] = {
         cv2.imencode(".png", portrait),
         "image 0 .*cv2.imencode's .* pass data",
     ),
-    "a list of a list": ([[encoded]], "pass several images as a list"),
+    "a list of a list": ([[encoded]], "one list of images that holds no other list"),
     "a generator": ((image for image in [encoded]), "pass several images as a list"),
     "a dictionary": ({"image": encoded}, "pass several images as a list"),
     "a tensor": (torch.frombuffer(bytearray(encoded), dtype=torch.uint8), r"numpy\(\)"),
@@ -74,6 +80,8 @@ NO_IMAGES: dict[str, tuple[Any, str]] = {
 NOT_SENT: dict[str, tuple[Any, str]] = {
     "a path": ("/home/anna/face.jpg", r"Path\(path\)\.read_bytes\(\)"),
     "a Path": (Path("/home/anna/face.jpg"), r"Path\(path\)\.read_bytes\(\)"),
+    "a released memoryview": (released(), r"what its tobytes\(\) gives"),
+    "an array of shorts": (array.array("h", encoded[:100]), r"what its tobytes\(\) gives"),
     "base64": (base64.b64encode(encoded).decode(), "it is a PNG file as base64 text; decode it"),
     "a data URL": (
         "data:image/png;base64," + base64.b64encode(encoded).decode(),
@@ -169,7 +177,8 @@ def test_a_file_that_was_read_already_is_told(local: LocalPredictor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_faces", "min_face"), [(0, 0), (2.5, 0), ("3", 0), (3, -1), (3, float("inf")), (3, "40")]
+    ("max_faces", "min_face"),
+    [(0, 0), (2.5, 0), ("3", 0), (3, -1), (3, float("inf")), (3, "40"), (10**30, 0)],
 )
 def test_limits_are_checked_before_anything_is_sent(
     silent: Client, local: LocalPredictor, max_faces: Any, min_face: Any
