@@ -39,7 +39,7 @@ def _document(tuning: Tuning) -> dict[str, Any]:
 
 
 def table(tuning: Tuning) -> str:
-    """Return the candidates as a table in Markdown, the best first."""
+    """Return the candidates as a table in Markdown: the chosen one, then the best first."""
     loads = sorted(tuning.options.in_flight)
     head = [
         "instances and queue",
@@ -48,7 +48,10 @@ def table(tuning: Tuning) -> str:
         "",
     ]
     able = [trial for trial in tuning.trials if not trial.refused]
-    able.sort(key=lambda trial: (len(trial.turns), trial.score(tuning.options.objective)), reverse=True)
+    able.sort(
+        key=lambda trial: (trial is tuning.chosen, len(trial.turns), trial.score(tuning.options.objective)),
+        reverse=True,
+    )
     rows = [head, ["---"] * len(head)]
     for trial in [*able, *(trial for trial in tuning.trials if trial.refused)]:
         cells = [", ".join(f"{value:.1f}" for value in summary(trial, load)) for load in loads]
@@ -82,12 +85,14 @@ def _note(trial: Trial, tuning: Tuning) -> str:
 
 def picture(tuning: Tuning) -> str:
     """Return an SVG of answers a second over p99, a line for each candidate through its loads."""
-    from matplotlib import rc_context
+    from matplotlib import colormaps, rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     with rc_context({"svg.hashsalt": "tuning", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(9, 6), layout="constrained")
+        figure = Figure(figsize=(9, 7), layout="constrained")
         axes = figure.add_subplot()
+        axes.set_prop_cycle(color=colormaps["tab20"](range(20)))
         for trial in tuning.trials:
             if not trial.refused:
                 _draw(axes, trial, tuning)
@@ -98,8 +103,10 @@ def picture(tuning: Tuning) -> str:
             ylabel="answers a second",
             title=f"{tuning.engine} on {tuning.cores} cores; the numbers are requests in flight",
         )
+        for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            which(LogFormatter(minor_thresholds=(2, 0.5)))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        figure.legend(loc="outside lower center", ncols=2, fontsize="small")
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue()

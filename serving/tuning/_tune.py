@@ -124,6 +124,8 @@ def tune_bundle(
         tried = candidates(cores, max(options.in_flight), runs_natively(record, backends))
         seconds = _estimate(len(tried), options)
         _log.info("%d candidates on %d cores: some %s", len(tried), cores, _duration(seconds))
+        if (load := os.getloadavg()[0]) > cores / 2:
+            _log.warning("other programs use this machine (load %.1f): tune again when it is idle", load)
         image = options.image.read_bytes() if options.image else known_face()
         write = partial(add_version, bundle, backends=backends, engine=engine, topology=topology)
         bench = _Bench(server, folder, write, _Answers(bundle, record.name, image), options)

@@ -92,12 +92,13 @@ def test_a_refused_default_is_replaced_and_nothing_at_all_is_an_error() -> None:
         ([60, 60, 60], THREE),
         ([90, 90, 49], DEFAULT),  # not in every round
         ([51, 51, 51], DEFAULT),  # not by enough
+        ([90], DEFAULT),  # one round
     ],
 )
 def test_the_default_stays_unless_another_is_better_in_every_round(
     rates: list[float], chosen: Scheduling
 ) -> None:
-    trials = [Trial(DEFAULT, [turn(50)] * 3), Trial(THREE, [turn(rate) for rate in rates])]
+    trials = [Trial(DEFAULT, [turn(50)] * len(rates)), Trial(THREE, [turn(rate) for rate in rates])]
     assert choose(trials, "throughput").scheduling == chosen
 
 
