@@ -16,8 +16,10 @@ _TAG = 0x0112
 _TYPES = {
     1: "B", 3: "H", 4: "I", 5: "II", 6: "b", 7: "B", 8: "h", 9: "i", 10: "ii", 11: "f", 12: "d", 16: "Q"
 }  # fmt: skip
-_XMP = re.compile(rb"""\btiff:Orientation\s*(?:=\s*["']|>)\s*([0-9])\b""")
-_UTF_16 = re.compile(rb"\0?t\0i\0f\0f\0:\0")
+# Not by an XML parser: packets may be cut off. What repeats is bounded, to keep the time linear.
+_XMP = re.compile(rb"""Orientation(?:\s*=\s*["']|(?:\s[^<>]{,99})?>)\s*([0-9])\b""")
+_TIFF_PREFIX = re.compile(rb"""xmlns(?::([^\s=]{1,60}))?\s*=\s*["']http://ns\.adobe\.com/tiff/1\.0/["']""")
+_UTF_16 = re.compile(rb"\0?O\0r\0i\0e\0n\0")
 
 
 def orientation(exif: Sequence[bytes], xmp: Sequence[bytes]) -> int:
@@ -67,8 +69,15 @@ def _whole(values: tuple[float, ...]) -> int:
 
 
 def xmp_orientation(xmp: bytes) -> int | None:
-    """Return the number that an XMP packet has as tiff:Orientation; None if it has none."""
+    """Return the orientation that an XMP packet states in the namespace of TIFF; None if it states none.
+
+    The namespace may have any prefix, or be the default one; the usual prefix need not be declared.
+    """
     if _UTF_16.search(xmp):
         xmp = xmp.replace(b"\0", b"")
-    match = _XMP.search(xmp)
-    return int(match[1]) if match else None
+    prefixes = {b"tiff", *_TIFF_PREFIX.findall(xmp)}
+    for match in _XMP.finditer(xmp):
+        before = xmp[max(match.start() - 64, 0) : match.start()]
+        if re.split(rb"[\s<]", before)[-1].removesuffix(b":") in prefixes:
+            return int(match[1])
+    return None

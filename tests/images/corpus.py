@@ -130,6 +130,10 @@ FORMS = {
     "single quotes": "tiff:Orientation='{}'",
     "spaces": 'tiff:Orientation = "{}"',
     "element": "<tiff:Orientation>{}</tiff:Orientation>",
+    "another prefix": 'xmlns:ns1="http://ns.adobe.com/tiff/1.0/" ns1:Orientation="{}"',
+    "element with another prefix": "<t:Orientation xmlns:t='http://ns.adobe.com/tiff/1.0/'>{}</t:Orientation>",
+    "default namespace": '<Orientation xmlns="http://ns.adobe.com/tiff/1.0/">{}</Orientation>',
+    "another property first": 'crs:Orientation="2" tiff:Orientation="{}"',
 }
 
 
