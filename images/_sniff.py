@@ -127,7 +127,7 @@ def _decoded(decode: Callable[[], bytes]) -> bytes | None:
         return None
 
 
-_AS_BINARY = "decode it and send the bytes, in an HTTP request behind the JSON (binary tensor data)"
+_AS_BINARY = "decode it and send the bytes; to Triton over HTTP, behind the JSON (binary tensor data)"
 
 _WRAPPED: tuple[tuple[Callable[[bytes, bytes], bytes | None], str, str], ...] = (
     (_data_url, "a data URL of a {} file", _AS_BINARY),

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from lnlattennet.errors import ServingError
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED, LABEL
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,15 @@ class ModelDescription:
     max_batch_size: int
     parameters: dict[str, str]
     version: str = ""
+
+    def fits(self, outputs: Mapping[str, NDArray[Any]]) -> bool:
+        """Whether the model gave these outputs: as many classes and regions, and the labels of its own."""
+        logits, weights = outputs["logits"], outputs["region_weights"]
+        if (logits.shape[-1:], weights.shape[-1:]) != ((len(self.class_names),), (self.grid**2,)):
+            return False
+        labels = outputs.get(LABEL)
+        names = np.array([name.encode() for name in self.class_names], np.object_)
+        return labels is None or bool((labels.ravel() == names[logits.argmax(-1).ravel()]).all())
 
 
 def read_description(model: str, config: Mapping[str, Any]) -> ModelDescription:

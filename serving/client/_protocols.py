@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import functools
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
@@ -161,6 +163,7 @@ class _Http(Protocol):
         )
 
     def open(self) -> Any:
+        _let_gevent_fork()
         gevent_ssl = require("gevent.ssl", "triton")
         return self.triton.InferenceServerClient(
             self._address.location,
@@ -189,3 +192,9 @@ class _Http(Protocol):
             raise self.failures.too_slow() from error
         except self._broken as error:
             raise self.failures.no_answer(str(error) or type(error).__name__) from error
+
+
+@functools.cache
+def _let_gevent_fork() -> None:
+    """Let a process that is forked off open connections: what waits for them must be made anew in it."""
+    os.register_at_fork(after_in_child=require("gevent", "triton").reinit)

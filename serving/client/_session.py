@@ -38,7 +38,7 @@ from lnlattennet.serving.client._arguments import check_model, check_retries
 from lnlattennet.serving.client._calls import Dialog, Infer, Outputs, Pause, ReadConfig, Register
 from lnlattennet.serving.client._description import ModelDescription, read_description
 from lnlattennet.serving.client._shared_memory import SMALLEST_SHARED, Region, RegionPool
-from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, FACES
+from lnlattennet.serving.triton._model_names import CROPS, ENGINE_MODEL, FACES, LABEL
 
 _Answer = tuple[Outputs, str]
 """Outputs, and the version of the model that gave them."""
@@ -46,7 +46,7 @@ _Answer = tuple[Outputs, str]
 Described = tuple[Outputs, ModelDescription]
 """Outputs, and what the version states that gave them."""
 
-_OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS)
+_OUTPUTS = (*OUTPUT_NAMES, LABEL, *FACE_TENSORS)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _random = random.SystemRandom()
 _UNKNOWN_REGION = "Unable to find shared memory region"
@@ -90,12 +90,16 @@ class Session:
         """Return what the version that gave an answer states: a running server may change to another one."""
         if not self.description.version or version == self.description.version:
             return self.description
-        if version not in self._descriptions:
-            asked = self._model if model == ENGINE_MODEL else model
-            config = yield from self._retried(ReadConfig(asked, self._timeout, version))
-            self._descriptions[version] = read_description(asked, config)
-        self.description = self._descriptions[version]
-        return self._descriptions[version]
+        if version in self._descriptions:
+            self.description = self._descriptions[version]
+            return self.description
+        return (yield from self._described(model, version))
+
+    def _described(self, model: str, version: str) -> Dialog[ModelDescription]:
+        asked = self._model if model == ENGINE_MODEL else model
+        config = yield from self._retried(ReadConfig(asked, self._timeout, version))
+        self._descriptions[version] = self.description = read_description(asked, config)
+        return self.description
 
     def model_config(self, model: str) -> Dialog[dict[str, Any]]:
         """Ask for the configuration of any model."""
@@ -161,7 +165,7 @@ class Session:
             for start, batch in self._batches(same):
                 with _numbered_from(start):
                     outputs, about = yield from self.infer(
-                        Infer(CROPS, {"crop": np.stack(batch)}, OUTPUT_NAMES)
+                        Infer(CROPS, {"crop": np.stack(batch)}, (*OUTPUT_NAMES, LABEL))
                     )
                 predictions += _in_boxes(outputs, [center_square(width, height)] * len(batch), about)
         return predictions
@@ -195,7 +199,11 @@ class Session:
             The outputs, and what the version states that gave them.
         """
         outputs, version = yield from self._send(request, again)
-        return outputs, (yield from self._description_of(request.model, version))
+        about = yield from self._description_of(request.model, version)
+        if not about.fits(outputs):
+            # Another deployment is behind the address: its versions have the same numbers.
+            about = yield from self._described(request.model, version)
+        return outputs, about
 
     def _send(self, request: Infer, again: bool) -> Dialog[_Answer]:
         parameters = {**request.parameters, **self.parameters}

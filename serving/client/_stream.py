@@ -19,9 +19,9 @@ from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.serving._face_tensors import FACE_TENSORS
 from lnlattennet.serving.client._calls import Dialog, Infer, Place
 from lnlattennet.serving.client._session import Described, Session, checked, encoded_batch
-from lnlattennet.serving.triton._model_names import STREAM
+from lnlattennet.serving.triton._model_names import LABEL, STREAM
 
-_OUTPUTS = (*OUTPUT_NAMES, *FACE_TENSORS, "smoothed_probabilities")
+_OUTPUTS = (*OUTPUT_NAMES, LABEL, *FACE_TENSORS, "smoothed_probabilities")
 _FORGOTTEN = re.compile("must specify the START flag")
 
 

@@ -106,7 +106,10 @@ class Gateway:
             expose_headers=["Retry-After"],
         )
         middleware = [cors] if self._limits.origins else []
-        return Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
+        app = Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
+        # Behind a proxy with TLS, it would send a client and its key to http://.
+        app.router.redirect_slashes = False
+        return app
 
     async def _predict(self, request: Request) -> Response:
         with self._places.place(self._admit(request)):

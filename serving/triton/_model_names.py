@@ -37,6 +37,9 @@ PUBLIC_MODELS = (ENSEMBLE, FUSED, FACES, CROPS, STREAM)
 KEPT_MODELS = (*PUBLIC_MODELS, ENGINE_MODEL)
 """Those that are called the same in every version of a deployment."""
 
+LABEL = "label"
+"""Output of the public models: the name of the most probable class."""
+
 IMAGE, FACE = "image", "face"
 """Tensors: the encoded images that a client sends, and the normalized faces cropped from them."""
 

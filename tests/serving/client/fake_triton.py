@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,15 +23,13 @@ FULL = ("UNAVAILABLE", "in ensemble 'expression', Exceeds maximum queue size")
 REFUSED = ("INVALID_ARGUMENT", "image 0 of the batch: an image must be a JPEG or PNG file, got GIF")
 
 OUTPUTS: dict[str, Any] = {
-    "logits": np.array([[0.0, 1.0]], np.float32),
     "region_weights": np.array([[1.0]], np.float32),
     "region_affinity": np.array([[[1.0]]], np.float32),
     "face_box": np.array([[0.0, 0.0, 32.0, 32.0]], np.float32),
     "face_score": np.array([[0.5]], np.float32),
     "face_landmarks": np.zeros((1, 5, 2), np.float32),
-    "smoothed_probabilities": np.array([[0.25, 0.75]], np.float32),
 }
-"""One face, two classes, one region; the status is text."""
+"""One face, one region. What has an axis of classes is beside it, and so are texts."""
 
 
 class FakeTriton(service.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -38,6 +37,7 @@ class FakeTriton(service.GRPCInferenceServiceServicer):  # type: ignore[misc]
 
     Attributes:
         url: its address.
+        class_names: of its model; of the last one, all answers are most certain.
         failures: status and text of the next requests that fail.
         silent: whether a request waits until its client has gone.
         requests: every request for a prediction.
@@ -48,6 +48,7 @@ class FakeTriton(service.GRPCInferenceServiceServicer):  # type: ignore[misc]
     url = ""
 
     def __init__(self) -> None:
+        self.class_names: tuple[str, ...] = ("sad", "glad")
         self.failures: list[tuple[str, str]] = []
         self.silent = False
         self.requests: list[Any] = []
@@ -58,7 +59,7 @@ class FakeTriton(service.GRPCInferenceServiceServicer):  # type: ignore[misc]
         self.metadata.append(dict(context.invocation_metadata()))
         reply = messages.ModelConfigResponse()
         reply.config.max_batch_size = 4
-        reply.config.parameters["class_names"].string_value = '["sad", "glad"]'
+        reply.config.parameters["class_names"].string_value = json.dumps(self.class_names)
         reply.config.parameters["grid"].string_value = "1"
         return reply
 
@@ -72,11 +73,14 @@ class FakeTriton(service.GRPCInferenceServiceServicer):  # type: ignore[misc]
             status, details = self.failures.pop(0)
             context.abort(grpc.StatusCode[status], details)
         reply = messages.ModelInferResponse(model_name=request.model_name)
-        for name, array in OUTPUTS.items():
+        scores = np.arange(len(self.class_names), dtype=np.float32)[None]
+        by_class = {"logits": scores, "smoothed_probabilities": scores / scores.sum()}
+        for name, array in (OUTPUTS | by_class).items():
             reply.outputs.add(name=name, datatype="FP32", shape=array.shape)
             reply.raw_output_contents.append(array.tobytes())
-        reply.outputs.add(name="status", datatype="BYTES", shape=[1, 1])
-        reply.raw_output_contents.append(b"\2\0\0\0ok")
+        for name, text in {"status": "ok", "label": self.class_names[-1]}.items():
+            reply.outputs.add(name=name, datatype="BYTES", shape=[1, 1])
+            reply.raw_output_contents.append(len(text).to_bytes(4, "little") + text.encode())
         return reply
 
 

@@ -147,6 +147,7 @@ def test_other_origins_and_methods(gateway: Running) -> None:
     assert "Access-Control-Allow-Origin" not in headers
     assert gateway.ask(method="GET")[0] == 405
     assert gateway.ask("/v2/models")[0] == 404
+    assert gateway.ask("/v1/predict/", body=known_face())[0] == 404
 
 
 def test_a_page_of_a_listed_origin_may_ask(gateway: Running) -> None:
