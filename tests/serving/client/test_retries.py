@@ -95,7 +95,7 @@ def test_an_image_of_a_stream_is_never_sent_again(fake: FakeTriton) -> None:
 
 @pytest.mark.parametrize("retries", [-1, 11])
 def test_retries_have_a_range(retries: int) -> None:
-    with pytest.raises(UsageError, match=f"retries must be from 0 to 10, got {retries}"):
+    with pytest.raises(UsageError, match=f"retries must be a whole number from 0 to 10, got {retries}"):
         Client("grpc://127.0.0.1:1", retries=retries)
 
 
