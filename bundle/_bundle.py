@@ -44,7 +44,7 @@ class Bundle:
     """
 
     path: Path
-    manifest: Manifest
+    manifest: Manifest = field(hash=False)
     _engines: dict[tuple[str, int], Engine] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -69,6 +69,10 @@ class Bundle:
         manifest.engine(manifest.selected)
         return cls(folder, manifest)
 
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        """Pickle as the path: another process verifies the files itself, and loads engines of its own."""
+        return type(self).load, (self.path,)
+
     def __repr__(self) -> str:
         names = ", ".join(engine.name for engine in self.manifest.engines)
         return f"<Bundle {str(self.path)!r}: {names}; {self.manifest.selected} is selected>"
@@ -84,7 +88,7 @@ class Bundle:
     def runner(self, engine: str | None = None, threads: int = 0) -> Runner:
         """Load an engine (the selected one if ``engine`` is None) and return it ready to run.
 
-        It raises ImageError for faces that are not finite.
+        It raises ImageError for faces that are not normalized ones of the network's size.
 
         Raises:
             BundleError: no engine of that name, or its runtime refuses the file.
@@ -99,7 +103,8 @@ class Bundle:
                 f"engine {record.name} cannot run here: {why_not}. Engines of the bundle that can: {others}"
             )
         called = f"engine {record.name} of {self.path} (lnlattennet doctor {self.path} says what runs here)"
-        return load_runner(called, record.backend, self.path / record.file, threads)
+        size = self.manifest.preprocessing.size
+        return load_runner(called, record.backend, self.path / record.file, size, threads)
 
     def engine_name(self, engine: str | None = None, threads: int = 0) -> str:
         """Return the name of an engine: None is the selected one, "any" the first that loads here.

@@ -227,14 +227,28 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares.astype(np.float32)
 
 
-def check_faces(faces: NDArray[np.float32]) -> None:
-    """Check that normalized faces [B, 3, S, S] are finite, before a runtime sees them.
+def check_faces(faces: Any, size: int | None = None) -> None:
+    """Check that normalized faces are float32 [B, 3, S, S] and finite, before a runtime sees them.
 
-    Outputs do not tell: a ReLU of OpenVINO turns NaN into 0, and the answer looks like any other.
+    Outputs do not tell: a ReLU of OpenVINO turns NaN into 0, code of AOTInductor reads the memory of any
+    array as if it were the one that it was compiled for, and the answer looks like any other.
+
+    Args:
+        faces: what a caller passed.
+        size: S; None takes squares of any size.
 
     Raises:
-        ImageError: they are not; the message has the first such face.
+        ImageError: they are not; the message has the first face that is not finite.
     """
+    dtype = getattr(faces, "dtype", type(faces).__name__)
+    shape: tuple[int, ...] = getattr(faces, "shape", ())
+    side = size or (shape[3] if len(shape) == 4 else 0)
+    if dtype != np.float32 or shape[1:] != (3, side, side):
+        wanted = f"[n, 3, {size or 'S'}, {size or 'S'}]"
+        raise ImageError(
+            f"normalized faces must be float32 {wanted}, got {dtype} {list(shape)}; Preprocessing.normalize "
+            "makes them, and Bundle.predict takes faces as they are"
+        )
     if not np.isfinite(faces).all():
         face = int(np.nonzero(~np.isfinite(faces))[0][0])
         raise ImageError(f"face {face} holds numbers that are not finite; faces are normalized pixels")

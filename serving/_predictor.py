@@ -47,6 +47,7 @@ class LocalPredictor:
     """
 
     def __init__(self, bundle: Bundle, engine: str | None = None, threads: int = 0) -> None:
+        self._arguments = bundle, engine, threads
         self._manifest = bundle.manifest
         preprocessing = bundle.manifest.preprocessing
         self._crop = FaceCropper(preprocessing)
@@ -55,6 +56,10 @@ class LocalPredictor:
         self._preprocessing_id = preprocessing.id
         self._run = bundle.engine(engine, threads)
         self._model_hash = bundle.manifest.model_hash(bundle.engine_name(engine, threads))
+
+    def __reduce__(self) -> tuple[Any, tuple[Bundle, str | None, int]]:
+        """Pickle as a bundle is: another process loads an engine and a face finder of its own."""
+        return type(self), self._arguments
 
     @overload
     def predict(self, images: ImageSource) -> Prediction: ...  # type: ignore[overload-overlap]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pytest
 
+import lnlattennet
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._manifest import FileRecord, read_manifest
 from lnlattennet.data._face_images import verification_faces
-from lnlattennet.errors import BundleError, ImageError, UnavailableError
+from lnlattennet.errors import BundleError, ImageError, UnavailableError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
 
 
@@ -87,6 +91,30 @@ def test_faces_that_are_not_finite_never_get_an_answer(bundle_path: Path, name: 
             run(faces)
 
 
+_ONES = np.ones((2, 3, 48, 48), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("faces", "given"),
+    [
+        (_ONES.astype(np.float64), r"float64 \[2, 3, 48, 48\]"),
+        (_ONES.astype(">f4"), ">f4"),
+        (_ONES.tolist(), r"float64 \[2, 3, 48, 48\]|list"),
+        (_ONES[:, :1], r"float32 \[2, 1, 48, 48\]"),
+        (_ONES.transpose(0, 2, 3, 1), r"float32 \[2, 48, 48, 3\]"),
+        (_ONES[:, :, :47, :47], r"float32 \[2, 3, 47, 47\]"),
+        (_ONES[0], r"float32 \[3, 48, 48\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["onnxruntime-fp32", "openvino-fp32"])
+def test_no_runtime_sees_faces_of_another_form(bundle_path: Path, name: str, faces: Any, given: str) -> None:
+    """AOTInductor's code would read other memory than the array's, and torch would take another size."""
+    bundle = Bundle.load(bundle_path)
+    for run in (bundle.engine(name), lambda faces: bundle.runner(name)({"image": faces})):
+        with pytest.raises(ImageError, match=rf"must be float32 \[n, 3, 48, 48\], got ({given})"):
+            run(faces)
+
+
 def test_an_engine_that_cannot_run_here_is_refused_with_the_reason(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
     with pytest.raises(BundleError, match="no engine 'x'; it has: onnxruntime-fp32"):
@@ -95,6 +123,25 @@ def test_an_engine_that_cannot_run_here_is_refused_with_the_reason(bundle_path: 
     if plan.status == "built, not run":
         with pytest.raises(UnavailableError, match="tensorrt-fp32 cannot run here: no GPU"):
             bundle.runner("tensorrt-fp32")
+
+
+@pytest.mark.parametrize("threads", [-1, 1.5, "2"])
+def test_a_number_of_threads_that_is_none_is_refused(bundle_path: Path, threads: Any) -> None:
+    with pytest.raises(UsageError, match=f"threads must be a whole number, .* got {threads!r}"):
+        Bundle.load(bundle_path).engine(threads=threads)
+
+
+def test_copies_of_a_bundle_answer_alike_in_every_process(bundle_path: Path) -> None:
+    """As workers of a pool get it: pickled, with engines loaded or not."""
+    bundle, faces = Bundle.load(bundle_path), np.zeros((2, 48, 48, 3), np.uint8)
+    predictor = lnlattennet.load(bundle_path, "openvino-fp32", threads=1)
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        expected = bundle.predict(faces)
+        assert pool.submit(bundle.predict, faces).result() == expected
+        [found] = pool.submit(predictor.predict, [faces[0]]).result()
+    assert found == predictor.predict(faces[0])
+    assert copy.deepcopy(bundle) == bundle
+    assert hash(Bundle.load(bundle_path)) == hash(bundle)
 
 
 @pytest.mark.parametrize("position", [0, -1, 1000])

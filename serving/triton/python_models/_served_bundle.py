@@ -72,7 +72,8 @@ class ServedBundle:
         # OpenVINO imports its converter if it can, which is more than half of its import.
         sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         try:
-            return load_runner(f"engine {self.engine}", self.backend, self.file, threads)
+            size = self.preprocessing.size
+            return load_runner(f"engine {self.engine}", self.backend, self.file, size, threads)
         except LnlAttenNetError as error:
             # To ask first would import the lists of installed packages.
             if why_not := why_not_here(self.backend):

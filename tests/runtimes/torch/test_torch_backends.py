@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from lnlattennet._hardware import cpu_flags
+from lnlattennet.bundle._engine import load_runner
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._apply import planned_layers
 from lnlattennet.model._checkpoint import load_checkpoint
@@ -108,6 +109,14 @@ def test_a_compiled_engine_gives_what_the_checkpoint_gives(
 @pytest.mark.slow
 def test_a_compiled_engine_may_be_called_from_several_threads(compiled: EngineFile) -> None:
     assert_takes_threads(backend_named("aoti").load(compiled.path, 1))
+
+
+@pytest.mark.slow
+def test_a_compiled_engine_reads_faces_of_any_memory_layout(compiled: EngineFile) -> None:
+    """Its code takes the strides that it was compiled for as given."""
+    runner = load_runner("aoti", "aoti", compiled.path, 48, 1)
+    found = runner({"image": np.asfortranarray(faces(4))})
+    np.testing.assert_array_equal(found["logits"], runner({"image": faces(4)})["logits"])
 
 
 @pytest.mark.slow
