@@ -5,11 +5,20 @@ They are part of the bundle, so that `doctor` can render the command that builds
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
@@ -24,6 +33,14 @@ MIN_FACES = 32
 """Minimum number of faces for calibration and for verification."""
 MAX_FACES = 100_000
 MAX_BATCH = 4096
+
+
+def _several(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+_Names = Annotated[tuple[str, ...], BeforeValidator(_several)]
+"""One name may stand for itself: its letters would be no names."""
 
 # JSON cannot hold the bytes of a path that are not UTF-8.
 _Path = Annotated[Path, PlainSerializer(printable, when_used="json")]
@@ -44,6 +61,11 @@ def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
         raise UsageError(f"{flag} must be one of {', '.join(choices)}, got {value!r}")
 
 
+def _check_count(field: str, count: int) -> None:
+    if count < 1:
+        raise UsageError(f"{field} must be 1 or more, got {count}")
+
+
 def _check_faces(flag: str, faces: int) -> None:
     if not MIN_FACES <= faces <= MAX_FACES:
         raise UsageError(f"{flag} must be from {MIN_FACES} to {MAX_FACES}, got {faces}")
@@ -51,6 +73,16 @@ def _check_faces(flag: str, faces: int) -> None:
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __init__(self, **fields: Any) -> None:
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(
+                f"{type(self).__name__}: {where} = {first['input']!r}: {first['msg']}"
+            ) from error
 
 
 class CalibrationOptions(_Options):
@@ -88,11 +120,12 @@ class VerificationOptions(_Options):
     data: str | None = None
     split: str | None = None
     labeled_faces: int = 2_100
-    limits: Mapping[str, float | tuple[str, ...]] = Field(default_factory=dict)
+    limits: Mapping[str, float | _Names] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_faces("--verification-faces", self.faces)
+        _check_count("labeled_faces", self.labeled_faces)
         needs_data = {"--split": self.split, "--max-accuracy-drop": self.limits.get("max_accuracy_drop")}
         for flag, value in needs_data.items():
             if self.data is None and value is not None:
@@ -118,11 +151,14 @@ class SelectionOptions(_Options):
     @model_validator(mode="after")
     def _check(self) -> Self:
         check_choice("--strategy", self.strategy, STRATEGIES)
+        _check_count("rounds", self.rounds)
         if (self.strategy == "latency-budget") != (self.budget_ms is not None):
             raise UsageError(
                 "--latency-budget TIME and --strategy latency-budget belong together, such as "
                 "--strategy latency-budget --latency-budget 5ms"
             )
+        if self.budget_ms is not None and not 0 < self.budget_ms < math.inf:
+            raise UsageError(f"budget_ms must be a positive number of milliseconds, got {self.budget_ms}")
         return self
 
 
@@ -149,8 +185,8 @@ class ExportOptions(_Options):
     checkpoint: _Path
     output: _Path
     batch: BatchRange = BatchRange()
-    backends: tuple[str, ...] = ()
-    precisions: tuple[str, ...] = ()
+    backends: _Names = ()
+    precisions: _Names = ()
     plan_file: _Path | None = None
     faces: str = "auto"
     calibration: CalibrationOptions = CalibrationOptions()

@@ -70,7 +70,10 @@ class WorstCaseAccumulator:
 
 
 class OutputValidator:
-    """Outputs that are missing, of another type or shape, or not finite: none of them ever passes."""
+    """Outputs that are missing, of another type or shape, not finite or negative weights: never passed.
+
+    ``check_outputs`` refuses the same in answers, so an engine with one could not serve.
+    """
 
     def __init__(self) -> None:
         self._checks: dict[tuple[str, str], Check] = {}
@@ -97,6 +100,9 @@ class OutputValidator:
         else:
             finite = np.isfinite(output.reshape(len(indices), -1)).all(axis=1)
             self._record("finite", name, indices, np.flatnonzero(~finite))
+            if name != "logits":
+                negative = (output.reshape(len(indices), -1) < 0).any(axis=1)
+                self._record("negative", name, indices, np.flatnonzero(negative))
             return np.flatnonzero(finite)
         return none
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.bundle._manifest import Check
+from lnlattennet.export.gate._comparisons import same_class
 from lnlattennet.export.gate._metrics import METRICS
 
 
@@ -19,8 +20,10 @@ class AccuracyComparison:
     Attributes:
         engine: share of faces that the engine gets right.
         checkpoint: share that the checkpoint gets right.
-        drop: the checkpoint's share less the engine's; its interval is of the faces' differences (paired).
-        lost: indices of the faces that only the checkpoint gets right.
+        drop: the checkpoint's share less the engine's, over the faces where their answers differ (which of
+            two equally likely classes comes first only rounding decides); its interval is of the faces'
+            differences (paired).
+        lost: indices of these faces that only the checkpoint gets right.
     """
 
     engine: Estimate
@@ -54,16 +57,23 @@ def compare_accuracy(
         seed: seed of the resamples.
     """
     engine_right, checkpoint_right = _right(engine, labels), _right(checkpoint, labels)
-    lost = np.flatnonzero(checkpoint_right > engine_right)
+    differences = np.where(_same_answer(engine, checkpoint), 0.0, checkpoint_right - engine_right)
     return AccuracyComparison(
         engine=mean_interval(engine_right, seed),
         checkpoint=mean_interval(checkpoint_right, seed),
-        drop=mean_interval(checkpoint_right - engine_right, seed),
-        lost=tuple(lost.tolist()),
+        drop=mean_interval(differences, seed),
+        lost=tuple(np.flatnonzero(differences > 0).tolist()),
     )
 
 
 def _right(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return 1 for every face whose answer is right, else 0: [n]."""
-    answered = np.isfinite(logits).all(axis=1)
-    return np.asarray(answered & (logits.argmax(axis=1) == labels), np.float64)
+    return np.asarray(_answered(logits) & (logits.argmax(axis=1) == labels), np.float64)
+
+
+def _same_answer(engine: NDArray[np.float32], checkpoint: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return _answered(engine) & same_class(engine, checkpoint)
+
+
+def _answered(logits: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(logits).all(axis=1))

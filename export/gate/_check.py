@@ -52,10 +52,13 @@ def check_engine(
 
 
 def batch_sizes(batch: BatchRange) -> list[int]:
-    """Return the sizes to check: both ends, the optimum, one image, and odd and even ones between."""
+    """Return the sizes to check: both ends, the optimum, one image, powers of two and odd ones between."""
+    ends = {batch.minimum, batch.optimum, batch.maximum}
+    # Kernels differ where a vector or a tile is full, and where the last one is not.
+    powers = {2**exponent for exponent in range(batch.maximum.bit_length())}
     # The last is the smallest odd size of several images.
-    sizes = {batch.minimum, 1, 2, 5, batch.optimum, batch.maximum, max(3, batch.minimum | 1)}
-    return sorted(size for size in sizes if batch.minimum <= size <= batch.maximum)
+    odd = {1, 5, max(3, batch.minimum | 1)}
+    return sorted(size for size in ends | powers | odd if batch.minimum <= size <= batch.maximum)
 
 
 def batch_permutations(size: int, faces: int, *, every_face: bool, seed: int = 0) -> Iterator[BatchIndices]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lnlattennet.bundle._manifest import Check
 from lnlattennet.errors import CheckpointError
+from lnlattennet.export.gate._comparisons import tied_classes
 from lnlattennet.export.gate._metrics import METRICS, Limits
 from lnlattennet.runtimes._base import Arrays
 
@@ -36,7 +37,7 @@ def constant_check(largest: Check, reference: Arrays) -> Check | None:
 
 
 def check_reference(reference: Arrays, limits: Limits, class_names: Sequence[str]) -> None:
-    """Refuse a checkpoint that does not answer; warn of one that gives every face the same class.
+    """Refuse a checkpoint that does not answer; warn of one whose answers no engine can miss.
 
     Args:
         reference: its outputs for n different faces.
@@ -58,10 +59,15 @@ def check_reference(reference: Arrays, limits: Limits, class_names: Sequence[str
             )
     answers = np.unique(logits.argmax(axis=1))
     if len(answers) == 1:
-        _log.warning(
-            "the checkpoint answers %r for all %d rendered faces: %s says nothing about its engines; "
-            "judge it with `lnlattennet evaluate`, or train it longer",
-            class_names[answers[0]],
-            len(logits),
-            METRICS["top1_agreement"].limits[0].flag,
-        )
+        _warn(f"answers {class_names[answers[0]]!r} for all {len(logits)} rendered faces")
+    elif tied_classes(logits).all():
+        _warn(f"finds two classes equally likely, but for 1%, for all {len(logits)} rendered faces")
+
+
+def _warn(answer: str) -> None:
+    _log.warning(
+        "the checkpoint %s: %s says nothing about its engines; judge it with `lnlattennet evaluate`, "
+        "or train it longer",
+        answer,
+        METRICS["top1_agreement"].limits[0].flag,
+    )

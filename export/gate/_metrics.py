@@ -42,6 +42,9 @@ class Range:
 
 _SHARE = Range("a share from 0 to 1 (0.99 is 99%)", 0, 1)
 _NOT_NEGATIVE = Range("a number >= 0", 0, math.inf)
+_SERVED_SUM = Range(
+    f"a number from 0 to {LARGEST_SUM_ERROR}, which every answer is checked for again", 0, LARGEST_SUM_ERROR
+)
 _COSINE = Range("a number from -1 to 1", -1, 1)
 
 Default = float | None | tuple[float, ...]
@@ -214,7 +217,7 @@ _ROWS = (
     Metric(
         name="top1_agreement",
         title="Same top class",
-        note="share of faces, compared with the checkpoint",
+        note="share of faces, compared with the checkpoint, ties included",
         failure="gives the checkpoint's answer for a share of {value} of the faces, {limit} needed",
         compare=top1_agreement,
         higher_is_better=True,
@@ -259,7 +262,7 @@ _ROWS = (
             Limit(
                 name="max_sum_error",
                 help="Largest distance from 1 of a sum of weights.",
-                range=_NOT_NEGATIVE,
+                range=_SERVED_SUM,
                 defaults=_by_precision(1e-5, LARGEST_SUM_ERROR, 1e-3, LARGEST_SUM_ERROR),
             ),
         ),
@@ -313,6 +316,7 @@ FORM_FAILURES = {
     "dtype": "is not float32",
     "shape": "has another shape than the checkpoint's",
     "finite": "holds numbers that are not finite",
+    "negative": "holds negative numbers",
     "constant": "is {value} from the checkpoint's, a constant answer only twice {limit}: faces hardly matter",
 }
 """Faults of an output that no limit allows -> sentence, which may name {value} and {limit}."""

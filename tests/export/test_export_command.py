@@ -40,7 +40,7 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
     plan = json.loads(done.stdout)
     engines = ["torch-fp32", "aoti-fp32", "onnxruntime-fp32", "openvino-fp32", "tensorrt-fp32"]
     assert [build["engine"] for build in plan["build"]] == engines
-    assert plan["verified_batches"] == [1, 2, 3, 5, 8, 32]
+    assert plan["verified_batches"] == [1, 2, 3, 4, 5, 8, 16, 32]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -32,6 +32,16 @@ def test_an_answer_that_is_not_finite_is_wrong() -> None:
     assert (found.engine.value, found.lost) == (0.75, (1,))
 
 
+def test_rounding_between_equally_likely_classes_loses_nothing() -> None:
+    labels = np.zeros(4, np.int64)
+    tied = np.array([[5, 5, 0, 0]] * 4, np.float32)
+    engine = tied + np.float32(1e-5) * np.array([0, 1, 0, 0], np.float32)
+    found = compare_accuracy(engine, tied, labels)
+    assert (found.engine.value, found.checkpoint.value, found.drop.value, found.lost) == (0, 1, 0, ())
+    engine[2] = np.nan
+    assert compare_accuracy(engine, tied, labels).lost == (2,)
+
+
 def test_equal_models_have_no_drop_and_no_doubt_about_it() -> None:
     rng = np.random.default_rng(0)
     labels, answers = rng.integers(0, 4, (2, 50))

@@ -16,6 +16,7 @@ from lnlattennet.export.gate._comparisons import (
     kl_divergence,
     max_abs,
     sum_error,
+    tied_classes,
     top1_agreement,
     top3_overlap,
 )
@@ -77,11 +78,32 @@ def test_cosine_with_nothing() -> None:
 
 
 def test_the_largest_excess_is_checked_not_the_largest_difference() -> None:
-    expected = np.array([[100.0, 1.0]], np.float32)
-    found = np.array([[101.0, 1.5]], np.float32)
+    expected = np.array([[30.0, 1.0]], np.float32)
+    found = np.array([[30.6, 1.5]], np.float32)
     scores = max_abs(found, expected, 0.1, 0.02)
     assert scores.allowed is not None
     assert (scores.value[0], round(scores.allowed[0], 9)) == (0.5, 0.12)
+
+
+def test_an_absolute_tolerance_grows_with_logits_that_float32_rounds_coarsely() -> None:
+    logits = np.array([[3200.0, -1.0, 0.0], [3.0, -1.0, 0.0]], np.float32)
+    rounded = logits + np.array([0.0, 5e-4, -5e-4], np.float32)
+    scores = max_abs(rounded, logits, 1e-4)
+    assert scores.allowed is not None
+    np.testing.assert_allclose(scores.allowed, [1e-2, 1e-4])
+    assert (scores.value > scores.allowed).tolist() == [False, True]
+    exact = max_abs(rounded, logits).allowed
+    assert exact is not None
+    assert not exact.any()
+
+
+def test_classes_as_likely_as_the_first_are_ties() -> None:
+    rows = [[2.0, 2.0, 0], [2.0, 1.9901, 0], [2.0, 1.98, 0], [-900.0, -900.005, -901]]
+    expected = np.array(rows, np.float32)
+    second = np.tile(np.array([0, 1, 0], np.float32), (4, 1))
+    assert top1_agreement(second, expected).value.tolist() == [1.0, 1.0, 0.0, 1.0]
+    assert top1_agreement(second[:, [0, 2, 1]], expected).value.tolist() == [0.0] * 4
+    assert tied_classes(expected).tolist() == [True, True, False, True]
 
 
 def test_overlap_counts_the_heaviest_three_in_any_order() -> None:

@@ -93,6 +93,30 @@ def test_one_class_for_all_faces_is_said(caplog: pytest.LogCaptureFixture) -> No
     )
 
 
+def test_answers_that_only_rounding_decides_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    logits = young(0.3)["logits"]
+    logits[:, 2] = logits[:, 0]
+    logits[::2, 2] += 1e-6
+    with caplog.at_level(logging.WARNING, "lnlattennet"):
+        check_reference(outputs(logits), default_limits("fp32"), NAMES)
+    assert "finds two classes equally likely, but for 1%, for all 40 rendered faces" in caplog.text
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_what_no_server_would_answer_never_passes(precision: str) -> None:
+    reference = young(0.3)
+    sound = engine(reference)
+
+    def negative(inputs: Mapping[str, Floats]) -> Arrays:
+        arrays = sound(inputs)
+        shift = np.array([-0.2500001, 0.2500001, 0, 0], np.float32)
+        return arrays | {"region_weights": arrays["region_weights"] + shift}
+
+    loose = default_limits(precision) | {"min_cosine": dict.fromkeys(OUTPUT_NAMES, -1.0)}
+    checks = check_engine(negative, reference, FACES, BatchRange(1, 4, 8), loose)
+    assert "region_weights holds negative numbers" in failure_text(checks)
+
+
 @pytest.mark.parametrize(
     ("weights", "found", "overlap"),
     [

@@ -42,7 +42,7 @@ def test_values_are_read_per_output_or_for_all_later_ones_winning() -> None:
             "max_kl": 0.5,
             "min_agreement": 1.0,
             "min_top3_overlap": 0.0,
-            "max_sum_error": 0.125,
+            "max_sum_error": 0.004,
             "max_accuracy_drop": 0.25,
         },
     )
@@ -54,7 +54,7 @@ def test_values_are_read_per_output_or_for_all_later_ones_winning() -> None:
         "max_kl": {"logits": 0.5},
         "min_agreement": {"logits": 1.0},
         "min_top3_overlap": {"region_weights": 0.0},
-        "max_sum_error": {"region_weights": 0.125, "region_affinity": 0.125},
+        "max_sum_error": {"region_weights": 0.004, "region_affinity": 0.004},
         "max_accuracy_drop": {"logits": 0.25},
     }
 
@@ -90,6 +90,7 @@ def test_an_unknown_limit_is_refused_with_the_known_ones() -> None:
         ("min_agreement", 99.0, "--min-agreement must be a share from 0 to 1 (0.99 is 99%), got 99.0"),
         ("min_top3_overlap", -0.5, "--min-top3-overlap must be a share"),
         ("max_sum_error", -1.0, "--max-sum-error must be"),
+        ("max_sum_error", 0.01, "--max-sum-error must be a number from 0 to 0.005, which every answer is"),
         ("max_accuracy_drop", 1.5, "--max-accuracy-drop must be a share"),
     ],
 )
