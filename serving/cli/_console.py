@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.style import Style
 from rich.text import Text
 
+from lnlattennet._command import on_one_line
 from lnlattennet._console import Table, stdout
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.images._overlay import text_color, weight_color
@@ -28,14 +29,16 @@ def print_results(results: Sequence[Result]) -> None:
     table = Table("image", "expression", "face", "all probabilities")
     for result in results:
         for prediction in result.predictions:
-            table.add_row(Text(result.name), *_cells(prediction))
+            table.add_row(Text(on_one_line(result.name)), *_cells(prediction))
         if result.error:
-            table.add_row(Text(result.name), Text("error", "bold red"), "", Text(result.error, "red"))
+            table.add_row(
+                Text(on_one_line(result.name)), Text("error", "bold red"), "", Text(result.error, "red")
+            )
     console.print(table)
     for result in results:
         for index, prediction in enumerate(result.predictions, 1):
             which = f", face {index}" if len(result.predictions) > 1 else ""
-            console.print(Text(f"\nregion weights of {result.name}{which}"))
+            console.print(Text(f"\nregion weights of {on_one_line(result.name)}{which}"))
             console.print(weight_table(prediction.region_weights))
 
 

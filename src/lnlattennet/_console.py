@@ -3,21 +3,52 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import rich.table
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+from rich.segment import Segment
 
-stderr = Console(stderr=True)
+_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+"""Characters that steer a terminal: names of files and of classes may hold them."""
+
+
+class _Harmless(RenderHook):
+    """Replaces what would steer the terminal in everything that a console prints."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_WithoutControls(renderable) for renderable in renderables]
+
+
+class _WithoutControls:
+    def __init__(self, content: ConsoleRenderable) -> None:
+        self._content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._content, options):
+            text = (
+                segment.text if segment.control else _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", segment.text)
+            )
+            yield Segment(text, segment.style, segment.control)
+
+
+def _console(**settings: Any) -> Console:
+    console = Console(**settings)
+    console.push_render_hook(_Harmless())
+    return console
+
+
+stderr = _console(stderr=True)
 """Console of logs and progress; stdout is for results."""
 
 
 def stdout() -> Console:
     """Return a console on stdout; without a terminal its lines have 160 columns instead of 80."""
     width = None if sys.stdout.isatty() else 160
-    return Console(width=width, highlight=False, markup=False)
+    return _console(width=width, highlight=False, markup=False)
 
 
 def shows_progress() -> bool:

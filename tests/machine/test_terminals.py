@@ -55,6 +55,19 @@ def test_closed_streams(tmp_path: Path, closed: str) -> None:
     assert file.read_bytes() == b""
 
 
+def test_no_name_steers_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b]0;title\x07\x1b[31m\x9b2J\u2028b"
+    table = Table("image")
+    table.add_row(name)
+    for console in (_console.stdout(), _console.stderr):
+        console.print(table)
+        console.print(f"wrote {name}\nin two lines", soft_wrap=True, markup=False, highlight=False)
+    for shown in capsys.readouterr():
+        assert not set("\x1b\x07\x9b\u2028") & set(shown)
+        assert "title" in shown
+        assert "b\nin two lines\n" in shown
+
+
 def test_info_of_a_bundle_with_any_encoding(bundle_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = run("lnlattennet", "info", bundle_path, env=environment)
