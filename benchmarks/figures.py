@@ -232,9 +232,9 @@ def _faces(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
 def _images(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     rows = [["file", "candidate", "processor time, ms", "time over the first", "peak memory, MB"]]
     for case, candidates in samples.items():
-        peaks = {name: np.median(values) for name, values in record["memory_mb"][case].items()}
+        peaks = {name: f"{np.median(values):.0f}" for name, values in record["memory_mb"][case].items()}
         rows += [
-            [case, name, *_time_and_ratio(candidates, name, 1e3), f"{peaks[name]:.0f}"] for name in candidates
+            [case, name, *_time_and_ratio(candidates, name, 1e3), peaks.get(name, "")] for name in candidates
         ]
     yield markdown(rows)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,18 @@ def add_count(parser: argparse.ArgumentParser, flag: str, default: int, minimum:
         return int(value)
 
     parser.add_argument(flag, type=count, default=default, metavar="N", help=f"{text}; default {default}")
+
+
+def add_earlier(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add the option that names the Python of an environment with an earlier version of this package."""
+
+    def python(value: str) -> Path:
+        if found := shutil.which(value):
+            return Path(found)
+        raise argparse.ArgumentTypeError(f"must be a Python that can be started, got {value}")
+
+    text = "Python of an environment with an earlier version"
+    parser.add_argument("--earlier", type=python, metavar="PYTHON", required=required, help=text)
 
 
 def report(record: Record, tables: str, options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
 from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.benchmarks.serving._images import photographs
@@ -116,9 +116,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         metavar="PATH",
         help="the program, or a wheel that holds it; by default on PATH",
     )
-    parser.add_argument(
-        "--earlier", type=Path, metavar="PYTHON", help="Python of an environment with an earlier version"
-    )
+    add_earlier(parser)
     parser.add_argument("--no-peer", action="store_true", help="leave FastAPI out")
     add_count(parser, "--requests", 100, 10, "requests of each run")
     add_count(parser, "--rounds", 5, 1, "runs of every target in every case")

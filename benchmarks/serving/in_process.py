@@ -8,21 +8,20 @@ engine.
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from lnlattennet._interleave import Turn, interleave
-from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
+from lnlattennet._interleave import interleave
+from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
+from lnlattennet.benchmarks.harness._versions import EARLIER, turn, worker
 from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.bundle import read_manifest
-from lnlattennet.errors import LnlAttenNetError
 
-EARLIER, NOW = "earlier version", "this version"
+NOW = "this version"
 
 _WARM_UP = 2
 _PROGRAM = """
@@ -54,47 +53,22 @@ def measure(bundle: Path, earlier: Path, rounds: int) -> Record:
     record.facts["face_finder"] = read_manifest(bundle).preprocessing.face_finder
     with ExitStack() as stack:
         workers = {
-            name: stack.enter_context(_worker(Path(python), bundle))
+            name: stack.enter_context(worker(Path(python), _PROGRAM, str(bundle)))
             for name, python in ((EARLIER, earlier), (NOW, sys.executable))
         }
         for name, image in photographs().items():
-            turns = {version: _turn(worker, image) for version, worker in workers.items()}
+            turns = {version: turn(process, image) for version, process in workers.items()}
             interleave(turns, _WARM_UP)
             samples = interleave(turns, rounds)
             record.add(ExperimentResult(name, {"image_bytes": len(image)}, warm_results(samples)))
     return record
 
 
-@contextmanager
-def _worker(python: Path, bundle: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [str(python), "-P", "-c", _PROGRAM, str(bundle)]
-    # Unbuffered, so that nothing is left to write to a process that has ended.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
-        yield process
-
-
-def _turn(worker: subprocess.Popen[bytes], image: bytes) -> Turn:
-    assert worker.stdin is not None  # noqa: S101 - it is a pipe
-    assert worker.stdout is not None  # noqa: S101 - it is a pipe
-    images, answers = worker.stdin, worker.stdout
-
-    def predict() -> float:
-        with suppress(BrokenPipeError):
-            images.write(b"%d\n" % len(image) + image)
-        if seconds := answers.readline():
-            return float(seconds)
-        raise LnlAttenNetError(f"{worker.args!r} ended; what it wrote above says why")
-
-    return predict
-
-
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for; return the exit code."""
     parser = option_parser("serving.in_process", __doc__ or "")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle written by export-engine")
-    parser.add_argument(
-        "--earlier", type=Path, metavar="PYTHON", required=True, help="Python with an earlier version"
-    )
+    add_earlier(parser, required=True)
     add_count(parser, "--rounds", 50, 2, "counted predictions of each image by each version")
     options = parser.parse_args(arguments)
     record = measure(options.bundle, options.earlier, options.rounds)

@@ -36,10 +36,11 @@ def test_a_benchmark_says_how_it_is_run(name: str, capsys: pytest.CaptureFixture
     [
         ("attention.__main__", ["--threads", "0"], "--threads: must be at least 1, got 0"),
         ("bundle.__main__", ["--rounds", "few"], "--rounds: invalid count value: 'few'"),
+        ("serving.__main__", ["bundle", "--earlier", "/nowhere"], "--earlier: must be a Python that can be"),
         ("training.throughput", ["--epochs", "1"], "--epochs: must be at least 2, got 1"),
     ],
 )
-def test_a_wrong_number_is_named(
+def test_a_wrong_value_is_named(
     name: str, arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stopped:

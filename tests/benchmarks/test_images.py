@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lnlattennet.benchmarks.figures import render
+from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.benchmarks.images import __main__ as benchmark
 from lnlattennet.benchmarks.images._photographs import Photograph
 from lnlattennet.benchmarks.images._readers import readers
@@ -36,3 +38,13 @@ def test_time_and_memory_of_every_read_are_kept(tmp_path: Path) -> None:
     assert record["requirements"][0]["value"] == pytest.approx(peaks["lnlattennet"] / peaks["OpenCV, whole"])
     table = render(tmp_path / "images.json")
     assert f"| {peaks['Pillow, whole']:.0f} |" in table
+
+
+def test_an_earlier_version_takes_turns(tmp_path: Path) -> None:
+    photographs = {"small": Photograph(64, 48, "PNG", {})}
+    record = benchmark.measure(photographs, 2, reads=1, earlier=Path(sys.executable))
+    timing = record.cases[0].timing(EARLIER)
+    assert timing is not None
+    assert min(timing.samples_us) > 0
+    record.write(tmp_path / "images.json")
+    assert "earlier version" in render(tmp_path / "images.json")
