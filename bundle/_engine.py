@@ -15,11 +15,13 @@ from lnlattennet.errors import BundleError, UsageError
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Arrays, Runner, Unavailable
 from lnlattennet.runtimes._errors import translate_runtime_errors
-from lnlattennet.runtimes._registry import backend_named
+from lnlattennet.runtimes._registry import BACKENDS, backend_named, unknown_backend
 
 
 def why_not_here(backend: str) -> str | None:
     """Return why the engines of a backend cannot run on this machine; None if they can."""
+    if backend not in BACKENDS:
+        return unknown_backend(backend)
     available = backend_named(backend).availability()
     return available.reason if isinstance(available, Unavailable) else available.run_blocker
 

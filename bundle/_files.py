@@ -10,6 +10,9 @@ from lnlattennet.errors import BundleError
 
 MANIFEST_NAME = "manifest.json"
 
+_SYSTEM_ENTRIES = {".DS_Store", ".directory", "@eaDir", "Thumbs.db", "desktop.ini"}
+"""Of macOS (and its ``._`` files), KDE, Synology and Windows."""
+
 
 def digest(path: Path) -> tuple[str, int]:
     """Return the SHA-256 and the size of a file."""
@@ -33,14 +36,23 @@ def verify_files(folder: Path, files: Mapping[str, tuple[str, int]]) -> None:
 
 
 def _refuse_unlisted(folder: Path, listed: set[str]) -> None:
-    """Refuse links and files without a hash: a runtime may read what lies beside its engine file."""
+    """Refuse links and files without a hash: a runtime may read what lies beside its engine file.
+
+    What file browsers and NAS boxes leave in every folder that they see is passed over: no runtime reads it.
+    """
     for path in folder.rglob("*"):
         name = path.relative_to(folder).as_posix()
+        if not path.is_symlink() and any(map(_is_system_entry, PurePosixPath(name).parts)):
+            continue
         if path.is_symlink() or (not path.is_dir() and name not in listed):
             raise BundleError(
                 f"{folder}: {name} is a link or is not listed in the manifest (unverified file); "
                 "remove it, or export the bundle again"
             )
+
+
+def _is_system_entry(name: str) -> bool:
+    return name in _SYSTEM_ENTRIES or name.startswith("._")
 
 
 def _verify(folder: Path, name: str, listed: tuple[str, int]) -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from lnlattennet.bundle._export_options import ExportOptions
+from lnlattennet.bundle._export_options import ExportOptions, check_batch
 from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import BundleError, LnlAttenNetError
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.runtimes._base import BatchRange
 from lnlattennet.runtimes._requirements import Requirements
 
 SCHEMA_VERSION: Literal[3] = 3
@@ -197,6 +198,19 @@ class Manifest(_Strict):
     selected_because: str
     files: dict[str, FileRecord]
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse what would end in a wrong answer: a lost class or engine, batches that do not exist."""
+        for what, names in (
+            ("class names", self.class_names),
+            ("names of engines", [engine.name for engine in self.engines]),
+        ):
+            if len(set(names)) < len(names):
+                raise BundleError(f"{what} must differ, got {', '.join(map(repr, names))}")
+        for engine in self.engines:
+            check_batch(BatchRange(*engine.batch), f"batch of engine {engine.name}")
+        return self
+
     @property
     def grid(self) -> int:
         """Face regions per side."""
@@ -245,9 +259,11 @@ def read_manifest(bundle: Path) -> Manifest:
         raise BundleError(f"{bundle} is not a bundle: {_reason(bundle)}")
     if path.stat().st_size > _MAX_BYTES:
         raise BundleError(f"{path} is larger than {_MAX_BYTES} bytes: not a manifest of this toolkit")
+    content = path.read_bytes()
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return Manifest.model_validate_json(content)
     except ValidationError as error:
+        _require_version(path, content)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BundleError(
@@ -260,9 +276,38 @@ def read_manifest(bundle: Path) -> Manifest:
         ) from error
 
 
+def _require_version(path: Path, content: bytes) -> None:
+    """Raise BundleError if the manifest's schema has another version, whatever else is wrong with it."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if not isinstance(version, int) or version == SCHEMA_VERSION:
+        return
+    writer = document.get("toolkit_version")
+    advice = (
+        f"update lnlattennet: version {writer} wrote it"
+        if version > SCHEMA_VERSION
+        else "export the bundle again with this version of export-engine"
+    )
+    raise BundleError(
+        f"{path} has the manifest's schema version {version}, this version reads {SCHEMA_VERSION}; {advice}"
+    )
+
+
 def _reason(bundle: Path) -> str:
     if bundle.is_dir():
-        return f"it has no {MANIFEST_NAME}; make one with export-engine"
+        near = [folder for folder in (bundle.parent, *sorted(bundle.iterdir())) if _has_manifest(folder)]
+        return f"it has no {MANIFEST_NAME}; " + (
+            f"the bundle is {near[0]}" if near else "make one with export-engine"
+        )
     if not bundle.exists():
         return "there is no such folder; make one with export-engine"
+    if _has_manifest(bundle.parent):
+        return f"it is a file of one; the bundle is {bundle.parent}"
     return f"it is a file; if it is a checkpoint, export it first: export-engine -c {bundle} -o FOLDER"
+
+
+def _has_manifest(folder: Path) -> bool:
+    return (folder / MANIFEST_NAME).is_file()

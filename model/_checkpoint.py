@@ -92,7 +92,8 @@ class CheckpointInfo:
             version, names = fields["schema_version"], fields["class_names"]
             if version != SCHEMA_VERSION:
                 raise CheckpointError(
-                    f"checkpoint schema version {version} is not {SCHEMA_VERSION}, which this version reads"
+                    f"checkpoint schema version {version} is not {SCHEMA_VERSION}, which this version reads; "
+                    "update lnlattennet, or save the checkpoint with the version installed here"
                 )
             if not isinstance(names, list):
                 raise TypeError(f"class_names must be a list, got {names!r}")

@@ -31,6 +31,11 @@ def backend_named(name: str) -> Backend:
     return cast("Backend", importlib.import_module(f"lnlattennet.runtimes.{BACKENDS[name]}"))
 
 
+def unknown_backend(name: str) -> str:
+    """Return why an engine of a backend that is not registered cannot run: a newer version built it."""
+    return f"this version of lnlattennet knows no backend {name!r}; update it"
+
+
 def backend_infos() -> list[BackendInfo]:
     """Return the facts about every backend, in the order of ``BACKENDS``."""
     return [backend_named(name).INFO for name in BACKENDS]

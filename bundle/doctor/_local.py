@@ -16,7 +16,7 @@ from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.images.finders._registry import finder_named, version_note
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._machine import EXACT_INT8, Machine, this_machine
-from lnlattennet.runtimes._registry import backend_named
+from lnlattennet.runtimes._registry import BACKENDS, backend_named, unknown_backend
 
 Effect = Literal["cannot", "slower", "runs"]
 _WORST_FIRST: tuple[Effect, ...] = ("cannot", "slower", "runs")
@@ -101,7 +101,10 @@ def packages_to_run(engine: EngineRecord) -> dict[str, str]:
 
     Manifests of earlier versions leave out what a runtime's runner imports beside the runtime.
     """
-    info, packages = backend_named(engine.backend).INFO, dict(engine.requires.packages)
+    packages = dict(engine.requires.packages)
+    if engine.backend not in BACKENDS:
+        return packages
+    info = backend_named(engine.backend).INFO
     for name, specifier in info.runner_packages.items():
         package = next((other for other in (name, *info.packages.get(name, ())) if other in packages), name)
         both = dict.fromkeys((packages.get(package, ""), specifier))
@@ -132,6 +135,9 @@ def runnable_engines(manifest: Manifest) -> list[str]:
 
 
 def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Issue]:
+    if engine.backend not in BACKENDS:
+        yield Issue("cannot", unknown_backend(engine.backend), "pip install --upgrade lnlattennet")
+        return
     rebuild, platform = rebuild_command(manifest, engine), engine.requires.platform
     foreign = platform not in ("", machine.platform)
     if foreign:

@@ -21,7 +21,7 @@ from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, known_releases
 from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.runtimes._machine import EXACT_INT8
-from lnlattennet.runtimes._registry import backend_named
+from lnlattennet.runtimes._registry import BACKENDS, backend_named, unknown_backend
 
 _WHEEL = f"lnlattennet-{__version__}-py3-none-any.whl"
 _PYTHON = SpecifierSet(str(metadata.metadata("lnlattennet")["Requires-Python"]))
@@ -40,6 +40,8 @@ def check_triton(manifest: Manifest, release: TritonRelease) -> list[Compatibili
 
 
 def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> CompatibilityReport:
+    if engine.backend not in BACKENDS:
+        return summarize(engine, [Issue("cannot", unknown_backend(engine.backend))])
     package = backend_named(engine.backend).INFO.triton_package(engine.requires.packages)
     issues = [*_python(release), *_gpu(engine, release), *_cpu(engine)]
     if package:

@@ -14,7 +14,9 @@ import pytest
 
 import lnlattennet
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.bundle._cli import examine
 from lnlattennet.bundle._manifest import FileRecord, read_manifest
+from lnlattennet.bundle.doctor._triton_releases import triton_release
 from lnlattennet.data._face_images import verification_faces
 from lnlattennet.errors import BundleError, ImageError, UnavailableError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
@@ -248,3 +250,58 @@ def test_an_engine_must_be_one_of_the_hashed_files(bundle_copy: Path, file: str)
 def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"has no manifest\.json; make one with export-engine"):
         Bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schema_version": 4, "toolkit_version": "0.9", "more": 1}, "version 4, .* update .*: version 0.9"),
+        ({"schema_version": 2, "engines": None}, "version 2, .* export the bundle again"),
+        ({"class_names": ["joy"] * 7}, "class names must differ"),
+        ({"batch": [0, 0, 0]}, "batch of engine onnxruntime-fp32: .* 1 <= MIN"),
+        ({"batch": [8, 4, 1]}, "MIN <= OPT <= MAX"),
+        ({"name": "onnxruntime-fp32"}, "names of engines must differ"),
+    ],
+)
+def test_a_manifest_that_cannot_be_right_is_refused(
+    bundle_copy: Path, fields: dict[str, Any], message: str
+) -> None:
+    if set(fields) <= {"batch", "name"}:
+        engines = json.loads((bundle_copy / "manifest.json").read_text())["engines"]
+        fields = {"engines": [engine | fields for engine in engines]}
+    edit_manifest(bundle_copy, **fields)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(bundle_copy)
+
+
+def test_a_backend_of_a_later_version_leaves_the_other_engines(bundle_copy: Path) -> None:
+    manifest = json.loads((bundle_copy / "manifest.json").read_text())
+    for engine in manifest["engines"]:
+        if engine["name"] == manifest["selected"]:
+            engine["backend"] = "acme"
+    edit_manifest(bundle_copy, engines=manifest["engines"])
+    bundle, faces = Bundle.load(bundle_copy), np.zeros((1, 48, 48, 3), np.uint8)
+    with pytest.raises(UnavailableError, match="knows no backend 'acme'; update it"):
+        bundle.predict(faces)
+    assert bundle.predict(faces, engine="any")
+    for release in (None, triton_release("26.04")):
+        verdicts = {report["engine"]: report for report in examine(bundle, release)["engines"]}
+        assert "'acme'" in verdicts[manifest["selected"]]["reasons"][0]
+
+
+def test_what_systems_leave_in_folders_is_passed_over(bundle_copy: Path) -> None:
+    for name in (".DS_Store", "engines/._model.onnx", "Thumbs.db", "@eaDir/model.onnx@SynoEAStream"):
+        (bundle_copy / name).parent.mkdir(exist_ok=True)
+        (bundle_copy / name).write_bytes(b"x")
+    Bundle.load(bundle_copy)
+    (bundle_copy / ".DS_Store").unlink()
+    (bundle_copy / ".DS_Store").symlink_to("/etc/passwd")
+    with pytest.raises(BundleError, match="DS_Store is a link"):
+        Bundle.load(bundle_copy)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.onnx", "engines", ".."])
+def test_a_path_beside_a_bundle_names_the_bundle(bundle_copy: Path, name: str) -> None:
+    path = bundle_copy.parent if name == ".." else bundle_copy / name
+    with pytest.raises(BundleError, match=f"the bundle is {bundle_copy}"):
+        Bundle.load(path)
