@@ -39,6 +39,8 @@ def predict_file(
     try:
         data = as_jpeg_or_png(read_stream(sys.stdin.buffer) if path == STDIN else read_image_file(path))
         predictions = predict(data)
+    except IsADirectoryError:
+        return Result(name, error=f"is a folder; name its files, as a shell does with {name}/*")
     except OSError as error:
         return Result(name, error=f"cannot read the file: {error.strerror}")
     except (ImageError, ServingError) as error:
