@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,11 +16,13 @@ import torch
 from PIL import Image
 
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.export._cli import main
 from lnlattennet.images._face_crop import FaceCropper
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._process import TritonProcess
+from tests.commands import call
 
 pytestmark = pytest.mark.slow
 
@@ -31,14 +31,13 @@ pytestmark = pytest.mark.slow
 def report(demo_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The document of `export-engine … --json`, with the bundle's folder as "bundle"."""
     folder = tmp_path_factory.mktemp("main") / "demo"
-    program = str(Path(sys.executable).with_name("export-engine"))
-    command = [program, "--checkpoint", str(demo_checkpoint), "-o", str(folder), "--json"]
-    # The fewest faces: the gate has its own tests.
-    command += ["--verification-faces", "32"]
-    # Small batches are soon timed, and these are soon built; a compiled engine has its own tests.
-    command += ["--batch", "1:2:4"]
+    command = ["--checkpoint", demo_checkpoint, "-o", folder, "--json"]
+    # Few faces and small batches: the gate and the batch sizes have their own tests.
+    command += ["--verification-faces", 32, "--batch", "1:2:4"]
+    # Those that build in a moment; a compiled engine has its own tests.
     command += [word for name in ("onnxruntime", "openvino", "tensorrt") for word in ("--backend", name)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    done = call(main, "export-engine", *command)
+    assert done.returncode == 0, done.stderr
     document: dict[str, Any] = json.loads(done.stdout)
     return document | {"bundle": folder}
 

@@ -244,6 +244,7 @@ def test_all_of_this_also_holds_for_the_reference() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@slow
 # A deprecation inside torch's exporter.
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_a_network_with_the_operators_is_exported_to_onnx_by_their_decompositions(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The network with its compiled kernels, with the reference, compiled, and as an AOTInductor package."""
+"""The network with its compiled kernels, with the reference, and compiled by torch.
+
+tests/runtimes/torch has it as an AOTInductor package.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,6 @@ SMALL = NetworkConfig(
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(5)
-
-
-# torch's compiler calls what torch itself has deprecated.
-compiles = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
 def flat(joint: JointOutputs) -> list[Tensor]:
@@ -83,7 +82,8 @@ def test_under_autocast_the_weights_of_the_regions_stay_float32() -> None:
 
 
 @pytest.mark.slow
-@compiles
+# torch's compiler calls what torch itself has deprecated.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_torch_compile_takes_the_whole_network_and_any_batch() -> None:
     network = LNLAttenNet(SMALL).eval()
     compiled = torch.compile(network, fullgraph=True, dynamic=True)
@@ -91,32 +91,3 @@ def test_torch_compile_takes_the_whole_network_and_any_batch() -> None:
         for batch in (2, 5):
             images = torch.randn(batch, 3, 48, 48)
             torch.testing.assert_close(tuple(compiled(images)), tuple(network(images)), atol=1e-5, rtol=1e-4)
-
-
-class Plain(torch.nn.Module):
-    """The network with a plain tuple as its result: torch packages know no named tuples."""
-
-    def __init__(self, network: LNLAttenNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network(images))
-
-
-@pytest.mark.slow
-@compiles
-def test_an_aot_inductor_package_runs_the_op_for_any_batch(tmp_path: Path) -> None:
-    network = LNLAttenNet(SMALL).eval()
-    batch = torch.export.Dim("batch", min=1, max=8)
-    images = torch.randn(2, 3, 48, 48)
-    program = torch.export.export(Plain(network), (images,), dynamic_shapes=({0: batch},))
-    targets = {str(node.target) for node in program.graph.nodes}
-    assert "lnlattennet.local_nonlocal_attention.default" in targets
-    package = torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "network.pt2"))
-    engine = torch._inductor.aoti_load_package(package)
-    for count in (1, 5):
-        images = torch.randn(count, 3, 48, 48)
-        with torch.inference_mode():
-            expected = tuple(network(images))
-        torch.testing.assert_close(tuple(engine(images)), expected, atol=1e-5, rtol=1e-4)
