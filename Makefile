@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: help demo test coverage check install kernels checkpoint results ablations soak figures kernels-report gpu-suite docs diagrams clean
+.PHONY: help demo test coverage check types style install kernels checkpoint results ablations soak figures kernels-report gpu-suite docs diagrams clean
 .DEFAULT_GOAL := install
 .DELETE_ON_ERROR:
 
@@ -15,9 +15,10 @@ help: ## List the targets
 install: $(STAMP) ## Install everything into .venv
 
 # The constraint makes pip take a CPU build of torch where one is offered; see docs/quickstart.md.
+# Python compiles a module when it is first imported; pip would compile all 17,000 files, most never imported.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt \
 		--editable '.[train,export,faces,openvino,rtx,server,gateway,bench,dev]'
 	touch $@
 
@@ -27,17 +28,22 @@ demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it
 # Two files at a time: most tests keep one core busy. Reordered, the files with the fewest tests would come
 # last, and those are the longest. OpenMP's threads would spin while they wait, on cores that others need.
 PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
-test: $(STAMP) check kernels ## Run lint, type checks and every test
+test: $(STAMP) ## Run lint, type checks and every test
+	@$(MAKE) --no-print-directory --jobs=2 check kernels
 	$(PYTEST)
 
 # Apart from `make test`: tracing makes the trainings a fifth slower.
 coverage: $(STAMP) kernels ## Run every test and report which lines they ran
 	$(PYTEST) --cov=lnlattennet --cov-report=term:skip-covered
 
-check: $(STAMP) ## Run lint, format, types, import contracts and spelling
+check: types style ## Run lint, format, types, import contracts and spelling
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+style: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	find kernels/csrc tests/kernels -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' | \
