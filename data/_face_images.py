@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ MIN_IMAGES = 32
 # Beyond every data set's seeds, so that no face here is one of training, and beyond one another's.
 _VERIFICATION_SEED = 2**40
 _CALIBRATION_SEED = 2**41
+
+_log = logging.getLogger(__name__)
 
 _KINDS: dict[FacesOption, ImageKind] = {"auto": "mixed", "crop": "whole", "as-is": "crops"}
 
@@ -46,7 +50,8 @@ def read_faces(
     """Read faces from the images in a folder and the folders in it, prepared as for training.
 
     Of more than ``count`` files, evenly spread ones are taken. With faces "auto" each is cropped to its face,
-    unless the face fills it; with "crop" always, and with "as-is" never.
+    unless the face fills it; with "crop" always, and with "as-is" never. A warning says if fewer than
+    ``MIN_IMAGES`` faces are different.
 
     Returns:
         Normalized, float32 [min(count, images), 3, S, S].
@@ -66,7 +71,17 @@ def read_faces(
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     chosen = tuple(Face(names[index], label=0) for index in spread)
     data = FaceData("folder", folder, (), chosen, image_kind=_KINDS[faces])
-    return preprocessing.normalize(load_prepared(data, preprocessing, usable_cpus())[0])
+    images, _ = load_prepared(data, preprocessing, usable_cpus())
+    different = len({hashlib.sha256(image.tobytes()).digest() for image in images})
+    if different < MIN_IMAGES:
+        _log.warning(
+            "%s: only %d of %d faces are different: they do not cover the range of activations, and engines "
+            "calibrated on them may fail the gate; add other face images",
+            printable(folder),
+            different,
+            len(images),
+        )
+    return preprocessing.normalize(images)
 
 
 def _rendered(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,17 @@ def test_a_folder_that_does_not_serve_is_refused(folder: Path, tmp_path: Path) -
         read_faces(folder / "notes.txt", PREPROCESSING, 40)
     with pytest.raises(DataError, match="has 20 images, calibration needs at least 32; add"):
         read_faces(folder / "a", PREPROCESSING, 40)
+
+
+def test_copies_of_one_face_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "lnlattennet"):
+        read_faces(folder, PREPROCESSING, 40)
+        assert not caplog.records
+        first = (folder / "a" / "00.png").read_bytes()
+        for path in folder.rglob("[0-9]*.*"):
+            path.write_bytes(first)
+        read_faces(folder, PREPROCESSING, 40)
+    assert "only 1 of 40 faces are different" in caplog.text
 
 
 def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
