@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from lnlattennet._atomic import replace_file, replace_folder, sole_writer
-from lnlattennet.errors import BundleError
+from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_folder
+from lnlattennet.errors import BundleError, UsageError
+from lnlattennet.serving.cli._overlay_paths import overlay_paths
 
 
 @pytest.fixture
@@ -115,3 +118,37 @@ def test_a_writer_killed_in_the_middle_of_the_swap_loses_nothing(old: Path) -> N
     with sole_writer(old, BundleError):
         assert (old / "content").read_text() == "old"
     assert list(old.parent.iterdir()) == [old]
+
+
+@contextmanager
+def as_context(function: Callable[..., object], *arguments: object) -> Iterator[None]:
+    function(*arguments)
+    yield
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        replace_file,
+        replace_folder,
+        lambda path: sole_writer(path, BundleError),
+        lambda path: as_context(try_folder, path),
+        lambda path: as_context(overlay_paths, path, [Path("face.jpg")]),
+    ],
+)
+@pytest.mark.parametrize("link", [False, True])
+def test_nothing_is_written_into_a_bundle(
+    write: Callable[[Path], AbstractContextManager[object]], link: bool, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    (bundle / "engines").mkdir(parents=True)
+    (bundle / "manifest.json").touch()
+    if link:
+        bundle = tmp_path / "link"
+        bundle.symlink_to("bundle")
+    with (
+        pytest.raises(UsageError, match=r"nothing may be written into the bundle .*: choose a place outside"),
+        write(bundle / "a/b"),
+    ):
+        pass
+    assert {path.name for path in bundle.iterdir()} == {"engines", "manifest.json"}

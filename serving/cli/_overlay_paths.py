@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
+from lnlattennet._atomic import require_outside_bundles
 from lnlattennet.errors import UsageError
 
 
@@ -16,7 +17,7 @@ def overlay_paths(overlay: Path | None, images: Sequence[Path]) -> list[Path | N
     for files called STEM-overlay.png, or STEM-2-overlay.png where that is taken.
 
     Raises:
-        UsageError: several images and a file, or a file would replace an image.
+        UsageError: several images and a file, or a file would replace an image or lie in a bundle.
     """
     if overlay is None:
         return [None] * len(images)
@@ -27,6 +28,7 @@ def overlay_paths(overlay: Path | None, images: Sequence[Path]) -> list[Path | N
         raise UsageError(f"--overlay must be a .png file or a folder, got the file {overlay}")
     paths = [overlay] if is_file else _distinct_paths(overlay, images)
     for path in paths:
+        require_outside_bundles(path)
         if path.exists() and any(image.exists() and path.samefile(image) for image in images):
             raise UsageError(f"--overlay would replace the image {path}; choose another name or folder")
     return list(paths)

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 import re
 import resource
+import ssl
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,9 +84,8 @@ def gateway(
                 f"--cors-origin {origin} is no origin: give scheme and host, and the port if it is no "
                 "standard one, such as https://app.example or http://localhost:3000"
             )
-    for path in filter(None, (certificate, certificate_key)):
-        if not path.is_file():
-            raise UsageError(f"{path} is no file: give a PEM file")
+    if certificate is not None:
+        _check_certificate(certificate, certificate_key)
     # A form that it cannot read is answered, and that is logged.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     limits = Limits(read_keys(keys) if keys else (), max_body, read_timeout, rate, cors_origin or ())
@@ -123,6 +123,16 @@ def _server(app: Starlette, options: dict[str, Any]) -> uvicorn.Server:
         "server_header": False,
     }
     return uvicorn.Server(uvicorn.Config(app, **config, **options))
+
+
+def _check_certificate(certificate: Path, key: Path | None) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:
+        files = f"--certificate {certificate}" + (f" and --certificate-key {key}" if key else "")
+        raise UsageError(
+            f"{files} must be PEM files of a certificate and of its private key: {error}"
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -127,7 +127,7 @@ def check_destination(destination: Path) -> Path:
         ServingError: it holds something else, or Triton cannot work in a folder of this name.
     """
     destination = destination.resolve()
-    require_shell_safe_path(destination, "choose another folder with --deploy-to")
+    require_shell_safe_path(destination, "choose another folder")
     _require_ours(destination)
     return destination
 

@@ -20,7 +20,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
-from lnlattennet.errors import LnlAttenNetError
+from lnlattennet.errors import LnlAttenNetError, UsageError
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,20 @@ Not among them: what loses data, such as ENOSPC, EDQUOT and EIO.
 """
 
 
+def require_outside_bundles(path: Path) -> None:
+    """Refuse to write what would damage a bundle: its manifest lists all that may be in it.
+
+    Raises:
+        UsageError: ``path`` lies within a bundle.
+    """
+    for folder in path.resolve().parents:
+        if (folder / "manifest.json").is_file() and (folder / "engines").is_dir():
+            raise UsageError(
+                f"nothing may be written into the bundle {folder}, whose manifest lists all that is in it: "
+                "choose a place outside"
+            )
+
+
 def try_folder(folder: Path) -> None:
     """Create ``folder`` and write, move and remove something in it, before long work whose result goes there.
 
@@ -49,13 +63,19 @@ def try_folder(folder: Path) -> None:
     Raises:
         OSError: nothing can be written there, or nothing be moved.
     """
+    require_outside_bundles(folder / "trial")
     folder.mkdir(parents=True, exist_ok=True)
     _rehearse(folder / "trial")
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary file beside ``path``; on success it replaces ``path``, on any error it is removed."""
+    """Yield a temporary file beside ``path``; on success it replaces ``path``, on any error it is removed.
+
+    Raises:
+        UsageError: ``path`` lies within a bundle.
+    """
+    require_outside_bundles(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _beside(path)
     try:
@@ -89,7 +109,11 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
     An older folder at ``path`` is moved aside first and put back if the new one cannot be moved in. What the
     file system cannot do shows before the block: some cannot move folders.
+
+    Raises:
+        UsageError: ``path`` lies within a bundle.
     """
+    require_outside_bundles(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _rehearse(path)
     with draft_folder(path) as draft:
@@ -109,7 +133,9 @@ def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
 
     Raises:
         error: another process is writing there.
+        UsageError: ``path`` lies within a bundle.
     """
+    require_outside_bundles(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.parent / f".{path.name}.lock"
 

@@ -266,6 +266,14 @@ def test_the_network_needs_keys(host: str) -> None:
     assert "--keys FILE" in result.stderr
 
 
+def test_certificates_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "text.pem").write_text("no certificate")
+    for name in ("text.pem", "missing.pem", "."):
+        result = call(main, "lnlattennet", "gateway", "--certificate", tmp_path / name)
+        assert result.returncode == 2
+        assert "must be PEM files of a certificate and of its private key" in result.stderr
+
+
 def test_keys_that_can_be_guessed(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("secret\n")
     result = call(main, "lnlattennet", "gateway", "--keys", tmp_path / "keys")
