@@ -76,7 +76,8 @@ def train(
         ),
     ] = False,
     init: Annotated[
-        Path | None, typer.Option(help="Fine-tune: start from the weights of this checkpoint.")
+        Path | None,
+        typer.Option("--init", "--from", help="Fine-tune: start from the weights of this checkpoint."),
     ] = None,
     network: Annotated[
         str | None,
