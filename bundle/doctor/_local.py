@@ -64,6 +64,22 @@ def check_local(manifest: Manifest, machine: Machine) -> list[CompatibilityRepor
     return [summarize(engine, [*faces, *_issues(manifest, engine, machine)]) for engine in manifest.engines]
 
 
+def check_engine(manifest: Manifest, name: str, natively: bool = False) -> CompatibilityReport:
+    """Compare one engine with this machine, but not the face finder.
+
+    Args:
+        manifest: manifest that has the engine.
+        name: the engine's name.
+        natively: whether a server runs it with a library of its own, so that no Python package matters.
+
+    Raises:
+        BundleError: no engine of that name, or requirements that cannot be read.
+    """
+    engine = manifest.engine(name)
+    machine = this_machine(packages_to_run(engine))
+    return summarize(engine, _issues(manifest, engine, machine, natively))
+
+
 def summarize(engine: EngineRecord, issues: Iterable[Issue], where: str = "") -> CompatibilityReport:
     """Merge issues into a report: the worst effect decides, and every remedy is named once."""
     issues = list(issues)
@@ -134,7 +150,9 @@ def runnable_engines(manifest: Manifest) -> list[str]:
     return [engine.name for engine in engines]
 
 
-def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Iterator[Issue]:
+def _issues(
+    manifest: Manifest, engine: EngineRecord, machine: Machine, natively: bool = False
+) -> Iterator[Issue]:
     if engine.backend not in BACKENDS:
         yield Issue("cannot", unknown_backend(engine.backend), "pip install --upgrade lnlattennet")
         return
@@ -142,7 +160,8 @@ def _issues(manifest: Manifest, engine: EngineRecord, machine: Machine) -> Itera
     foreign = platform not in ("", machine.platform)
     if foreign:
         yield Issue("cannot", f"it was built for {platform}, this is {machine.platform}", rebuild)
-    yield from _packages(engine, machine, rebuild)
+    if not natively:
+        yield from _packages(engine, machine, rebuild)
     if engine.requires.device == "cuda":
         yield from _gpu(engine, machine, rebuild)
     if not foreign:  # no flag of another processor can be here

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +13,10 @@ from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
 
 if TYPE_CHECKING:
+    from lnlattennet.serving.triton._deployment import Version
     from lnlattennet.serving.tuning._tune import TuningOptions
+
+_log = logging.getLogger(__name__)
 
 
 def deploy(
@@ -101,6 +106,7 @@ def deploy(
             records["tune.md"], highlight=False, markup=False, soft_wrap=True
         )
     version = add_version(verified, output, backends, engine, topology, keep, scheduling, records)
+    _warn_of_engine(version, backends)
     deployment = Deployment(output.resolve())
     if activate and deployment.active != version:
         activate_version(deployment, version)
@@ -115,6 +121,18 @@ def deploy(
             f"--activate {version.number}`"
         )
     stdout().print(text, highlight=False, soft_wrap=True)
+
+
+def _warn_of_engine(version: Version, backends: Collection[str]) -> None:
+    """Say if the engine cannot run here: it may well be deployed for another machine."""
+    from lnlattennet.bundle._manifest import read_manifest
+    from lnlattennet.errors import UnavailableError
+    from lnlattennet.serving.triton._engine_fit import require_runnable
+
+    try:
+        require_runnable(read_manifest(version.bundle), backends)
+    except UnavailableError as error:
+        _log.warning("written, but for another machine than this: %s", error)
 
 
 def _tuning_options(

@@ -29,6 +29,13 @@ _WRITTEN_TO = {
 }
 """Folders that the python backend needs -> what to do if they cannot be written."""
 
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108
+_LEAST_SHARED_MIB = 8
+"""Free MiB there: each of the usual three instances takes 1, and each that an image passes grows with it.
+
+Measured with Triton 2.51: with 3 it starts, with 4 an image of 1 MiB fails, with 8 one of 3 MiB passes.
+"""
+
 
 @dataclass(frozen=True)
 class TritonServer:
@@ -62,7 +69,7 @@ def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]
     Raises:
         UnavailableError: there is no server, or it cannot run this package's models.
     """
-    _require_writable()
+    _require_room()
     program = shutil.which("tritonserver")
     if program:
         # Absolute paths: the server runs in another folder than this process.
@@ -108,13 +115,21 @@ def _embedded(folder: Path) -> TritonServer:
     return TritonServer(parts / "bin" / "tritonserver", folder, environment, embedded=True)
 
 
-def _require_writable() -> None:
+def _require_room() -> None:
     for folder, remedy in _WRITTEN_TO.items():
         if not os.access(folder, os.W_OK | os.X_OK):
             raise UnavailableError(
                 f"Triton's python backend writes to {folder}, whatever TMPDIR says, and {folder} cannot be "
                 f"written here: {remedy}"
             )
+    free = os.statvfs(_SHARED_MEMORY)
+    mebibytes = free.f_bavail * free.f_frsize / 2**20
+    if mebibytes < _LEAST_SHARED_MIB:
+        raise UnavailableError(
+            f"Triton's python backend passes images through {_SHARED_MEMORY}, which must have "
+            f"{_LEAST_SHARED_MIB} MiB free and has {mebibytes:.1f}: remove what fills it, or "
+            f"{_WRITTEN_TO[_SHARED_MEMORY]}"
+        )
 
 
 def _wheel() -> Path:

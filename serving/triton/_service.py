@@ -24,6 +24,7 @@ from lnlattennet.serving.triton._deployment import Deployment, is_deployment, se
 from lnlattennet.serving.triton._deployment_check import check_deployment
 from lnlattennet.serving.triton._discovery import TritonServer, find_server
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
+from lnlattennet.serving.triton._engine_fit import require_runnable
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import add_version
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
@@ -66,7 +67,8 @@ def serve_bundle(
         BundleError: the bundle is damaged.
         ServingError: the server cannot be started, or failed again and again.
         UsageError: host or ports are refused, or a deployment is to be deployed.
-        UnavailableError: there is no tritonserver, or the bundle's face finder is missing.
+        UnavailableError: there is no tritonserver, the bundle's face finder is missing, or its engine cannot
+            run here.
     """
     with _one_interrupt(), ExitStack() as stack:
         source = Deployment(bundle).bundle if is_deployment(bundle) else bundle
@@ -75,6 +77,7 @@ def serve_bundle(
         finder_named(verified.manifest.preprocessing.face_finder).create()
         endpoints = choose_endpoints(host, *ports)
         server = stack.enter_context(find_server(backend_directory))
+        require_runnable(verified.manifest, server.backends)
         if source != bundle:
             deployment = _existing(bundle, deploy_to)
             stack.enter_context(serving_lock(deployment.path))

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from lnlattennet._cli import main
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.serving.client._client import Client
 from tests.commands import call
 
@@ -84,6 +86,42 @@ def test_the_last_error_is_an_event_of_the_log(tmp_path: Path) -> None:
     last = json.loads(result.stderr.splitlines()[-1])
     assert (last["event"], last["level"]) == ("error", "ERROR")
     assert str(tmp_path) in last["message"]
+
+
+def test_a_full_shared_memory_is_told_before_a_server_starts(bundle_path: Path, tmp_path: Path) -> None:
+    full = "mount -t tmpfs -o size=512k tmpfs /dev/shm && "
+    apart = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if subprocess.run([*apart, full + "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this system lets no user mount a file system for himself")
+    out = tmp_path / "out"
+    serve = [str(COMMAND), "serve", str(bundle_path), *ANY_PORTS, "--deploy-to", str(out)]
+    command = [*apart, full + 'exec "$0" "$@"', *serve]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "shm, which must have 8 MiB free and has 0.5" in done.stderr
+    assert "--shm-size 64m" in done.stderr
+    assert not out.exists()
+
+
+def test_an_engine_for_another_machine_is_served_nowhere_here(bundle_copy: Path, tmp_path: Path) -> None:
+    manifest = Bundle.load(bundle_copy).manifest
+    needs = Requirements(device="cpu", packages={"openvino": "==1.0", "onnxruntime": "==1.0"})
+    chosen = manifest.engine(manifest.selected).model_copy(update={"requires": needs})
+    engines = [chosen if one.name == chosen.name else one for one in manifest.engines]
+    changed = manifest.model_copy(update={"engines": engines})
+    (bundle_copy / "manifest.json").write_text(changed.model_dump_json())
+    deployed = call(main, "lnlattennet", "deploy", bundle_copy, "-o", tmp_path / "out")
+    assert deployed.returncode == 0
+    assert "written, but for another machine than this" in deployed.stderr
+    for folder in (bundle_copy, tmp_path / "out"):
+        served = call(main, "lnlattennet", "serve", folder, *ANY_PORTS)
+        assert served.returncode == 4
+        assert f"engine {chosen.name}, which the bundle selects, cannot run here" in served.stderr
+        assert "==1.0, here is " in served.stderr
+        assert "deploy one of them with --engine" in served.stderr
+    other = next(one.name for one in manifest.engines if one.name != chosen.name)
+    again = call(main, "lnlattennet", "deploy", bundle_copy, "-o", tmp_path / "other", "--engine", other)
+    assert (again.returncode, "another machine" in again.stderr) == (0, False)
 
 
 def test_an_unknown_server_backend_is_refused(bundle_path: Path, tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from numpy.typing import NDArray
 
-from lnlattennet.serving.triton._model_names import ENSEMBLE, FACES, FUSED
+from lnlattennet.serving.triton._model_names import CROPS, ENSEMBLE, FACES, FUSED, STREAM
 from lnlattennet.serving.triton._process import TritonProcess
 
 REQUESTS = 200
@@ -24,15 +26,34 @@ def queue_seconds(server: TritonProcess) -> dict[str, float]:
     return {entry["name"]: entry["inference_stats"]["queue"]["ns"] / 1e9 for entry in stats}
 
 
+def tensors(model: str, image: bytes) -> list[triton.InferInput]:
+    """What a model takes; an image of a stream has a time."""
+    arrays: list[tuple[str, NDArray[Any], str]]
+    if model == CROPS:
+        arrays = [("crop", np.zeros((1, 48, 48, 3), np.uint8), "UINT8")]
+    else:
+        arrays = [("image", np.array([[image]], dtype=np.object_), "BYTES")]
+    if model == STREAM:
+        arrays.append(("time", np.zeros((1, 1)), "FP64"))
+    made = [triton.InferInput(name, list(array.shape), datatype) for name, array, datatype in arrays]
+    for tensor, (_, array, _) in zip(made, arrays, strict=True):
+        tensor.set_data_from_numpy(array)
+    return made
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [ENSEMBLE, FUSED, FACES])
+@pytest.mark.parametrize("model", [ENSEMBLE, FUSED, FACES, CROPS, STREAM])
 def test_no_request_is_held(server: TritonProcess, images: list[bytes], model: str) -> None:
-    tensor = triton.InferInput("image", [1, 1], "BYTES")
-    tensor.set_data_from_numpy(np.array([[images[0]]], dtype=np.object_))
+    inputs = tensors(model, images[0])
     before = queue_seconds(server)
     with triton.InferenceServerClient(server.endpoints.grpc.removeprefix("grpc://")) as client:
-        for _ in range(REQUESTS):
-            client.infer(model, [tensor])
+        for number in range(REQUESTS):
+            sequence = {
+                "sequence_id": 77,
+                "sequence_start": number == 0,
+                "sequence_end": number == REQUESTS - 1,
+            }
+            client.infer(model, inputs, **(sequence if model == STREAM else {}))
     after = queue_seconds(server)
     waited = {name: after[name] - before[name] for name in after if after[name] > before[name]}
     assert sum(waited.values()) / REQUESTS * 1e3 < MOST_MEAN_QUEUE_MS, waited
