@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,14 @@ class Server:
 
     def memory_bytes(self) -> int:
         """Return the proportional set size of all its processes."""
-        return sum(_proportional_set_size(pid) for pid in self.pids())
+        return sum(_proportional_set_size(pid, ("Pss",)) for pid in self.pids())
+
+    def written_bytes(self) -> int:
+        """Return the part of it that they wrote themselves.
+
+        The rest are libraries, of which a process has less while others on the machine use them too.
+        """
+        return sum(_proportional_set_size(pid, ("Pss_Anon", "Pss_Shmem")) for pid in self.pids())
 
 
 @contextmanager
@@ -146,9 +153,9 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _proportional_set_size(pid: int) -> int:
+def _proportional_set_size(pid: int, kinds: Collection[str]) -> int:
     with suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+        fields = [line.split() for line in lines]
+        return sum(int(size) * 1024 for name, size, _ in fields if name.rstrip(":") in kinds)
     return 0

@@ -38,6 +38,13 @@ _KILL_SECONDS = 5
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
+_ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 20),
+}
+"""Settings of glibc's malloc, which otherwise keeps up to 32 MB of large requests in each thread's arena."""
+
 # The kernel stops the server when this process dies, however it dies: prctl(PR_SET_PDEATHSIG, SIGTERM)
 # survives the exec; a preexec_fn instead would be unsafe next to other threads.
 _EXEC_TIED_TO_PARENT = """
@@ -99,7 +106,7 @@ class TritonProcess:
         self._command = _command(
             server, self._loaded.folder, endpoints, self._shared_memory_prefix, self._key, shared_memory
         )
-        self._environment = {**NO_TELEMETRY, **os.environ, **server.environment}
+        self._environment = {**NO_TELEMETRY, **_ALLOCATOR, **os.environ, **server.environment}
         self._members: list[int] = []
 
     def __enter__(self) -> Self:

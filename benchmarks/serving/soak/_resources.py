@@ -22,7 +22,7 @@ class Holding:
 
     Attributes:
         seconds: since the start of the soak.
-        memory_bytes: proportional set size of all its processes.
+        memory_bytes: what all its processes have written, a page of several counted once.
         descriptors: their open files and sockets.
         segments: files in /dev/shm.
         folders: entries of its folder for temporary files.
@@ -42,7 +42,7 @@ class Holding:
         pids = server.pids()
         return cls(
             seconds=round(time.monotonic() - started, 2),
-            memory_bytes=server.memory_bytes(),
+            memory_bytes=server.written_bytes(),
             descriptors=sum(_descriptors(pid) for pid in pids),
             segments=len(segments(server.pid)),
             folders=sum(1 for _ in folder.iterdir()),
