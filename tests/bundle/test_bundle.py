@@ -223,7 +223,7 @@ def test_a_manifest_cannot_point_outside_its_bundle(bundle_copy: Path, tmp_path:
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"schema_version": 1}, "schema_version"),
+        ({"schema_version": 1}, "schema version 1, this version reads"),
         ({"surprise": 1}, "surprise"),
         ({"selected": "nothing"}, "no engine 'nothing'"),
         ({"class_names": ["one"]}, "class_names"),

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from lnlattennet._cli import main
 from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._train import train
+from tests.commands import call
 from tests.training.trees import CLASSES, TINY, options, write_faces
 
 
@@ -68,3 +70,12 @@ def test_another_network_is_refused(first: Path, tree: Path, tmp_path: Path) -> 
         train(options(tmp_path, tree, init=first, network=wider))
     with pytest.raises(CheckpointError, match="there is no such checkpoint"):
         train(options(tmp_path, tree, init=tmp_path / "none.safetensors"))
+
+
+@pytest.mark.parametrize("flag", ["--init", "--from"])
+def test_a_missing_checkpoint_is_named(flag: str, tree: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.safetensors"
+    output = tmp_path / "out.safetensors"
+    done = call(main, "lnlattennet", "train", "--data", tree, "-o", output, flag, missing)
+    assert done.returncode != 0
+    assert f"{missing}: there is no such checkpoint" in done.stderr
