@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +13,18 @@ from typing import Any
 
 import pytest
 
+from lnlattennet._cli import main
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.serving import Client
 from lnlattennet.serving.supervision._known_face import known_face
 from lnlattennet.serving.triton._deployment import Deployment, Version
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.serving.triton._repository import add_version
+from tests.commands import call
 from tests.serving.supervision.asker import Asker, asking
 
 COMMAND = Path(sys.executable).with_name("lnlattennet")
 OPTIONS = ["--http-port", "0", "--grpc-port", "0", "--metrics-port", "0", "--json"]
-PATIENCE_SECONDS = 120
-"""Far more than a change takes: a test does not judge time."""
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +50,9 @@ def served(bundle_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         process.communicate(timeout=60)
 
 
-def change(served: SimpleNamespace, version: Version) -> None:
-    served.deployment.activate(version)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while served.deployment.served() != version.number and not version.refused:
-        assert time.monotonic() < deadline, served.log.read_text()
-        time.sleep(0.05)
+def change(served: SimpleNamespace, *choice: str) -> subprocess.CompletedProcess[str]:
+    """Run `lnlattennet versions`, which waits until the server serves the version or refuses it."""
+    return call(main, "lnlattennet", "versions", served.deployment.path, *choice, "--json")
 
 
 def broken_version(deployment: Deployment, bundle: Bundle) -> Version:
@@ -85,10 +81,13 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
     ]
     askers = [Asker(url, *ask) for url in served.urls for ask in asks]
     with asking(askers):
-        change(served, second)
-        change(served, deployment.previous())
+        for choice, version in ((["--activate", "2"], second), (["--rollback"], first)):
+            changed = change(served, *choice)
+            assert changed.returncode == 0, changed.stderr
+            listed = json.loads(changed.stdout)["versions"]
+            assert [one["version"] for one in listed if one["active"] and one["served"]] == [version.number]
         broken = broken_version(deployment, Bundle.load(bundle_path))
-        change(served, broken)
+        refused = change(served, "--activate", "3")
     for asker in askers:
         for answer in asker.answers:
             # The label and the classes are those of the network that the hash names.
@@ -97,5 +96,10 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
         assert {answer.model_hash for answer in asker.answers} == set(expected)
         assert asker.answers[-1].model_hash == first.describe()["model_hash"]
     assert "is not an ONNX file" in broken.refused
+    assert refused.returncode == 1
+    assert f"the server refused version 3, and version 1 goes on: {broken.refused}" in refused.stderr
+    listed = json.loads(change(served).stdout)["versions"]
+    assert [one["version"] for one in listed if one["active"] and one["served"]] == [1]
+    assert listed[2]["refused"] == broken.refused
     assert "version 3 is refused, and version 1 goes on" in served.log.read_text()
     assert deployment.active == first

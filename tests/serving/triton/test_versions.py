@@ -6,6 +6,9 @@ import json
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from typer.testing import CliRunner
 from lnlattennet._cli import app
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ServingError, UsageError
+from lnlattennet.serving.cli._versions import activate_version
 from lnlattennet.serving.triton._deployment import Deployment, serving_lock
 from lnlattennet.serving.triton._model_config import read_config
 from lnlattennet.serving.triton._repository import add_version
@@ -123,6 +127,48 @@ def test_the_command_lists_and_activates(bundle: Bundle, tmp_path: Path) -> None
         run(app, ["versions", str(folder), "--activate", "7"], catch_exceptions=False)
     with pytest.raises(UsageError, match="is no deployment"):
         run(app, ["versions", str(tmp_path)], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("then", "said"),
+    [
+        (lambda deployment, release: release.set(), "ended; its next start serves version 2"),
+        (
+            lambda deployment, release: deployment.activate(deployment.version(1)),
+            "another process activated version 1 meanwhile",
+        ),
+    ],
+)
+def test_activation_does_not_wait_for_what_cannot_come(
+    bundle: Bundle, tmp_path: Path, then: Callable[[Deployment, threading.Event], None], said: str
+) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    add_version(bundle, deployment.path)
+    second = add_version(bundle, deployment.path)
+    locked, release = threading.Event(), threading.Event()
+
+    def serve() -> None:
+        with serving_lock(deployment.path):
+            deployment.note_served(deployment.version(1))
+            locked.set()
+            release.wait()
+
+    def act() -> None:
+        while deployment.active != second:
+            time.sleep(0.01)
+        then(deployment, release)
+
+    threads = [threading.Thread(target=target) for target in (serve, act)]
+    try:
+        for thread in threads:
+            thread.start()
+        assert locked.wait(30)
+        with pytest.raises(ServingError, match=said):
+            activate_version(deployment, second)
+    finally:
+        release.set()
+        for thread in threads:
+            thread.join()
 
 
 def test_there_may_be_no_version_to_return_to(bundle: Bundle, tmp_path: Path) -> None:
