@@ -12,6 +12,7 @@ from types import FrameType
 
 from lnlattennet._program_folder import temporary_program_folder
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.bundle._manifest import read_manifest
 from lnlattennet.bundle.doctor._triton_releases import EMBEDDED_SERVER, SAFE_SINCE
 from lnlattennet.errors import ServingError, UsageError
 from lnlattennet.images.finders._registry import finder_named, version_note
@@ -110,6 +111,7 @@ def serve_bundle(
             )
 
         def trial(candidate: Deployment) -> TritonProcess:
+            require_runnable(read_manifest(candidate.active.bundle), server.backends)
             ports = choose_endpoints("127.0.0.1", 0, 0, 0)
             return TritonProcess(server, candidate, ports, startup_timeout, probed=False)
 

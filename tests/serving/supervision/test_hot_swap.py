@@ -15,6 +15,7 @@ import pytest
 
 from lnlattennet._cli import main
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.serving import Client
 from lnlattennet.serving.supervision._known_face import known_face
 from lnlattennet.serving.triton._deployment import Deployment, Version
@@ -66,6 +67,17 @@ def broken_version(deployment: Deployment, bundle: Bundle) -> Version:
     return version
 
 
+def foreign_version(deployment: Deployment, bundle: Bundle) -> Version:
+    """A version whose engine was built for another version of its runtime."""
+    version = add_version(bundle, deployment.path, engine="onnxruntime-fp32")
+    manifest = Bundle.load(version.bundle).manifest
+    needs = Requirements(device="cpu", packages={"onnxruntime": "==1.0"})
+    engine = manifest.engine(manifest.selected).model_copy(update={"requires": needs})
+    forged = manifest.model_copy(update={"engines": [engine]})
+    (version.bundle / "manifest.json").write_text(forged.model_dump_json())
+    return version
+
+
 @pytest.mark.slow
 def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_path: Path) -> None:
     deployment: Deployment = served.deployment
@@ -88,6 +100,8 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
             assert [one["version"] for one in listed if one["active"] and one["served"]] == [version.number]
         broken = broken_version(deployment, Bundle.load(bundle_path))
         refused = change(served, "--activate", "3")
+        foreign_version(deployment, Bundle.load(bundle_path))
+        foreign = change(served, "--activate", "4")
     for asker in askers:
         for answer in asker.answers:
             # The label and the classes are those of the network that the hash names.
@@ -98,6 +112,8 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
     assert "is not an ONNX file" in broken.refused
     assert refused.returncode == 1
     assert f"the server refused version 3, and version 1 goes on: {broken.refused}" in refused.stderr
+    assert foreign.returncode == 1
+    assert "engine onnxruntime-fp32, which the bundle selects, cannot run here" in foreign.stderr
     listed = json.loads(change(served).stdout)["versions"]
     assert [one["version"] for one in listed if one["active"] and one["served"]] == [1]
     assert listed[2]["refused"] == broken.refused
