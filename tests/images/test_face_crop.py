@@ -136,7 +136,7 @@ def test_without_a_face_the_center_square_is_the_only_crop() -> None:
 
 def test_numbers_out_of_range_are_refused() -> None:
     cropper = FaceCropper(PREPROCESSING)
-    with pytest.raises(UsageError, match="max_faces must be at least 1, got 0"):
+    with pytest.raises(UsageError, match="max_faces must be at least 1 and at most 2147483647, got 0"):
         cropper.crop_faces(astronaut(), 0)
     with pytest.raises(UsageError, match="min_face must be a size in pixels from 0, got nan"):
         cropper.crop_faces(astronaut(), 1, float("nan"))

@@ -74,11 +74,11 @@ def test_normalized_faces_go_to_the_engine(client: Client, bundle: Bundle) -> No
     ("crops", "message"),
     [
         (np.zeros((2, 8, 40, 3), np.uint8), "must have at least 16 pixels on each side, got 40 x 8"),
-        (np.zeros((2, 40, 40), np.uint8), r"image 0 of the batch: .* must be RGB uint8"),
+        (np.zeros((2, 40, 40), np.uint8), r"must be an array \[n, height, width, 3\] .* got uint8 \[2, 40, 40\]"),
         (np.zeros((2, 40, 40, 3)), r"got float64 \[40, 40, 3\]; scale it to 0..255"),
         (
             np.zeros((2, 40, 40, 3), np.float32),
-            r"must be float32 \[n, 3, S, S\], got float32 \[2, 40, 40, 3\]",
+            r"must be float32 \[n, 3, S, S\] with n > 0, got float32 \[2, 40, 40, 3\]",
         ),
         (np.full((2, 3, 48, 48), np.nan, np.float32), "face 0 holds numbers that are not finite"),
         (np.zeros((2, 3, 40, 40), np.float32), r"shape"),

@@ -241,7 +241,7 @@ def test_other_clients_get_one_row_a_face(
         (2, {}, "a request for every face must hold one image, got 2"),
         (1, {"max_faces": "many"}, "must be a whole number and a number of pixels, got 'many' and 0"),
         (1, {"max_faces": 2.5}, "must be a whole number and a number of pixels, got 2.5 and 0"),
-        (1, {"max_faces": 0}, "max_faces must be at least 1, got 0"),
+        (1, {"max_faces": 0}, "max_faces must be at least 1 and at most 2147483647, got 0"),
         (1, {"min_face": -3.5}, "min_face must be a size in pixels from 0, got -3.5"),
     ],
 )
