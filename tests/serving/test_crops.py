@@ -74,7 +74,7 @@ def test_normalized_faces_go_to_the_engine(client: Client, bundle: Bundle) -> No
     ("crops", "message"),
     [
         (np.zeros((2, 8, 40, 3), np.uint8), "must have at least 16 pixels on each side, got 40 x 8"),
-        (np.zeros((2, 40, 40), np.uint8), r"must be an array \[n, height, width, 3\] .* got uint8 \[2, 40, 40\]"),
+        (np.zeros((2, 40, 40), np.uint8), r"an array \[n, height, width, 3\] .* got uint8 \[2, 40, 40\]"),
         (np.zeros((2, 40, 40, 3)), r"got float64 \[40, 40, 3\]; scale it to 0..255"),
         (
             np.zeros((2, 40, 40, 3), np.float32),
