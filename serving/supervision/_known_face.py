@@ -6,12 +6,9 @@ import time
 from functools import cache
 from importlib import resources
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import OverloadedError, ServingError
-from lnlattennet.serving.triton._health import probe_model
+from lnlattennet.serving.triton._health import probe_model, rounded, same_answer
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._server_api import answered_requests
 
@@ -26,9 +23,6 @@ _BUSY_SHARE = 0.2
 
 _HUNG_SECONDS = 1.0
 """Time without CPU time and without an answer about counters, which takes a millisecond, of a hung server."""
-
-_TOLERANCE = 0.02
-"""Largest change of a probability: in half precision, the size of the batch that a request is in tells."""
 
 
 class WrongAnswerError(ServingError):
@@ -49,7 +43,7 @@ class KnownAnswers:
     """The first answer of every model for the known face, and comparisons with it."""
 
     def __init__(self) -> None:
-        self._first: dict[str, NDArray[np.float64]] = {}
+        self._first: dict[str, Prediction] = {}
         self._busy_since: dict[str, float] = {}
 
     def check(self, process: TritonProcess, model: str) -> None:
@@ -81,12 +75,11 @@ class KnownAnswers:
         self._compare(model, prediction)
 
     def _compare(self, model: str, prediction: Prediction) -> None:
-        answer = np.array(list(prediction.probabilities.values()))
-        first = self._first.setdefault(model, answer)
-        if answer.shape != first.shape or np.abs(answer - first).max() > _TOLERANCE:
+        first = self._first.setdefault(model, prediction)
+        if not same_answer(prediction, first):
             raise WrongAnswerError(
-                f"model {model} answers a known face with {np.round(answer, 3).tolist()}, and with "
-                f"{np.round(first, 3).tolist()} when it started"
+                f"model {model} answers a known face with {rounded(prediction)}, and with {rounded(first)} "
+                "when it started"
             )
 
 

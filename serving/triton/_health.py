@@ -1,12 +1,17 @@
-"""Probe of a served model with one image, sent as a client sends it."""
+"""Probe of a served model with one image, sent as a client sends it, and comparison of its answers."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError
 from lnlattennet.images._decode import decode_image
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._model_names import CROPS, ENSEMBLE, FACES, FUSED, STREAM
+
+_TOLERANCE = 0.02
+"""Largest difference of a probability: in half precision, the size of a request's batch tells."""
 
 
 def probe_model(url: str, model: str, image: bytes, timeout: float = 10.0) -> Prediction:
@@ -41,3 +46,14 @@ def _ask(client: Client, model: str, image: bytes) -> Prediction:
         with client.stream() as stream:
             return stream.predict(image).raw
     return client.predict(image)
+
+
+def same_answer(one: Prediction, other: Prediction) -> bool:
+    """Return whether two predictions about one image have the same probabilities, but for rounding."""
+    left, right = (np.array(list(prediction.probabilities.values())) for prediction in (one, other))
+    return left.shape == right.shape and bool(np.abs(left - right).max() <= _TOLERANCE)
+
+
+def rounded(prediction: Prediction) -> list[float]:
+    """Return the probabilities of all classes, to three digits."""
+    return [round(value, 3) for value in prediction.probabilities.values()]

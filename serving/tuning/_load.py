@@ -6,20 +6,16 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import ServingError
 from lnlattennet.serving.client._async_client import AsyncClient
+from lnlattennet.serving.triton._health import rounded, same_answer
 
 _WARM_UP_SHARE = 0.2
 """Of the measured time: what is sent before it is not counted."""
 
 LOAD_SHARE = 1 + _WARM_UP_SHARE
 """Duration of a stretch of load over the time that is measured."""
-
-_TOLERANCE = 0.02
-"""Largest difference of a probability: in half precision, the size of a request's batch tells."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +89,8 @@ def check_answer(prediction: Prediction, expected: Prediction) -> None:
     Raises:
         ServingError: a probability differs.
     """
-    served, own = (np.array(list(one.probabilities.values())) for one in (prediction, expected))
-    if served.shape != own.shape or np.abs(served - own).max() > _TOLERANCE:
+    if not same_answer(prediction, expected):
         raise ServingError(
-            f"the server answers with {np.round(served, 3).tolist()}, and the bundle in this process with "
-            f"{np.round(own, 3).tolist()}"
+            f"the server answers with {rounded(prediction)}, and the bundle in this process with "
+            f"{rounded(expected)}"
         )

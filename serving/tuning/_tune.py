@@ -120,15 +120,16 @@ def tune_bundle(
                 f"--server-backend {', '.join(sorted(missing))} cannot be tuned here: this machine's "
                 f"tritonserver has {', '.join(sorted(server.backends))}"
             )
+        image = options.image.read_bytes() if options.image else known_face()
+        answers = _Answers(bundle, record.name, image)
         cores = usable_cpus()
         tried = candidates(cores, max(options.in_flight), runs_natively(record, backends))
         seconds = _estimate(len(tried), options)
         _log.info("%d candidates on %d cores: some %s", len(tried), cores, _duration(seconds))
         if (load := os.getloadavg()[0]) > cores / 2:
             _log.warning("other programs use this machine (load %.1f): tune again when it is idle", load)
-        image = options.image.read_bytes() if options.image else known_face()
         write = partial(add_version, bundle, backends=backends, engine=engine, topology=topology)
-        bench = _Bench(server, folder, write, _Answers(bundle, record.name, image), options)
+        bench = _Bench(server, folder, write, answers, options)
         deadline = time.monotonic() + _PATIENCE * seconds
         trials = run_rounds(tried, bench.measure, options.objective, deadline)
     return Tuning(options, cores, record.name, trials, choose(trials, options.objective))
