@@ -19,7 +19,7 @@ install: $(STAMP) ## Install everything into .venv
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt \
-		--editable '.[train,export,faces,openvino,rtx,server,gateway,bench,dev]'
+		--editable '.[train,export,faces,openvino,rtx,server,tables,gateway,bench,dev]'
 	touch $@
 
 demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it about an image

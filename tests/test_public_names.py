@@ -50,6 +50,7 @@ PUBLIC = {
         "AsyncClient AsyncStream Client Deployment Endpoints LocalPredictor ModelDescription Stream "
         "StreamPrediction TLSConfig TritonProcess TritonServer choose_endpoints deploy find_server load"
     ),
+    "lnlattennet.streams": "Columns Frame Model Row",
     "lnlattennet.training": "CrossValidationResult TrainingOptions TrainingResult train",
 }
 # fmt: on

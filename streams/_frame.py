@@ -1,0 +1,26 @@
+"""One image on its way to an answer: from a file, a video or a camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image and where it comes from.
+
+    Attributes:
+        source: path, URL or device, as it was given or found.
+        index: number of the frame in its source, from 0; None for an image file.
+        time: presentation time in seconds from the start of the source; None for an image file.
+        image: content of an image file; upright RGB pixels, uint8 [H, W, 3]; or why there is no image, in
+            words for users.
+    """
+
+    source: str
+    index: int | None = None
+    time: float | None = None
+    image: bytes | NDArray[np.uint8] | str = field(default="", repr=False)

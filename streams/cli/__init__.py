@@ -1,0 +1,1 @@
+"""Commands that judge many images, and read what they wrote."""
