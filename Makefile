@@ -14,12 +14,18 @@ help: ## List the targets
 
 install: $(STAMP) ## Install everything into .venv
 
-# The constraint makes pip take a CPU build of torch where one is offered; see docs/quickstart.md.
-# Python compiles a module when it is first imported; pip would compile all 17,000 files, most never imported.
+# The constraint takes a CPU build of torch where one is offered; see docs/quickstart.md.
+# Python compiles a module when it is first imported; an installer would compile all 17,000 files, most never imported.
+EVERYTHING := --constraint constraints.txt --editable '.[train,export,faces,openvino,rtx,server,tables,gateway,bench,dev]'
+# uv takes a quarter of pip's time. It does not read pip's settings: the indexes and wheels they name are handed to it,
+# to choose among them as pip does. Where uv is not to be had, or fails, pip installs.
+INDEXES = $$($(BIN)/pip config list | sed -nE "s/^[^=]*\.((extra-)?index-url|find-links)='(.*)'$$/\1 \3/p" | \
+	sed 's/\\n/ /g' | awk '$$1 != "index-url" || !given++ { for (i = 2; i <= NF; i++) print "--" $$1 "=" $$i }')
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt \
-		--editable '.[train,export,faces,openvino,rtx,server,tables,gateway,bench,dev]'
+	{ $(BIN)/pip install --quiet --disable-pip-version-check --no-compile uv && $(BIN)/uv pip install --quiet \
+		--python $(BIN)/python --index-strategy unsafe-best-match $(INDEXES) $(EVERYTHING); } || \
+		$(BIN)/pip install --quiet --disable-pip-version-check --no-compile $(EVERYTHING)
 	touch $@
 
 demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it about an image
