@@ -9,7 +9,6 @@ in `benchmarks/results/` whose name matches, with its date and machine. `make fi
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,12 @@ import numpy as np
 from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.benchmarks.harness._pages import fill_blocks, markdown, write_pages
+from lnlattennet.benchmarks.harness._samples import Candidates, Samples, read_record, read_samples
 from lnlattennet.errors import UsageError
 
 RESULTS = Path("benchmarks/results")
 
 _BEST = ("compile, matmul form", "compile, broadcast form", "masked SDPA")
-
-Candidates = Mapping[str, Mapping[str, Sequence[float]]]
-"""Candidate -> state of the caches -> microseconds."""
-Samples = Mapping[str, Candidates]
-"""Case -> candidates."""
 
 
 def fill_page(text: str, results: Path = RESULTS) -> str:
@@ -58,37 +53,11 @@ def render(path: Path) -> str:
     Raises:
         UsageError: there is no table for this kind of record.
     """
-    record = json.loads(path.read_text())
+    record = read_record(path)
     renderer = _RENDERERS.get(record.get("benchmark", ""))
     if renderer is None:
         raise UsageError(f"{path} is of no benchmark that has a table, which are {', '.join(_RENDERERS)}")
     return "\n\n".join([_origin(path, record), *renderer(record, read_samples(record))])
-
-
-def read_samples(record: Mapping[str, Any]) -> Samples:
-    """Return every sample of a record of timings; old records have other names and units."""
-    if not record.keys() & {"cases", "samples_ms", "samples_s"}:
-        return {}
-    if "cases" in record:
-        return {
-            case["name"].replace("tail/", "attention+nonlocal/"): {
-                name: _samples_by_state(result.get("timings", result))
-                for name, result in case.get("candidates", case.get("rivals")).items()
-            }
-            for case in record["cases"]
-        }
-    scale, samples = (1e3, record["samples_ms"]) if "samples_ms" in record else (1e6, record["samples_s"])
-    by_case = samples if isinstance(next(iter(samples.values())), dict) else {"": samples}
-    return {
-        case and f"b{case}": {
-            name: {"warm": [scale * value for value in values]} for name, values in candidates.items()
-        }
-        for case, candidates in by_case.items()
-    }
-
-
-def _samples_by_state(timings: Mapping[str, Any]) -> dict[str, Sequence[float]]:
-    return {state: timing["samples_us"] for state, timing in timings.items() if isinstance(timing, dict)}
 
 
 def _origin(path: Path, record: Mapping[str, Any]) -> str:

@@ -112,14 +112,13 @@ def _experiments(
         name: (f"{load.__module__}:{load.__name__}", arguments)
         for name, (load, arguments) in candidates.items()
     }
-    starts = [
-        time_in_turns(functions, faces, BATCHES, max(1, rounds // STARTS), scratch) for _ in range(STARTS)
-    ]
+    calls = max(1, rounds // STARTS)
+    starts = [time_in_turns(functions, faces, BATCHES, calls, scratch) for _ in range(STARTS)]
     for batch in BATCHES:
         seconds = {
             name: [ms / 1e3 for samples in starts for ms in samples[name][batch]] for name in candidates
         }
-        yield ExperimentResult(f"b{batch}", {"batch": batch}, warm_results(seconds))
+        yield ExperimentResult(f"b{batch}", {"batch": batch}, warm_results(seconds, [calls] * STARTS))
 
 
 def _requirements(record: Record, answers: Mapping[str, float]) -> Iterable[RequirementResult]:

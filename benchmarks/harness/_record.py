@@ -27,19 +27,23 @@ STEADY = 0.3
 
 @dataclass(frozen=True)
 class Timing:
-    """Samples of one candidate, in microseconds, with their median and their 10th and 90th percentiles."""
+    """Samples of one candidate, in microseconds, with their median and their 10th and 90th percentiles.
+
+    ``starts`` are the numbers of samples that each process gave, in order; empty if one gave them all.
+    """
 
     median_us: float
     p10_us: float
     p90_us: float
     samples_us: tuple[float, ...]
+    starts: tuple[int, ...] = ()
 
     @classmethod
-    def from_seconds(cls, seconds: Sequence[float]) -> Timing:
+    def from_seconds(cls, seconds: Sequence[float], starts: Sequence[int] = ()) -> Timing:
         """Summarize samples that were measured in seconds."""
         p10, median, p90 = np.percentile(seconds, [10, 50, 90]) * 1e6
         samples = tuple(round(value * 1e6, 3) for value in seconds)
-        return cls(float(median), float(p10), float(p90), samples)
+        return cls(float(median), float(p10), float(p90), samples, tuple(starts))
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,16 @@ class CandidateResult:
     cuda_graph: str = ""
 
 
-def warm_results(seconds: Mapping[str, Sequence[float]]) -> dict[str, CandidateResult]:
-    """Return results, by candidate, of a benchmark with one state of the caches and no check of outputs."""
-    return {name: CandidateResult({WARM: Timing.from_seconds(values)}) for name, values in seconds.items()}
+def warm_results(
+    seconds: Mapping[str, Sequence[float]], starts: Sequence[int] = ()
+) -> dict[str, CandidateResult]:
+    """Return results, by candidate, of a benchmark with one state of the caches and no check of outputs.
+
+    ``starts`` are the numbers of each candidate's samples that each process gave (``Timing``).
+    """
+    return {
+        name: CandidateResult({WARM: Timing.from_seconds(values, starts)}) for name, values in seconds.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ SUBCOMMANDS = {
         "Answer clients on the network for a Triton server on this machine.",
     ),
     "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
+    "bench": ("benchmarks._cli:app", "Measure speed, and compare records."),
     "data": ("data._cli:app", "Inspect and prepare data sets of faces."),
     "kernels": ("_kernels_cli:app", "Build the compiled attention kernels, or show which run."),
 }

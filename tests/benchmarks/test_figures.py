@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.benchmarks.figures import fill_page, newest, read_samples, render, run
+from lnlattennet.benchmarks.figures import fill_page, newest, render, run
 from lnlattennet.benchmarks.harness._pages import pages
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._samples import read_samples
 from lnlattennet.errors import UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,1 @@
+"""Comparison of two records of one benchmark: what became slower."""

@@ -1,0 +1,77 @@
+"""Every sample of a record of timings, whatever version of this package wrote it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lnlattennet.errors import UsageError
+
+Candidates = Mapping[str, Mapping[str, Sequence[float]]]
+"""Candidate -> state of the caches -> microseconds."""
+Samples = Mapping[str, Candidates]
+"""Case -> candidates."""
+Starts = Mapping[str, Mapping[str, Mapping[str, Sequence[Sequence[float]]]]]
+"""The same with the microseconds of each process apart."""
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return the JSON document of a record.
+
+    Raises:
+        UsageError: the file cannot be read, or holds no record of a benchmark.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"a record is a JSON file that a benchmark wrote (--output FILE); cannot read {path}: {error}"
+        ) from error
+    if not isinstance(document, dict) or "benchmark" not in document:
+        raise UsageError(f'a record of a benchmark has the key "benchmark"; {path} has not')
+    return document
+
+
+def read_samples(record: Mapping[str, Any]) -> Samples:
+    """Return every sample of a record of timings; old records have other names and units."""
+    if not record.keys() & {"cases", "samples_ms", "samples_s"}:
+        return {}
+    if "cases" in record:
+        return {
+            case["name"].replace("tail/", "attention+nonlocal/"): {
+                name: _samples_by_state(result.get("timings", result))
+                for name, result in case.get("candidates", case.get("rivals")).items()
+            }
+            for case in record["cases"]
+        }
+    scale, samples = (1e3, record["samples_ms"]) if "samples_ms" in record else (1e6, record["samples_s"])
+    by_case = samples if isinstance(next(iter(samples.values())), dict) else {"": samples}
+    return {
+        case and f"b{case}": {
+            name: {"warm": [scale * value for value in values]} for name, values in candidates.items()
+        }
+        for case, candidates in by_case.items()
+    }
+
+
+def _samples_by_state(timings: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    return {state: timing["samples_us"] for state, timing in timings.items() if isinstance(timing, dict)}
+
+
+def read_starts(record: Mapping[str, Any]) -> Starts:
+    """Return every sample of a record, those of each process apart; none of a record of another kind."""
+    return {
+        case["name"]: {
+            name: {state: _of_each_start(timing) for state, timing in result["timings"].items()}
+            for name, result in case.get("candidates", {}).items()
+        }
+        for case in record.get("cases", ())
+    }
+
+
+def _of_each_start(timing: Mapping[str, Any]) -> list[list[float]]:
+    samples = iter(timing["samples_us"])
+    return [list(itertools.islice(samples, count)) for count in timing.get("starts") or [None]]

@@ -1,0 +1,134 @@
+"""`lnlattennet bench compare`: what counts as slower, and what as chance or the machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnlattennet._cli import main
+from lnlattennet.benchmarks.comparison._changes import Change, changes
+from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._samples import Starts, read_starts
+from tests.commands import call
+
+OURS, PEER, OTHER = "engine", "peer", "other peer"
+CALLS, STARTS = 40, 5
+
+
+def record(seed: int, times: Mapping[str, float], machine: float = 1.0, starts: int = STARTS) -> Record:
+    """A run: every start of a candidate is 1% off, every call 3%, and one call in ten takes twice as long."""
+    rng = np.random.default_rng(seed)
+    seconds: dict[str, list[float]] = {}
+    for name, time in times.items():
+        levels = machine * time * np.repeat(rng.lognormal(0, 0.01, starts), CALLS)
+        noise = rng.lognormal(0, 0.03, levels.size) * np.where(rng.random(levels.size) < 0.1, 2, 1)
+        seconds[name] = (levels * noise).tolist()
+    made = Record(benchmark="bundle")
+    made.add(ExperimentResult("b1", {}, warm_results(seconds, [CALLS] * starts)))
+    return made
+
+
+def starts_of(run: Record) -> Starts:
+    return read_starts(json.loads(json.dumps(run.to_json())))
+
+
+SAME = {OURS: 2e-3, PEER: 3e-3, OTHER: 9e-3}
+
+
+def verdicts(found: Sequence[Change]) -> dict[str, str]:
+    return {change.candidate: change.verdict for change in found}
+
+
+def test_two_runs_of_the_same_are_not_told_apart() -> None:
+    old = starts_of(record(0, SAME))
+    for seed in range(1, 41):
+        found = changes(old, starts_of(record(seed, SAME)), tolerance=0.05)
+        assert verdicts(found) == dict.fromkeys(SAME, "no significant difference")
+
+
+def test_a_slowed_engine_is_found_on_a_machine_that_is_slower_too() -> None:
+    new = record(1, SAME | {OURS: 1.15 * SAME[OURS]}, machine=1.2)
+    found = changes(starts_of(record(0, SAME)), starts_of(new), tolerance=0.05)
+    assert verdicts(found)[OURS] == "slower"
+    [own] = [change for change in found if change.candidate == OURS]
+    assert own.subject
+    assert own.ratio.value == pytest.approx(1.15 * 1.2, rel=0.03)
+    assert own.controlled is not None
+    assert own.controlled.value == pytest.approx(1.15, rel=0.03)
+
+
+def test_a_slower_machine_alone_is_no_change() -> None:
+    found = changes(starts_of(record(0, SAME)), starts_of(record(1, SAME, machine=1.3)))
+    assert "slower" not in verdicts(found).values()
+
+
+def test_a_faster_peer_does_not_make_the_engine_slower() -> None:
+    faster = {name: time * (1 if name == OURS else 0.7) for name, time in SAME.items()}
+    found = verdicts(changes(starts_of(record(0, SAME)), starts_of(record(1, faster))))
+    assert found[OURS] == "no significant difference"
+
+
+def test_a_run_in_one_process_gets_no_verdict() -> None:
+    slow = record(1, {OURS: 1.0}, starts=1)
+    [change] = changes(starts_of(record(0, SAME)), starts_of(slow))
+    assert change.verdict == "too few starts"
+    assert change.to_json()["ratio"]["high"] is None
+
+
+def written(folder: Path, name: str, run: Record) -> str:
+    run.write(folder / name)
+    return str(folder / name)
+
+
+def test_the_command_fails_when_the_subject_became_slower(tmp_path: Path) -> None:
+    old = written(tmp_path, "old.json", record(0, SAME))
+    new = written(tmp_path, "new.json", record(1, SAME | {OURS: 3e-3}))
+    found = call(main, "lnlattennet", "bench", "compare", old, new, "--fail-on-regression", "5%")
+    assert found.returncode == 5
+    assert "slower by more than 5%: engine in b1 (1.5" in found.stderr
+    assert "(peer)" in found.stdout
+    assert (
+        call(main, "lnlattennet", "bench", "compare", old, old, "--fail-on-regression", "5%").returncode == 0
+    )
+    told = call(main, "lnlattennet", "bench", "compare", old, new, "--json")
+    assert told.returncode == 0
+    document = json.loads(told.stdout)
+    assert {change["candidate"]: change["verdict"] for change in document["changes"]}[OURS] == "slower"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "flags", "reason"),
+    [
+        ("{}", "{}", [], 'has the key "benchmark"'),
+        ("not JSON", "{}", [], "a record is a JSON file that a benchmark wrote"),
+        ('{"benchmark": "a"}', '{"benchmark": "b"}', [], "these are of 'a' and 'b'"),
+        (
+            '{"benchmark": "a", "machine": {"cpu": "x"}}',
+            '{"benchmark": "a", "machine": {"cpu": "y"}}',
+            [],
+            "their cpu is 'x' and 'y'",
+        ),
+        ('{"benchmark": "a"}', '{"benchmark": "a"}', [], "no candidate of a case in common"),
+        ("{}", "{}", ["--fail-on-regression", "much"], "takes a percentage from 0% to 99%, got 'much'"),
+    ],
+)
+def test_records_that_cannot_be_compared_are_refused(
+    tmp_path: Path, old: str, new: str, flags: list[str], reason: str
+) -> None:
+    (tmp_path / "old.json").write_text(old)
+    (tmp_path / "new.json").write_text(new)
+    refused = call(
+        main,
+        "lnlattennet",
+        "bench",
+        "compare",
+        str(tmp_path / "old.json"),
+        str(tmp_path / "new.json"),
+        *flags,
+    )
+    assert refused.returncode == 2
+    assert reason in refused.stderr
