@@ -4,24 +4,29 @@
     python -m lnlattennet.benchmarks.serving BUNDLE --perf-analyzer tritonclient-2.51.0-*.whl
 
 All servers run at once and take turns; perf_analyzer sends the requests, with one and eight in flight, as a
-Poisson process and in bursts. `--earlier PYTHON` adds the version that this interpreter's environment has.
+Poisson process and in bursts. Beside eight in flight stands what the cores do without a server, one process
+each: no server around the same work can answer more. `--earlier PYTHON` adds the version that this
+interpreter's environment has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
 from lnlattennet.benchmarks.harness._tables import aligned
+from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._images import photographs
-from lnlattennet.benchmarks.serving._measure import Measurement, Target
-from lnlattennet.benchmarks.serving._perf_analyzer import open_perf_analyzer
-from lnlattennet.benchmarks.serving._requirements import HERE, PEER, requirements
+from lnlattennet.benchmarks.serving._measure import Measurement, Target, predict_here
+from lnlattennet.benchmarks.serving._perf_analyzer import PerfAnalyzer, open_perf_analyzer
+from lnlattennet.benchmarks.serving._requirements import BARE, HERE, PEER, requirements
 from lnlattennet.benchmarks.serving._targets import Server, fastapi, triton
 from lnlattennet.serving import load
 from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL
@@ -50,15 +55,17 @@ def measure(
     record = Record(benchmark="serving")
     with ExitStack() as stack:
         generator = stack.enter_context(open_perf_analyzer(perf_analyzer))
-        predictor = load(bundle)
         servers = {"": stack.enter_context(triton(bundle))}
         if earlier is not None:
             servers["earlier "] = stack.enter_context(triton(bundle, earlier))
-        targets = [Target(HERE), *_triton_targets(servers)]
+        bare = stack.enter_context(open_bare_processes(bundle))
+        targets = [Target(HERE, partial(predict_here, load(bundle))), Target(BARE, bare.run)]
+        targets += _triton_targets(servers, generator)
         if peer:
             servers["FastAPI"] = stack.enter_context(fastapi(bundle))
-            targets.append(Target(PEER, servers["FastAPI"].urls["http"], ENSEMBLE_MODEL))
-        measurement = Measurement(record, targets, generator, predictor)
+            url = servers["FastAPI"].urls["http"]
+            targets.append(Target(PEER, partial(generator.run, url, ENSEMBLE_MODEL)))
+        measurement = Measurement(record, targets)
         images = photographs()
         measurement.images(images, requests, rounds)
         measurement.arrivals(_ARRIVALS_WITH, images[_ARRIVALS_WITH], requests, rounds)
@@ -73,11 +80,11 @@ def measure(
     return record
 
 
-def _triton_targets(servers: Mapping[str, Server]) -> list[Target]:
+def _triton_targets(servers: Mapping[str, Server], generator: PerfAnalyzer) -> list[Target]:
     models = {"fused": FUSED_MODEL, "ensemble": ENSEMBLE_MODEL}
     protocols = {"gRPC": "grpc", "HTTP": "http"}
     return [
-        Target(f"{prefix}{name}, {label}", server.urls[protocol], model)
+        Target(f"{prefix}{name}, {label}", partial(generator.run, server.urls[protocol], model))
         for prefix, server in servers.items()
         for name, model in models.items()
         for label, protocol in protocols.items()
@@ -98,12 +105,21 @@ def serving_tables(record: Record) -> str:
 
 
 def _case_rows(record: Record, case: ExperimentResult) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("", "p50", "p90", "p99", "largest", "requests/s")]
+    rows: list[tuple[str, ...]] = [("", "p50", "p90", "p99", "largest", "requests/s", f"of {BARE}")]
+    rates: Mapping[str, Sequence[float]] = record.facts["requests_per_second"][case.name]
     for name, result in case.candidates.items():
         figures = np.percentile(result.timings[WARM].samples_us, [50, 90, 99, 100]) / 1e3
-        rate = float(np.median(record.facts["requests_per_second"][case.name][name]))
-        rows.append((name, *(f"{value:.2f} ms" for value in figures), f"{rate:.1f}"))
+        times, rate = (f"{value:.2f} ms" for value in figures), float(np.median(rates[name]))
+        rows.append((name, *times, f"{rate:.1f}", _share(rates[name], rates.get(BARE))))
     return rows
+
+
+def _share(rates: Sequence[float], most: Sequence[float] | None) -> str:
+    """Return the share of what the cores can do without a server, with its interval."""
+    if most is None:
+        return ""
+    share, low, high = ratio_interval(rates, most)
+    return f"{share:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

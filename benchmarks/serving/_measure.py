@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
-from lnlattennet.benchmarks.serving._perf_analyzer import Load, PerfAnalyzer, Served
+from lnlattennet.benchmarks.serving._perf_analyzer import Load, Served
 from lnlattennet.serving import LocalPredictor
 
 ONE, EIGHT, POISSON, BURSTS = "one at a time", "8 in flight", "Poisson", "bursts of 4"
 _BURST = 4
 _SHARE_OF_RATE = 0.5
 """Rate of the timed arrivals over that of the slowest target with one request in flight: no queue grows."""
+_FOR_A_RATE = 4
+"""Times as many requests with eight in flight, of which the first and the last wait for fewer others."""
 _LARGE_BYTES, _SHARE_OF_REQUESTS = 500_000, 5
 """Of larger images a fifth of the requests is sent: perf_analyzer's export repeats the image for each."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A served model at an address, or the bundle in this process.
+    """What answers requests: a served model, or the bundle without a server.
 
     Attributes:
         name: what tables call it.
-        url: ``grpc://host:port`` or ``http://host:port``; "" for this process.
-        model: name of the served model.
+        run: sends an image with a load, so many times; None if the load means nothing without a server.
     """
 
     name: str
-    url: str = ""
-    model: str = ""
+    run: Callable[[bytes, Load, int], Served | None]
 
 
 class Measurement:
@@ -43,19 +43,10 @@ class Measurement:
     Args:
         record: the record; its facts get the rates.
         targets: what is compared; every case gives each one run a round.
-        load_generator: sends the requests.
-        predictor: answers in this process.
     """
 
-    def __init__(
-        self,
-        record: Record,
-        targets: Sequence[Target],
-        load_generator: PerfAnalyzer,
-        predictor: LocalPredictor,
-    ) -> None:
+    def __init__(self, record: Record, targets: Sequence[Target]) -> None:
         self._record, self._targets = record, targets
-        self._load_generator, self._predictor = load_generator, predictor
         self._rates: dict[str, dict[str, list[float]]] = record.facts.setdefault("requests_per_second", {})
 
     def images(self, images: Mapping[str, bytes], requests: int, rounds: int) -> None:
@@ -66,7 +57,8 @@ class Measurement:
     def arrivals(self, name: str, image: bytes, requests: int, rounds: int) -> None:
         """Measure one image, whose case with one request at a time is there, with the other arrivals."""
         slowest = min(float(np.median(rates)) for rates in self._rates[f"{name}, {ONE}"].values())
-        for load in (Load(EIGHT, concurrency=8), *timed_loads(slowest * _SHARE_OF_RATE, requests)):
+        self._case(f"{name}, {EIGHT}", image, Load(EIGHT, concurrency=8), _FOR_A_RATE * requests, rounds)
+        for load in timed_loads(slowest * _SHARE_OF_RATE, requests):
             self._case(f"{name}, {load.name}", image, load, requests, rounds)
 
     def _case(self, name: str, image: bytes, load: Load, requests: int, rounds: int) -> None:
@@ -76,7 +68,7 @@ class Measurement:
         latencies: dict[str, list[float]] = {target.name: [] for target in self._targets}
         rates: dict[str, list[float]] = {target.name: [] for target in self._targets}
         for target in _turns(self._targets, rounds):
-            served = self._run(target, image, load, requests)
+            served = target.run(image, load, requests)
             if served is not None:
                 latencies[target.name] += served.latencies
                 rates[target.name].append(len(served.latencies) / served.seconds)
@@ -86,18 +78,17 @@ class Measurement:
         config = {"image_bytes": len(image), "requests": requests, "rounds": rounds, "mean_gap_us": gap}
         self._record.add(ExperimentResult(name, config, warm_results(measured)))
 
-    def _run(self, target: Target, image: bytes, load: Load, requests: int) -> Served | None:
-        if target.url:
-            return self._load_generator.run(target.url, target.model, image, load, requests)
-        return self._here(image, requests) if load.concurrency == 1 else None
 
-    def _here(self, image: bytes, requests: int) -> Served:
-        started, latencies = time.perf_counter(), []
-        for _ in range(requests):
-            before = time.perf_counter()
-            self._predictor.predict(image)
-            latencies.append(time.perf_counter() - before)
-        return Served(latencies, time.perf_counter() - started)
+def predict_here(predictor: LocalPredictor, image: bytes, load: Load, requests: int) -> Served | None:
+    """Predict an image in this process, one request after the other; None for any other load."""
+    if load.concurrency != 1:
+        return None
+    started, latencies = time.perf_counter(), []
+    for _ in range(requests):
+        before = time.perf_counter()
+        predictor.predict(image)
+        latencies.append(time.perf_counter() - before)
+    return Served(latencies, time.perf_counter() - started)
 
 
 def timed_loads(rate: float, requests: int) -> list[Load]:

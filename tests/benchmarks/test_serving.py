@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 import tritonclient.http
 
+from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.serving import _perf_analyzer
+from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
 from lnlattennet.benchmarks.serving._perf_analyzer import Load, open_perf_analyzer, read_export
-from lnlattennet.benchmarks.serving._requirements import EARLIER, FUSED, HERE, PEER, requirements
+from lnlattennet.benchmarks.serving._requirements import BARE, EARLIER, FUSED, HERE, PEER, requirements
 from lnlattennet.benchmarks.serving._targets import fastapi
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.serving import load
@@ -89,7 +91,8 @@ def test_required_figures_come_from_the_samples() -> None:
     samples = {name: [seconds] * 99 + [seconds * 40] for name, seconds in times.items()}
     record.add(ExperimentResult("512, one at a time", {}, warm_results(samples)))
     record.add(ExperimentResult("512, 8 in flight", {}, warm_results(samples)))
-    record.facts["requests_per_second"] = {"512, 8 in flight": {FUSED: [230.0] * 3, PEER: [100.0] * 3}}
+    rates = {FUSED: [230.0] * 3, PEER: [100.0] * 3, BARE: [240.0] * 3}
+    record.facts["requests_per_second"] = {"512, 8 in flight": rates}
     found = {(item.text, item.case): item for item in requirements(record)}
     ratio = found["p50 over the earlier version's", "512, one at a time"]
     assert ratio.status == "reached"
@@ -103,7 +106,23 @@ def test_required_figures_come_from_the_samples() -> None:
     rate = found[f"requests a second of {FUSED} over FastAPI's", "512, 8 in flight"]
     assert rate.status == "reached"
     assert rate.value == pytest.approx(2.3)
+    assert found[f"requests a second of {BARE} over FastAPI's", "512, 8 in flight"].value == pytest.approx(
+        2.4
+    )
     assert found["p50 over the earlier version's", "1080p, one at a time"].status == "not measured"
+
+
+@pytest.mark.slow
+def test_bare_processes_share_the_requests_and_keep_every_time(bundle_path: Path) -> None:
+    image = photographs()["crop 112"]
+    with open_bare_processes(bundle_path) as bare:
+        assert bare.run(image, Load("Poisson", gaps_us=[5]), 8) is None
+        served = bare.run(image, Load("8 in flight", concurrency=8), 4 * usable_cpus() - 1)
+        with pytest.raises(LnlAttenNetError, match="ended; what it wrote above says why"):
+            bare.run(b"no image", Load("8 in flight", concurrency=8), 8)
+    assert served is not None
+    assert len(served.latencies) == 4 * usable_cpus()
+    assert max(served.latencies) < served.seconds <= sum(served.latencies)
 
 
 @pytest.mark.slow
