@@ -18,9 +18,11 @@ class Frame:
         time: presentation time in seconds from the start of the source; None for an image file.
         image: content of an image file; upright RGB pixels, uint8 [H, W, 3]; or why there is no image, in
             words for users.
+        shot: number of the shot in the source, from 0: a cut begins the next.
     """
 
     source: str
     index: int | None = None
     time: float | None = None
     image: bytes | NDArray[np.uint8] | str = field(default="", repr=False)
+    shot: int = 0

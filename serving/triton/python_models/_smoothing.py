@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import UsageError
+from lnlattennet.serving._smoothing import exponential_step
 from lnlattennet.serving.triton.python_models._stages import Arrays
 
 FRAME_TIME = "time"
@@ -29,8 +30,7 @@ class _Stream:
 class SmoothingStep:
     """Probabilities of a frame -> the same, smoothed over the frames of its stream so far.
 
-    The average is exponential in time, not in frames: after ``time_constant`` s a frame weighs 1/e of what
-    it did, at any frame rate. A frame without a face changes nothing.
+    The average is that of ``exponential_step``. A frame without a face changes nothing.
 
     Args:
         class_names: in the order of the probabilities.
@@ -86,10 +86,7 @@ class SmoothingStep:
         raw, before = arrays["probabilities"], stream.smoothed
         if not arrays["face_found"].item():
             return raw if before is None else before
-        # float64, so that thousands of frames do not drift from a sum of 1.
-        weight = 1.0 if before is None else -np.expm1(-passed / self._time_constant)
-        old = raw if before is None else before
-        stream.smoothed = (old + weight * (raw.astype(np.float64) - old)).astype(np.float32)
+        stream.smoothed = exponential_step(before, raw, passed, self._time_constant)
         return stream.smoothed
 
     def _forget_idle(self) -> None:

@@ -1,0 +1,164 @@
+"""Frames of a video file, or of one behind an http address, read once from its start to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lnlattennet.streams._frame import Frame
+from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, pyav, video_stream
+from lnlattennet.streams.sources._selection import Selection
+from lnlattennet.streams.tracks._shots import ShotCounter
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+VIDEO_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3gp", "asf", "avi", "flv", "h264", "hevc", "m2ts", "m4v", "mjpeg", "mkv"),
+        *("mov", "mp4", "mpeg", "mpg", "mts", "ogv", "ts", "webm", "wmv"),
+    )
+)
+"""Endings, in lower case, by which a file is taken for a video."""
+
+_USUAL_RATE = 25.0
+"""Frames a second of a file that tells neither times nor a rate."""
+
+_MISSING = 1.0
+"""Seconds that may be missing at the end of a video before it counts as cut off."""
+
+_PATIENCE = (10.0, 10.0)
+"""Seconds that an address may take to open, and to give the next bytes."""
+
+
+def is_video(source: str) -> bool:
+    """Return whether a path or address is taken for a video, by its ending."""
+    return Path(source.split("?")[0] if "://" in source else source).suffix.lower() in VIDEO_SUFFIXES
+
+
+def video_frames(source: str, selection: Selection) -> Iterator[Frame]:
+    """Yield the frames of a video that are asked for, in order of presentation.
+
+    Frames are numbered from 0 at the start of the video, those that are not asked for and damaged ones
+    included. A video is always decoded from its start: not every file has an index, and numbers and shots
+    then do not depend on where a run began.
+
+    Args:
+        source: path or http address.
+        selection: the frames that are asked for; its times count from the start of the video.
+
+    Yields:
+        Frames with pixels, or a frame that says why it, or the whole video, cannot be read.
+
+    Raises:
+        UnavailableError: the package that reads videos is missing.
+    """
+    errors = pyav().error
+    try:
+        container = pyav().open(source, timeout=_PATIENCE, metadata_errors="replace")
+    except errors.FFmpegError as error:
+        yield Frame(source, image=_unopened(source, error))
+        return
+    with container:
+        stream = video_stream(container)
+        if stream is None:
+            yield Frame(source, image=_without_video(container))
+            return
+        yield from _Reading(source, container, stream, selection).frames()
+
+
+class _Reading:
+    """One pass over a video."""
+
+    def __init__(
+        self, source: str, container: InputContainer, stream: VideoStream, selection: Selection
+    ) -> None:
+        self._source, self._container, self._stream = source, container, stream
+        self._selection = selection
+        self._origin = None if container.start_time is None else container.start_time / 1e6
+        self._rate = float(stream.guessed_rate or _USUAL_RATE)
+        self._shot_of = ShotCounter()
+        self._shot = 0
+        self._index = 0
+        self._time = 0.0
+        self._yielded = 0
+
+    def frames(self) -> Iterator[Frame]:
+        try:
+            for decoded in decoded_frames(self._container, self._stream):
+                self._time = self._time_of(decoded)
+                if self._selection.is_over(self._time):
+                    break
+                if self._selection.holds(self._index, self._time):
+                    yield self._frame(decoded)
+                self._index += 1
+            else:
+                if missing := self._missing():
+                    yield self._error(f"the last {missing:.1f} s are missing: the video was cut off")
+        except pyav().error.FFmpegError as error:
+            yield self._error(f"the video breaks off: {error.strerror}")
+        if not self._yielded:
+            yield Frame(self._source, image=self._nothing())
+
+    def _time_of(self, decoded: Decoded) -> float:
+        """Return the seconds of a frame since the start of the video, by its number if it has no time."""
+        if decoded.time is None:
+            return self._index / self._rate
+        if self._origin is None:
+            self._origin = decoded.time
+        return max(decoded.time - self._origin, 0.0)
+
+    def _frame(self, decoded: Decoded) -> Frame:
+        self._yielded += 1
+        image = decoded.image()
+        if not isinstance(image, str):
+            self._shot = self._shot_of(image)
+        return Frame(self._source, self._index, self._time, image, self._shot)
+
+    def _error(self, message: str) -> Frame:
+        self._yielded += 1
+        advice = "; the rows before it stand; copy or record the video again"
+        return Frame(self._source, self._index, self._time, message + advice, self._shot)
+
+    def _missing(self) -> float:
+        """Return the seconds that the file announces and does not have, or 0."""
+        stream, container = self._stream, self._container
+        if stream.duration is not None and stream.time_base is not None:
+            announced = float(stream.duration * stream.time_base)
+        elif container.duration is not None and len(container.streams) == 1:
+            announced = container.duration / 1e6
+        else:
+            return 0.0
+        missing = announced - self._time
+        return missing if missing > _MISSING else 0.0
+
+    def _nothing(self) -> str:
+        if not self._index:
+            return "the video has no frame; record it again"
+        selection, last = self._selection, self._time
+        return (
+            f"no frame lies between --start {selection.start:g} s and the end that was asked for, "
+            f"and the video has {self._index} frames up to {last:.2f} s; start earlier"
+        )
+
+
+def _unopened(source: str, error: Exception) -> str:
+    path = Path(source)
+    if path.is_file() and not path.stat().st_size:
+        return "the video is empty (0 bytes); copy it again"
+    reason = getattr(error, "strerror", None) or str(error)
+    if not path.is_file():
+        return f"cannot open the video: {reason}; check the path or address"
+    return (
+        f"cannot read the video: {reason}; it is no video, or was cut off and lost the index at its end: "
+        "copy or record it again"
+    )
+
+
+def _without_video(container: InputContainer) -> str:
+    kinds = ", ".join(f"{stream.type} ({stream.name})" for stream in container.streams)
+    has = f"it has only {kinds}" if kinds else "it has no stream at all"
+    return f"a video must have a stream of moving images; {has}; give a file with images"
