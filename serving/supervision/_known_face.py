@@ -86,4 +86,5 @@ class KnownAnswers:
 def _is_busy(process: TritonProcess, model: str, answered: int, cpu: float) -> bool:
     if answered_requests(process.endpoints, model) > answered >= 0:
         return True
-    return process.cpu_seconds() - cpu > _BUSY_SHARE * PROBE_SECONDS
+    # On a machine that is busy with something else, its processes wait for a core.
+    return process.cpu_seconds() - cpu > _BUSY_SHARE * PROBE_SECONDS or process.has_work()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from lnlattennet.errors import ServingError
+from lnlattennet.serving.supervision._decoys import decoys
 from lnlattennet.serving.supervision._hot_swap import HotSwap
 from lnlattennet.serving.supervision._known_face import HungServerError, KnownAnswers
 from lnlattennet.serving.supervision._status import Status
@@ -24,8 +23,6 @@ _DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 MOST_FAILURES = len(_DELAYS)
 WINDOW_SECONDS = 300.0
 """More failures than ``MOST_FAILURES`` in this time mean that starting again does not help."""
-
-_UNHEALTHY = re.compile(r"Stub process '(?P<model>.+)_\d+_\d+' is not healthy")
 
 _log = logging.getLogger(__name__)
 
@@ -95,11 +92,11 @@ class Supervisor:
                 self._follow(process)
             except PythonModelError as error:
                 self._note_failure(error)
-                models = sorted(error.models)
-                fields = {"event": "restart_models", "models": models}
-                _log.warning("starting the model %s again", " and ".join(models), extra=fields)
+                fields = {"event": "restart_models", "models": error.models}
+                _log.warning("starting the model %s again", " and ".join(error.models), extra=fields)
                 self._status.count_model_restarts(error.models)
-                process.reload(error.models)
+                with decoys(process.endpoints):
+                    process.restart_models(error)
                 self._probe_all(process)
             if not self._status.ready:
                 self._status.enter("serving")
@@ -110,25 +107,25 @@ class Supervisor:
             self._answers = answers
 
     def _check(self, process: TritonProcess) -> None:
-        for _ in range(_CHECKS_PER_PROBE):
-            time.sleep(_CHECK_SECONDS)
-            process.check()
+        _look_at_processes(process)
         try:
             self._probe_all(process)
         except (PythonModelError, HungServerError):
             raise
         except ServingError as error:
-            # Once more, at once: a request may fail for a reason that passes.
             self._status.enter("failing", str(error))
             _log.error("%s", error, extra={"event": "failed_probe"})
+            # Of a python model's process it takes longer to know that it hangs.
+            _look_at_processes(process)
+            # Once more: a request may fail for a reason that passes.
             self._probe_all(process)
 
     def _probe_all(self, process: TritonProcess) -> None:
         for model in PUBLIC_MODELS:
+            process.check()
             started, right = time.monotonic(), False
             try:
-                with _naming_hung_models():
-                    self._answers.check(process, model)
+                self._answers.check(process, model)
                 right = True
             finally:
                 self._status.count_probe(model, time.monotonic() - started, right)
@@ -162,17 +159,11 @@ class Supervisor:
             ) from error
 
 
+def _look_at_processes(process: TritonProcess) -> None:
+    for _ in range(_CHECKS_PER_PROBE):
+        time.sleep(_CHECK_SECONDS)
+        process.check()
+
+
 def _announce_again(process: TritonProcess) -> None:
     _log.info("the server answers again", extra={"event": "ready", "pid": process.pid})
-
-
-@contextmanager
-def _naming_hung_models() -> Iterator[None]:
-    """Turn Triton's error about a process that does not react into one that names its model."""
-    try:
-        yield
-    except ServingError as error:
-        found = _UNHEALTHY.search(str(error))
-        if found is None:
-            raise
-        raise PythonModelError(f"a process of the model {found['model']} hangs", [found["model"]]) from error

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -25,6 +25,8 @@ from lnlattennet.serving.triton._health import probe_model
 from lnlattennet.serving.triton._loaded_models import LoadedModels
 from lnlattennet.serving.triton._log import failure_reasons
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, KEPT_MODELS, PUBLIC_MODELS
+from lnlattennet.serving.triton._processes import cpu_ticks, group_members, has_work, is_member, model_of
+from lnlattennet.serving.triton._pulse import VARIABLE, Pulses
 from lnlattennet.serving.triton._repository import rotate_logs
 from lnlattennet.serving.triton._server_api import KEY_HEADER, drain, is_ready, load_model
 
@@ -59,11 +61,16 @@ _log = logging.getLogger(__name__)
 
 
 class PythonModelError(ServingError):
-    """A process of a python model is gone or hangs; ``models`` are their names."""
+    """Processes of python models died or hang.
 
-    def __init__(self, message: str, models: Collection[str]) -> None:
-        super().__init__(message)
-        self.models = models
+    Attributes:
+        models: names of the models.
+        pids: numbers of the processes.
+    """
+
+    def __init__(self, fault: str, pids: Mapping[int, str]) -> None:
+        self.models, self.pids = sorted(set(pids.values())), list(pids)
+        super().__init__(f"a process of the model {' and '.join(self.models)} {fault}")
 
 
 class TritonProcess:
@@ -106,7 +113,9 @@ class TritonProcess:
         self._command = _command(
             server, self._loaded.folder, endpoints, self._shared_memory_prefix, self._key, shared_memory
         )
+        self._pulses = Pulses(_SHARED_MEMORY / f"{self._shared_memory_prefix}pulse-")
         self._environment = {**NO_TELEMETRY, **_ALLOCATOR, **os.environ, **server.environment}
+        self._environment[VARIABLE] = str(self._pulses.prefix)
         self._members: list[int] = []
 
     def __enter__(self) -> Self:
@@ -157,10 +166,14 @@ class TritonProcess:
         for models in (PUBLIC_MODELS, [ENGINE_MODEL]):
             if not drain(self.endpoints, models, self._key, deadline - time.monotonic()):
                 return False
-        idle = 0
+        return self._wait_until_idle([self.pid], deadline - time.monotonic())
+
+    def _wait_until_idle(self, pids: Collection[int], seconds: float = _DRAIN_SECONDS) -> bool:
+        """Return whether processes have nothing to do any more, within some time."""
+        deadline, idle = time.monotonic() + seconds, 0
         while idle < _IDLE_LOOKS and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
-            idle = 0 if _has_work(self.pid) else idle + 1
+            idle = 0 if any(map(has_work, pids)) else idle + 1
         return idle == _IDLE_LOOKS
 
     @property
@@ -169,30 +182,40 @@ class TritonProcess:
         return self._process.pid
 
     def check(self) -> None:
-        """Raise ServingError if the server, or one of the processes that run its python models, has died."""
+        """Look at the processes.
+
+        Raises:
+            PythonModelError: one that runs a python model died or hangs.
+            ServingError: the server died.
+        """
         code = self._process.poll()
         if code is not None:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise ServingError(f"the server stopped by itself ({reason}){failure_reasons(self.log)}")
         # The server neither restarts a python model's process nor reports itself unhealthy.
-        dead = {self._models[pid] for pid in self._members if not _is_member(pid, self.pid)}
-        if dead:
-            raise PythonModelError(f"a process of the model {' and '.join(sorted(dead))} died", dead)
+        if dead := [pid for pid in self._members if not is_member(pid, self.pid)]:
+            raise PythonModelError("died", {pid: self._models[pid] for pid in dead})
+        if hung := self._pulses.hung(self._members):
+            raise PythonModelError("hangs", {pid: self._models[pid] for pid in hung})
 
-    def reload(self, models: Collection[str]) -> None:
-        """Replace the processes of python models; the other models go on answering.
+    def restart_models(self, broken: PythonModelError) -> None:
+        """Replace the processes of python models.
+
+        Those of their processes that are well answer until the new ones are there, as other models do.
 
         Raises:
             ServingError: a model cannot be loaded.
         """
-        for model in models:
-            for pid in self._members:
-                if self._models[pid] == model and _is_member(pid, self.pid):
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+        _kill(broken.pids, self.pid)
+        earlier = [pid for pid, model in self._models.items() if model in broken.models]
+        for model in broken.models:
             self._loaded.touch(model)
             load_model(self.endpoints, model, self._key, self._timeout)
-        self._note_members()
+        # The server does not end the processes of a model one of which was killed.
+        self._wait_until_idle(earlier)
+        _kill(earlier, self.pid)
+        self._pulses.forget(earlier)
+        self._note_members(ended=earlier)
 
     def serve_version(self, version: Version) -> None:
         """Load another version beside the one that is served, then let it take over each public model.
@@ -210,9 +233,13 @@ class TritonProcess:
         drain(self.endpoints, self._loaded.keep_only(version), self._key, _DRAIN_SECONDS)
         self._note_members()
 
+    def has_work(self) -> bool:
+        """Return whether the server, or a process of its python models, computes or waits for a core."""
+        return any(map(has_work, self._members))
+
     def cpu_seconds(self, models: bool = True) -> float:
         """Return the CPU time that the server, and the processes of its python models, have used."""
-        ticks = sum(_cpu_ticks(pid) for pid in (self._members if models else [self.pid]))
+        ticks = sum(cpu_ticks(pid) for pid in (self._members if models else [self.pid]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def _wait_until_ready(self) -> None:
@@ -231,8 +258,8 @@ class TritonProcess:
         self.check()
         self._note_members()
 
-    def _note_members(self) -> None:
-        models = {pid: _model_of(pid) for pid in _group_members(self.pid)}
+    def _note_members(self, ended: Collection[int] = ()) -> None:
+        models = {pid: model_of(pid) for pid in group_members(self.pid) if pid not in ended}
         # The processes of an unloaded model may take a moment to end.
         self._models = {pid: name for pid, name in models.items() if not name or name in self._loaded}
         self._members = list(self._models)
@@ -251,14 +278,20 @@ class TritonProcess:
     def _kill_what_is_left(self) -> None:
         """Kill the stubs that a killed server, or one that lost a stub, leaves behind."""
         deadline = time.monotonic() + _KILL_SECONDS
-        while (members := _group_members(self.pid)) and time.monotonic() < deadline:
-            for pid in members:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while (members := group_members(self.pid)) and time.monotonic() < deadline:
+            _kill(members, self.pid)
             time.sleep(0.01)
         if members:
             _log.error("processes %s of the server do not die; they may still hold its ports", members)
         self._process.poll()
+
+
+def _kill(pids: Iterable[int], group: int) -> None:
+    """Kill those of the processes that are still of the group."""
+    for pid in pids:
+        if is_member(pid, group):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _command(
@@ -304,50 +337,3 @@ def _pool_of_onnxruntime(server: TritonServer) -> list[str]:
         return []
     options = ("enable-global-threadpool=1", f"intra_op_thread_count={usable_cpus()}")
     return [f"--backend-config=onnxruntime,{option}" for option in options]
-
-
-def _group_members(group: int) -> list[int]:
-    """Return the processes of a process group that are alive."""
-    found = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
-    return [pid for pid in found if _is_member(pid, group)]
-
-
-def _model_of(pid: int) -> str:
-    """Return the model whose python code a process runs; "" for the server itself."""
-    try:
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    # DEPLOYMENT/loaded/MODEL/VERSION/model.py
-    files = [Path(os.fsdecode(argument)) for argument in arguments if argument.endswith(b"/model.py")]
-    return files[0].parts[-3] if files else ""
-
-
-def _is_member(pid: int, group: int) -> bool:
-    """Whether a process is alive (a zombie is not) and of a group; numbers of dead ones are given again."""
-    state, _, of_group = _stat(pid)[:3]
-    return state not in "ZX" and int(of_group) == group
-
-
-def _has_work(pid: int) -> bool:
-    """Return whether a thread of a process runs, or waits for a core or a disk."""
-    states = (_stat_line(path) for path in Path(f"/proc/{pid}/task").glob("*/stat"))
-    return any(state[0] in "RD" for state in states)
-
-
-def _cpu_ticks(pid: int) -> int:
-    user, system = _stat(pid)[11:13]
-    return int(user) + int(system)
-
-
-def _stat(pid: int) -> list[str]:
-    return _stat_line(Path(f"/proc/{pid}/stat"))
-
-
-def _stat_line(path: Path) -> list[str]:
-    """Return the fields of a stat file behind the name (state, parent, group, ...); of none "X", zeros."""
-    try:
-        # "pid (name) state ...": the name may hold spaces and parentheses.
-        return path.read_text().rpartition(")")[2].split()
-    except OSError:
-        return ["X", *["0"] * 12]

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from contextlib import closing
 from typing import Any
 
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import ServingError, require
 from lnlattennet.serving.triton._endpoints import Endpoints
 
 KEY_HEADER = "lnlattennet-key"
@@ -35,14 +35,25 @@ def answered_requests(endpoints: Endpoints, model: str) -> int:
 def load_model(endpoints: Endpoints, model: str, key: str, seconds: float) -> None:
     """Load a model whose files are newer than what the server has.
 
+    Over gRPC: for as long as Triton 2.51 loads what it was told to over HTTP, all open HTTP connections wait.
+
     Raises:
         ServingError: it cannot be loaded, or not in time.
+        UnavailableError: tritonclient is not installed.
     """
-    path = f"/v2/repository/models/{model}/load"
-    status, answer = _call(endpoints, "POST", path, {}, {KEY_HEADER: key}, seconds)
-    if status != http.client.OK:
-        reason = answer.get("error") if isinstance(answer, dict) else "no answer"
-        raise ServingError(f"the server cannot load the model {model} again: {reason}")
+    grpc = require("tritonclient.grpc", "triton")
+    utils = require("tritonclient.utils", "triton")
+    # A proxy would else be asked even for this machine.
+    options = [("grpc.enable_http_proxy", 0)]
+    address = endpoints.grpc.removeprefix("grpc://")
+    with closing(grpc.InferenceServerClient(address, channel_args=options)) as client:
+        headers = {f"triton-grpc-protocol-{KEY_HEADER}": key}
+        try:
+            client.load_model(model, headers=headers, client_timeout=seconds)
+        except utils.InferenceServerException as error:
+            raise ServingError(
+                f"the server cannot load the model {model} again: {error.message()}"
+            ) from error
 
 
 def drain(endpoints: Endpoints, models: Collection[str], key: str, seconds: float) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 
 from lnlattennet.errors import EngineOutputError, ImageError, UsageError
 from lnlattennet.serving.triton._model_names import UNCOUNTED
+from lnlattennet.serving.triton._pulse import Pulse
 from lnlattennet.serving.triton.python_models._answer_counts import AnswerCounts
 from lnlattennet.serving.triton.python_models._stages import Arrays, Stage, each, run_stages
 
@@ -45,20 +46,23 @@ class PythonModel(abc.ABC):
         class_names = json.loads(config["parameters"]["class_names"]["string_value"])
         self._stages = [each(self.read), *self.stages(config, Path(args["model_repository"]))]
         self._counts = AnswerCounts(self._triton, self._name, outputs, class_names)
+        self._pulse = Pulse()
 
     def finalize(self) -> None:
         """Stop counting."""
         self._counts.close()
+        self._pulse.close()
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer every request, each with its own tensors or its own error."""
         canceled = [request.is_cancelled() for request in requests]
         wanted = [request for request, gone in zip(requests, canceled, strict=True) if not gone]
-        outcomes = iter(run_stages(self._stages, wanted))
-        return [
-            self._canceled() if gone else self._respond(request, next(outcomes))
-            for request, gone in zip(requests, canceled, strict=True)
-        ]
+        with self._pulse.work():
+            outcomes = iter(run_stages(self._stages, wanted))
+            return [
+                self._canceled() if gone else self._respond(request, next(outcomes))
+                for request, gone in zip(requests, canceled, strict=True)
+            ]
 
     def read(self, request: Any) -> Any:
         """Return the input tensors of a request, as ``Arrays``, for the first stage."""

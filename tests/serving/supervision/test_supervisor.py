@@ -30,7 +30,7 @@ from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.supervision._supervisor import MOST_FAILURES, Supervisor
 from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._health import probe_model
-from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, FUSED, PIPELINE
+from lnlattennet.serving.triton._model_names import ENGINE_MODEL, ENSEMBLE, FUSED, PIPELINE, PUBLIC_MODELS
 from lnlattennet.serving.triton._process import TritonProcess
 from tests.serving.supervision.asker import Asker, asking
 
@@ -106,41 +106,54 @@ def ask_until_right(served: SimpleNamespace, model: str, expected: Any) -> None:
         time.sleep(0.1)
 
 
+SMOOTHING = "expression_smoothing"
+
 FAULTS = [
-    pytest.param("", signal.SIGKILL, id="killed server"),
-    pytest.param("", signal.SIGSTOP, id="hung server"),
-    pytest.param(PIPELINE, signal.SIGKILL, id="killed python model"),
-    pytest.param(PIPELINE, signal.SIGSTOP, id="hung python model"),
+    pytest.param([("", 0)], signal.SIGKILL, id="killed server"),
+    pytest.param([("", 0)], signal.SIGSTOP, id="hung server"),
+    pytest.param([(PIPELINE, 0), (SMOOTHING, 0)], signal.SIGKILL, id="killed python models"),
+    pytest.param([(PIPELINE, 1), (SMOOTHING, 0)], signal.SIGSTOP, id="hung python models"),
 ]
+"""Model and which of its processes; "" is the server."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "fault"), FAULTS)
+@pytest.mark.parametrize(("broken", "fault"), FAULTS)
 def test_what_is_killed_or_hangs_answers_again(
-    served: SimpleNamespace, processes_of: ProcessesOf, bundle_path: Path, model: str, fault: signal.Signals
+    served: SimpleNamespace,
+    processes_of: ProcessesOf,
+    bundle_path: Path,
+    broken: list[tuple[str, int]],
+    fault: signal.Signals,
 ) -> None:
     expected = load(bundle_path).predict(known_face())
     restarts = metric(served, "lnlattennet_restarts_total")
-    before = pids(served, processes_of, model)
+    models = [model for model, _ in broken if model]
+    before = [pids(served, processes_of, model)[number] for model, number in broken]
     with asking(
         askers := [
             Asker(url, lambda client: client.predict(known_face()), asked, retries=10)
             for url, asked in itertools.product((served.grpc, served.http), (ENSEMBLE, FUSED))
         ]
     ):
-        os.kill(before[0], fault)
+        for pid in before:
+            os.kill(pid, fault)
         deadline = time.monotonic() + RECOVERY_SECONDS
-        while before[0] in pids(served, processes_of, model) and time.monotonic() < deadline:
+        while alive(served, processes_of, before) and time.monotonic() < deadline:
             time.sleep(0.1)
         for asked in (ENSEMBLE, FUSED):
             ask_until_right(served, asked, expected)
     for answer in itertools.chain.from_iterable(asker.answers for asker in askers):
         assert answer.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
-    assert before[0] not in pids(served, processes_of, model)
+    assert not alive(served, processes_of, before)
     # A python model is started again alone; the others go on answering.
-    assert metric(served, "lnlattennet_restarts_total") - restarts == (model == "")
-    expected_event = ("restart_models", [model]) if model else ("restart", None)
+    assert metric(served, "lnlattennet_restarts_total") - restarts == (not models)
+    expected_event = ("restart_models", models) if models else ("restart", None)
     assert expected_event in [(event["event"], event.get("models")) for event in events(served)]
+
+
+def alive(served: SimpleNamespace, processes_of: ProcessesOf, numbers: list[int]) -> set[int]:
+    return {*numbers} & {*processes_of(served.folder / "deployment")}
 
 
 def pending(served: SimpleNamespace) -> int:
@@ -195,6 +208,7 @@ class Failing:
     endpoints = Endpoints("127.0.0.1", 1, 2, 3)
     pid = 4
     starts = 0
+    looks = 0
 
     def __enter__(self) -> Self:
         Failing.starts += 1
@@ -204,7 +218,10 @@ class Failing:
         pass
 
     def check(self) -> None:
-        raise ServingError("the server stopped by itself (exit code 7)")
+        """Die when it is looked at for the first time after the probes of the start."""
+        self.looks += 1
+        if self.looks > len(PUBLIC_MODELS):
+            raise ServingError("the server stopped by itself (exit code 7)")
 
 
 def test_a_server_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +268,7 @@ def test_a_busy_server_is_not_taken_for_a_hung_one(
     process = SimpleNamespace(
         endpoints=Endpoints("127.0.0.1", 1, 2, 3),
         cpu_seconds=lambda models=True: cpu_seconds.pop(0) if models else 0.0,
+        has_work=lambda: False,
     )
     answers = KnownAnswers()
     if passes:
