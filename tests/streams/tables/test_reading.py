@@ -1,0 +1,108 @@
+"""Tables read again: what was written, and one clear error for everything else."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from lnlattennet.errors import DataError, UsageError
+from lnlattennet.streams._rows import Columns, Row
+from lnlattennet.streams.tables._reading import open_table
+from tests.streams.timeline.tables import COLUMNS, empty, seen
+
+ROWS = [
+    seen(0.04, "happiness", smoothed="neutral", frame=1),
+    empty(0.08),
+    empty(None, "unreadable", source='a "b",\nc.jpg'),
+    seen(None, "sadness", None, source="ä.png"),
+]
+
+
+def write_csv(path: Path, rows: Sequence[Row], columns: Columns = COLUMNS) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns.types)
+        writer.writerows(columns.values(row) for row in rows)
+
+
+def write_jsonl(path: Path, rows: Sequence[Row], columns: Columns = COLUMNS) -> None:
+    lines = [json.dumps(dict(zip(columns.types, columns.values(row), strict=True))) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def write_parquet(path: Path, rows: Sequence[Row], columns: Columns = COLUMNS) -> None:
+    arrow = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    schema = pyarrow.schema([(name, arrow[kind]) for name, kind in columns.types.items()])
+    values = [dict(zip(columns.types, columns.values(row), strict=True)) for row in rows]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(values, schema), path)
+
+
+WRITERS: dict[str, Callable[[Path, Sequence[Row]], None]] = {
+    ".csv": write_csv,
+    ".jsonl": write_jsonl,
+    ".parquet": write_parquet,
+}
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_rows_come_back_as_they_were(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows{suffix}"
+    WRITERS[suffix](path, ROWS)
+    table = open_table(path)
+    assert table.columns == COLUMNS
+    assert list(table.rows()) == list(table.rows()) == ROWS
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_file_that_is_cut_off_is_one_error(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows{suffix}"
+    WRITERS[suffix](path, ROWS)
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(DataError, match=r"still writing it, wait"):
+        list(open_table(path).rows())
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_an_empty_file_is_one_error(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.touch()
+    with pytest.raises(DataError, match="and is empty"):
+        open_table(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("other.csv", b"file,emotion\na.jpg,happy\n", "has the columns source, frame"),
+        ("other.jsonl", b'{"file": "a.jpg"}\n', "has the columns source, frame"),
+        ("list.jsonl", b"[1, 2]\n", "must be a JSON object"),
+        ("image.csv", b"\x89PNG\r\n\x1a\n", "must be text in UTF-8"),
+        ("text.parquet", b"source,frame\n", "must be a whole Parquet file"),
+    ],
+)
+def test_a_file_of_another_tool_is_one_error(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as raised:
+        open_table(tmp_path / name)
+    assert str(tmp_path / name) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["missing.csv", "rows.xlsx", "."])
+def test_what_is_no_table_is_one_error(name: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.xlsx").write_bytes(b"PK")
+    with pytest.raises(UsageError, match="a table of answers must"):
+        open_table(tmp_path / name)
+
+
+def test_a_wrong_value_is_named_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    write_csv(path, ROWS)
+    path.write_text(path.read_text("utf-8").replace("0.08", "soon"), "utf-8")
+    with pytest.raises(DataError, match=r"rows\.csv, row 2: time must be a number, got 'soon'"):
+        list(open_table(path).rows())
