@@ -1,0 +1,1 @@
+"""Expressions of every person over time: figures, a page and a table."""
