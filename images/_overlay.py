@@ -71,12 +71,32 @@ def draw_overlay(
     scale = _enlargement(height, width, (right - left) / len(faces[0].weights))
     size = (round(width * scale), round(height * scale))
     canvas = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
+    peak = _draw_faces(canvas, faces, scale)
+    return np.asarray(_with_caption(canvas, title, note, peak))
+
+
+def draw_faces(image: NDArray[np.uint8], faces: Sequence[DrawnFace]) -> NDArray[np.uint8]:
+    """Draw as ``draw_overlay`` does, without a caption and at the image's own size: a frame of a video.
+
+    Args:
+        image: upright RGB, [H, W, 3].
+        faces: the largest first; none leaves the image as it is.
+    """
+    if not faces:
+        return image
+    canvas = Image.fromarray(image)
+    _draw_faces(canvas, faces, 1)
+    return np.asarray(canvas)
+
+
+def _draw_faces(canvas: Image.Image, faces: Sequence[DrawnFace], scale: float) -> float:
+    """Draw faces on an image of ``scale`` times the size, and return their largest weight."""
     peak = max(max(map(max, face.weights)) for face in faces)
     for face in faces:
         _tint_regions(canvas, face.weights, [scale * value for value in face.box], peak)
     for face in faces:
         _draw_label(canvas, face.label, [scale * value for value in face.box])
-    return np.asarray(_with_caption(canvas, title, note, peak))
+    return peak
 
 
 def _enlargement(height: int, width: int, cell: float) -> float:
