@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from lnlattennet._statistics import ratio_interval
-from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report, say
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
 from lnlattennet.benchmarks.harness._tables import aligned
+from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._images import photographs
-from lnlattennet.benchmarks.serving._measure import Measurement, Target, predict_here
-from lnlattennet.benchmarks.serving._perf_analyzer import PerfAnalyzer, open_perf_analyzer
-from lnlattennet.benchmarks.serving._requirements import BARE, HERE, PEER, requirements
+from lnlattennet.benchmarks.serving._measure import ONE, Measurement, Target, predict_here
+from lnlattennet.benchmarks.serving._perf_analyzer import Load, PerfAnalyzer, open_perf_analyzer
+from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, PEER, requirements
 from lnlattennet.benchmarks.serving._targets import Server, fastapi, triton
 from lnlattennet.serving import load
 from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL
@@ -68,6 +69,7 @@ def measure(
         measurement = Measurement(record, targets)
         images = photographs()
         measurement.images(images, requests, rounds)
+        record.facts["anatomy_ms"] = _anatomies(bundle, servers[""].urls["grpc"], generator, images, requests)
         measurement.arrivals(_ARRIVALS_WITH, images[_ARRIVALS_WITH], requests, rounds)
         record.facts["servers"] = {
             name.strip() or "this version": {
@@ -91,6 +93,17 @@ def _triton_targets(servers: Mapping[str, Server], generator: PerfAnalyzer) -> l
     ]
 
 
+def _anatomies(
+    bundle: Path, url: str, generator: PerfAnalyzer, images: Mapping[str, bytes], requests: int
+) -> dict[str, dict[str, float]]:
+    steps, load, anatomies = Steps(bundle), Load(ONE, concurrency=1), dict[str, dict[str, float]]()
+    for name, image in images.items():
+        say(f"{name}, parts of a request")
+        send = partial(generator.run, url, FUSED_MODEL, image, load, requests)
+        anatomies[name] = anatomy(steps.milliseconds(image, requests), url, FUSED_MODEL, send)
+    return anatomies
+
+
 def serving_tables(record: Record) -> str:
     """Return the percentiles and rates of every case, and the required figures, as plain text."""
     cases = [f"{case.name}\n{aligned(_case_rows(record, case))}" for case in record.cases]
@@ -101,7 +114,16 @@ def serving_tables(record: Record) -> str:
     for item in record.requirements:
         value = "" if item.value is None else f"{item.value:.2f}"
         required.append((item.text, item.case, f"{item.bound}", value, item.status))
-    return "\n\n".join([*cases, aligned(servers), aligned(required)])
+    return "\n\n".join([*cases, _anatomy_table(record), aligned(servers), aligned(required)])
+
+
+def _anatomy_table(record: Record) -> str:
+    anatomies: Mapping[str, Mapping[str, float]] = record.facts["anatomy_ms"]
+    rows: list[tuple[str, ...]] = [(f"ms of a request to {FUSED}, one at a time", *anatomies)]
+    for part in next(iter(anatomies.values())):
+        rows.append((part, *(f"{parts[part]:.2f}" for parts in anatomies.values())))
+    rows.append(("together, the mean", *(f"{sum(parts.values()):.2f}" for parts in anatomies.values())))
+    return aligned(rows)
 
 
 def _case_rows(record: Record, case: ExperimentResult) -> list[tuple[str, ...]]:

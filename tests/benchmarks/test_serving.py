@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,14 +15,18 @@ import tritonclient.http
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.serving import _perf_analyzer
+from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
-from lnlattennet.benchmarks.serving._perf_analyzer import Load, open_perf_analyzer, read_export
+from lnlattennet.benchmarks.serving._perf_analyzer import Load, Served, open_perf_analyzer, read_export
 from lnlattennet.benchmarks.serving._requirements import BARE, EARLIER, FUSED, HERE, PEER, requirements
 from lnlattennet.benchmarks.serving._targets import fastapi
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.serving import load
+from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.triton._model_names import FUSED as FUSED_MODEL
+from lnlattennet.serving.triton._process import TritonProcess
 
 
 def test_timed_arrivals_have_the_rate_that_was_asked_for() -> None:
@@ -123,6 +128,27 @@ def test_bare_processes_share_the_requests_and_keep_every_time(bundle_path: Path
     assert served is not None
     assert len(served.latencies) == 4 * usable_cpus()
     assert max(served.latencies) < served.seconds <= sum(served.latencies)
+
+
+@pytest.mark.slow
+def test_parts_of_a_request_add_up_to_what_the_client_waits(bundle_path: Path, server: TritonProcess) -> None:
+    image, url = photographs()["crop 112"], server.endpoints.grpc
+    steps, sent = Steps(bundle_path).milliseconds(image, 3), list[float]()
+
+    def send() -> Served:
+        with Client(url, FUSED_MODEL) as client:
+            for _ in range(10):
+                start = time.perf_counter()
+                client.predict(image)
+                sent.append(time.perf_counter() - start)
+        return Served(sent, sum(sent))
+
+    parts = anatomy(steps, url, FUSED_MODEL, send)
+    assert sum(parts.values()) == pytest.approx(1e3 * np.mean(sent))
+    assert parts.items() >= steps.items()
+    assert min(steps.values()) > 0
+    measured = ("tensors in", "tensors out", "wire and client")
+    assert min(parts[name] for name in measured) > 0
 
 
 @pytest.mark.slow
