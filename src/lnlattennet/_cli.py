@@ -40,6 +40,10 @@ SUBCOMMANDS = {
     ),
     "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
     "bench": ("benchmarks._cli:app", "Measure speed, and compare records."),
+    "timeline": (
+        "streams.cli._timeline:timeline",
+        "Show the expressions of every person over time, as a page.",
+    ),
     "data": ("data._cli:app", "Inspect and prepare data sets of faces."),
     "kernels": ("_kernels_cli:app", "Build the compiled attention kernels, or show which run."),
 }

@@ -50,15 +50,13 @@ def open_table(path: Path) -> Table:
         path: its name ends in .csv, .jsonl or .parquet.
 
     Raises:
-        UsageError: there is no such file, or its name ends otherwise.
-        DataError: it is empty, cut off or not such a table.
+        UsageError: its name ends otherwise.
+        DataError: it is missing, empty, cut off or not such a table.
         UnavailableError: a Parquet file, and pyarrow is not installed.
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is missing"
-        raise UsageError(
-            f"a table of answers must be a file, and {path} {what}; `lnlattennet predict` makes one"
-        )
+        raise DataError(f"{path} must be a table that `lnlattennet predict --output` wrote, and {what}")
     if path.suffix.lower() not in _READERS:
         raise UsageError(f"a table of answers must end in {', '.join(_READERS)}, got {path}")
     if not path.stat().st_size:

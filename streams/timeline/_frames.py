@@ -82,7 +82,8 @@ class FrameClock:
                 return
             if time < last:
                 raise OutOfOrderError
-            self.intervals[significant(time - last)] += 1
+            if time > last:
+                self.intervals[significant(time - last)] += 1
         self._pending.append((time, [row]))
         if len(self._pending) > _AHEAD:
             yield self._first()

@@ -13,8 +13,9 @@ from pathlib import PurePath
 from lnlattennet._charts import report_environment
 from lnlattennet._version import __version__
 from lnlattennet.streams.timeline._colors import class_colors, ink_on
+from lnlattennet.streams.timeline._faces import FaceImage
 from lnlattennet.streams.timeline._lanes import HEIGHT
-from lnlattennet.streams.timeline._person import Peak, Person, PersonFigures
+from lnlattennet.streams.timeline._person import Person, PersonFigures
 from lnlattennet.streams.timeline._study import SourceFigures, Study
 from lnlattennet.streams.timeline._texts import clock, duration, percent, short_duration
 from lnlattennet.streams.timeline._view import (
@@ -30,11 +31,7 @@ _COLUMNS_BY_RANK = ((4, 1200), (20, 300), (100, 150))
 """Persons up to this rank have so many columns; the others are in the overview and in the CSV file."""
 
 _LISTED = 1000
-_OPEN = 3
-
-
-FaceImage = tuple[int, Peak, str]
-"""A class, where it was most probable, and the crop as a data URI."""
+_OPEN = 2
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,16 @@ def dwells(sequence: LabelSequence) -> Dwells | None:
         )
         for label, (low, median, high) in spans.items()
     ]
-    return Dwells(rows, axis.labels(short_duration))
+    return Dwells(rows, _apart(axis.labels(short_duration)))
+
+
+def _apart(ticks: list[Tick], least: float = 30.0) -> list[Tick]:
+    """Leave out ticks that are nearer than ``least`` percent to the one before: the scale is a short one."""
+    kept: list[Tick] = []
+    for tick in ticks:
+        if not kept or tick.at - kept[-1].at >= least:
+            kept.append(tick)
+    return kept
 
 
 def _values(means: Averages) -> NDArray[np.float64]:

@@ -93,10 +93,19 @@ def test_a_file_of_another_tool_is_one_error(name: str, content: bytes, message:
     assert str(tmp_path / name) in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["missing.csv", "rows.xlsx", "."])
-def test_what_is_no_table_is_one_error(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("missing.csv", DataError, "and is missing"),
+        (".", DataError, "and is a folder"),
+        ("rows.xlsx", UsageError, "must end in .csv, .jsonl, .parquet"),
+    ],
+)
+def test_what_is_no_table_is_one_error(
+    name: str, error: type[Exception], message: str, tmp_path: Path
+) -> None:
     (tmp_path / "rows.xlsx").write_bytes(b"PK")
-    with pytest.raises(UsageError, match="a table of answers must"):
+    with pytest.raises(error, match=message):
         open_table(tmp_path / name)
 
 

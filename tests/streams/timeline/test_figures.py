@@ -8,7 +8,7 @@ from itertools import groupby, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnlattennet.errors import DataError
@@ -200,6 +200,7 @@ SHOWN = st.lists(st.tuples(st.integers(1, 400), st.sampled_from([*NAMES, ""])), 
 
 
 @given(SHOWN)
+@settings(max_examples=50)
 def test_what_always_holds(frames: Sequence[tuple[int, str]]) -> None:
     starts = np.cumsum([0, *(duration for duration, _ in frames[:-1])]) / 1000
     rows = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lnlattennet.streams.timeline._time_bins import TimeBins
@@ -15,6 +15,7 @@ from lnlattennet.streams.timeline._time_bins import TimeBins
     st.lists(st.tuples(st.floats(0.001, 50), st.floats(0, 20)), min_size=1, max_size=80),
     st.integers(2, 40),
 )
+@settings(max_examples=50)
 def test_sums_are_kept_in_few_columns(start: float, parts: list[tuple[float, float]], most: int) -> None:
     bins = TimeBins(2, 1 / 64, most)
     time, total = start, 0.0
