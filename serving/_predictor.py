@@ -98,18 +98,32 @@ class LocalPredictor:
         """
         check_face_limits(max_faces, min_face)
         if not isinstance(images, list | tuple):
-            if max_faces is None:
-                return self._predict([self._crop(images)])[0]
-            return self._predict(self._crop.crop_faces(images, max_faces, min_face))
+            predictions = self.predict_found(self.find(images, max_faces, min_face))
+            return predictions[0] if max_faces is None else predictions
         if max_faces is None:
-            return self._predict(self._crop.crop_batch(images))
+            return self.predict_found(self._crop.crop_batch(images))
         return self._predict_lists(self._crop.crop_faces_batch(images, max_faces, min_face))
 
-    def _predict_lists(self, crops: list[list[FaceCrop]]) -> list[list[Prediction]]:
-        predictions = iter(self._predict([*itertools.chain(*crops)]))
-        return [list(itertools.islice(predictions, len(image))) for image in crops]
+    def find(self, image: ImageSource, max_faces: int | None = None, min_face: float = 0) -> list[FaceCrop]:
+        """Find and crop the faces of an image for ``predict_found``, with the arguments of ``predict``.
 
-    def _predict(self, crops: list[FaceCrop]) -> list[Prediction]:
+        Raises:
+            ImageError: the image is damaged or unsupported.
+        """
+        if max_faces is None:
+            return [self._crop(image)]
+        return self._crop.crop_faces(image, max_faces, min_face)
+
+    def predict_found(self, crops: Sequence[FaceCrop], *, images: bool = True) -> list[Prediction]:
+        """Predict the expression on crops that ``find`` made, of one image or of several, at once.
+
+        Args:
+            crops: in any number.
+            images: whether the predictions are to hold the crops' images.
+
+        Raises:
+            EngineOutputError: an output of the engine breaks a rule of ``check_outputs``.
+        """
         if not crops:
             return []
         faces = self._manifest.preprocessing.normalize(np.stack([crop.face for crop in crops]))
@@ -117,7 +131,11 @@ class LocalPredictor:
             self._run(faces),
             self._manifest.class_names,
             crops,
-            [crop.image for crop in crops],
+            [crop.image for crop in crops] if images else None,
             model_hash=self._model_hash,
             preprocessing_id=self._preprocessing_id,
         )
+
+    def _predict_lists(self, crops: list[list[FaceCrop]]) -> list[list[Prediction]]:
+        predictions = iter(self.predict_found([*itertools.chain(*crops)]))
+        return [list(itertools.islice(predictions, len(image))) for image in crops]

@@ -14,7 +14,8 @@ import pytest
 
 from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_folder
 from lnlattennet.errors import BundleError, UsageError
-from lnlattennet.serving.cli._overlay_paths import overlay_paths
+from lnlattennet.streams.cli._overlay_paths import OverlayPaths
+from lnlattennet.streams.sources._files import Files
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def as_context(function: Callable[..., object], *arguments: object) -> Iterator[
         replace_folder,
         lambda path: sole_writer(path, BundleError),
         lambda path: as_context(try_folder, path),
-        lambda path: as_context(overlay_paths, path, [Path("face.jpg")]),
+        lambda path: as_context(OverlayPaths, path, Files(["face.jpg"])),
     ],
 )
 @pytest.mark.parametrize("link", [False, True])

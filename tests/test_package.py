@@ -47,7 +47,7 @@ def test_the_public_names_can_be_imported() -> None:
 
 
 def test_commands_of_serving_load_only_what_their_help_needs() -> None:
-    statement = "import lnlattennet.serving.cli._predict, lnlattennet.serving.cli._serve"
+    statement = "import lnlattennet.streams.cli._predict, lnlattennet.serving.cli._serve"
     assert not {"numpy", "cv2", "PIL", "pydantic", "rich"} & modules_after(statement)
 
 

@@ -1,1 +1,1 @@
-"""Commands `lnlattennet predict` and `lnlattennet serve`."""
+"""Commands `lnlattennet serve`, `deploy` and `versions`."""

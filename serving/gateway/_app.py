@@ -25,7 +25,7 @@ from lnlattennet.errors import (
     OverloadedError,
     UnreachableError,
 )
-from lnlattennet.serving.cli._results import Result, results_document
+from lnlattennet.serving._results import Result, results_document
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.gateway._body import read_image
 from lnlattennet.serving.gateway._description import DESCRIPTION, MOST_FACES, MOST_PIXELS

@@ -38,7 +38,7 @@ SUBCOMMANDS = {
         "serving.gateway._command:gateway",
         "Answer clients on the network for a Triton server on this machine.",
     ),
-    "predict": ("serving.cli._predict:predict", "Predict the expression on images, with region weights."),
+    "predict": ("streams.cli._predict:predict", "Predict the expression on images, with region weights."),
     "bench": ("benchmarks._cli:app", "Measure speed, and compare records."),
     "timeline": (
         "streams.cli._timeline:timeline",

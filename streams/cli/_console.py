@@ -13,7 +13,7 @@ from lnlattennet._command import on_one_line
 from lnlattennet._console import Table, stdout
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.images._overlay import text_color, weight_color
-from lnlattennet.serving.cli._results import Result
+from lnlattennet.serving._results import Result
 
 _STATUS = {
     "ok": "found",

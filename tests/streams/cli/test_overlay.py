@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lnlattennet.bundle._prediction import Prediction, draw_overlays
-from lnlattennet.serving.cli._console import weight_table
+from lnlattennet.streams.cli._console import weight_table
 
 PUBLISHED = [
     [0.0289, 0.0645, 0.0591, 0.0305],

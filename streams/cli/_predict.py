@@ -1,22 +1,20 @@
-"""Command `lnlattennet predict`: images to a server, or to a bundle in this process."""
+"""Command `lnlattennet predict`: images to a server, or to a bundle on this machine's cores."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lnlattennet._cli_options import Quiet, Verbose
-from lnlattennet._command import configure_logging, print_json
+from lnlattennet._command import configure_logging
 from lnlattennet.errors import UsageError
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
 if TYPE_CHECKING:
-    from lnlattennet.bundle._prediction import Prediction
+    from lnlattennet.streams._answers import Judge
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
 
@@ -29,7 +27,13 @@ class Model(enum.StrEnum):
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="JPEG or PNG files; - reads one from standard input.")],
+    images: Annotated[
+        list[str],
+        typer.Argument(
+            help="Image files, folders, patterns, @LIST with a path on each line; - reads one image from "
+            "standard input, @- a list."
+        ),
+    ],
     url: Annotated[
         str | None,
         typer.Option(
@@ -47,6 +51,13 @@ def predict(
         ),
     ] = None,
     model: Annotated[Model, typer.Option(help="Model of the server.")] = Model.EXPRESSION,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Write a row for every image and face to a .csv, .jsonl or .parquet file."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --output where a run was stopped.")
+    ] = False,
     overlay: Annotated[
         Path | None,
         typer.Option(help="Draw the region weights: a .png file for one image, or a folder."),
@@ -63,6 +74,7 @@ def predict(
     retries: Annotated[
         int, typer.Option(min=0, help="Ask a server again, at most N times, that is overloaded or away.")
     ] = 0,
+    in_flight: Annotated[int, typer.Option(min=1, help="Images that a server is sent at a time.")] = 8,
     ca: Annotated[
         Path | None,
         typer.Option(
@@ -82,9 +94,11 @@ def predict(
     An image that fails does not stop the others; the exit code is then 1.
     """
     configure_logging(verbose, quiet)
-    from lnlattennet.serving.cli._console import print_results
-    from lnlattennet.serving.cli._overlay_paths import overlay_paths
-    from lnlattennet.serving.cli._results import predict_file, results_document
+    from lnlattennet.streams._local import Faces, LocalJudge
+    from lnlattennet.streams._served import ServedJudge, ServerOptions
+    from lnlattennet.streams.cli._overlay_paths import OverlayPaths
+    from lnlattennet.streams.cli._print import print_answers, print_document, write_rows
+    from lnlattennet.streams.sources._files import Files
 
     if bundle is not None and url is not None:
         raise UsageError("--url asks a server and --bundle runs here: give one of the two")
@@ -96,48 +110,41 @@ def predict(
         raise UsageError(
             f"--min-face {min_face:g} has no effect on the largest face alone: add --max-faces N"
         )
-    limits = None if max_faces is None else (max_faces, min_face)
-    overlays = overlay_paths(overlay, images)
-    options: dict[str, Any] = {"retries": retries, "headers": dict(map(_header, header or []))}
-    with (
-        _local(bundle, engine, limits)
-        if bundle is not None
-        else _served(url or DEFAULT_URL, model, timeout, ca, options, limits)
-    ) as predict_image:
-        results = [predict_file(predict_image, *paths) for paths in zip(images, overlays, strict=True)]
-    if json:
-        print_json(results_document(results))
-    else:
-        print_results(results)
-    if any(result.error for result in results):
+    if resume and output is None:
+        raise UsageError("--resume goes on with a table: add --output FILE")
+    files = Files(images)
+    if files.repeatable and next(iter(files), None) is None:
+        raise UsageError(
+            f"there is no image in {', '.join(images)}: a file in a folder is one by its ending, such as .jpg"
+        )
+    overlays = OverlayPaths(overlay, files)
+    faces = Faces(max_faces, min_face)
+
+    def judge() -> Judge:
+        if bundle is not None:
+            return LocalJudge(bundle, engine, faces)
+        headers = dict(map(_header, header or []))
+        options = ServerOptions(
+            url=url or DEFAULT_URL,
+            model=model.value,
+            timeout=timeout,
+            retries=retries,
+            headers=headers,
+            ca=ca,
+            in_flight=in_flight,
+            errors_stop=output is not None,
+        )
+        return ServedJudge(options, faces)
+
+    with judge() as judging:
+        if output is not None:
+            failed = write_rows(files, overlays, judging, output, faces, resume=resume, json=json)
+        elif json:
+            failed = print_document(files, overlays, judging)
+        else:
+            failed = print_answers(files, overlays, judging)
+    if failed:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _local(
-    bundle: Path, engine: str | None, limits: tuple[int, float] | None
-) -> Iterator[Callable[[bytes], Sequence[Prediction]]]:
-    from lnlattennet.serving._predictor import load
-
-    local = load(bundle, engine)
-    yield lambda data: local.predict(data, *limits) if limits else [local.predict(data)]
-
-
-@contextmanager
-def _served(
-    url: str,
-    model: Model,
-    timeout: float,
-    ca: Path | None,
-    options: dict[str, Any],
-    limits: tuple[int, float] | None,
-) -> Iterator[Callable[[bytes], Sequence[Prediction]]]:
-    from lnlattennet.serving.client._client import Client
-    from lnlattennet.serving.client._tls import TLSConfig
-
-    tls = None if ca is None else TLSConfig(ca)
-    with Client(url, model.value, timeout, tls=tls, **options) as client:
-        yield lambda data: client.predict(data, *limits) if limits else [client.predict(data)]
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -1,0 +1,98 @@
+"""Frames to results in order, while several of them are being judged."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, Self, TypeVar
+
+from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.streams._frame import Frame
+from lnlattennet.streams._rows import Model
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A frame to be judged.
+
+    Attributes:
+        frame: the frame.
+        overlay: PNG file to draw its faces' region weights to, if wanted.
+    """
+
+    frame: Frame
+    overlay: Path | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a frame.
+
+    Attributes:
+        predictions: one for each face, or of the center square; none if there is no image.
+        error: why there are no predictions; "" if there are.
+        overlay_error: why there is no overlay; "" if there is one or none was wanted.
+    """
+
+    predictions: tuple[Prediction, ...] = field(default=(), repr=False)
+    error: str = ""
+    overlay_error: str = ""
+
+
+AnswerBatch = Callable[[Sequence[Task]], list[Answer]]
+
+
+class Judge(Protocol):
+    """A bundle in this process or a server that judges frames; a context manager."""
+
+    @property
+    def model(self) -> Model:
+        """The model that answers."""
+
+    def __call__(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Answer]]:
+        """Yield each task with its answer, in order; only a bounded number of them is held."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None:
+        """Let go of what it holds."""
+
+
+def in_order(
+    executor: Executor, answer: AnswerBatch, batches: Iterable[Sequence[Task]], waiting: int
+) -> Iterator[tuple[Task, Answer]]:
+    """Let an executor answer batches of tasks; yield the answers in order.
+
+    Args:
+        executor: of threads or processes.
+        answer: answers one batch.
+        batches: read as they are needed.
+        waiting: batches that are read ahead of the one whose answers are yielded.
+    """
+    pending: deque[tuple[Sequence[Task], Future[list[Answer]]]] = deque()
+    for batch in batches:
+        pending.append((batch, executor.submit(answer, batch)))
+        if len(pending) > waiting:
+            yield from _first(pending)
+    while pending:
+        yield from _first(pending)
+
+
+def _first(
+    pending: deque[tuple[Sequence[Task], Future[list[Answer]]]],
+) -> Iterator[tuple[Task, Answer]]:
+    tasks, future = pending.popleft()
+    yield from zip(tasks, future.result(), strict=True)
+
+
+def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Yield the items in lists of ``size``, the last one perhaps shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,177 @@
+"""Runs: every frame to rows of a table on the disk, with progress, and on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Task as ProgressTask,
+)
+from rich.text import Text
+
+from lnlattennet._command import on_one_line
+from lnlattennet._console import shows_progress, stderr
+from lnlattennet.errors import UsageError
+from lnlattennet.streams._answers import Answer, Judge, Task
+from lnlattennet.streams._frame import Frame
+from lnlattennet.streams._local import BATCH
+from lnlattennet.streams._rows import Row, RowStatus, rows_of, unreadable_row
+from lnlattennet.streams.tables._journal import Journal, Run, open_journal
+
+_log = logging.getLogger(__name__)
+
+Stage = Callable[[Frame, Sequence[Row]], Sequence[Row]]
+"""Changes the rows of a frame before they are written, as a tracker does; it gets every frame in order.
+
+When a run goes on, it gets the earlier frames with the rows that were written; what it returns is not used.
+"""
+
+
+@dataclass
+class Summary:
+    """What a run has written.
+
+    Attributes:
+        frames: frames that were judged, in this run and before.
+        rows: how many rows have each status.
+        problems: frames whose overlay could not be written.
+    """
+
+    frames: int = 0
+    rows: Counter[RowStatus] = field(default_factory=Counter)
+    problems: int = 0
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count one more frame."""
+        self.frames += 1
+        self.rows.update(row.status for row in rows)
+
+
+def write_table(
+    tasks: Iterable[Task],
+    judge: Judge,
+    output: Path,
+    *,
+    run: Run,
+    resume: bool = False,
+    stage: Stage | None = None,
+    total: int | None = None,
+) -> Summary:
+    """Judge frames and write their rows to a table.
+
+    Args:
+        tasks: all frames of the run in order, also those that an earlier run judged.
+        judge: answers them.
+        output: file of the table; its ending names the format.
+        run: what the table is made of.
+        resume: go on with the table of an earlier run, if there is one.
+        stage: changes rows before they are written.
+        total: number of frames, if it is known.
+
+    Raises:
+        OSError: the table cannot be written; ``resume`` goes on with what there is.
+        ServingError: the server failed; likewise.
+        UsageError: there is a table and ``resume`` is False, or it is of another run or of other frames.
+    """
+    summary = Summary()
+    with open_journal(output, run, resume) as journal:
+        remaining = iter(tasks)
+        _replay(journal, remaining, stage, summary, output)
+        if journal.finished:
+            _require_nothing_left(remaining, output)
+            _log.info("%s is complete", on_one_line(output))
+            return summary
+        try:
+            with _progress(total, summary.frames) as advance:
+                for task, answer in judge(remaining):
+                    rows = _rows(task.frame, answer, run)
+                    if stage is not None:
+                        rows = list(stage(task.frame, rows))
+                    if answer.overlay_error:
+                        summary.problems += 1
+                        _log.warning("%s: %s", on_one_line(task.frame.source), answer.overlay_error)
+                    journal.add(rows)
+                    summary.add(rows)
+                    advance(summary.frames)
+            journal.finish()
+        except BaseException:
+            _log.warning(
+                "the rows of %d images are kept; the same command with --resume goes on", summary.frames
+            )
+            raise
+    return summary
+
+
+def _replay(
+    journal: Journal, tasks: Iterator[Task], stage: Stage | None, summary: Summary, output: Path
+) -> None:
+    """Pass over the tasks that an earlier run did.
+
+    Frames are judged eight at a time, and the last digits of an answer may depend on the others of the eight.
+    So a run goes on at a multiple of eight: its rows are then those of a run that was never stopped.
+    """
+    frames = sum(1 for _ in journal.earlier())
+    # The last frame's rows may be incomplete.
+    kept = frames if journal.finished else max(frames - 1, 0) // BATCH * BATCH
+    for rows, _ in zip(journal.earlier(), range(kept), strict=False):
+        task = next(tasks, None)
+        first = rows[0]
+        if task is None or (task.frame.source, task.frame.index) != (first.source, first.frame):
+            now = "there is nothing more" if task is None else on_one_line(task.frame.source)
+            raise UsageError(
+                f"image {summary.frames + 1} of {on_one_line(output)} is {on_one_line(first.source)}, and "
+                f"now it is {now}: --resume goes on with the same images; choose another output for others"
+            )
+        if stage is not None:
+            stage(task.frame, rows)
+        summary.add(rows)
+    if not journal.finished:
+        journal.keep(kept)
+
+
+def _require_nothing_left(tasks: Iterator[Task], output: Path) -> None:
+    if (task := next(tasks, None)) is not None:
+        raise UsageError(
+            f"{on_one_line(output)} is complete without {on_one_line(task.frame.source)}: choose another "
+            "output for more images"
+        )
+
+
+def _rows(frame: Frame, answer: Answer, run: Run) -> list[Row]:
+    if answer.error:
+        return [unreadable_row(frame, answer.error, run.model)]
+    return rows_of(frame, answer.predictions, run.model)
+
+
+class _Rate(ProgressColumn):
+    """Images a second."""
+
+    def render(self, task: ProgressTask) -> Text:
+        """Return the rate of the last while."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.0f} images/s")
+
+
+@contextmanager
+def _progress(total: int | None, done: int) -> Iterator[Callable[[int], None]]:
+    """Show progress on a terminal; yield what tells how many frames are done."""
+    columns = (BarColumn(), MofNCompleteColumn(), _Rate(), TimeElapsedColumn(), TextColumn("left"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=stderr, transient=True, disable=not shows_progress()
+    ) as progress:
+        bar = progress.add_task("images", total=total, completed=done)
+        yield lambda frames: progress.update(bar, completed=frames)

@@ -1,0 +1,82 @@
+"""Three forms of the answers of `predict`: tables on a terminal, a JSON document, and a file of rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from lnlattennet._command import on_one_line, print_json
+from lnlattennet._console import shows_progress
+from lnlattennet.serving._results import Result, results_document
+from lnlattennet.streams._answers import Judge, Task, batched
+from lnlattennet.streams._local import Faces
+from lnlattennet.streams._run import write_table
+from lnlattennet.streams.cli._console import print_results
+from lnlattennet.streams.cli._overlay_paths import OverlayPaths
+from lnlattennet.streams.sources._files import Files
+from lnlattennet.streams.sources._frames import frames
+from lnlattennet.streams.tables._journal import Run
+
+_PAGE = 20
+"""Images of a printed table: a folder of millions is printed as it is judged."""
+
+_log = logging.getLogger(__name__)
+
+
+def write_rows(
+    files: Files,
+    overlays: OverlayPaths,
+    judge: Judge,
+    output: Path,
+    faces: Faces,
+    *,
+    resume: bool,
+    json: bool,
+) -> bool:
+    """Write a row for every image and face to a file; return whether an image or an overlay failed."""
+    counted = shows_progress() and files.repeatable
+    summary = write_table(
+        _tasks(files, overlays),
+        judge,
+        output,
+        run=Run(judge.model, asdict(faces)),
+        resume=resume,
+        total=sum(1 for _ in files) if counted else None,
+    )
+    if files.left_out:
+        _log.info("%d files in folders have no ending of an image and were left out", files.left_out)
+    statuses = dict(sorted(summary.rows.items()))
+    if json:
+        print_json({"output": str(output), "images": summary.frames, "rows": statuses})
+    rows = ", ".join(f"{count} {status}" for status, count in statuses.items())
+    _log.info("%s: %d images, rows: %s", on_one_line(output), summary.frames, rows or "none")
+    return bool(summary.rows["unreadable"] or summary.problems)
+
+
+def print_document(files: Files, overlays: OverlayPaths, judge: Judge) -> bool:
+    """Print one JSON document of all answers; return whether an image or an overlay failed."""
+    results = list(_results(files, overlays, judge))
+    print_json(results_document(results))
+    return any(result.error for result in results)
+
+
+def print_answers(files: Files, overlays: OverlayPaths, judge: Judge) -> bool:
+    """Print tables and region weights; return whether an image or an overlay failed."""
+    failed = False
+    for page in batched(_results(files, overlays, judge), _PAGE):
+        print_results(page)
+        failed |= any(result.error for result in page)
+    return failed
+
+
+def _tasks(files: Files, overlays: OverlayPaths) -> Iterator[Task]:
+    for name in files:
+        overlay = overlays(name)
+        yield from (Task(frame, overlay) for frame in frames(name))
+
+
+def _results(files: Files, overlays: OverlayPaths, judge: Judge) -> Iterator[Result]:
+    for task, answer in judge(_tasks(files, overlays)):
+        yield Result(task.frame.source, answer.predictions, answer.error or answer.overlay_error)
