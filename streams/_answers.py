@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -45,7 +45,8 @@ class Answer:
     overlay_error: str = ""
 
 
-AnswerBatch = Callable[[Sequence[Task]], list[Answer]]
+Submit = Callable[[Sequence[Task]], Future[list[Answer]]]
+"""Has a batch of tasks answered elsewhere."""
 
 
 class Judge(Protocol):
@@ -65,20 +66,19 @@ class Judge(Protocol):
 
 
 def in_order(
-    executor: Executor, answer: AnswerBatch, batches: Iterable[Sequence[Task]], waiting: int
+    submit: Submit, batches: Iterable[Sequence[Task]], in_flight: int
 ) -> Iterator[tuple[Task, Answer]]:
-    """Let an executor answer batches of tasks; yield the answers in order.
+    """Have batches of tasks answered, several at a time; yield the answers in order.
 
     Args:
-        executor: of threads or processes.
-        answer: answers one batch.
+        submit: begins a batch.
         batches: read as they are needed.
-        waiting: batches that are read ahead of the one whose answers are yielded.
+        in_flight: batches that have begun and whose answers were not yielded, at most.
     """
     pending: deque[tuple[Sequence[Task], Future[list[Answer]]]] = deque()
     for batch in batches:
-        pending.append((batch, executor.submit(answer, batch)))
-        if len(pending) > waiting:
+        pending.append((batch, submit(batch)))
+        if len(pending) >= in_flight:
             yield from _first(pending)
     while pending:
         yield from _first(pending)

@@ -96,7 +96,7 @@ class LocalJudge:
                 yield from zip(batch, worker(batch), strict=True)
             return
         processes = usable_cpus()
-        self._pool = ProcessPoolExecutor(
+        pool = self._pool = ProcessPoolExecutor(
             processes,
             multiprocessing.get_context("forkserver"),
             initializer=_start,
@@ -104,7 +104,7 @@ class LocalJudge:
         )
         batches = batched(chain(first, tasks), self._batch)
         try:
-            yield from in_order(self._pool, _answer, batches, 2 * processes)
+            yield from in_order(lambda batch: pool.submit(_answer, batch), batches, 3 * processes)
         except BrokenProcessPool as error:
             raise UnavailableError(
                 "a process that judges images was ended, perhaps because memory ran out: go on with fewer "

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock, local
-from typing import Self
+from threading import Thread
+from typing import Any, Self, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import EngineOutputError, ImageError, ServingError
-from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._tls import TLSConfig
 from lnlattennet.streams._answers import Answer, Task, batched, in_order
 from lnlattennet.streams._content import read_content
 from lnlattennet.streams._local import Faces, draw_overlay
 from lnlattennet.streams._rows import Model
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -49,25 +53,50 @@ class ServerOptions:
 
 
 class ServedJudge:
-    """Judges frames by a server; a context manager that closes the connections.
+    """Judges frames by a server; a context manager, which connects and closes the connection."""
 
-    Raises:
-        ServingError: nothing answers there, or it does not serve this model.
-        UsageError: the URL is none.
-    """
+    model: Model
 
     def __init__(self, options: ServerOptions, faces: Faces) -> None:
         self._options, self._faces = options, faces
-        self._clients, self._lock, self._own = ExitStack(), Lock(), local()
         self._recorded = (ImageError, EngineOutputError if options.errors_stop else ServingError)
-        description = self._client().description
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="requests", daemon=True)
+        self._client = AsyncClient(
+            options.url,
+            options.model,
+            options.timeout,
+            retries=options.retries,
+            headers=options.headers,
+            tls=None if options.ca is None else TLSConfig(options.ca),
+        )
+
+    def __enter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            ServingError: nothing answers there, or it does not serve this model.
+        """
+        self._thread.start()
+        try:
+            self._submit(self._client.__aenter__()).result()
+        except BaseException:
+            self._stop()
+            raise
+        description = self._client.description
         self.model = Model(
             class_names=tuple(description.class_names),
             regions=description.grid**2,
             model_hash=description.model_hash,
             preprocessing_id=description.preprocessing_id,
         )
-        self._pool = ThreadPoolExecutor(options.in_flight)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._submit(self._end()).result()
+        finally:
+            self._stop()
 
     def __call__(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield each task with its answer, in order.
@@ -75,50 +104,45 @@ class ServedJudge:
         Raises:
             ServingError: the server failed, and errors stop.
         """
-        yield from in_order(self._pool, self._answer, batched(tasks, 1), 2 * self._options.in_flight)
+        batches = batched(tasks, 1)
+        yield from in_order(lambda batch: self._submit(self._answer(batch)), batches, self._options.in_flight)
 
-    def _answer(self, tasks: Sequence[Task]) -> list[Answer]:
+    async def _answer(self, tasks: Sequence[Task]) -> list[Answer]:
         (task,) = tasks
-        image = read_content(task.frame)
+        image = await asyncio.to_thread(read_content, task.frame)
         if isinstance(image, str):
             return [Answer(error=image)]
-        data = _encoded(image) if isinstance(image, np.ndarray) else image
-        client, faces = self._client(), self._faces
+        data = await asyncio.to_thread(_encoded, image) if isinstance(image, np.ndarray) else image
         try:
-            if faces.most is None:
-                predictions = [client.predict(data)]
-            else:
-                predictions = client.predict(data, faces.most, faces.smallest)
+            predictions = await self._predict(data)
         except self._recorded as error:
             return [Answer(error=str(error))]
-        return [Answer(tuple(predictions), overlay_error=draw_overlay(predictions, task.overlay, data))]
+        problem = await asyncio.to_thread(draw_overlay, predictions, task.overlay, data)
+        return [Answer(tuple(predictions), overlay_error=problem)]
 
-    def _client(self) -> Client:
-        """Return this thread's client: one over HTTP belongs to the thread that made it."""
-        if not hasattr(self._own, "client"):
-            options = self._options
-            client = Client(
-                options.url,
-                options.model,
-                options.timeout,
-                retries=options.retries,
-                headers=options.headers,
-                tls=None if options.ca is None else TLSConfig(options.ca),
-            )
-            with self._lock:
-                self._own.client = self._clients.enter_context(client)
-        own: Client = self._own.client
-        return own
+    async def _predict(self, data: bytes) -> list[Prediction]:
+        if self._faces.most is None:
+            return [await self._client.predict(data)]
+        return await self._client.predict(data, self._faces.most, self._faces.smallest)
 
-    def __enter__(self) -> Self:
-        return self
+    def _submit(self, work: Coroutine[Any, Any, _Result]) -> Future[_Result]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-        self._clients.close()
+    async def _end(self) -> None:
+        """Cancel what is in flight, and close the connection."""
+        waiting = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await self._client.__aexit__()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
 
-def _encoded(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bytes:
+def _encoded(pixels: NDArray[np.uint8]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
     return stream.getvalue()

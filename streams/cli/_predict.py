@@ -72,8 +72,13 @@ def predict(
     ] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds that a server may take for one image.")] = 10.0,
     retries: Annotated[
-        int, typer.Option(min=0, help="Ask a server again, at most N times, that is overloaded or away.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Ask a server again, at most N times, that is overloaded or away.",
+            show_default="0, with --output 5",
+        ),
+    ] = None,
     in_flight: Annotated[int, typer.Option(min=1, help="Images that a server is sent at a time.")] = 8,
     ca: Annotated[
         Path | None,
@@ -128,7 +133,7 @@ def predict(
             url=url or DEFAULT_URL,
             model=model.value,
             timeout=timeout,
-            retries=retries,
+            retries=(5 if output else 0) if retries is None else retries,
             headers=headers,
             ca=ca,
             in_flight=in_flight,
