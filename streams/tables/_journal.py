@@ -22,7 +22,8 @@ from lnlattennet._atomic import replace_file, sole_writer
 from lnlattennet._command import on_one_line
 from lnlattennet.errors import DataError, UsageError
 from lnlattennet.streams._rows import Columns, Model, Row
-from lnlattennet.streams.tables._formats import format_of, json_line, read_rows, row_of_json
+from lnlattennet.streams.tables._reading import open_table
+from lnlattennet.streams.tables._writing import json_line, writer_of
 
 _ROWS, _RUN = "rows.jsonl", "run.json"
 
@@ -67,7 +68,7 @@ class Journal:
 
     def earlier(self) -> Iterator[list[Row]]:
         """Yield the rows of each frame that an earlier run judged, in order."""
-        rows = read_rows(self._output) if self.finished else (row for row, _ in _read_lines(self._path))
+        rows = open_table(self._output).rows() if self.finished else self._rows()
         group: list[Row] = []
         for row in rows:
             if group and row.face in (None, 0):
@@ -80,7 +81,7 @@ class Journal:
     def keep(self, frames: int) -> None:
         """Keep the rows of the first ``frames`` frames of earlier runs, and add what follows behind them."""
         self._end, found = 0, 0
-        for row, end in _read_lines(self._path):
+        for row, end in self._lines():
             found += row.face in (None, 0)
             if found > frames:
                 break
@@ -109,14 +110,26 @@ class Journal:
         """Make the file of all rows, and remove what it was made from."""
         self._stream.close()
         with replace_file(self._output) as draft:
-            rows = (row for row, _ in _read_lines(self._path))
-            format_of(self._output).write(draft, self._run.columns, rows)
+            writer_of(self._output)(draft, self._run.columns, self._rows())
         shutil.rmtree(_partial(self._output))
 
     def close(self) -> None:
         """Close the file; the rows stay for a later run."""
         if self._stream is not None:
             self._stream.close()
+
+    def _rows(self) -> Iterator[Row]:
+        return (row for row, _ in self._lines())
+
+    def _lines(self) -> Iterator[tuple[Row, int]]:
+        """Yield each row with the position of its end in the file; a line without an end was cut off."""
+        end, columns = 0, self._run.columns
+        with self._path.open("rb") as stream:
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return
+                end += len(line)
+                yield columns.row(_values(line, self._path)), end
 
 
 @contextmanager
@@ -134,7 +147,7 @@ def open_journal(output: Path, run: Run, resume: bool) -> Iterator[Journal]:
         UsageError: there is a table and ``resume`` is False, it is of another run, or another process is
             writing it.
     """
-    format_of(output).check()
+    writer_of(output)
     partial = _partial(output)
     with sole_writer(output, UsageError):
         if not resume:
@@ -187,7 +200,7 @@ def _require_same_run(partial: Path, run: Run) -> None:
 
 
 def _require_same_model(output: Path, model: Model) -> None:
-    row = next(read_rows(output), None)
+    row = next(open_table(output).rows(), None)
     if row is None:
         return
     for key in ("model_hash", "preprocessing_id"):
@@ -198,12 +211,11 @@ def _require_same_model(output: Path, model: Model) -> None:
             )
 
 
-def _read_lines(path: Path) -> Iterator[tuple[Row, int]]:
-    """Yield each row with the position of its end in the file; a line without an end was cut off."""
-    end = 0
-    with path.open("rb") as stream:
-        for line in stream:
-            if not line.endswith(b"\n"):
-                return
-            end += len(line)
-            yield row_of_json(line)[1], end
+def _values(line: bytes, path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(line)
+    except ValueError as error:
+        raise DataError(
+            f"{on_one_line(path)} is damaged: {error}; remove its folder and begin anew"
+        ) from error
+    return values

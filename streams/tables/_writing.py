@@ -1,0 +1,67 @@
+"""Tables of rows written as files, by the ending of the file: CSV, JSONL and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from lnlattennet.errors import UsageError, require
+from lnlattennet.streams._answers import batched
+from lnlattennet.streams._rows import Columns, Row
+
+_GROUP = 8192
+"""Rows of a Parquet row group, which are held in memory together."""
+
+Write = Callable[[Path, Columns, Iterable[Row]], None]
+"""Writes rows to a file."""
+
+
+def writer_of(path: Path) -> Write:
+    """Return what writes the format that a file's ending names.
+
+    Raises:
+        UnavailableError: a package that writes the format is missing.
+        UsageError: the ending names none.
+    """
+    write = _WRITERS.get(path.suffix.lower())
+    if write is None:
+        raise UsageError(f"a table must be a file that ends in {', '.join(_WRITERS)}, got {path}")
+    if write is _write_parquet:
+        require("pyarrow.parquet", "tables")
+    return write
+
+
+def json_line(columns: Columns, row: Row) -> bytes:
+    """Return a row as a line of JSON."""
+    values = dict(zip(columns.types, columns.values(row), strict=True))
+    return json.dumps(values, ensure_ascii=False).encode() + b"\n"
+
+
+def _write_json(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
+    with path.open("wb") as stream:
+        stream.writelines(json_line(columns, row) for row in rows)
+
+
+def _write_csv(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns.types)
+        writer.writerows(map(columns.values, rows))
+
+
+def _write_parquet(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
+    import pyarrow
+    from pyarrow.parquet import ParquetWriter
+
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
+    schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.types.items()])
+    with ParquetWriter(path, schema, compression="zstd") as writer:
+        for group in batched(map(columns.values, rows), _GROUP):
+            values_of = zip(zip(*group, strict=True), schema.types, strict=True)
+            arrays = [pyarrow.array(values, kind) for values, kind in values_of]
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
+
+
+_WRITERS: dict[str, Write] = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": _write_parquet}
