@@ -208,7 +208,8 @@ def _gpu(engine: EngineRecord, machine: Machine, rebuild: str) -> Iterator[Issue
 def _driver(engine: EngineRecord, installed: str) -> Iterator[Issue]:
     wanted = engine.requires.driver
     try:
-        old = bool(wanted) and Version(installed) < Version(wanted)
+        # Where nobody tells the installed one, it may do.
+        old = bool(wanted and installed) and Version(installed) < Version(wanted)
     except InvalidVersion as error:
         raise BundleError(f"engine {engine.name}: the driver's version cannot be read: {error}") from error
     if old:

@@ -6,6 +6,8 @@ import math
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ THREADS_VARIABLE = "LNLATTENNET_THREADS"
 
 _CPUINFO = Path("/proc/cpuinfo")
 _QUERY = ("--query-gpu=name,compute_cap,driver_version", "--format=csv,noheader")
+_CUDA_DRIVER = Path(__file__).with_name("_cuda_driver.py")
 _SECONDS = 20
 
 
@@ -73,19 +76,28 @@ def parse_cpu_flags(cpuinfo: str) -> frozenset[str]:
 
 
 def find_gpus() -> tuple[tuple[Gpu, ...], str]:
-    """Return the NVIDIA GPUs of this machine, and the reason if there is none, else ""."""
+    """Return the NVIDIA GPUs of this machine, and the reason if there is none, else "".
+
+    Containers may have a GPU without ``nvidia-smi``: then CUDA's driver tells.
+    """
     program = shutil.which("nvidia-smi")
-    if program is None:
-        return (), "no NVIDIA driver is installed (nvidia-smi is not on PATH)"
+    gpus, reason = _asked([program, *_QUERY]) if program else ((), "it is not on PATH")
+    if gpus:
+        return gpus, ""
+    # -I: nothing that lies in the current folder is imported.
+    gpus, other = _asked([sys.executable, "-I", "-S", _CUDA_DRIVER])
+    return gpus, "" if gpus else f"neither nvidia-smi ({reason}) nor CUDA's driver ({other}) names a GPU"
+
+
+def _asked(command: Sequence[str | Path]) -> tuple[tuple[Gpu, ...], str]:
     try:
-        query = subprocess.run(
-            [program, *_QUERY], capture_output=True, text=True, timeout=_SECONDS, check=False
-        )
+        query = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return (), f"nvidia-smi does not answer: {error}"
-    gpus = parse_gpus(query.stdout) if query.returncode == 0 else ()
+        return (), str(error)
     lines = (query.stdout + query.stderr).strip().splitlines()
-    return gpus, "" if gpus else f"nvidia-smi names no GPU: {lines[0] if lines else 'it prints nothing'}"
+    return parse_gpus(query.stdout) if query.returncode == 0 else (), lines[
+        0
+    ] if lines else "it prints nothing"
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
