@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +11,7 @@ import typer
 
 from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
+from lnlattennet.errors import require
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 if TYPE_CHECKING:
@@ -48,6 +51,16 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page",
+            help="Offer a page for camera, images and videos, to browsers of this machine (extra gateway).",
+        ),
+    ] = False,
+    page_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of --page; 0 picks a free one.")
+    ] = 8080,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
     log_format: LogFormat = "text",
     verbose: Verbose = 0,
@@ -57,22 +70,47 @@ def serve(
     configure_logging(verbose, quiet, log_format)
     from lnlattennet.serving.triton._service import serve_bundle
 
-    serve_bundle(
-        bundle,
-        _print_json if json else _say_nothing if log_format == "json" else _print_addresses,
-        deploy_to=deploy_to,
-        host=host,
-        ports=(http_port, grpc_port, metrics_port),
-        backend_directory=backend_directory,
-        startup_timeout=startup_timeout,
-        shared_memory=shared_memory,
-        health_port=health_port,
-    )
+    show = _print_json if json else _say_nothing if log_format == "json" else _print_addresses
+    with ExitStack() as stack:
+        open_page = _page(stack, page_port) if page else None
+
+        def announce(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
+            show(process, deployment, health, open_page and open_page(process, deployment))
+
+        serve_bundle(
+            bundle,
+            announce,
+            deploy_to=deploy_to,
+            host=host,
+            ports=(http_port, grpc_port, metrics_port),
+            backend_directory=backend_directory,
+            startup_timeout=startup_timeout,
+            shared_memory=shared_memory,
+            health_port=health_port,
+        )
 
 
-def _print_json(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
+def _page(stack: ExitStack, port: int) -> Callable[[TritonProcess, Deployment], str]:
+    """Take the page's port before a server starts; the page itself opens when the server answers."""
+    require("uvicorn", "gateway")
+    require("starlette", "gateway")
+    require("python_multipart", "gateway")
+    from lnlattennet.serving.gateway._page_address import page_address, page_socket
+
+    listening = stack.enter_context(page_socket(port))
+
+    def open_page(process: TritonProcess, deployment: Deployment) -> str:
+        from lnlattennet.bundle._bundle import Bundle
+
+        bundle = Bundle.load(deployment.active.bundle)
+        return stack.enter_context(page_address(listening, process.endpoints.grpc, bundle))
+
+    return open_page
+
+
+def _print_json(process: TritonProcess, deployment: Deployment, health: str | None, page: str | None) -> None:
     at = process.endpoints
-    addresses = {"http": at.http, "grpc": at.grpc, "metrics": at.metrics, "health": health}
+    addresses = {"http": at.http, "grpc": at.grpc, "metrics": at.metrics, "health": health, "page": page}
     print_json(addresses | {"model": ENSEMBLE, "pid": process.pid, "deployment": str(deployment.path)})
 
 
@@ -80,12 +118,16 @@ def _say_nothing(*_: object) -> None:
     """Leave the addresses to the log."""
 
 
-def _print_addresses(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
+def _print_addresses(
+    process: TritonProcess, deployment: Deployment, health: str | None, page: str | None
+) -> None:
     from lnlattennet._console import stderr
 
     at = process.endpoints
     stderr.print(f"HTTP     {at.http}\ngRPC     {at.grpc}\nmetrics  {at.metrics}", highlight=False)
     if health is not None:
         stderr.print(f"health   {health}/readyz", highlight=False)
+    if page is not None:
+        stderr.print(f"page     {page}", highlight=False)
     stderr.print(f"try      lnlattennet predict face.jpg --url {at.grpc}", highlight=False, soft_wrap=True)
     stderr.print("Ctrl-C stops the server", highlight=False)

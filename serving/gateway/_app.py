@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -29,40 +27,15 @@ from lnlattennet.serving._results import Result, results_document
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.gateway._body import read_image
 from lnlattennet.serving.gateway._description import DESCRIPTION, MOST_FACES, MOST_PIXELS
-from lnlattennet.serving.gateway._limits import Places, RateLimit, find_key
+from lnlattennet.serving.gateway._limits import Admission, Limits
+from lnlattennet.serving.gateway._page import Page, PageOptions
+from lnlattennet.serving.gateway._static import routes_of
 from lnlattennet.serving.supervision._known_face import known_face
 
 _READY_SECONDS = 1.0
 """Time for which a probe's answer holds, so that probes are no load."""
 
-_PAGE_HEADERS = {
-    # The page asks this server only, and no other site may frame it.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What clients may do.
-
-    Attributes:
-        keys: API keys; without any, every client may ask.
-        body_bytes: largest image file.
-        read_seconds: time in which it must arrive.
-        rate: requests a second of one key, or of one address without a key.
-        origins: origins such as "https://app.example" whose pages may ask.
-    """
-
-    keys: Sequence[str]
-    body_bytes: int
-    read_seconds: float
-    rate: float
-    origins: Sequence[str] = ()
 
 
 class Gateway:
@@ -72,14 +45,16 @@ class Gateway:
         client: asks for predictions.
         prober: asks whether the model answers.
         limits: what clients may do.
+        page: what the page at /page offers; None has no page.
     """
 
-    def __init__(self, client: AsyncClient, prober: AsyncClient, limits: Limits) -> None:
+    def __init__(
+        self, client: AsyncClient, prober: AsyncClient, limits: Limits, page: PageOptions | None = None
+    ) -> None:
         prober.mark_as_probe()
         self._client, self._prober = client, prober
-        self._limits = limits
-        self._rate = RateLimit(limits.rate)
-        self._places = Places()
+        self._limits, self._page = limits, page
+        self._admission = Admission(limits)
         self._ready = (False, -math.inf)
 
     def app(self) -> Starlette:
@@ -89,10 +64,10 @@ class Gateway:
             Route("/livez", _livez),
             Route("/readyz", self._readyz),
             Route("/openapi.json", _openapi),
-            Route("/docs", _file("docs.html", "text/html")),
-            Route("/docs/docs.css", _file("docs.css", "text/css")),
-            Route("/docs/docs.js", _file("docs.js", "text/javascript")),
+            *routes_of("docs"),
         ]
+        if self._page is not None:
+            routes += Page(self._client, self._limits, self._admission, self._page.engines).routes()
         handlers: dict[Any, Any] = {
             HTTPException: _refusal,
             LnlAttenNetError: _failure,
@@ -106,13 +81,15 @@ class Gateway:
             expose_headers=["Retry-After"],
         )
         middleware = [cors] if self._limits.origins else []
+        if self._page is not None and self._page.hosts:
+            middleware.append(Middleware(TrustedHostMiddleware, self._page.hosts))
         app = Starlette(routes=routes, exception_handlers=handlers, middleware=middleware)
         # Behind a proxy with TLS, it would send a client and its key to http://.
         app.router.redirect_slashes = False
         return app
 
     async def _predict(self, request: Request) -> Response:
-        with self._places.place(self._admit(request)):
+        with self._admission.place(request):
             faces = _faces(request)
             try:
                 image = await read_image(request, self._limits.body_bytes, self._limits.read_seconds)
@@ -123,17 +100,6 @@ class Gateway:
             else:
                 predictions = await self._client.predict(image, *faces)
             return JSONResponse(results_document([Result("-", tuple(predictions))]))
-
-    def _admit(self, request: Request) -> str:
-        """Return the client that limits are counted for: a key, or else an address."""
-        key = find_key(request, self._limits.keys)
-        address = request.client.host if request.client else ""
-        client = f"address {address}" if key is None else f"key {key}"
-        # Wrong keys count, too: nobody tries them as fast as they can.
-        self._rate.take(client)
-        if self._limits.keys and key is None:
-            raise HTTPException(401, "send Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
-        return client
 
     async def _readyz(self, _: Request) -> Response:
         ready, since = self._ready
@@ -154,15 +120,6 @@ async def _livez(_: Request) -> Response:
 
 async def _openapi(_: Request) -> Response:
     return JSONResponse(DESCRIPTION)
-
-
-def _file(name: str, kind: str) -> Any:
-    content = (resources.files("lnlattennet.serving.gateway") / name).read_bytes()
-
-    async def answer(_: Request) -> Response:
-        return Response(content, media_type=kind, headers=_PAGE_HEADERS)
-
-    return answer
 
 
 def _faces(request: Request) -> tuple[int, float] | None:

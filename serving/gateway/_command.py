@@ -19,12 +19,9 @@ from lnlattennet._command import configure_logging
 from lnlattennet.errors import UsageError, require
 
 if TYPE_CHECKING:
-    import uvicorn
-    from starlette.applications import Starlette
+    from lnlattennet.serving.gateway._limits import Limits
+    from lnlattennet.serving.gateway._page import PageOptions
 
-    from lnlattennet.serving.gateway._app import Limits
-
-_STOP_SECONDS = 30
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 
@@ -59,6 +56,9 @@ def gateway(
             show_default="none",
         ),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Offer a page at /page for camera, images and videos.")
+    ] = False,
     log_format: LogFormat = "text",
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -68,9 +68,9 @@ def gateway(
     require("uvicorn", "gateway")
     require("starlette", "gateway")
     require("python_multipart", "gateway")
-    from lnlattennet.serving.gateway._app import Limits
     from lnlattennet.serving.gateway._json_log import log_requests
-    from lnlattennet.serving.gateway._limits import read_keys
+    from lnlattennet.serving.gateway._limits import Limits, read_keys
+    from lnlattennet.serving.gateway._page import PageOptions
 
     if keys is None and not without_keys and not _is_loopback(host):
         raise UsageError(
@@ -99,30 +99,16 @@ def gateway(
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     # uvicorn drains, and raises the signal again.
     with suppress(KeyboardInterrupt):
-        asyncio.run(_run(url, timeout, limits, options))
+        asyncio.run(_run(url, timeout, limits, options, PageOptions() if page else None))
 
 
-async def _run(url: str, timeout: float, limits: Limits, options: dict[str, Any]) -> None:
-    from lnlattennet.serving.client._async_client import AsyncClient
-    from lnlattennet.serving.gateway._app import Gateway
-    from lnlattennet.serving.gateway._connections import connection_options
+async def _run(
+    url: str, timeout: float, limits: Limits, options: dict[str, Any], page: PageOptions | None
+) -> None:
+    from lnlattennet.serving.gateway._server import gateway_server
 
-    async with AsyncClient(url, timeout=timeout) as client, AsyncClient(url, timeout=timeout) as prober:
-        options |= connection_options(limits.read_seconds, timeout)
-        await _server(Gateway(client, prober, limits).app(), options).serve()
-
-
-def _server(app: Starlette, options: dict[str, Any]) -> uvicorn.Server:
-    import uvicorn
-
-    config: dict[str, Any] = {
-        "lifespan": "off",
-        "timeout_graceful_shutdown": _STOP_SECONDS,
-        # The address that limits are counted for must not come from a header.
-        "proxy_headers": False,
-        "server_header": False,
-    }
-    return uvicorn.Server(uvicorn.Config(app, **config, **options))
+    async with gateway_server(url, timeout, limits, options, page) as server:
+        await server.serve()
 
 
 def _check_certificate(certificate: Path, key: Path | None) -> None:

@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,26 @@ from lnlattennet.errors import UsageError
 
 _SHORTEST_KEY = 20
 _MOST_CLIENTS = 10_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What clients may do.
+
+    Attributes:
+        keys: API keys; without any, every client may ask.
+        body_bytes: largest image file.
+        read_seconds: time in which it must arrive.
+        rate: requests a second of one key, or of one address without a key.
+        origins: origins such as "https://app.example" whose pages may ask.
+    """
+
+    keys: Sequence[str]
+    body_bytes: int
+    read_seconds: float
+    rate: float
+    origins: Sequence[str] = ()
+
 
 MOST_AT_ONCE = 128
 """Requests in work: each may hold an image of the largest size."""
@@ -109,3 +129,35 @@ class Places:
             self._taken[client] -= 1
             if not self._taken[client]:
                 del self._taken[client]
+
+
+class Admission:
+    """Lets clients in by key, rate and places."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._keys = limits.keys
+        self._rate = RateLimit(limits.rate)
+        self._places = Places()
+
+    def place(self, request: Request) -> AbstractContextManager[None]:
+        """Hold a place for a request, as long as the context lasts.
+
+        Raises:
+            HTTPException: 401, no known key; 429 or 503, too many requests.
+        """
+        return self._places.place(self.admit(request))
+
+    def admit(self, request: Request) -> str:
+        """Return the client that limits are counted for: a key, or else an address.
+
+        Raises:
+            HTTPException: 401, no known key; 429, too many requests.
+        """
+        key = find_key(request, self._keys)
+        address = request.client.host if request.client else ""
+        client = f"address {address}" if key is None else f"key {key}"
+        # Wrong keys count, too: nobody tries them as fast as they can.
+        self._rate.take(client)
+        if self._keys and key is None:
+            raise HTTPException(401, "send Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
+        return client

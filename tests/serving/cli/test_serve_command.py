@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -67,10 +69,13 @@ def test_it_answers_until_ctrl_c_and_leaves_nothing(
     bundle_path: Path, tmp_path: Path, images: list[bytes], processes_of: ProcessesOf
 ) -> None:
     """SIGTERM: tests/serving/supervision/test_supervisor.py."""
-    with serving(bundle_path, tmp_path / "temporary", "--json") as process:
+    with serving(bundle_path, tmp_path / "temporary", "--json", "--page", "--page-port", "0") as process:
         document = read_document(process)
         with Client(document["grpc"], document["model"]) as client:
             assert len(client.predict(images)) == len(images)
+        with urlopen(document["page"] + "/model", timeout=30) as answer:  # noqa: S310 - it is of this machine
+            engines = json.load(answer)["engines"]
+        assert {"onnxruntime", "openvino"} <= {engine["name"].partition("-")[0] for engine in engines}
         process.send_signal(signal.SIGINT)
         rest, log = process.communicate(timeout=30)
     assert process.returncode == 0, log
@@ -78,6 +83,14 @@ def test_it_answers_until_ctrl_c_and_leaves_nothing(
     assert "for development only" in log
     assert_nothing_left(process, tmp_path / "temporary")
     assert processes_of(tmp_path) == []
+
+
+def test_a_port_of_the_page_that_is_taken_is_told_before_a_server_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = call(main, "lnlattennet", "serve", tmp_path, "--page", "--page-port", port)
+    assert result.returncode == 1
+    assert f"port {port} (Address already in use): choose another with --page-port" in result.stderr
 
 
 def test_the_last_error_is_an_event_of_the_log(tmp_path: Path) -> None:

@@ -16,10 +16,9 @@ from typing import Any
 
 import uvicorn
 
-from lnlattennet.serving.client._async_client import AsyncClient
-from lnlattennet.serving.gateway._app import Gateway, Limits
-from lnlattennet.serving.gateway._command import _server
-from lnlattennet.serving.gateway._connections import connection_options
+from lnlattennet.serving.gateway._limits import Limits
+from lnlattennet.serving.gateway._page import PageOptions
+from lnlattennet.serving.gateway._server import gateway_server
 
 OTHER_ADDRESS = "127.0.0.2"
 
@@ -63,17 +62,19 @@ def gateway_in_thread(
     read_seconds: float = 30.0,
     origins: tuple[str, ...] = (),
     port: int = 0,
+    keys: tuple[str, ...] = (),
+    rate: float = 1e6,
+    page: PageOptions | None = None,
 ) -> Iterator[GatewayInThread]:
-    """Run one; clients need no keys."""
+    """Run one; without ``keys``, clients need none."""
     servers: list[uvicorn.Server] = []
-    limits = Limits((), 2**20, read_seconds, 1e6, origins)
+    limits = Limits(keys, 2**20, read_seconds, rate, origins)
 
     async def serve() -> None:
-        async with AsyncClient(url, timeout=timeout) as client, AsyncClient(url, timeout=timeout) as prober:
-            options = {"host": "127.0.0.1", "port": port, "log_config": None}
-            options |= connection_options(read_seconds, timeout)
-            servers.append(_server(Gateway(client, prober, limits).app(), options))
-            await servers[0].serve()
+        options = {"host": "127.0.0.1", "port": port, "log_config": None}
+        async with gateway_server(url, timeout, limits, options, page) as running:
+            servers.append(running)
+            await running.serve()
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()

@@ -1,0 +1,142 @@
+// The page: its buttons and files, and what connects its parts.
+
+import { closeCamera, listCameras, openCamera } from "./camera.js";
+import { closeFile, openFile } from "./files.js";
+import { ProblemBox } from "./problem_box.js";
+import { Problem } from "./problems.js";
+import { Results } from "./results.js";
+import { ServedModel } from "./served.js";
+import { compare, model, predict } from "./server.js";
+import { Viewer } from "./viewer.js";
+
+const at = id => document.getElementById(id);
+const served = new ServedModel();
+const results = new Results();
+const retry = new EventTarget();
+const problems = new ProblemBox(retry, { camera: () => startCamera(), file: () => at("files").click() });
+const viewer = new Viewer(document.querySelector("figure"), { ask, show, fail: problem => problems.show(problem), retry });
+let files = [];
+let place = 0;
+let video = null;    // the camera's, while it is open
+
+async function ask(frame, signal) {
+  const answers = await predict(frame.image, served.mostFaces, signal);
+  const latency = performance.now() - frame.taken;
+  const engines = at("compare").checked ? await compare(frame.image, signal) : [];
+  served.seen(answers[0].model_hash);
+  // Without a face, the answer is about the center of the image, and nobody asked for that.
+  return { faces: answers.filter(face => face.status !== "no_face"), engines, latency };
+}
+
+function show(frame, answer) {
+  problems.clear();
+  results.show(answer, hash => served.name(hash));
+}
+
+function close() {
+  viewer.close();
+  results.clear();
+  problems.clear();
+  video = null;
+  at("start").textContent = "Start camera";
+  at("pause").hidden = at("cameras").hidden = at("several").hidden = true;
+  at("empty").hidden = false;
+}
+
+function open(caption, load) {
+  close();
+  return viewer.open(caption, async () => {
+    const opened = await load();
+    at("empty").hidden = true;
+    return opened;
+  });
+}
+
+// id: of a camera, "" takes the one that faces the visitor.
+function startCamera(id = "") {
+  return open("Camera", async () => {
+    const stream = await openCamera(id, () => { close(); problems.show(new Problem("camera-gone")); });
+    const element = document.createElement("video");
+    Object.assign(element, { muted: true, playsInline: true, srcObject: stream });
+    element.setAttribute("aria-label", "Camera");
+    await element.play();
+    await offerCameras(stream);
+    video = element;
+    at("start").textContent = "Stop camera";
+    at("pause").textContent = "Pause";
+    at("pause").hidden = false;
+    return { element, image: null, isCamera: true, close: () => closeCamera(stream) };
+  });
+}
+
+async function offerCameras(stream) {
+  const cameras = await listCameras();
+  const select = at("cameras").querySelector("select");
+  select.replaceChildren(...cameras.map(({ label, deviceId }) => new Option(label, deviceId)));
+  select.value = stream.getVideoTracks()[0].getSettings().deviceId;
+  at("cameras").hidden = cameras.length < 2;
+}
+
+function openFiles(list) {
+  if (!list.length) return;
+  files = [...list];
+  openPlace(0);
+}
+
+function openPlace(index) {
+  place = index;
+  const file = files[place];
+  const opened = open(file.name, async () => {
+    const { element, image } = await openFile(file);
+    return { element, image, close: () => closeFile(element) };
+  });
+  at("several").hidden = files.length < 2;
+  at("place").textContent = `${place + 1} of ${files.length}`;
+  at("previous").disabled = place === 0;
+  at("next").disabled = place === files.length - 1;
+  return opened;
+}
+
+async function introduce() {
+  try {
+    const facts = await model();
+    served.facts = facts;
+    at("compare-choice").hidden = !facts.engines.length;
+    problems.clear();
+  } catch (problem) {
+    problems.show(problem);
+    if (problem.again !== null) setTimeout(introduce, 1000 * problem.again);
+    else retry.addEventListener("retry", introduce, { once: true });
+  }
+}
+
+at("start").addEventListener("click", () => video ? close() : startCamera());
+at("cameras").addEventListener("change", event => startCamera(event.target.value));
+at("pause").addEventListener("click", () => {
+  if (video.paused) video.play();
+  else video.pause();
+  at("pause").textContent = video.paused ? "Go on" : "Pause";
+});
+at("choose").addEventListener("click", () => at("files").click());
+at("files").addEventListener("change", () => {
+  openFiles(at("files").files);
+  // The same files can be chosen again.
+  at("files").value = "";
+});
+at("previous").addEventListener("click", () => openPlace(place - 1));
+at("next").addEventListener("click", () => openPlace(place + 1));
+at("heat").addEventListener("change", () => { viewer.showsWeights = at("heat").checked; });
+at("compare").addEventListener("change", () => viewer.refresh());
+addEventListener("dragover", event => {
+  event.preventDefault();
+  at("stage").classList.add("over");
+});
+addEventListener("dragleave", () => at("stage").classList.remove("over"));
+addEventListener("drop", event => {
+  event.preventDefault();
+  at("stage").classList.remove("over");
+  openFiles(event.dataTransfer.files);
+});
+addEventListener("paste", event => openFiles(event.clipboardData.files));
+
+introduce();

@@ -1,0 +1,376 @@
+"""The page in a real browser, before a real server: camera, files, engines, faults, and who can use it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.serving._predictor import LocalPredictor
+from lnlattennet.serving.triton._process import TritonProcess
+
+pytest.importorskip("starlette")
+pytest.importorskip("playwright")
+
+from lnlattennet.serving.gateway import _app
+from lnlattennet.serving.gateway._body import read_image
+from lnlattennet.serving.gateway._engines import Engines
+from lnlattennet.serving.gateway._page import PageOptions
+from tests.serving.gateway.conftest import as_jpeg
+from tests.serving.gateway.in_thread import GatewayInThread, gateway_in_thread
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 60
+CARD = "#faces > li"
+
+
+@dataclass
+class Watched:
+    """A page, with what it asked for and what its console says is wrong."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def texts(self, selector: str) -> list[str]:
+        return self.page.locator(selector).all_inner_texts()
+
+    def wait(self, selector: str, pattern: str) -> None:
+        """Wait until the text matches."""
+        self.page.wait_for_selector(f"{selector}:text-matches({json.dumps(pattern)})")
+
+
+Opened = Callable[..., contextlib.AbstractContextManager[Watched]]
+
+
+@pytest.fixture(scope="module")
+def gateway(server: TritonProcess, bundle_path: Path) -> Iterator[GatewayInThread]:
+    options = PageOptions(Engines(Bundle.load(bundle_path)))
+    with gateway_in_thread(server.endpoints.grpc, page=options) as running:
+        yield running
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Opened:
+    @contextlib.contextmanager
+    def open_page(port: int, *, camera: bool = True, faults: str = "^$", **options: Any) -> Iterator[Watched]:
+        """Open the page; ``faults`` matches what its console may say."""
+        home = f"http://localhost:{port}"
+        with browser.new_context(**options) as context:
+            context.set_default_timeout(1000 * SECONDS)
+            if camera:
+                context.grant_permissions(["camera"], origin=home)
+            watched = Watched(context.new_page())
+            page = watched.page
+            page.on("request", lambda request: watched.requests.append(request.url))
+            page.on("pageerror", lambda error: watched.problems.append(str(error)))
+            page.on(
+                "console",
+                lambda message: watched.problems.append(message.text) if message.type == "error" else None,
+            )
+            page.goto(f"{home}/page")
+            yield watched
+            assert [text for text in watched.problems if not re.search(faults, text)] == []
+            urls = map(urlsplit, watched.requests)
+            assert {url.netloc for url in urls if url.scheme not in ("blob", "data")} == {f"localhost:{port}"}
+
+    return open_page
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The images that the gateway gets at /v1/predict, in order."""
+    images: list[bytes] = []
+
+    async def noted(*arguments: Any) -> bytes:
+        images.append(await read_image(*arguments))
+        return images[-1]
+
+    monkeypatch.setattr(_app, "read_image", noted)
+    return images
+
+
+def answers(gateway: GatewayInThread, image: bytes) -> list[dict[str, Any]]:
+    status, document, _ = gateway.ask("/v1/predict?max_faces=100", image)
+    assert status == 200
+    faces: list[dict[str, Any]] = document["predictions"]
+    return faces
+
+
+def percent(share: float) -> Any:
+    return pytest.approx(100 * share, abs=0.051)
+
+
+def assert_shows(page: Watched, faces: list[dict[str, Any]]) -> None:
+    """Every face has its card and its box, with the server's numbers."""
+    cards = page.page.locator(CARD).all()
+    assert len(cards) == page.page.locator("svg .box").count() == len(faces)
+    corners = page.page.locator("svg .cell rect").evaluate_all(
+        "cells => cells.map(cell => ['x', 'y', 'width'].map(name => Number(cell.getAttribute(name))))"
+    )
+    assert len(corners) == 16 * len(faces)
+    for index, (card, face) in enumerate(zip(cards, faces, strict=True)):
+        assert card.locator("h3").inner_text().startswith(f"{index + 1} {face['label']} ")
+        names, shares = (card.locator(f".shares tbody {cell}").all_inner_texts() for cell in ("th", "td"))
+        shown = dict(zip(names, (float(share.rstrip("%")) for share in shares), strict=True))
+        assert shown == {name: percent(share) for name, share in face["probabilities"].items()}
+        weights = [float(text) for text in card.locator(".regions td").all_inner_texts()]
+        assert weights == pytest.approx(np.ravel(face["region_weights"]), abs=0.00051)
+        left, top, right, _ = face["face_box"]
+        side = (right - left) / 4
+        expected = [(left + x * side, top + y * side, side) for y in range(4) for x in range(4)]
+        assert np.allclose(corners[16 * index :][:16], expected)
+
+
+def test_the_camera(gateway: GatewayInThread, opened: Opened, asked: list[bytes]) -> None:
+    with opened(gateway.port) as page:
+        changes = "new MutationObserver(() => { window.changes = (window.changes ?? 0) + 1; })"
+        page.page.evaluate(f"{changes}.observe(document.getElementById('announcer'), {{ childList: true }})")
+        page.page.click("text=Start camera")
+        page.wait("#count", "last ([5-9]|..)")
+        page.page.wait_for_selector(CARD)
+        page.page.click("text=Pause")
+        # The frame that is shown is the one that was asked about last.
+        while True:
+            count = len(asked)
+            page.page.wait_for_timeout(500)
+            if len(asked) == count:
+                break
+        assert_shows(page, [face for face in answers(gateway, asked[-1]) if face["status"] != "no_face"])
+        assert re.fullmatch(r"\d+ ms", page.page.inner_text("#p50"))
+        assert re.match(r"(No face|1 face: )", page.page.inner_text("#announcer"))
+        assert page.page.evaluate("window.changes") <= 1 + len(asked) / 5
+        page.page.click("text=Stop camera")
+        assert page.page.locator("video").count() == 0
+
+
+def test_an_image_with_several_faces_and_every_engine(
+    gateway: GatewayInThread, opened: Opened, group: Path, bundle_path: Path
+) -> None:
+    faces = answers(gateway, group.read_bytes())
+    assert len(faces) >= 3
+    bundle = Bundle.load(bundle_path)
+    served = bundle.manifest.selected
+    with opened(gateway.port) as page:
+        page.page.set_input_files("#files", group)
+        page.page.wait_for_selector(CARD)
+        assert_shows(page, faces)
+        assert served in page.page.inner_text("#serves")
+        assert bundle.manifest.model_hash(served)[:12] in page.page.inner_text("#serves")
+        page.page.check("text=Engines side by side")
+        page.page.wait_for_selector(".shares tfoot")
+        names = page.texts(f"{CARD}:first-child .shares thead th")
+        assert names[0] == f"{served}, served"
+        assert len(names) > 1
+        rows = [row.split("\t") for row in page.texts(f"{CARD}:first-child .shares tr")]
+        shown = {row[0]: row[1:] for row in rows[1:]}
+        for column, name in enumerate(names[1:], start=1):
+            other = LocalPredictor(bundle, name).predict(group.read_bytes(), 100)[0]
+            differences = [abs(other.probabilities[n] - p) for n, p in faces[0]["probabilities"].items()]
+            assert float(shown["happiness"][column].rstrip("%")) == percent(other.probabilities["happiness"])
+            assert float(shown["probabilities differ by"][column].rstrip("%")) == pytest.approx(
+                100 * max(differences), abs=0.0051
+            )
+        assert all(name in page.page.inner_text("#engine-times") for name in (served, *names[1:]))
+
+
+def test_a_film_and_a_choice_of_files(
+    gateway: GatewayInThread, opened: Opened, film: Path, group: Path, tmp_path: Path
+) -> None:
+    Image.open(group).save(tmp_path / "group.webp")
+    with opened(gateway.port) as page:
+        page.page.set_input_files("#files", [film, tmp_path / "group.webp"])
+        page.wait("#count", "last ([3-9]|..)")
+        page.page.wait_for_selector("svg .box", state="attached")
+        assert page.page.inner_text("#place") == "1 of 2"
+        page.page.click("text=Next")
+        page.page.wait_for_selector(f"{CARD}:nth-child(3)")
+        assert page.page.inner_text("figcaption") == "group.webp"
+
+
+def test_with_the_keyboard_alone(gateway: GatewayInThread, opened: Opened) -> None:
+    with opened(gateway.port) as page:
+        keyboard = page.page.keyboard
+
+        def focused() -> str:
+            outline = "getComputedStyle(document.activeElement).outlineStyle"
+            assert page.page.evaluate(outline) == "solid"
+            return str(page.page.evaluate("document.activeElement.textContent || document.activeElement.id"))
+
+        page.page.wait_for_selector("#compare")
+        keyboard.press("Tab")
+        assert focused() == "Start camera"
+        keyboard.press("Enter")
+        page.page.wait_for_selector("text=Pause")
+        keyboard.press("Tab")
+        assert focused() == "Pause"
+        keyboard.press("Space")
+        assert focused() == "Go on"
+        keyboard.press("Tab")
+        with page.page.expect_file_chooser():
+            keyboard.press("Enter")
+        for name in ("heat", "compare"):
+            keyboard.press("Tab")
+            assert focused() == name
+            keyboard.press("Space")
+        assert not page.page.is_checked("#heat")
+        assert page.page.is_checked("#compare")
+        keyboard.press("Tab")
+        assert focused() == "About this server"
+        keyboard.press("Enter")
+        assert page.page.is_visible("text=Model hash, SHA-256")
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_widths_schemes_and_accessibility(
+    gateway: GatewayInThread, opened: Opened, rendered: list[NDArray[np.uint8]], tmp_path: Path, width: int
+) -> None:
+    # One face: axe looks at every cell of every table.
+    small = tmp_path / "face.jpg"
+    small.write_bytes(as_jpeg(rendered[0]))
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+
+    def assert_fits(scheme: str) -> None:
+        page.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+        found = axe.run(page.page).response["violations"]
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found] == []
+
+    with opened(gateway.port, viewport={"width": width, "height": 800}) as page:
+        page.page.set_input_files("#files", [small, small])
+        page.page.check("text=Engines side by side")
+        page.page.wait_for_selector(".shares tfoot")
+        page.page.click("summary")
+        assert_fits("light")
+        assert_fits("dark")
+        page.page.set_input_files("#files", {"name": "notes.txt", "mimeType": "", "buffer": b"text"})
+        page.page.wait_for_selector("#problem")
+        assert_fits("dark")
+        assert_fits("light")
+
+
+def test_a_camera_that_is_refused_missing_or_gone(gateway: GatewayInThread, opened: Opened) -> None:
+    with opened(gateway.port, camera=False) as page:
+        page.page.click("text=Start camera")
+        page.page.wait_for_selector("text=This page may not use the camera")
+        page.page.context.grant_permissions(["camera"])
+        page.page.click("text=Try again")
+        page.page.wait_for_selector("text=Pause")
+        assert not page.page.is_visible("#problem")
+        ended = "document.querySelector('video').srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
+        page.page.evaluate(ended)
+        page.page.wait_for_selector("text=The camera is gone")
+        missing = "() => Promise.reject(new DOMException('', 'NotFoundError'))"
+        page.page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {missing}; }}")
+        page.page.click("text=Start camera")
+        page.page.wait_for_selector("text=There is no camera")
+
+
+def test_images_that_cannot_be_used(gateway: GatewayInThread, opened: Opened, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "small.png")
+    # Noise grows: this is above the gateway's 1 MiB.
+    noise = np.random.default_rng(1).integers(0, 256, (700, 700, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.png")
+    with opened(gateway.port, faults="413|422") as page:
+        for name, text in (
+            ("notes.txt", "notes.txt is no image or video"),
+            ("film.mp4", "This browser cannot play film.mp4"),
+            ("small.png", "The server refused the image: "),
+            ("large.png", "The image file is too large: an image file may have 1048576 bytes"),
+        ):
+            path = tmp_path / name
+            if not path.exists():
+                path.write_bytes(b"text")
+            with page.page.expect_file_chooser() as chooser:
+                page.page.click("#choose" if name == "notes.txt" else "#problem button")
+            chooser.value.set_files(path)
+            page.page.wait_for_selector(f"text={text}")
+
+
+def test_the_key_stays_in_the_page(server: TritonProcess, opened: Opened, group: Path) -> None:
+    key = "k" * 32
+    with (
+        gateway_in_thread(server.endpoints.grpc, keys=(key,), page=PageOptions()) as gateway,
+        opened(gateway.port, faults="401") as page,
+    ):
+        page.page.wait_for_selector("text=asks for an API key")
+        for given in ("wrong", key):
+            page.page.fill("#key", given)
+            page.page.click("text=Use key")
+        page.page.wait_for_selector("#key-form", state="hidden")
+        page.page.set_input_files("#files", group)
+        page.page.wait_for_selector(CARD)
+        # There is no bundle here whose engines could be compared.
+        assert not page.page.is_visible("#compare")
+        kept = page.page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]")
+        assert kept == [0, 0, ""]
+        assert not any(key in url for url in page.requests)
+        page.page.reload()
+        page.page.wait_for_selector("#key-form")
+
+
+def test_the_gateways_rate(server: TritonProcess, opened: Opened) -> None:
+    with (
+        gateway_in_thread(server.endpoints.grpc, rate=2, page=PageOptions()) as gateway,
+        opened(gateway.port, faults="429") as page,
+    ):
+        # Alone, it stays below the rate.
+        page.page.click("text=Start camera")
+        page.wait("#count", "last 4")
+        assert page.problems == []
+        while "Too many requests for this gateway" not in page.page.inner_text("#problem"):
+            gateway.ask(body=b"")
+            page.page.wait_for_timeout(50)
+        page.page.wait_for_selector("#problem", state="hidden")
+
+
+def test_a_gateway_that_goes_and_comes_back(server: TritonProcess, opened: Opened) -> None:
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(contextlib.ExitStack())
+        gateway = first.enter_context(gateway_in_thread(server.endpoints.grpc, page=PageOptions()))
+        page = stack.enter_context(opened(gateway.port, faults="Failed to load resource"))
+        page.page.click("text=Start camera")
+        page.wait("#count", "answer")
+        first.close()
+        page.page.wait_for_selector("text=The gateway does not answer")
+        stack.enter_context(gateway_in_thread(server.endpoints.grpc, port=gateway.port, page=PageOptions()))
+        page.page.wait_for_selector("#problem", state="hidden")
+
+
+def test_there_is_no_page_unless_it_is_asked_for(server: TritonProcess) -> None:
+    with gateway_in_thread(server.endpoints.grpc) as gateway:
+        for path in ("/page", "/page/page.js", "/page/model"):
+            assert gateway.ask(path, method="GET")[0] == 404
+
+
+def test_another_sites_name_for_this_machine_is_refused(server: TritonProcess) -> None:
+    options = PageOptions(hosts=("127.0.0.1",))
+    with gateway_in_thread(server.endpoints.grpc, page=options) as gateway:
+        assert gateway.ask("/page", method="GET")[0] == 200
+        with gateway.connect(b"GET /page/model HTTP/1.1\r\nHost: site.example\r\n\r\n") as connection:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+
+
+def test_engines_answer_like_predictors(gateway: GatewayInThread, group: Path, bundle_path: Path) -> None:
+    status, document, _ = gateway.ask("/page/engines", group.read_bytes())
+    assert status == 200
+    bundle = Bundle.load(bundle_path)
+    for answer in document["engines"]:
+        expected = LocalPredictor(bundle, answer["engine"]).predict(group.read_bytes(), 100)
+        assert answer["predictions"] == json.loads(json.dumps([face.to_dict() for face in expected]))
+    assert gateway.ask("/page/engines", b"none")[0] == 422
