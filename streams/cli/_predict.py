@@ -12,6 +12,7 @@ from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging
 from lnlattennet.errors import UsageError
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
+from lnlattennet.streams.tracks._names import Smoothing
 
 if TYPE_CHECKING:
     from lnlattennet.streams._answers import Judge
@@ -30,8 +31,8 @@ def predict(
     images: Annotated[
         list[str],
         typer.Argument(
-            help="Image files, folders, patterns, @LIST with a path on each line; - reads one image from "
-            "standard input, @- a list."
+            help="Images, videos, folders, patterns, @LIST with a path on each line; a camera's address, "
+            "device or its number; - reads one image from standard input, @- a list."
         ),
     ],
     url: Annotated[
@@ -60,8 +61,20 @@ def predict(
     ] = False,
     overlay: Annotated[
         Path | None,
-        typer.Option(help="Draw the region weights: a .png file for one image, or a folder."),
+        typer.Option(help="Draw the region weights: a .png file for one image, a folder, or a .mp4 file."),
     ] = None,
+    every: Annotated[int, typer.Option(min=1, help="Of a video or camera, judge one of N frames.")] = 1,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Begin there: seconds, MM:SS or HH:MM:SS of a video or camera.", show_default="0"),
+    ] = None,
+    end: Annotated[
+        str | None, typer.Option(help="End before that time.", show_default="the end of the video")
+    ] = None,
+    smooth: Annotated[
+        Smoothing, typer.Option(help="How the probabilities of a person are smoothed over time.")
+    ] = Smoothing.EXPONENTIAL,
+    time_constant: Annotated[float, typer.Option(help="Seconds of the smoothing.")] = 0.5,
     max_faces: Annotated[
         int | None,
         typer.Option(min=1, help="Predict at most N faces of each image.", show_default="the largest one"),
@@ -99,11 +112,14 @@ def predict(
     An image that fails does not stop the others; the exit code is then 1.
     """
     configure_logging(verbose, quiet)
-    from lnlattennet.streams._local import Faces, LocalJudge
+    from lnlattennet.streams._local import BATCH, Faces, LocalJudge
     from lnlattennet.streams._served import ServedJudge, ServerOptions
+    from lnlattennet.streams.cli._moving import Moving, batch_of, check_moving
     from lnlattennet.streams.cli._overlay_paths import OverlayPaths
     from lnlattennet.streams.cli._print import print_answers, print_document, write_rows
-    from lnlattennet.streams.sources._files import Files
+    from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, IMAGE_SUFFIXES, Files
+    from lnlattennet.streams.sources._frames import moves
+    from lnlattennet.streams.sources._selection import Selection, parse_time
 
     if bundle is not None and url is not None:
         raise UsageError("--url asks a server and --bundle runs here: give one of the two")
@@ -117,17 +133,21 @@ def predict(
         )
     if resume and output is None:
         raise UsageError("--resume goes on with a table: add --output FILE")
-    files = Files(images)
+    selection = Selection(every, parse_time(start or "0"), None if end is None else parse_time(end))
+    drawn = overlay is not None and (overlay.suffix.lower() == ".mp4" or any(map(moves, images)))
+    moving = Moving(selection, smooth, time_constant, overlay if drawn else None)
+    check_moving(images, moving, output, resume)
+    files = Files(images, IMAGE_SUFFIXES if output is None else FOLDER_SUFFIXES)
     if files.repeatable and next(iter(files), None) is None:
         raise UsageError(
             f"there is no image in {', '.join(images)}: a file in a folder is one by its ending, such as .jpg"
         )
-    overlays = OverlayPaths(overlay, files)
+    overlays = OverlayPaths(None if drawn else overlay, files)
     faces = Faces(max_faces, min_face)
 
     def judge() -> Judge:
         if bundle is not None:
-            return LocalJudge(bundle, engine, faces)
+            return LocalJudge(bundle, engine, faces, batch_of(images, BATCH))
         headers = dict(map(_header, header or []))
         options = ServerOptions(
             url=url or DEFAULT_URL,
@@ -143,7 +163,9 @@ def predict(
 
     with judge() as judging:
         if output is not None:
-            failed = write_rows(files, overlays, judging, output, faces, resume=resume, json=json)
+            failed = write_rows(
+                files, overlays, judging, output, faces, moving=moving, resume=resume, json=json
+            )
         elif json:
             failed = print_document(files, overlays, judging)
         else:

@@ -14,9 +14,13 @@ from lnlattennet.streams._answers import Judge, Task, batched
 from lnlattennet.streams._local import Faces
 from lnlattennet.streams._run import write_table
 from lnlattennet.streams.cli._console import print_results
+from lnlattennet.streams.cli._moving import Moving
 from lnlattennet.streams.cli._overlay_paths import OverlayPaths
+from lnlattennet.streams.sources._camera import is_camera
 from lnlattennet.streams.sources._files import Files
-from lnlattennet.streams.sources._frames import frames
+from lnlattennet.streams.sources._frames import frames, moves
+from lnlattennet.streams.sources._selection import Selection
+from lnlattennet.streams.sources._video import expected_frames
 from lnlattennet.streams.tables._journal import Run
 
 _PAGE = 20
@@ -32,19 +36,21 @@ def write_rows(
     output: Path,
     faces: Faces,
     *,
+    moving: Moving,
     resume: bool,
     json: bool,
 ) -> bool:
     """Write a row for every image and face to a file; return whether an image or an overlay failed."""
-    counted = shows_progress() and files.repeatable
-    summary = write_table(
-        _tasks(files, overlays),
-        judge,
-        output,
-        run=Run(judge.model, asdict(faces)),
-        resume=resume,
-        total=sum(1 for _ in files) if counted else None,
-    )
+    with moving.stage() as stage:
+        summary = write_table(
+            _tasks(files, overlays, moving.selection),
+            judge,
+            output,
+            run=Run(judge.model, asdict(faces) | moving.options),
+            resume=resume,
+            stage=stage,
+            total=_total(files, moving.selection) if shows_progress() and files.repeatable else None,
+        )
     if files.left_out:
         _log.info("%d files in folders have no ending of an image and were left out", files.left_out)
     statuses = dict(sorted(summary.rows.items()))
@@ -71,12 +77,23 @@ def print_answers(files: Files, overlays: OverlayPaths, judge: Judge) -> bool:
     return failed
 
 
-def _tasks(files: Files, overlays: OverlayPaths) -> Iterator[Task]:
+def _total(files: Files, selection: Selection) -> int | None:
+    """Return about how many frames there are, or None if nobody knows."""
+    total = 0
+    for name in files:
+        count = 1 if not moves(name) else None if is_camera(name) else expected_frames(name, selection)
+        if count is None:
+            return None
+        total += count
+    return total
+
+
+def _tasks(files: Files, overlays: OverlayPaths, selection: Selection) -> Iterator[Task]:
     for name in files:
         overlay = overlays(name)
-        yield from (Task(frame, overlay) for frame in frames(name))
+        yield from (Task(frame, overlay) for frame in frames(name, selection))
 
 
 def _results(files: Files, overlays: OverlayPaths, judge: Judge) -> Iterator[Result]:
-    for task, answer in judge(_tasks(files, overlays)):
+    for task, answer in judge(_tasks(files, overlays, Selection())):
         yield Result(task.frame.source, answer.predictions, answer.error or answer.overlay_error)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lnlattennet._command import on_one_line
 from lnlattennet.errors import UsageError
+from lnlattennet.streams.sources._video import VIDEO_SUFFIXES
 
 STDIN = "-"
 """Name that stands for an image on standard input, as in other programs."""
@@ -22,6 +23,10 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 """Endings, in lower case, by which a file in a folder counts as an image, of a format that is read or not."""
+
+
+FOLDER_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES - {".ts"}
+"""Those with videos. In a folder, .ts may be a program in TypeScript."""
 
 
 class Files:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lnlattennet._command import printable
+from lnlattennet.errors import UnavailableError
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, pyav, video_stream
 from lnlattennet.streams.sources._selection import Selection
@@ -53,21 +55,45 @@ def video_frames(source: str, selection: Selection) -> Iterator[Frame]:
     Yields:
         Frames with pixels, or a frame that says why it, or the whole video, cannot be read.
 
-    Raises:
-        UnavailableError: the package that reads videos is missing.
     """
-    errors = pyav().error
+    shown = printable(source)
     try:
-        container = pyav().open(source, timeout=_PATIENCE, metadata_errors="replace")
+        errors = pyav().error
+    except UnavailableError as error:
+        # One video among a million images must not end their run.
+        yield Frame(shown, image=str(error))
+        return
+    try:
+        container = _open(source)
     except errors.FFmpegError as error:
-        yield Frame(source, image=_unopened(source, error))
+        yield Frame(shown, image=_unopened(source, error))
         return
     with container:
         stream = video_stream(container)
         if stream is None:
-            yield Frame(source, image=_without_video(container))
+            yield Frame(shown, image=_without_video(container))
             return
-        yield from _Reading(source, container, stream, selection).frames()
+        yield from _Reading(shown, container, stream, selection).frames()
+
+
+def expected_frames(source: str, selection: Selection) -> int | None:
+    """Return about how many frames of a video are asked for, or None if its file does not tell."""
+    try:
+        with _open(source) as container:
+            stream = video_stream(container)
+            if stream is None or container.duration is None:
+                return None
+            seconds = container.duration / 1e6
+            rate = stream.frames / seconds if stream.frames else float(stream.guessed_rate or _USUAL_RATE)
+    except (pyav().error.FFmpegError, ZeroDivisionError):
+        return None
+    end = seconds if selection.end is None else min(selection.end, seconds)
+    return max(0, round((end - selection.start) * rate / selection.every))
+
+
+def _open(source: str) -> InputContainer:
+    container: InputContainer = pyav().open(source, timeout=_PATIENCE, metadata_errors="replace")
+    return container
 
 
 class _Reading:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from functools import partial
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.serving._smoothing import exponential_step
+from lnlattennet.streams.tracks._names import Smoothing
 
 Probabilities = NDArray[np.float32]
 
@@ -21,13 +21,6 @@ _SMALLEST = 1e-6
 
 _DWELL = 4.0
 """Mean time for which the hidden Markov model expects an expression to stay, in time constants."""
-
-
-class Smoothing(enum.StrEnum):
-    """How the probabilities of a track are smoothed."""
-
-    EXPONENTIAL = "exponential"
-    HMM = "hmm"
 
 
 def smoother(kind: Smoothing, time_constant: float) -> Smoother:

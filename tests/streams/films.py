@@ -26,7 +26,7 @@ def face(seed: int) -> Image:
     return render_face(seed, "happiness", size=FACE, with_regions=False).image
 
 
-def images(count: int, seed: int = 41, width: int = WIDTH, height: int = HEIGHT) -> Iterator[Image]:
+def images(count: int, seed: int = 7, width: int = WIDTH, height: int = HEIGHT) -> Iterator[Image]:
     """A face that drifts to the right over its background; a red mark is in the upper left corner."""
     rng = np.random.default_rng(seed)
     blotches = rng.integers(40, 200, (4, 5, 3), dtype=np.uint8)

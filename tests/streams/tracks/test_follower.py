@@ -7,7 +7,8 @@ import dataclasses
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams._rows import Row
 from lnlattennet.streams.tracks._follower import Follower
-from lnlattennet.streams.tracks._smoothing import Smoothing, smoother
+from lnlattennet.streams.tracks._names import Smoothing
+from lnlattennet.streams.tracks._smoothing import smoother
 
 FACE = Row(
     source="a.mp4",

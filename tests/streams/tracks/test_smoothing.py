@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lnlattennet.streams.tracks._smoothing import Smoothing, smoother
+from lnlattennet.streams.tracks._names import Smoothing
+from lnlattennet.streams.tracks._smoothing import smoother
 
 HAPPY = np.array([0.9, 0.05, 0.05], np.float32)
 SAD = np.array([0.05, 0.9, 0.05], np.float32)

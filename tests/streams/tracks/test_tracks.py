@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lnlattennet.streams._rows import Row
-from lnlattennet.streams.tracks._smoothing import Smoothing, smoother
+from lnlattennet.streams.tracks._names import Smoothing
+from lnlattennet.streams.tracks._smoothing import smoother
 from lnlattennet.streams.tracks._tracks import Tracks
 
 RATE = 30

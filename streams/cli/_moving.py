@@ -1,0 +1,90 @@
+"""What `predict` does with videos and cameras beyond what it does with images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lnlattennet.errors import UsageError
+from lnlattennet.streams._frame import Frame
+from lnlattennet.streams._overlay_video import check_overlay, overlay_video
+from lnlattennet.streams._rows import Row
+from lnlattennet.streams._run import Stage
+from lnlattennet.streams.sources._camera import is_camera
+from lnlattennet.streams.sources._frames import moves
+from lnlattennet.streams.sources._selection import Selection
+from lnlattennet.streams.tracks._follower import Follower
+from lnlattennet.streams.tracks._names import Smoothing
+from lnlattennet.streams.tracks._smoothing import smoother
+
+_BATCH = 2
+"""Frames of a video that a process is given at a time: eight of a large video would take gigabytes."""
+
+
+@dataclass(frozen=True)
+class Moving:
+    """How videos and cameras are read and followed.
+
+    Attributes:
+        selection: the frames that are asked for.
+        smoothing: how probabilities are smoothed.
+        time_constant: its seconds.
+        overlay: video to draw to, if wanted.
+    """
+
+    selection: Selection
+    smoothing: Smoothing
+    time_constant: float
+    overlay: Path | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What changes rows, as a table records it."""
+        return {
+            "every": self.selection.every,
+            "start": self.selection.start,
+            "end": self.selection.end,
+            "smooth": self.smoothing.value,
+            "time_constant": self.time_constant,
+        }
+
+    @contextmanager
+    def stage(self) -> Iterator[Stage]:
+        """Open what adds tracks to rows, and draws frames if that is wanted."""
+        follow = Follower(smoother(self.smoothing, self.time_constant))
+        if self.overlay is None:
+            yield follow
+            return
+        with overlay_video(self.overlay) as video:
+
+            def follow_and_draw(frame: Frame, rows: Sequence[Row]) -> Sequence[Row]:
+                rows = follow(frame, rows)
+                video.draw(frame, rows)
+                return rows
+
+            yield follow_and_draw
+
+
+def check_moving(sources: Sequence[str], moving: Moving, output: Path | None, resume: bool) -> None:
+    """Raise UsageError if an option does not go with the sources that are given."""
+    videos = [source for source in sources if moves(source)]
+    if videos and output is None:
+        raise UsageError(f"{videos[0]} has a row for every frame: add --output FILE")
+    if resume and any(map(is_camera, sources)):
+        raise UsageError("--resume needs the same frames again, which a camera does not have; begin anew")
+    if moving.time_constant <= 0:
+        raise UsageError(f"--time-constant must be above 0 s, got {moving.time_constant:g}")
+    if moving.selection != Selection() and not videos and all(Path(source).is_file() for source in sources):
+        raise UsageError("--every, --start and --end choose frames of videos and cameras; there is none")
+    if moving.overlay is not None:
+        check_overlay(moving.overlay, sources)
+
+
+def batch_of(sources: Sequence[str], usual: int) -> int:
+    """Return how many frames a process is given at a time: of a camera one, so that rows come at once."""
+    if any(map(is_camera, sources)):
+        return 1
+    return _BATCH if any(map(moves, sources)) else usual

@@ -1,0 +1,150 @@
+"""`lnlattennet predict` on videos and cameras, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from lnlattennet.errors import UsageError
+from lnlattennet.streams._rows import Row
+from lnlattennet.streams.cli._predict import predict
+from lnlattennet.streams.tables._journal import Journal
+from tests.streams.films import images, write_film
+
+pytestmark = pytest.mark.usefixtures("own_logging")
+
+# Uneven, and with a cut in the middle.
+TIMES = [index / 30 + (0.2 if index > 7 else 0) for index in range(22)]
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes would take longer to start than these films to judge."""
+    monkeypatch.setenv("LNLATTENNET_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    return write_film(path, [*images(12, seed=7), *images(10, seed=5)], TIMES)
+
+
+def run(*arguments: object) -> Any:
+    app = typer.Typer()
+    app.command()(predict)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "120"})
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def overlay_times(path: Path) -> list[float]:
+    with av.open(str(path)) as container:
+        return [frame.time or 0.0 for frame in container.decode(video=0)]
+
+
+def test_every_frame_has_its_row_time_and_person(bundle_path: Path, film: Path, tmp_path: Path) -> None:
+    table, drawn = tmp_path / "rows.jsonl", tmp_path / "drawn.mp4"
+    result = run(film, "--bundle", bundle_path, "--output", table, "--overlay", drawn)
+    assert result.exit_code == 0, result.output
+    found = rows(table)
+    assert [row["frame"] for row in found] == list(range(22))
+    np.testing.assert_allclose([row["time"] for row in found], TIMES, atol=0.001)
+    assert {row["status"] for row in found} == {"ok"}
+    assert [row["track"] for row in found] == [0] * 12 + [1] * 10
+    smoothed = [[row[key] for key in row if key.startswith("smoothed_")] for row in found]
+    np.testing.assert_allclose(np.sum(smoothed, axis=1), 1, atol=1e-5)
+    raw = [[row[key] for key in row if key.startswith("probability_")] for row in found]
+    assert smoothed[0] == raw[0]
+    assert smoothed[12] == raw[12]
+    np.testing.assert_allclose(overlay_times(drawn), TIMES, atol=0.001)
+
+
+def test_frames_can_be_chosen(bundle_path: Path, film: Path, tmp_path: Path) -> None:
+    table = tmp_path / "rows.jsonl"
+    result = run(
+        *(film, "--bundle", bundle_path, "--output", table, "--every", 3, "--start", "0:00.1", "--end", 0.6)
+    )
+    assert result.exit_code == 0, result.output
+    assert [row["frame"] for row in rows(table)] == [3, 6, 9]
+
+
+@pytest.mark.parametrize("kept", [1, 17])
+def test_a_run_that_was_stopped_goes_on_with_the_same_rows(
+    bundle_path: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    whole, table, drawn = tmp_path / "whole.jsonl", tmp_path / "rows.jsonl", tmp_path / "drawn.mp4"
+    options = ("--bundle", bundle_path, "--smooth", "hmm")
+    assert run(film, *options, "--output", whole).exit_code == 0
+    add, count = Journal.add, 0
+
+    def add_or_stop(journal: Journal, some: Iterable[Row]) -> None:
+        nonlocal count
+        count += 1
+        if count > kept:
+            raise KeyboardInterrupt
+        add(journal, some)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", add_or_stop)
+        assert run(film, *options, "--output", table, "--overlay", drawn).exit_code == 130
+    assert not table.exists()
+    result = run(film, *options, "--output", table, "--overlay", drawn, "--resume")
+    assert result.exit_code == 0, result.output
+    assert rows(table) == rows(whole)
+    np.testing.assert_allclose(overlay_times(drawn), TIMES, atol=0.001)
+
+
+def test_a_bad_video_costs_no_row_of_the_others(bundle_path: Path, film: Path, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").touch()
+    (tmp_path / "clips" / "b.mp4").write_bytes(film.read_bytes())
+    (tmp_path / "clips" / "c.mp4").write_bytes(film.read_bytes()[:5000])
+    table = tmp_path / "rows.jsonl"
+    result = run(tmp_path / "clips", "--bundle", bundle_path, "--output", table)
+    assert result.exit_code == 1
+    found = rows(table)
+    assert [row["status"] for row in found] == ["unreadable", *["ok"] * 22, "unreadable"]
+    assert found[0]["message"] == "the video is empty (0 bytes); copy it again"
+    assert "cut off and lost the index" in found[-1]["message"]
+
+
+def test_without_pyav_a_video_says_what_to_install(
+    bundle_path: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    assert run(film, "--bundle", bundle_path, "--output", tmp_path / "rows.jsonl").exit_code == 1
+    assert "lnlattennet[video]" in rows(tmp_path / "rows.jsonl")[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["film.mp4"], "film.mp4 has a row for every frame: add --output FILE"),
+        (["film.mp4", "--output", "r.csv", "--overlay", "o.png"], r"must end in \.mp4, got o\.png"),
+        (["a.mp4", "b.mp4", "--output", "r.csv", "--overlay", "o.mp4"], "draws one video, got 2 sources"),
+        (["film.mp4", "--output", "r.csv", "--start", "5", "--end", "4"], "--end must be after --start"),
+        (["film.mp4", "--output", "r.csv", "--start", "1:99"], "a time must be seconds"),
+        (["film.mp4", "--output", "r.csv", "--time-constant", "0"], "--time-constant must be above 0 s"),
+        (["tcp://127.0.0.1:1", "--output", "r.csv", "--resume"], "a camera does not have"),
+        (["face.jpg", "--output", "r.csv", "--every", "2"], "choose frames of videos and cameras"),
+    ],
+)
+def test_flags_that_contradict_are_refused(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("face.jpg").touch()
+    result = run(*arguments, "--bundle", "nowhere")
+    assert isinstance(result.exception, UsageError)
+    with pytest.raises(UsageError, match=message):
+        raise result.exception
