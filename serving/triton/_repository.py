@@ -28,7 +28,7 @@ from lnlattennet.serving.triton._model_config import (
     write_config,
 )
 from lnlattennet.serving.triton._model_names import ANSWER, ENGINE_MODEL, KEPT_MODELS
-from lnlattennet.serving.triton._scheduling import Scheduling, schedule
+from lnlattennet.serving.triton._scheduling import Scheduling, default_scheduling, schedule
 from lnlattennet.serving.triton._shell_paths import require_shell_safe_path
 from lnlattennet.serving.triton._topology import Topology, fuse_steps, make_step_of_pipeline
 
@@ -95,6 +95,7 @@ def add_version(
         )
     destination = check_destination(destination)
     native = runs_natively(serving, backends)
+    shares = scheduling or default_scheduling(serving, native)
     deployment = Deployment(destination)
     existed = destination.exists()
     try:
@@ -105,7 +106,7 @@ def add_version(
             with replace_folder(deployment.folder_of_versions / str(number)) as folder:
                 draft = Version(folder)
                 chosen = topology or _usual_topology(native)
-                _write(draft, bundle, serving.name, native, chosen, scheduling or Scheduling(), number)
+                _write(draft, bundle, serving.name, native, chosen, shares, number)
                 check_deployment(draft)
                 for name, content in (records or {}).items():
                     (draft.path / name).write_text(content, encoding="utf-8")

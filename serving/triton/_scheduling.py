@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL, PIPELINE
+
+if TYPE_CHECKING:
+    from lnlattennet.bundle._manifest import EngineRecord
 
 THREADS = "threads"
 """Parameter of ``expression_pipeline``: threads of each instance, if they are not to share the cores."""
@@ -15,7 +18,7 @@ THREADS = "threads"
 
 @dataclass(frozen=True)
 class Scheduling:
-    """Instances of the models, and their queues; the default is that of every deployment.
+    """Instances of the models, and their queues; ``default_scheduling`` is that of a deployment.
 
     Attributes:
         instances: processes of ``expression_pipeline``; each handles one request, or some joined, at a time.
@@ -44,6 +47,19 @@ class Scheduling:
         return ", ".join(parts)
 
 
+def default_scheduling(engine: EngineRecord, native: bool) -> Scheduling:
+    """Return how an engine is served without tuning: where it runs in Python on the CPU, none joined.
+
+    The images of joined requests are decoded and searched one by one in one process while others may be idle,
+    and all wait for the last. On a GPU the engine makes up for it: a batch takes little longer than one face.
+
+    Args:
+        engine: the bundle's engine.
+        native: whether it runs in a backend of the server's own, where faces are joined, not images.
+    """
+    return Scheduling(joined=1 if engine.requires.device == "cpu" and not native else 0)
+
+
 def schedule(configs: Mapping[str, Any], scheduling: Scheduling, native: bool) -> None:
     """Set instances, threads and queues.
 
@@ -60,8 +76,7 @@ def schedule(configs: Mapping[str, Any], scheduling: Scheduling, native: bool) -
     if native:
         joining = configs[ENGINE_MODEL]
         joining.instance_group[0].count = scheduling.engine_instances
-    if scheduling.joined:
-        joining.dynamic_batching.preferred_batch_size[:] = [scheduling.joined]
+    joining.dynamic_batching.preferred_batch_size[:] = [scheduling.joined] if scheduling.joined else []
     joining.dynamic_batching.max_queue_delay_microseconds = scheduling.delay_us
 
 

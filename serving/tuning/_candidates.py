@@ -11,7 +11,7 @@ _DELAY_US = 2000
 """Less than an answer takes on a CPU, more than the time between two requests under load."""
 
 
-def candidates(cores: int, most_in_flight: int, native: bool) -> list[Scheduling]:
+def candidates(cores: int, most_in_flight: int, native: bool, joined: int = 0) -> list[Scheduling]:
     """Return the schedulings to compare, the default first.
 
     Instances are some shares of the cores, up to half more processes than cores: a process also waits for the
@@ -21,6 +21,7 @@ def candidates(cores: int, most_in_flight: int, native: bool) -> list[Scheduling
         cores: what the server may use.
         most_in_flight: the largest number of requests in flight at once; a lone one has none to join.
         native: whether the engine runs in a backend of the server's own.
+        joined: 0 or 1, the default's.
     """
     counts = sorted({count for count in (2, cores // 2, cores, cores + cores // 2) if count >= 2})
     shares = [Scheduling(instances=count) for count in counts]
@@ -30,7 +31,9 @@ def candidates(cores: int, most_in_flight: int, native: bool) -> list[Scheduling
     elif cores > 1:
         # With all cores for each, or on few cores one for each, beside the default's share.
         shares.insert(1, Scheduling(threads=cores if cores > 3 else 1))
-    queues: Sequence[tuple[int, int]] = ((0, 0), (1, 0), (0, _DELAY_US)) if most_in_flight > 1 else ((0, 0),)
+    queues: Sequence[tuple[int, int]] = ((joined, 0), (1 - joined, 0), (0, _DELAY_US))
+    if most_in_flight == 1:
+        queues = queues[:1]
     return [_with_queue(share, joined, delay) for joined, delay in queues for share in shares]
 
 

@@ -27,7 +27,7 @@ from lnlattennet.serving.triton._model_config import runs_natively
 from lnlattennet.serving.triton._model_names import CROPS, PUBLIC_MODELS
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import add_version
-from lnlattennet.serving.triton._scheduling import Scheduling
+from lnlattennet.serving.triton._scheduling import Scheduling, default_scheduling
 from lnlattennet.serving.triton._topology import Topology
 from lnlattennet.serving.tuning._candidates import candidates
 from lnlattennet.serving.tuning._load import LOAD_SHARE, Sample, check_answer, put_load
@@ -123,7 +123,9 @@ def tune_bundle(
         image = options.image.read_bytes() if options.image else known_face()
         answers = _Answers(bundle, record.name, image)
         cores = usable_cpus()
-        tried = candidates(cores, max(options.in_flight), runs_natively(record, backends))
+        native = runs_natively(record, backends)
+        default = default_scheduling(record, native)
+        tried = candidates(cores, max(options.in_flight), native, default.joined)
         seconds = _estimate(len(tried), options)
         _log.info("%d candidates on %d cores: some %s", len(tried), cores, _duration(seconds))
         if (load := os.getloadavg()[0]) > cores / 2:

@@ -17,7 +17,7 @@ from lnlattennet.serving.triton._endpoints import Endpoints
 from lnlattennet.serving.triton._model_config import read_config
 from lnlattennet.serving.triton._process import _command
 from lnlattennet.serving.triton._repository import add_version
-from lnlattennet.serving.triton._scheduling import Scheduling, threads_of_instance
+from lnlattennet.serving.triton._scheduling import Scheduling, default_scheduling, threads_of_instance
 
 pytest.importorskip("tritonclient.grpc")
 
@@ -68,6 +68,18 @@ def test_an_engine_in_the_servers_own_backend_has_instances_and_a_queue_of_its_o
     assert engine.dynamic_batching.max_queue_delay_microseconds == 300
     # Nobody joins images: each takes its own time.
     assert pipeline.dynamic_batching.max_queue_delay_microseconds == 0
+
+
+def test_nothing_is_joined_before_an_engine_on_the_cpu_in_python(bundle: Bundle, tmp_path: Path) -> None:
+    python = add_version(bundle, tmp_path / "python")
+    assert config_of(python, "expression_pipeline").dynamic_batching.preferred_batch_size == [1]
+    assert python.describe()["scheduling"]["joined"] == 1
+    native = add_version(bundle, tmp_path / "native", ONNX, "onnxruntime-fp32")
+    assert config_of(native, "expression_pipeline").dynamic_batching.preferred_batch_size == [1]
+    assert config_of(native, "lnlattennet_engine").dynamic_batching.preferred_batch_size == []
+    engine = bundle.manifest.engine(bundle.manifest.selected)
+    on_gpu = engine.model_copy(update={"requires": engine.requires.model_copy(update={"device": "cuda"})})
+    assert default_scheduling(on_gpu, native=False) == Scheduling()
 
 
 def test_one_instance_is_refused_as_it_would_hold_requests(bundle: Bundle, tmp_path: Path) -> None:

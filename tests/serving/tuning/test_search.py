@@ -33,8 +33,9 @@ def turn(rate: float, p50: float = 10.0) -> Turn:
 @pytest.mark.parametrize("native", [False, True])
 @pytest.mark.parametrize("cores", [1, 2, 3, 4, 16, 96])
 def test_the_default_comes_first_and_nothing_twice(cores: int, native: bool) -> None:
+    for joined in (0, 1):
+        assert candidates(cores, 8, native, joined)[0] == Scheduling(joined=joined)
     found = candidates(cores, 8, native)
-    assert found[0] == Scheduling()
     assert len(set(found)) == len(found) <= 24
     assert all(2 <= one.instances <= max(2, 1.5 * cores) for one in found)
     # Threads beyond the share are tried with the fewest instances only.
@@ -42,12 +43,13 @@ def test_the_default_comes_first_and_nothing_twice(cores: int, native: bool) -> 
 
 
 def test_a_lone_request_has_none_to_join() -> None:
-    assert all(one.joined == one.delay_us == 0 for one in candidates(4, 1, native=False))
-    assert {(one.joined, one.delay_us) for one in candidates(4, 2, native=False)} == {
-        (0, 0),
-        (1, 0),
-        (0, 2000),
-    }
+    for joined in (0, 1):
+        assert {(one.joined, one.delay_us) for one in candidates(4, 1, False, joined)} == {(joined, 0)}
+        assert {(one.joined, one.delay_us) for one in candidates(4, 2, False, joined)} == {
+            (0, 0),
+            (1, 0),
+            (0, 2000),
+        }
 
 
 @pytest.mark.parametrize("objective", ["throughput", "latency"])
