@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from lnlattennet.bundle._prediction import Prediction
@@ -128,7 +129,7 @@ class Columns:
     class_names: tuple[str, ...]
     regions: int
 
-    @property
+    @cached_property
     def types(self) -> dict[str, type[str] | type[int] | type[float]]:
         """Name of each column in order -> type of its values; each but source and status may be null."""
         return {
@@ -183,18 +184,22 @@ class Columns:
         if values["status"] not in _STATUSES:
             raise DataError(f"a status must be one of {', '.join(_STATUSES)}, got {values['status']!r}")
         plain = ("source", "frame", "time", "face", "track", "status", "message", "face_score", "label")
-        lists = {
-            "box": _BOX,
+        lists: dict[str, Any] = {
+            field: _all_or_none([values[name] for name in names]) for field, names in self._lists.items()
+        }
+        return Row(
+            **{name: values[name] for name in (*plain, "entropy", "model_hash", "preprocessing_id")}, **lists
+        )
+
+    @cached_property
+    def _lists(self) -> dict[str, list[str]]:
+        """Field of a row that takes several columns -> their names."""
+        return {
+            "box": list(_BOX),
             "probabilities": [_PROBABILITY + name for name in self.class_names],
             "smoothed": [_SMOOTHED + name for name in self.class_names],
             "region_weights": [f"{_WEIGHT}{index}" for index in range(self.regions)],
         }
-        fields: dict[str, Any] = {
-            name: values[name] for name in (*plain, "entropy", "model_hash", "preprocessing_id")
-        }
-        for field, names in lists.items():
-            fields[field] = _all_or_none([values[name] for name in names])
-        return Row(**fields)
 
     @classmethod
     def from_names(cls, names: Sequence[str]) -> Columns:
@@ -213,5 +218,4 @@ class Columns:
 
 def _all_or_none(values: list[float | None]) -> tuple[float, ...] | None:
     """Return the values, or None if they are null."""
-    numbers = tuple(value for value in values if value is not None)
-    return numbers if numbers and len(numbers) == len(values) else None
+    return None if None in values or not values else tuple(values)  # type: ignore[arg-type]

@@ -144,14 +144,12 @@ def _decoded(path: Path, stream: Any) -> Iterator[str]:
 
 def _typed(name: str, value: Any, kind: type[str] | type[int] | type[float]) -> Any:
     """Return a value of a column in the column's type; CSV has texts only."""
-    if value is None:
-        return None
-    if isinstance(value, str) and kind is not str:
-        try:
+    if value is None or type(value) is kind:
+        return value
+    try:
+        if isinstance(value, str) or (kind is float and isinstance(value, int)):
             return kind(value)
-        except ValueError:
-            pass
-    elif isinstance(value, kind) or (kind is float and isinstance(value, int)):
-        return kind(value)
+    except ValueError:
+        pass
     words = {str: "text", int: "a whole number", float: "a number"}
     raise DataError(f"{name} must be {words[kind]}, got {value!r}")
