@@ -95,10 +95,12 @@ class LocalJudge:
             for batch in batched(chain(first, tasks), self._batch):
                 yield from zip(batch, worker(batch), strict=True)
             return
-        processes = usable_cpus()
+        processes, context = usable_cpus(), multiprocessing.get_context("forkserver")
+        # The server of processes imports once what each of them needs.
+        context.set_forkserver_preload([__name__, "cv2"])
         pool = self._pool = ProcessPoolExecutor(
             processes,
-            multiprocessing.get_context("forkserver"),
+            context,
             initializer=_start,
             initargs=(self._bundle.path, self._engine, self._faces),
         )

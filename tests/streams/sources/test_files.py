@@ -1,0 +1,67 @@
+"""Files that arguments stand for."""
+
+from __future__ import annotations
+
+import io
+import os
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from lnlattennet.errors import UsageError
+from lnlattennet.streams.sources._files import Files
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "deep/er/c.tiff", "deep/d.webp", ".git/e.jpg"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return Path("tree")
+
+
+def test_a_folder_is_read_in_order_with_all_below(tree: Path) -> None:
+    files = Files(["tree", "tree/notes.txt", "missing.jpg"])
+    found = ["tree/a.PNG", "tree/b.jpg", "tree/deep/d.webp", "tree/deep/er/c.tiff"]
+    assert list(files) == [*found, "tree/notes.txt", "missing.jpg"]
+    assert files.left_out == 1
+    assert list(files) == list(files)
+
+
+def test_links_in_circles_have_an_end_and_no_folder_is_read_twice(tree: Path) -> None:
+    (tree / "deep" / "circle").symlink_to(tree.resolve())
+    (tree / "itself").symlink_to("itself")
+    (tree / "zweite").symlink_to((tree / "deep").resolve())
+    (tree / "link.jpg").symlink_to("b.jpg")
+    (tree / "broken.jpg").symlink_to("nothing.jpg")
+    names = list(islice(Files(["tree", "tree/deep"]), 100))
+    assert len(names) == 6
+    assert {"tree/link.jpg", "tree/broken.jpg"} < set(names)
+    assert [Path(name).name for name in names].count("d.webp") == 1
+
+
+def test_patterns_lists_and_names_that_look_like_them(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(Files(["tree/**/*.[tw]*[fp]"])) == ["tree/deep/d.webp", "tree/deep/er/c.tiff"]
+    assert list(Files(["tree/*.gif"])) == ["tree/*.gif"]
+    Path("@list").write_bytes(b"tree/b.jpg\r\n\ntree/deep\n" + os.fsencode("caf\udce9 [1].jpg"))
+    listed = ["tree/b.jpg", "tree/deep/d.webp", "tree/deep/er/c.tiff", "caf\udce9 [1].jpg"]
+    assert list(Files(["@@list"])) == listed
+    assert list(Files(["@list"])) == ["@list"]
+    with pytest.raises(UsageError, match="cannot read the list none: No such file"):
+        list(Files(["@none"]))
+
+    class Stdin:
+        buffer = io.BytesIO(b"tree/b.jpg\n-\n")
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    files = Files(["@-"])
+    assert not files.repeatable
+    assert list(files) == ["tree/b.jpg", "-"]
+    assert Files(["-", "tree"]).repeatable
+
+
+def test_a_file_is_named_as_often_as_it_is_given(tree: Path) -> None:
+    assert list(Files(["tree/b.jpg", "tree/b.jpg"])) == ["tree/b.jpg"] * 2
