@@ -16,7 +16,7 @@ install: $(STAMP) ## Install everything into .venv
 
 # The constraint takes a CPU build of torch where one is offered; see docs/quickstart.md.
 # Python compiles a module when it is first imported; an installer would compile all 17,000 files, most never imported.
-EVERYTHING := --constraint constraints.txt --editable '.[train,export,faces,openvino,rtx,server,tables,video,gateway,bench,dev]'
+EVERYTHING := --constraint constraints.txt --editable '.[train,export,faces,openvino,rtx,server,tables,video,cluster,gateway,bench,dev]'
 # uv takes a quarter of pip's time. It does not read pip's settings: the indexes and wheels they name are handed to it,
 # to choose among them as pip does. Where uv is not to be had, or fails, pip installs.
 INDEXES = $$($(BIN)/pip config list | sed -nE "s/^[^=]*\.((extra-)?index-url|find-links)='(.*)'$$/\1 \3/p" | \

@@ -91,7 +91,7 @@ class LocalJudge:
         # To start processes takes longer than a few images do.
         first = list(islice(tasks, 2 * self._batch + 1))
         if len(first) <= 2 * self._batch or usable_cpus() == 1:
-            worker = _Worker(self._bundle, self._engine, self._faces)
+            worker = Worker(self._bundle, self._engine, self._faces)
             for batch in batched(chain(first, tasks), self._batch):
                 yield from zip(batch, worker(batch), strict=True)
             return
@@ -121,7 +121,7 @@ class LocalJudge:
             self._pool.shutdown(cancel_futures=True)
 
 
-class _Worker:
+class Worker:
     """Answers batches by an engine of one thread."""
 
     def __init__(self, bundle: Bundle, engine: str, faces: Faces) -> None:
@@ -170,7 +170,7 @@ def draw_overlay(predictions: Sequence[Prediction], overlay: Path | None, image:
     return ""
 
 
-_state: list[_Worker | LnlAttenNetError] = []
+_state: list[Worker | LnlAttenNetError] = []
 """The worker of this process, or why there is none."""
 
 
@@ -183,7 +183,7 @@ def _start(bundle: Path, engine: str, faces: Faces) -> None:
 
     cv2.setNumThreads(1)
     try:
-        _state.append(_Worker(Bundle.load(bundle), engine, faces))
+        _state.append(Worker(Bundle.load(bundle), engine, faces))
     except LnlAttenNetError as error:
         _state.append(error)
 

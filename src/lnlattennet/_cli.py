@@ -40,6 +40,7 @@ SUBCOMMANDS = {
     ),
     "predict": ("streams.cli._predict:predict", "Predict the expression on images, with region weights."),
     "bench": ("benchmarks._cli:app", "Measure speed, and compare records."),
+    "score": ("streams.cli._score:score", "Predict the expression on millions of images, on a Ray cluster."),
     "timeline": (
         "streams.cli._timeline:timeline",
         "Show the expressions of every person over time, as a page.",
