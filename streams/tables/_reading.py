@@ -61,8 +61,9 @@ def open_table(path: Path) -> Table:
         raise UsageError(f"a table of answers must end in {', '.join(_READERS)}, got {path}")
     if not path.stat().st_size:
         raise DataError(f"{path} must hold a table of answers, and is empty; {_UNFINISHED}")
+    names = _names(path)
     try:
-        return Table(path, Columns.from_names(_names(path)))
+        return Table(path, Columns.from_names(names))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
@@ -122,7 +123,8 @@ def _parquet(path: Path) -> Any:
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.ParquetFile(path)
+        # Buffered ahead, all of the file that was read stays in memory.
+        return pyarrow.parquet.ParquetFile(path, pre_buffer=False)
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path} must be a whole Parquet file, and is not; {_UNFINISHED}") from error
 

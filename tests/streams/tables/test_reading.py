@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -40,7 +41,7 @@ def write_parquet(path: Path, rows: Sequence[Row], columns: Columns = COLUMNS) -
     arrow = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
     schema = pyarrow.schema([(name, arrow[kind]) for name, kind in columns.types.items()])
     values = [dict(zip(columns.types, columns.values(row), strict=True)) for row in rows]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(values, schema), path)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(values, schema), path, row_group_size=500)
 
 
 WRITERS: dict[str, Callable[[Path, Sequence[Row]], None]] = {
@@ -115,3 +116,16 @@ def test_a_wrong_value_is_named_with_its_row(tmp_path: Path) -> None:
     path.write_text(path.read_text("utf-8").replace("0.08", "soon"), "utf-8")
     with pytest.raises(DataError, match=r"rows\.csv, row 2: time must be a number, got 'soon'"):
         list(open_table(path).rows())
+
+
+def test_what_was_read_of_a_parquet_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    random = np.random.default_rng(1)
+    rows = [seen(float(t), "neutral", source=random.bytes(200).hex()) for t in range(6000)]
+    write_parquet(path, rows)
+    before = pyarrow.total_allocated_bytes()
+    reading = open_table(path).rows()
+    for _ in range(5500):
+        next(reading)
+    assert pyarrow.total_allocated_bytes() - before < path.stat().st_size / 2
+    reading.close()  # type: ignore[attr-defined]
