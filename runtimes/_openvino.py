@@ -104,7 +104,8 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
 
     def run(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         with lock:
-            results = request.infer(dict(inputs), share_inputs=True)
+            # The outputs are the request's own memory, which is copied before the next call writes it.
+            results = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
             return {name: np.array(results[name]) for name in names}
 
     return run

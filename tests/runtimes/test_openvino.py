@@ -95,6 +95,15 @@ def test_a_request_may_be_called_from_several_threads(build_engine: BuildEngine)
     assert_takes_threads(BACKEND.load(build_engine("openvino", plan("fp32")).path, 1))
 
 
+def test_an_answer_keeps_its_values_in_later_calls(build_engine: BuildEngine) -> None:
+    runner = BACKEND.load(build_engine("openvino", plan("fp32")).path, 1)
+    answer = runner({"image": faces(2)})
+    before = {name: values.copy() for name, values in answer.items()}
+    runner({"image": faces(2, seed=1)})
+    for name, values in before.items():
+        np.testing.assert_array_equal(answer[name], values)
+
+
 def test_it_names_what_it_cannot_convert(tmp_path: Path) -> None:
     path = tmp_path / "broken.onnx"
     path.write_bytes(b"not an onnx file")
