@@ -10,5 +10,6 @@ __all__ = [
     "network",
     "peers",
     "serving",
+    "streams",
     "training",
 ]
