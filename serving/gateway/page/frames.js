@@ -8,12 +8,16 @@ const QUALITY = 0.9;
 class Source {
   #isNew = true;
   #wake = () => {};
+  #signal = null;
 
   async next(signal) {
+    if (this.#signal !== signal) {
+      this.#signal = signal;
+      signal.addEventListener("abort", () => this.#wake(), { once: true });
+    }
     while (!(this.#isNew && this.ready()) && !signal.aborted) {
       await new Promise(done => {
         this.#wake = done;
-        signal.addEventListener("abort", done, { once: true });
         this.watch(() => this.refresh(), signal);
       });
     }

@@ -21,9 +21,10 @@ export async function follow(source, { ask, show, fail, signal, retry }) {
 // Waits for seconds, null for ever, or until the visitor wants to try again.
 function pause(seconds, signal, retry) {
   return new Promise(done => {
-    const timer = seconds === null ? undefined : setTimeout(done, 1000 * seconds);
-    const stop = () => { clearTimeout(timer); done(); };
-    signal.addEventListener("abort", stop, { once: true });
-    retry.addEventListener("retry", stop, { once: true });
+    const over = new AbortController();
+    const end = () => { clearTimeout(timer); over.abort(); done(); };
+    const timer = seconds === null ? undefined : setTimeout(end, 1000 * seconds);
+    signal.addEventListener("abort", end, { signal: over.signal });
+    retry.addEventListener("retry", end, { signal: over.signal });
   });
 }

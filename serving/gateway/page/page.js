@@ -23,7 +23,7 @@ async function ask(frame, signal) {
   const answers = await predict(frame.image, served.mostFaces, signal);
   const latency = performance.now() - frame.taken;
   const engines = at("compare").checked ? await compare(frame.image, signal) : [];
-  served.seen(answers[0].model_hash);
+  if (served.seen(answers[0].model_hash)) introduce();
   // Without a face, the answer is about the center of the image, and nobody asked for that.
   return { faces: answers.filter(face => face.status !== "no_face"), engines, latency };
 }
@@ -92,8 +92,12 @@ function openPlace(index) {
   });
   at("several").hidden = files.length < 2;
   at("place").textContent = `${place + 1} of ${files.length}`;
-  at("previous").disabled = place === 0;
-  at("next").disabled = place === files.length - 1;
+  const [previous, next] = [at("previous"), at("next")];
+  const isFocused = [previous, next].includes(document.activeElement);
+  previous.disabled = place === 0;
+  next.disabled = place === files.length - 1;
+  // A disabled button would lose the keyboard's place.
+  if (isFocused) (next.disabled ? previous : previous.disabled ? next : document.activeElement).focus();
   return opened;
 }
 

@@ -9,6 +9,7 @@ export class ServedModel {
 
   set facts(facts) {
     this.#facts = facts;
+    this.#hash = "";
     this.seen(facts.model_hash);
   }
 
@@ -16,12 +17,13 @@ export class ServedModel {
     return this.#facts?.most_faces ?? 1;
   }
 
-  // Another one may serve from one answer to the next.
+  // Another one may serve from one answer to the next; returns whether its facts are to be asked for.
   seen(hash) {
-    if (hash === this.#hash) return;
+    if (hash === this.#hash) return false;
     this.#hash = hash;
     at("serves").textContent = `Served by ${this.name(hash)}, model hash ${hash.slice(0, SHOWN_DIGITS)}`;
     at("about").replaceChildren(...this.#about());
+    return hash !== this.#facts.model_hash;
   }
 
   name(hash) {

@@ -31,9 +31,12 @@ def rendered() -> list[NDArray[np.uint8]]:
     return faces
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(rendered: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """Chromium; its camera shows the rendered faces one after the other."""
+    """Chromium; its camera shows the rendered faces one after the other.
+
+    While Playwright runs, its event loop is this thread's: not longer than a module, since others need one.
+    """
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip(f"none of {', '.join(NAMES)} is on PATH")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +33,7 @@ from tests.serving.gateway.conftest import as_jpeg
 from tests.serving.gateway.in_thread import GatewayInThread, gateway_in_thread
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Request
 
 pytestmark = pytest.mark.slow
 
@@ -83,6 +85,8 @@ def opened(browser: Browser) -> Opened:
                 "console",
                 lambda message: watched.problems.append(message.text) if message.type == "error" else None,
             )
+            # From now on dialogs are caught; what turns that on later may come after the key that opens one.
+            page.on("filechooser", lambda _: None)
             page.goto(f"{home}/page")
             yield watched
             assert [text for text in watched.problems if not re.search(faults, text)] == []
@@ -141,15 +145,24 @@ def test_the_camera(gateway: GatewayInThread, opened: Opened, asked: list[bytes]
     with opened(gateway.port) as page:
         changes = "new MutationObserver(() => { window.changes = (window.changes ?? 0) + 1; })"
         page.page.evaluate(f"{changes}.observe(document.getElementById('announcer'), {{ childList: true }})")
+        in_flight = [0]
+        predictions = f"http://localhost:{gateway.port}/v1/predict?max_faces=100"
+
+        def count(step: int) -> Callable[[Request], None]:
+            return lambda request: in_flight.append(in_flight[-1] + step * (request.url == predictions))
+
+        page.page.on("request", count(1))
+        page.page.on("requestfinished", count(-1))
         page.page.click("text=Start camera")
         page.wait("#count", "last ([5-9]|..)")
+        assert max(in_flight) == 1
         page.page.wait_for_selector(CARD)
         page.page.click("text=Pause")
         # The frame that is shown is the one that was asked about last.
         while True:
-            count = len(asked)
+            before = len(asked)
             page.page.wait_for_timeout(500)
-            if len(asked) == count:
+            if len(asked) == before:
                 break
         assert_shows(page, [face for face in answers(gateway, asked[-1]) if face["status"] != "no_face"])
         assert re.fullmatch(r"\d+ ms", page.page.inner_text("#p50"))
@@ -198,7 +211,8 @@ def test_a_film_and_a_choice_of_files(
         page.wait("#count", "last ([3-9]|..)")
         page.page.wait_for_selector("svg .box", state="attached")
         assert page.page.inner_text("#place") == "1 of 2"
-        page.page.click("text=Next")
+        page.page.press("#next", "Enter")
+        assert page.page.evaluate("document.activeElement.id") == "previous"
         page.page.wait_for_selector(f"{CARD}:nth-child(3)")
         assert page.page.inner_text("figcaption") == "group.webp"
 
@@ -222,6 +236,7 @@ def test_with_the_keyboard_alone(gateway: GatewayInThread, opened: Opened) -> No
         keyboard.press("Space")
         assert focused() == "Go on"
         keyboard.press("Tab")
+        assert focused() == "Choose images or videos"
         with page.page.expect_file_chooser():
             keyboard.press("Enter")
         for name in ("heat", "compare"):
@@ -349,6 +364,21 @@ def test_a_gateway_that_goes_and_comes_back(server: TritonProcess, opened: Opene
         first.close()
         page.page.wait_for_selector("text=The gateway does not answer")
         stack.enter_context(gateway_in_thread(server.endpoints.grpc, port=gateway.port, page=PageOptions()))
+        page.page.wait_for_selector("#problem", state="hidden")
+
+
+def test_a_model_that_hangs(server: TritonProcess, opened: Opened) -> None:
+    with (
+        gateway_in_thread(server.endpoints.grpc, timeout=1, page=PageOptions()) as gateway,
+        opened(gateway.port, faults="504") as page,
+    ):
+        page.page.click("text=Start camera")
+        page.wait("#count", "answer")
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            page.page.wait_for_selector("text=The model took too long")
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
         page.page.wait_for_selector("#problem", state="hidden")
 
 
