@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from lnlattennet.serving import Client
 from lnlattennet.serving.triton._process import TritonProcess
 from tests.serving.client.test_client import jpeg
 
@@ -47,6 +49,25 @@ def test_the_python_lines_run(server: TritonProcess, capsys: pytest.CaptureFixtu
         exec(compile(pointing_to(server, code), PAGE.name, "exec"), names)  # noqa: S102
     assert len(python) >= 4
     assert "ok" in capsys.readouterr().out
+
+
+NODE = shutil.which("node")
+
+
+@pytest.mark.skipif(NODE is None, reason="Node.js is not installed, which runs the page's JavaScript")
+def test_the_lines_of_javascript_run(server: TritonProcess, folder: Path) -> None:
+    (code,) = blocks("js")
+    script = folder / "ask.mjs"
+    script.write_text(pointing_to(server, code))
+    with Client(server.endpoints.http) as client:
+        expected = client.predict((folder / "face.jpg").read_bytes())
+    ran = subprocess.run([str(NODE), str(script)], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split()[0] == expected.label
+    (folder / "face.jpg").write_bytes(b"no image")
+    refused = subprocess.run([str(NODE), str(script)], capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert re.search("400: .*image 0 of the batch", refused.stderr), refused.stderr
 
 
 def test_the_lines_of_a_shell_run(server: TritonProcess, folder: Path) -> None:

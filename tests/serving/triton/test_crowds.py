@@ -7,7 +7,7 @@ import socket
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,26 @@ def test_canceled_requests_leave_the_others_alone(server: TritonProcess) -> None
         for answer in asyncio.run(crowd(server.endpoints.http, size=60, canceled=40)):
             if not isinstance(answer, OverloadedError):
                 assert_same(answer[-1], expected)
+
+
+def test_a_client_may_cancel_its_calls_over_grpc(server: TritonProcess) -> None:
+    """One after the other, at any moment: queued, computed, or just answered."""
+
+    async def ask() -> list[Any]:
+        answers = []
+        async with AsyncClient(server.endpoints.grpc, timeout=PATIENCE_SECONDS) as client:
+            for milliseconds in range(20):
+                task = asyncio.create_task(client.predict([known_face()] * 4))
+                await asyncio.sleep(milliseconds / 1000)
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+                answers.append(await client.predict(known_face()))
+        return answers
+
+    with comes_to_rest(server, "grpc") as expected:
+        for answer in asyncio.run(ask()):
+            assert_same(answer, expected)
 
 
 @pytest.mark.parametrize("sent", [10, None], ids=["in mid-request", "before the answer"])
