@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.docs-installed
 
-.PHONY: help demo test coverage check types style install kernels checkpoint results ablations soak figures kernels-report gpu-suite docs diagrams clean
+.PHONY: help demo test test-all coverage check types style install kernels checkpoint results ablations soak figures kernels-report gpu-suite docs diagrams clean
 .DEFAULT_GOAL := install
 .DELETE_ON_ERROR:
 
@@ -34,7 +34,11 @@ demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it
 # Two files at a time: most tests keep one core busy. Reordered, the files with the fewest tests would come
 # last, and those are the longest. OpenMP's threads would spin while they wait, on cores that others need.
 PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
-test: $(STAMP) ## Run lint, type checks and every test
+test: $(STAMP) ## Run lint, type checks and the tests
+	@$(MAKE) --no-print-directory --jobs=2 check kernels
+	$(PYTEST) -m 'not exhaustive'
+
+test-all: $(STAMP) ## The same with the widest sweeps: every CUDA file, every sanitized target
 	@$(MAKE) --no-print-directory --jobs=2 check kernels
 	$(PYTEST)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -19,9 +20,10 @@ from hypothesis import settings
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.preparation import _known_faces
 from lnlattennet.data.synthetic import EXPRESSIONS
+from lnlattennet.export import _engine_builder
 from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
-from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
+from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
@@ -111,6 +113,27 @@ def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
         return path
 
     return make_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def graphs_traced_once(make_once: MakeOnce) -> Iterator[None]:
+    """Let exports in this process write the ONNX graph that the first export of the same network traced.
+
+    torch takes seconds to trace one; tests/export/onnx and the exports in other processes do.
+    """
+
+    def export(checkpoint: Checkpoint, path: Path, batch: BatchRange) -> None:
+        digest = hashlib.sha256(repr((checkpoint.info, batch)).encode())
+        for name, tensor in checkpoint.weights.items():
+            digest.update(name.encode() + tensor.double().numpy().tobytes())
+        kept = make_once(
+            f"graph-{digest.hexdigest()[:16]}.onnx", lambda kept: export_onnx(checkpoint, kept, batch)
+        )
+        onnx.save_model(onnx.load_model(str(kept)), str(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_engine_builder, "export_onnx", export)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -78,12 +78,19 @@ def measured(*cases: NetworkCase, settings: Settings = QUICK) -> Record:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "subject",
+    # tests/runtimes/torch compiles such a package in every run.
+    [
+        pytest.param(eager, id="eager"),
+        pytest.param(CANDIDATES[AOTI], id="aoti", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_run_checks_aoti_onnxruntime_and_tensorrt_and_writes_every_sample(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    subject: Any, only: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(
-        _measure, "CANDIDATES", {name: CANDIDATES[name] for name in CANDIDATES if name != COMPILED}
-    )
+    """In `make test` with torch eager in AOTInductor's place."""
+    only(aoti=subject, eager=eager, onnxruntime=CANDIDATES[ONNX_RUNTIME], tensorrt=CANDIDATES[TENSORRT])
     output = tmp_path / "record.json"
     record = measure(QUICK, [CASE], SMALL, output)
     assert json.loads(output.read_text()) == json.loads(json.dumps(record.to_json()))

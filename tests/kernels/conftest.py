@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.conftest import MakeOnce
 from tests.kernels.cuda_emulation.emulator import Emulator, build
 
 
 @pytest.fixture(scope="session")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+def emulator(make_once: MakeOnce) -> Iterator[Emulator]:
     """The CUDA kernels compiled for an emulated GPU, ready for launches."""
-    with Emulator(build(tmp_path_factory.mktemp("cuda_emulation"))) as running:
+    with Emulator(make_once("emulated_kernels", build)) as running:
         yield running

@@ -13,6 +13,7 @@ import torch
 from lnlattennet.kernels._loader import implementation
 from tests.kernels.support.checks import ops
 from tests.kernels.support.cpu_targets import NEEDS, supported_targets, targets_in_sources
+from tests.kernels.support.marks import exhaustive
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -50,7 +51,14 @@ def test_every_target_in_the_sources_is_known_here() -> None:
     assert set(targets_in_sources()) <= set(NEEDS)
 
 
-@pytest.mark.parametrize("target", targets_in_sources())
+BEST = max(supported_targets(), key=lambda target: len(NEEDS[target]))
+
+
+@pytest.mark.parametrize(
+    "target",
+    # The best one is what the other files test in their own process.
+    [pytest.param(name, marks=exhaustive) if name == BEST else name for name in targets_in_sources()],
+)
 def test_a_target_gives_the_right_answers(target: str) -> None:
     if target not in supported_targets():
         pytest.skip(f"this CPU has no {target}")
@@ -61,8 +69,7 @@ def test_a_target_gives_the_right_answers(target: str) -> None:
 def test_the_best_target_is_the_default() -> None:
     if "LNLATTENNET_CPU_TARGET" in os.environ:
         pytest.skip("LNLATTENNET_CPU_TARGET is set")
-    best = max(supported_targets(), key=lambda target: len(NEEDS[target]))
-    assert implementation("cpu").target == best
+    assert implementation("cpu").target == BEST
 
 
 @pytest.mark.parametrize("target", ["sse9", "AVX2"])

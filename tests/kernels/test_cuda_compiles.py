@@ -1,8 +1,8 @@
 """Every line of CUDA compiles for every architecture, without a GPU, and stays in registers.
 
 Seven architectures take minutes. `make kernels-report` compiles for all of them, with warnings as errors,
-and stamps its table with a digest of the sources: no change gets past these tests without it. Here they are
-compiled with this machine's compilers for one architecture.
+and stamps its table with a digest of the sources: no change gets past these tests without it. Here this
+machine's compilers compile for one architecture: one file, and in `make test-all` every file.
 """
 
 from __future__ import annotations
@@ -26,10 +26,15 @@ from lnlattennet.kernels._ptxas import KernelResources, parse_ptxas, readable
 from lnlattennet.kernels._resources import TABLE, spilling
 from lnlattennet.kernels._toolchain import ARCHITECTURES, compiler_version, find_compilers, find_nvcc
 from tests.kernels.support.cached_compiler import OBJECTS
-from tests.kernels.support.marks import slow
+from tests.kernels.support.cpu_targets import SOURCES
+from tests.kernels.support.marks import exhaustive, slow
 
 COMPILED = ("90",)
 """The first with clusters: on older ones their kernels are empty."""
+
+CSRC = SOURCES.resolve()
+SAMPLE = ("cuda/cluster/float.cu",)
+EVERY_FILE = tuple(source.relative_to(CSRC).as_posix() for source in resources.cuda_sources())
 
 REPORT = """\
 ptxas info    : 0 bytes gmem
@@ -52,24 +57,40 @@ def skip_without_nvcc() -> None:
         pytest.skip(str(error))
 
 
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(SAMPLE, id="one file"), pytest.param(EVERY_FILE, id="every file", marks=exhaustive)],
+)
+def sources(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    chosen: tuple[str, ...] = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def compiled() -> list[KernelResources]:
-    """Every kernel on these architectures; a warning fails it. Kept for these sources and compilers."""
+def compiled(sources: tuple[str, ...]) -> list[KernelResources]:
+    """Their kernels on these architectures; a warning fails it. Kept for these sources and compilers."""
     skip_without_nvcc()
     versions = "".join(compiler_version(compiler) for compiler in find_compilers("cuda"))
-    key = cache_key([resources.sources_digest().encode(), versions.encode(), repr(COMPILED).encode()])
+    what = repr((COMPILED, sources))
+    key = cache_key([resources.sources_digest().encode(), versions.encode(), what.encode()])
     kept = OBJECTS / f"ptxas-{key}.json"
     if kept.exists():
         return [KernelResources(**fields) for fields in json.loads(kept.read_text())]
-    kernels = resources.compile_everywhere(resources.cuda_sources(), COMPILED)
+    kernels = resources.compile_everywhere([CSRC / name for name in sources], COMPILED)
     OBJECTS.mkdir(parents=True, exist_ok=True)
     with replace_file(kept) as path:
         path.write_text(json.dumps([dataclasses.asdict(kernel) for kernel in kernels]))
     return kernels
 
 
-def rows(table: str) -> set[str]:
-    return {row.partition(" |")[0] for row in table.splitlines() if row.startswith("| `")}
+def rows(table: str, sources: tuple[str, ...]) -> set[tuple[str, str]]:
+    """Source and kernel of each row in the sections of ``sources``."""
+    found = set()
+    for section in re.split("^## ", table, flags=re.MULTILINE)[1:]:
+        source, *lines = section.splitlines()
+        if source in sources:
+            found |= {(source, line.partition(" |")[0]) for line in lines if line.startswith("| `")}
+    return found
 
 
 @slow
@@ -80,8 +101,12 @@ def test_no_kernel_keeps_values_in_local_memory(compiled: list[KernelResources])
 
 @slow
 @pytest.mark.timeout(1200)
-def test_the_committed_table_has_the_kernels_that_there_are(compiled: list[KernelResources]) -> None:
-    assert rows(TABLE.read_text()) == rows(resources.table(compiled)), "run `make kernels-report`"
+def test_the_committed_table_has_the_kernels_that_there_are(
+    sources: tuple[str, ...], compiled: list[KernelResources]
+) -> None:
+    found = rows(resources.table(compiled), sources)
+    assert found
+    assert rows(TABLE.read_text(), sources) == found, "run `make kernels-report`"
 
 
 def test_the_committed_table_is_of_these_sources_for_every_architecture_without_local_memory() -> None:

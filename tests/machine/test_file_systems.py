@@ -16,7 +16,7 @@ from lnlattennet._atomic import _warn_once, replace_file, replace_folder, sole_w
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import BundleError
 from lnlattennet.serving.triton._repository import deploy
-from tests.export.exports import FAST, run_export
+from tests.export.exports import run_export
 from tests.machine.interposer import interpose
 
 MISSING = [errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL]
@@ -131,7 +131,9 @@ def test_a_whole_export_without_permissions_locks_and_fsync(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interpose(monkeypatch, tmp_path, REFUSE)
-    done = run_export("-c", checkpoint_path, "-o", tmp_path / "out", *FAST)
+    done = run_export(
+        "-c", checkpoint_path, "-o", tmp_path / "out", "--backend", "onnxruntime", "--batch", "1:2:3"
+    )
     assert done.returncode == 0, done.stderr
     for without in ("no permissions to set", "has no locks", "does not say when a file is on the disk"):
         assert without in done.stderr

@@ -75,11 +75,11 @@ class Launch:
     device: Device = field(default_factory=Device)
 
 
-def build(folder: Path) -> Path:
-    """Compile kernels/csrc/cuda and the emulation into one program in `folder`; two compilers at a time."""
+def build(program: Path) -> None:
+    """Compile kernels/csrc/cuda and the emulation into one program; two compilers at a time."""
     sources = [path for path in sorted(SOURCES.rglob("*.cu")) if path.name not in NOT_EMULATED]
     sources += sorted(HERE.glob("*.cpp"))
-    objects = [folder / f"{number}-{source.stem}.o" for number, source in enumerate(sources)]
+    objects = [program.with_name(f"{number}-{source.stem}.o") for number, source in enumerate(sources)]
     commands = [
         [*caching("g++"), *FLAGS, "-x", "c++", "-c", str(source), "-o", str(target)]
         for source, target in zip(sources, objects, strict=True)
@@ -88,11 +88,9 @@ def build(folder: Path) -> Path:
         for result in pool.map(_compile, commands):
             if result:
                 raise EmulationError(result)
-    program = folder / "emulated_kernels"
     link = ["g++", f"-fsanitize={_SANITIZERS}", *map(str, objects), "-o", str(program)]
     if failure := _compile(link):
         raise EmulationError(failure)
-    return program
 
 
 def _compile(command: list[str]) -> str:

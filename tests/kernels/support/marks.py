@@ -21,6 +21,7 @@ def _mark(name: str) -> pytest.MarkDecorator:
 
 
 slow = _mark("slow")
+exhaustive = _mark("exhaustive")
 gpu = _mark("gpu")
 _needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 every_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[gpu, _needs_cuda])])
