@@ -118,10 +118,16 @@ def test_a_killed_run_is_gone_on_with(
     out = tmp_path / "out"
     command = [sys.executable, "-P", "-m", "lnlattennet", "score", faces, "--bundle", bundle_path, "-o", out]
     command += ["--shard", SHARD, "--cluster", cluster.address, "--workers", 1, "--resume"]
+    # What a killed process leaves there goes with the test.
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
     for stop, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
         before = len(parts_of(out))
         with subprocess.Popen(
-            [*map(str, command)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*map(str, command)],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         ) as process:
             while len(parts_of(out)) < before + 2:
                 assert process.poll() is None, process.communicate()
