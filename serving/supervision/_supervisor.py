@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from lnlattennet.errors import ServingError
-from lnlattennet.serving.supervision._decoys import decoys
+from lnlattennet.serving.supervision._filler_requests import filler_requests
 from lnlattennet.serving.supervision._hot_swap import HotSwap
 from lnlattennet.serving.supervision._known_face import HungServerError, KnownAnswers
 from lnlattennet.serving.supervision._status import Status
@@ -95,7 +95,7 @@ class Supervisor:
                 fields = {"event": "restart_models", "models": error.models}
                 _log.warning("starting the model %s again", " and ".join(error.models), extra=fields)
                 self._status.count_model_restarts(error.models)
-                with decoys(process.endpoints):
+                with filler_requests(process.endpoints):
                     process.restart_models(error)
                 self._probe_all(process)
             if not self._status.ready:

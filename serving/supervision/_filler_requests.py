@@ -29,10 +29,10 @@ _BODY, _HEADERS = b"no image", {"Inference-Header-Content-Length": "0"}
 
 
 @contextmanager
-def decoys(endpoints: Endpoints) -> Iterator[None]:
+def filler_requests(endpoints: Endpoints) -> Iterator[None]:
     """Send such requests during the block."""
     ended = threading.Event()
-    thread = threading.Thread(target=_send, args=(endpoints, ended), name="decoys", daemon=True)
+    thread = threading.Thread(target=_send, args=(endpoints, ended), name="filler-requests", daemon=True)
     thread.start()
     try:
         yield
