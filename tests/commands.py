@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import runpy
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tests.conftest import restored_logging
 
 
 def call(
-    main: Callable[[], None], program: str, *arguments: object, folder: Path | None = None
+    main: Callable[[], object], program: str, *arguments: object, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Call a console script's entry point in ``folder``; returns its exit code, stdout and stderr."""
     command = [program, *map(str, arguments)]
@@ -33,7 +34,15 @@ def call(
     return subprocess.CompletedProcess(command, code, stdout.getvalue(), stderr.getvalue())
 
 
-def _exit_code(main: Callable[[], None]) -> int:
+def call_module(module: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Do in this process what `python -m module` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        # runpy warns of a module that is imported already.
+        patch.delitem(sys.modules, f"{module}.__main__", raising=False)
+        return call(lambda: runpy.run_module(module, run_name="__main__", alter_sys=True), module, *arguments)
+
+
+def _exit_code(main: Callable[[], object]) -> int:
     handler = signal.getsignal(signal.SIGTERM)
     try:
         main()

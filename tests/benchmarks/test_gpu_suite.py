@@ -15,13 +15,9 @@ import torch
 from lnlattennet.benchmarks.gpu_suite import _steps as steps
 from lnlattennet.benchmarks.gpu_suite import _suite as suite
 from lnlattennet.benchmarks.gpu_suite._steps import Step, StepResult, run_steps
+from tests.commands import call_module
 
 ROOT = Path(__file__).parents[2]
-
-
-def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", f"lnlattennet.benchmarks.{module}", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -30,7 +26,7 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess[str]
     [("gpu_suite", ()), ("attention", ("--device", "cuda")), ("network", ("--device", "cuda"))],
 )
 def test_without_a_gpu_the_answer_is_exit_code_4_and_one_line(module: str, arguments: tuple[str]) -> None:
-    done = run_module(module, *arguments)
+    done = call_module(f"lnlattennet.benchmarks.{module}", *arguments)
     assert done.returncode == 4
     assert len(done.stderr.splitlines()) == 1
     assert "NVIDIA GPU" in done.stderr
