@@ -7,6 +7,8 @@ DOCS_STAMP := $(VENV)/.docs-installed
 
 .PHONY: help demo test test-all coverage check types style install kernels checkpoint results ablations soak figures kernels-report gpu-suite docs diagrams clean
 .DEFAULT_GOAL := install
+# Where this is set, as in many images, each of the tests' thousand processes would compile torch again: 1.5 s.
+unexport PYTHONDONTWRITEBYTECODE
 .DELETE_ON_ERROR:
 
 help: ## List the targets
