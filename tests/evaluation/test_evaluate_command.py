@@ -147,7 +147,7 @@ def test_the_report_is_one_page_that_loads_nothing(
     assert all(chart.get("aria-label") for chart in charts)
     wrong = 42 - np.trace(found["confusion"])
     assert len(tree.findall(".//img")) == min(12, wrong) > 0
-    rows = tree.findall(".//table[@class='confusion']/tbody/tr")
+    rows = tree.findall(".//table[@class='matrix']/tbody/tr")
     assert [[int(cell.text or 0) for cell in row.iter("td")] for row in rows] == found["confusion"]
     text = " ".join(tree.itertext())
     for words in (*EXPRESSIONS, "42 faces", "After: temperature 3.000", found["model"]["checkpoint_sha256"]):
