@@ -60,8 +60,6 @@ class ServedJudge:
     def __init__(self, options: ServerOptions, faces: Faces) -> None:
         self._options, self._faces = options, faces
         self._recorded = (ImageError, EngineOutputError if options.errors_stop else ServingError)
-        self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._loop.run_forever, name="requests", daemon=True)
         self._client = AsyncClient(
             options.url,
             options.model,
@@ -77,6 +75,8 @@ class ServedJudge:
         Raises:
             ServingError: nothing answers there, or it does not serve this model.
         """
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="requests", daemon=True)
         self._thread.start()
         try:
             self._submit(self._client.__aenter__()).result()

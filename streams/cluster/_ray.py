@@ -118,8 +118,11 @@ class _Attempts:
 def _may_begin() -> Callable[[int], bool]:
     """Start the counter; return a function for the workers that asks it."""
     import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    actor: Any = ray.remote(num_cpus=0)(_Attempts).remote()
+    # On another node it would die with that node, and the run with it; without this node there is no run.
+    here: Any = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor: Any = ray.remote(num_cpus=0, scheduling_strategy=here)(_Attempts).remote()
     return lambda shard: bool(ray.get(actor.begin.remote(shard)))
 
 
