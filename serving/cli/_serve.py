@@ -11,7 +11,7 @@ import typer
 
 from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
-from lnlattennet.errors import require
+from lnlattennet.serving.gateway._packages import require_gateway
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def serve(
 
 def _page(stack: ExitStack, port: int) -> Callable[[TritonProcess, Deployment], str]:
     """Take the page's port before a server starts; the page itself opens when the server answers."""
-    require("uvicorn", "gateway")
-    require("starlette", "gateway")
-    require("python_multipart", "gateway")
+    require_gateway()
     from lnlattennet.serving.gateway._page_address import page_address, page_socket
 
     listening = stack.enter_context(page_socket(port))

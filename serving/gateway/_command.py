@@ -16,7 +16,8 @@ import typer
 
 from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging
-from lnlattennet.errors import UsageError, require
+from lnlattennet.errors import UsageError
+from lnlattennet.serving.gateway._packages import require_gateway
 
 if TYPE_CHECKING:
     from lnlattennet.serving.gateway._limits import Limits
@@ -65,9 +66,7 @@ def gateway(
 ) -> None:
     """Answer clients on the network for a Triton server on this machine."""
     configure_logging(verbose, quiet, log_format)
-    require("uvicorn", "gateway")
-    require("starlette", "gateway")
-    require("python_multipart", "gateway")
+    require_gateway()
     from lnlattennet.serving.gateway._json_log import log_requests
     from lnlattennet.serving.gateway._limits import Limits, read_keys
     from lnlattennet.serving.gateway._page import PageOptions

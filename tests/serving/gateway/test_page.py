@@ -380,27 +380,3 @@ def test_a_model_that_hangs(server: TritonProcess, opened: Opened) -> None:
         finally:
             os.kill(server.pid, signal.SIGCONT)
         page.page.wait_for_selector("#problem", state="hidden")
-
-
-def test_there_is_no_page_unless_it_is_asked_for(server: TritonProcess) -> None:
-    with gateway_in_thread(server.endpoints.grpc) as gateway:
-        for path in ("/page", "/page/page.js", "/page/model"):
-            assert gateway.ask(path, method="GET")[0] == 404
-
-
-def test_another_sites_name_for_this_machine_is_refused(server: TritonProcess) -> None:
-    options = PageOptions(hosts=("127.0.0.1",))
-    with gateway_in_thread(server.endpoints.grpc, page=options) as gateway:
-        assert gateway.ask("/page", method="GET")[0] == 200
-        with gateway.connect(b"GET /page/model HTTP/1.1\r\nHost: site.example\r\n\r\n") as connection:
-            assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
-
-
-def test_engines_answer_like_predictors(gateway: GatewayInThread, group: Path, bundle_path: Path) -> None:
-    status, document, _ = gateway.ask("/page/engines", group.read_bytes())
-    assert status == 200
-    bundle = Bundle.load(bundle_path)
-    for answer in document["engines"]:
-        expected = LocalPredictor(bundle, answer["engine"]).predict(group.read_bytes(), 100)
-        assert answer["predictions"] == json.loads(json.dumps([face.to_dict() for face in expected]))
-    assert gateway.ask("/page/engines", b"none")[0] == 422
