@@ -12,7 +12,7 @@ from typing import Protocol, Self, TypeVar
 
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.streams._frame import Frame
-from lnlattennet.streams._rows import Model
+from lnlattennet.streams._rows import Model, Row, rows_of, unreadable_row
 
 _Item = TypeVar("_Item")
 
@@ -44,12 +44,18 @@ class Answer:
     error: str = ""
     overlay_error: str = ""
 
+    def rows(self, frame: Frame, model: Model) -> list[Row]:
+        """Return the rows of the frame: one for every face, or one that says why there is none."""
+        if self.error:
+            return [unreadable_row(frame, self.error, model)]
+        return rows_of(frame, self.predictions, model)
+
 
 Submit = Callable[[Sequence[Task]], Future[list[Answer]]]
 """Has a batch of tasks answered elsewhere."""
 
 
-class Judge(Protocol):
+class FramePredictor(Protocol):
     """A bundle in this process or a server that judges frames; a context manager."""
 
     @property

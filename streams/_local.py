@@ -53,8 +53,8 @@ class Faces:
     smallest: float = 0.0
 
 
-class LocalJudge:
-    """Judges frames by a bundle's engine; a context manager that ends its processes.
+class LocalFramePredictor:
+    """Predicts frames by a bundle's engine; a context manager that ends its processes.
 
     Args:
         bundle: folder of the bundle.
@@ -74,13 +74,7 @@ class LocalJudge:
         self._faces = faces or Faces()
         self._batch = batch
         self._pool: ProcessPoolExecutor | None = None
-        manifest = self._bundle.manifest
-        self.model = Model(
-            class_names=tuple(manifest.class_names),
-            regions=manifest.grid**2,
-            model_hash=manifest.model_hash(self._engine),
-            preprocessing_id=manifest.preprocessing.id,
-        )
+        self.model = Model.of(self._bundle, self._engine)
 
     def __call__(self, tasks: Iterable[Task]) -> Iterator[tuple[Task, Answer]]:
         """Yield each task with its answer, in order.

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import DataError
 from lnlattennet.images._face_crop import FaceStatus
 from lnlattennet.model._preprocessing import Box
 from lnlattennet.streams._frame import Frame
+
+if TYPE_CHECKING:
+    from lnlattennet.bundle._bundle import Bundle
 
 RowStatus = FaceStatus | Literal["unreadable"]
 """Whether a row holds a sure face, none, one too small, a doubtful one, or an image that cannot be read."""
@@ -36,6 +39,17 @@ class Model:
     regions: int
     model_hash: str
     preprocessing_id: str
+
+    @classmethod
+    def of(cls, bundle: Bundle, engine: str) -> Model:
+        """Return what an engine of a bundle is as a model, by its name."""
+        manifest = bundle.manifest
+        return cls(
+            class_names=tuple(manifest.class_names),
+            regions=manifest.grid**2,
+            model_hash=manifest.model_hash(engine),
+            preprocessing_id=manifest.preprocessing.id,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,10 @@ from rich.text import Text
 from lnlattennet._command import on_one_line
 from lnlattennet._console import shows_progress, stderr
 from lnlattennet.errors import UsageError
-from lnlattennet.streams._answers import Answer, Judge, Task
+from lnlattennet.streams._answers import FramePredictor, Task
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams._local import BATCH
-from lnlattennet.streams._rows import Row, RowStatus, rows_of, unreadable_row
+from lnlattennet.streams._rows import Row, RowStatus
 from lnlattennet.streams.tables._journal import Journal, Run, open_journal
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Summary:
 
 def write_table(
     tasks: Iterable[Task],
-    judge: Judge,
+    predictor: FramePredictor,
     output: Path,
     *,
     run: Run,
@@ -75,7 +75,7 @@ def write_table(
 
     Args:
         tasks: all frames of the run in order, also those that an earlier run judged.
-        judge: answers them.
+        predictor: answers them.
         output: file of the table; its ending names the format.
         run: what the table is made of.
         resume: go on with the table of an earlier run, if there is one.
@@ -97,8 +97,8 @@ def write_table(
             return summary
         try:
             with _progress(total, summary.frames) as advance:
-                for task, answer in judge(remaining):
-                    rows = _rows(task.frame, answer, run)
+                for task, answer in predictor(remaining):
+                    rows = answer.rows(task.frame, run.model)
                     if stage is not None:
                         rows = list(stage(task.frame, rows))
                     if answer.overlay_error:
@@ -149,12 +149,6 @@ def _require_nothing_left(tasks: Iterator[Task], output: Path) -> None:
             f"{on_one_line(output)} is complete without {on_one_line(task.frame.source)}: choose another "
             "output for more images"
         )
-
-
-def _rows(frame: Frame, answer: Answer, run: Run) -> list[Row]:
-    if answer.error:
-        return [unreadable_row(frame, answer.error, run.model)]
-    return rows_of(frame, answer.predictions, run.model)
 
 
 class _Rate(ProgressColumn):

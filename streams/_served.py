@@ -52,8 +52,8 @@ class ServerOptions:
     errors_stop: bool = True
 
 
-class ServedJudge:
-    """Judges frames by a server; a context manager, which connects and closes the connection."""
+class ServedFramePredictor:
+    """Predicts frames by a server; a context manager, which connects and closes the connection."""
 
     model: Model
 

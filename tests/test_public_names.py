@@ -19,6 +19,7 @@ PUBLIC = {
         "attention bundle faces figures gpu_suite leaderboard network peers serving streams training"
     ),
     "lnlattennet.benchmarks.serving": "in_process latency",
+    "lnlattennet.benchmarks.streams": "score",
     "lnlattennet.benchmarks.training": "augmentation throughput",
     "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction draw_overlays read_manifest save_overlays",
     "lnlattennet.bundle.doctor": (
@@ -55,7 +56,7 @@ PUBLIC = {
 }
 # fmt: on
 COMMANDS = {"benchmarks.figures", "benchmarks.serving.latency", "benchmarks.training.augmentation"}
-COMMANDS |= {"benchmarks.training.throughput", "benchmarks.serving.in_process"}
+COMMANDS |= {"benchmarks.training.throughput", "benchmarks.serving.in_process", "benchmarks.streams.score"}
 """Modules that are run with ``python -m``, so their names are public."""
 
 

@@ -1,1 +1,3 @@
 """Benchmark of folders of images."""
+
+__all__ = ["score"]

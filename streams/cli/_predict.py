@@ -15,7 +15,7 @@ from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.streams.tracks._names import Smoothing
 
 if TYPE_CHECKING:
-    from lnlattennet.streams._answers import Judge
+    from lnlattennet.streams._answers import FramePredictor
 
 DEFAULT_URL = "grpc://127.0.0.1:8001"
 
@@ -112,8 +112,8 @@ def predict(
     An image that fails does not stop the others; the exit code is then 1.
     """
     configure_logging(verbose, quiet)
-    from lnlattennet.streams._local import BATCH, Faces, LocalJudge
-    from lnlattennet.streams._served import ServedJudge, ServerOptions
+    from lnlattennet.streams._local import BATCH, Faces, LocalFramePredictor
+    from lnlattennet.streams._served import ServedFramePredictor, ServerOptions
     from lnlattennet.streams.cli._moving import Moving, batch_of, check_moving
     from lnlattennet.streams.cli._overlay_paths import OverlayPaths
     from lnlattennet.streams.cli._print import print_answers, print_document, write_rows
@@ -145,9 +145,9 @@ def predict(
     overlays = OverlayPaths(None if drawn else overlay, files)
     faces = Faces(max_faces, min_face)
 
-    def judge() -> Judge:
+    def frame_predictor() -> FramePredictor:
         if bundle is not None:
-            return LocalJudge(bundle, engine, faces, batch_of(images, BATCH))
+            return LocalFramePredictor(bundle, engine, faces, batch_of(images, BATCH))
         headers = dict(map(_header, header or []))
         options = ServerOptions(
             url=url or DEFAULT_URL,
@@ -159,17 +159,17 @@ def predict(
             in_flight=in_flight,
             errors_stop=output is not None,
         )
-        return ServedJudge(options, faces)
+        return ServedFramePredictor(options, faces)
 
-    with judge() as judging:
+    with frame_predictor() as predictor:
         if output is not None:
             failed = write_rows(
-                files, overlays, judging, output, faces, moving=moving, resume=resume, json=json
+                files, overlays, predictor, output, faces, moving=moving, resume=resume, json=json
             )
         elif json:
-            failed = print_document(files, overlays, judging)
+            failed = print_document(files, overlays, predictor)
         else:
-            failed = print_answers(files, overlays, judging)
+            failed = print_answers(files, overlays, predictor)
     if failed:
         raise typer.Exit(1)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from lnlattennet._command import on_one_line, print_json
 from lnlattennet._console import shows_progress
 from lnlattennet.serving._results import Result, results_document
-from lnlattennet.streams._answers import Judge, Task, batched
+from lnlattennet.streams._answers import FramePredictor, Task, batched
 from lnlattennet.streams._local import Faces
 from lnlattennet.streams._run import write_table
 from lnlattennet.streams.cli._console import print_results
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 def write_rows(
     files: Files,
     overlays: OverlayPaths,
-    judge: Judge,
+    predictor: FramePredictor,
     output: Path,
     faces: Faces,
     *,
@@ -44,9 +44,9 @@ def write_rows(
     with moving.stage() as stage:
         summary = write_table(
             _tasks(files, overlays, moving.selection),
-            judge,
+            predictor,
             output,
-            run=Run(judge.model, asdict(faces) | moving.options),
+            run=Run(predictor.model, asdict(faces) | moving.options),
             resume=resume,
             stage=stage,
             total=_total(files, moving.selection) if shows_progress() and files.repeatable else None,
@@ -61,17 +61,17 @@ def write_rows(
     return bool(summary.rows["unreadable"] or summary.problems)
 
 
-def print_document(files: Files, overlays: OverlayPaths, judge: Judge) -> bool:
+def print_document(files: Files, overlays: OverlayPaths, predictor: FramePredictor) -> bool:
     """Print one JSON document of all answers; return whether an image or an overlay failed."""
-    results = list(_results(files, overlays, judge))
+    results = list(_results(files, overlays, predictor))
     print_json(results_document(results))
     return any(result.error for result in results)
 
 
-def print_answers(files: Files, overlays: OverlayPaths, judge: Judge) -> bool:
+def print_answers(files: Files, overlays: OverlayPaths, predictor: FramePredictor) -> bool:
     """Print tables and region weights; return whether an image or an overlay failed."""
     failed = False
-    for page in batched(_results(files, overlays, judge), _PAGE):
+    for page in batched(_results(files, overlays, predictor), _PAGE):
         print_results(page)
         failed |= any(result.error for result in page)
     return failed
@@ -94,6 +94,6 @@ def _tasks(files: Files, overlays: OverlayPaths, selection: Selection) -> Iterat
         yield from (Task(frame, overlay) for frame in frames(name, selection))
 
 
-def _results(files: Files, overlays: OverlayPaths, judge: Judge) -> Iterator[Result]:
-    for task, answer in judge(_tasks(files, overlays, Selection())):
+def _results(files: Files, overlays: OverlayPaths, predictor: FramePredictor) -> Iterator[Result]:
+    for task, answer in predictor(_tasks(files, overlays, Selection())):
         yield Result(task.frame.source, answer.predictions, answer.error or answer.overlay_error)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
-import pyarrow.parquet
 from pyarrow import fs
 
 from lnlattennet._atomic import replace_file, sole_writer, try_folder
@@ -25,11 +24,11 @@ from lnlattennet._command import on_one_line
 from lnlattennet.errors import DataError, UsageError
 from lnlattennet.streams._rows import Columns, Row
 from lnlattennet.streams.cluster._place import Place
+from lnlattennet.streams.tables._writing import write_parquet
 
 MANIFEST = "_manifest.json"
 _PART = re.compile(r"part-(\d{7})\.parquet")
 _DRAFT = ".part-"
-_TYPES = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
 
 
 @dataclass(frozen=True)
@@ -117,14 +116,8 @@ class Output:
 
     def write(self, shard: int, rows: Sequence[Row]) -> None:
         """Write the part of a shard, as one that is there already or anew."""
-        types = self.columns.types
-        values = zip(*map(self.columns.values, rows), strict=True) if rows else ((),) * len(types)
-        schema = pyarrow.schema([(name, _TYPES[kind]) for name, kind in types.items()])
-        arrays = [pyarrow.array(column, field.type) for column, field in zip(values, schema, strict=True)]
         buffer = pyarrow.BufferOutputStream()
-        pyarrow.parquet.write_table(
-            pyarrow.Table.from_arrays(arrays, schema=schema), buffer, compression="zstd"
-        )
+        write_parquet(buffer, self.columns, rows)
         self._put(f"part-{shard:07}.parquet", buffer.getvalue())
 
     def missing(self, shards: int) -> list[int]:

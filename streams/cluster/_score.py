@@ -99,10 +99,7 @@ def score(options: ScoreOptions, progress: Progress = lambda result: None) -> Sc
     check_face_limits(options.max_faces, options.min_face)
     bundle = Bundle.load(options.bundle)
     engine = bundle.engine_name(options.engine, 1)
-    manifest = bundle.manifest
-    model = Model(
-        tuple(manifest.class_names), manifest.grid**2, manifest.model_hash(engine), manifest.preprocessing.id
-    )
+    model = Model.of(bundle, engine)
     sources = tuple(map(Place.of, options.sources))
     output = Output(Place.of(options.output), Columns(model.class_names, model.regions))
     _require_apart(sources, output.place)

@@ -7,7 +7,6 @@ import pickle
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from pyarrow import fs
 from lnlattennet._command import on_one_line
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import DataError, LnlAttenNetError
-from lnlattennet.streams._answers import Answer, Task, batched
-from lnlattennet.streams._frame import Frame
+from lnlattennet.streams._answers import Task, batched
 from lnlattennet.streams._local import BATCH, Faces, Worker
-from lnlattennet.streams._rows import Model, Row, rows_of, unreadable_row
+from lnlattennet.streams._rows import Model, Row
 from lnlattennet.streams.cluster._output import Output
 from lnlattennet.streams.cluster._place import Place
 from lnlattennet.streams.cluster._read import frames
@@ -132,7 +130,8 @@ class ShardScorer:
                 answers = self._worker([Task(frame) for frame in batch])
                 images += len(batch)
                 unreadable += sum(bool(answer.error) for answer in answers)
-                rows += chain(*map(self._rows, batch, answers))
+                for frame, answer in zip(batch, answers, strict=True):
+                    rows += answer.rows(frame, self._job.model)
         except LnlAttenNetError as error:
             return ShardResult(number, error=on_one_line(str(error)))
         try:
@@ -143,11 +142,6 @@ class ShardScorer:
                 number, error=f"{name} cannot be written: {error.strerror or error}", fatal=True
             )
         return ShardResult(number, images, unreadable, len(rows))
-
-    def _rows(self, frame: Frame, answer: Answer) -> list[Row]:
-        if answer.error:
-            return [unreadable_row(frame, answer.error, self._job.model)]
-        return rows_of(frame, answer.predictions, self._job.model)
 
     def _require_reached(self) -> None:
         self._job.output.require_reached()

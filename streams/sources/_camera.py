@@ -15,7 +15,7 @@ from typing import Any
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, pyav, video_stream
 from lnlattennet.streams.sources._selection import Selection
-from lnlattennet.streams.tracks._shots import ShotCounter
+from lnlattennet.streams.sources._shots import ShotCounter
 
 _SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "rtp://", "udp://", "tcp://")
 _DEVICE = re.compile(r"/dev/video\d+")

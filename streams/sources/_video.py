@@ -11,7 +11,7 @@ from lnlattennet.errors import UnavailableError
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, pyav, video_stream
 from lnlattennet.streams.sources._selection import Selection
-from lnlattennet.streams.tracks._shots import ShotCounter
+from lnlattennet.streams.sources._shots import ShotCounter
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from lnlattennet.errors import UsageError, require
 from lnlattennet.streams._answers import batched
@@ -28,7 +29,7 @@ def writer_of(path: Path) -> Write:
     write = _WRITERS.get(path.suffix.lower())
     if write is None:
         raise UsageError(f"a table must be a file that ends in {', '.join(_WRITERS)}, got {path}")
-    if write is _write_parquet:
+    if write is write_parquet:
         require("pyarrow.parquet", "tables")
     return write
 
@@ -51,17 +52,18 @@ def _write_csv(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
         writer.writerows(map(columns.values, rows))
 
 
-def _write_parquet(path: Path, columns: Columns, rows: Iterable[Row]) -> None:
+def write_parquet(target: Any, columns: Columns, rows: Iterable[Row]) -> None:
+    """Write rows as Parquet to a path, or a file object of pyarrow's; ``pyarrow`` must be installed."""
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
     kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
     schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.types.items()])
-    with ParquetWriter(path, schema, compression="zstd") as writer:
+    with ParquetWriter(target, schema, compression="zstd") as writer:
         for group in batched(map(columns.values, rows), _GROUP):
             values_of = zip(zip(*group, strict=True), schema.types, strict=True)
             arrays = [pyarrow.array(values, kind) for values, kind in values_of]
             writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
-_WRITERS: dict[str, Write] = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": _write_parquet}
+_WRITERS: dict[str, Write] = {".csv": _write_csv, ".jsonl": _write_json, ".parquet": write_parquet}

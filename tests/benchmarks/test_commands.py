@@ -14,6 +14,8 @@ MODULES = (
     "network.__main__",
     "serving.__main__",
     "serving.latency",
+    "streams.__main__",
+    "streams.score",
     "training.augmentation",
     "training.throughput",
 )

@@ -1,6 +1,6 @@
 """Processor time of an image: `lnlattennet score` on one and two workers, beside the predictor alone.
 
-    python -m lnlattennet.benchmarks.streams._score FOLDER --bundle BUNDLE --output record.json
+    python -m lnlattennet.benchmarks.streams.score FOLDER --bundle BUNDLE --output record.json
 
 The workers are counted from the first shard that is done to the last one: their start is apart. A shard that
 another worker has begun by then counts as done before, so the time of an image is rather too long. What this
@@ -9,7 +9,6 @@ process and Ray's own take goes with the time of day, not with the images, and i
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 import time
@@ -23,6 +22,7 @@ from lnlattennet.benchmarks.harness._record import Record, RequirementResult
 from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.serving._predictor import LocalPredictor
+from lnlattennet.streams._answers import batched
 from lnlattennet.streams._local import BATCH
 from lnlattennet.streams.cluster._score import ScoreOptions, ScoreResult, score
 
@@ -77,8 +77,7 @@ def _plain(bundle: Path, files: Sequence[Path]) -> float:
     predictor = LocalPredictor(Bundle.load(bundle), threads=1)
     predictor.predict([file.read_bytes() for file in files[:BATCH]])
     start = time.process_time()
-    iterator = iter(files)
-    while batch := list(itertools.islice(iterator, BATCH)):
+    for batch in batched(files, BATCH):
         predictor.predict([file.read_bytes() for file in batch])
     return (time.process_time() - start) / len(files)
 
@@ -125,7 +124,7 @@ def _processor_seconds() -> tuple[float, float]:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write what the command line asks for; return the exit code."""
-    parser = option_parser("streams._score", __doc__ or "")
+    parser = option_parser("streams.score", __doc__ or "")
     parser.add_argument("folder", type=Path, help="folder of images, all of which are readable")
     parser.add_argument("--bundle", type=Path, required=True, metavar="DIR", help="bundle to score with")
     add_count(parser, "--images", 2000, 100, "images of the folder that are scored")
