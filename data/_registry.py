@@ -27,13 +27,14 @@ from lnlattennet.data.formats import (
     _prepared,
     _rafdb,
     _rafdb_digits,
+    _webdataset,
 )
 from lnlattennet.errors import DataError, UsageError
 
 _log = logging.getLogger(__name__)
 _MODULES = (
     _rafdb, _rafdb_digits, _fer2013, _ferplus, _ckplus, _ck48, _jaffe, _oulu_casia, _affectnet, _prepared,
-    _folder_tree,
+    _webdataset, _folder_tree,
 )  # fmt: skip
 
 FORMATS: Mapping[str, DatasetFormat] = MappingProxyType(

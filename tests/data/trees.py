@@ -6,9 +6,11 @@ three of them, and every class has at least two images in every split.
 
 from __future__ import annotations
 
+import io
+import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +250,39 @@ def build_prepared(folder: Path) -> None:
         write_prepared(data, Preprocessing(size=SIDE), folder)
 
 
+def build_webdataset(
+    folder: Path, splits: Sequence[str] = ("train", "val"), classes: Sequence[str] = ("calm", "grin", "frown")
+) -> None:
+    """Two shards of each split, as `tar` writes them from pairs of an image and its class."""
+    for split in splits:
+        for shard in range(2):
+            write_shard(
+                folder / f"{split}-{shard:06}.tar",
+                {
+                    f"{number:04}": (png(f"{split}/{shard}/{number}"), classes[number % len(classes)])
+                    for number in range(PER_CLASS * len(classes))
+                },
+            )
+
+
+def write_shard(path: Path, samples: Mapping[str, tuple[bytes, str]]) -> None:
+    """Write `KEY.png` and `KEY.cls` of every sample."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for key, (image, label) in samples.items():
+            for name, data in ((f"{key}.png", image), (f"{key}.cls", label.encode())):
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+
+def png(name: str) -> bytes:
+    """A PNG file whose pixels its name decides."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels(name)).save(stream, "PNG")
+    return stream.getvalue()
+
+
 BUILDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "rafdb": (build_rafdb, "rafdb"),
     "rafdb-original": (build_rafdb_original, "rafdb-original"),
@@ -272,6 +307,7 @@ BUILDERS: dict[str, tuple[Callable[[Path], None], str]] = {
     "folder": (build_folder, "folder"),
     "plain-folder": (build_plain_folder, "folder"),
     "prepared": (build_prepared, "prepared"),
+    "webdataset": (build_webdataset, "webdataset"),
 }
 """Name of a tree -> its builder, and the format that reads it."""
 

@@ -15,7 +15,7 @@ import pytest
 from lnlattennet._cli import main
 from lnlattennet.model._checkpoint import load_checkpoint
 from tests.commands import call
-from tests.training.trees import TINY, write_tree
+from tests.training.trees import TINY, write_shards, write_tree
 
 TRAIN = [str(Path(sys.executable).with_name("lnlattennet")), "train", "--network", "tiny.json"]
 
@@ -28,8 +28,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run_train(folder: Path, output: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*TRAIN, "--data", "faces", "--batch-size", "6", "-o", output, *arguments]
+def run_train(
+    folder: Path, output: str, *arguments: str, data: str = "faces"
+) -> subprocess.CompletedProcess[str]:
+    command = [*TRAIN, "--data", data, "--batch-size", "6", "-o", output, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200, check=False)
 
 
@@ -83,10 +85,11 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_faces_and_agree_on_the_figures(folder: Path) -> None:
-    done = run_train(
-        folder, "a.safetensors", "--epochs", "3", "--devices", "2", "--learning-rate", "0.02", "--json"
-    )
+def test_two_processes_share_the_faces_of_shards_and_agree_on_the_figures(folder: Path) -> None:
+    """A sharded data set (WebDataset); that of a folder with the same faces trains to the same weights."""
+    options = ("--epochs", "3", "--devices", "2", "--learning-rate", "0.02", "--json")
+    write_shards(folder / "faces", folder / "shards")
+    done = run_train(folder, "a.safetensors", *options, data="shards")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     with (folder / "runs" / "a" / "region_weights.csv").open() as file:
@@ -100,6 +103,9 @@ def test_two_processes_share_the_faces_and_agree_on_the_figures(folder: Path) ->
     assert done.stderr.count("78 faces of 3 classes") == 1  # the helper is silent
     assert not list((folder / "runs" / "a").glob("faces-*"))
     assert load_checkpoint(folder / "a.safetensors").info.provenance["settings"]["devices"] == 2
+    other = run_train(folder, "b.safetensors", *options)
+    assert other.returncode == 0, other.stderr
+    assert weight_bytes(folder / "a.safetensors") == weight_bytes(folder / "b.safetensors")
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,22 @@ def write_tree(root: Path, **counts: int) -> Path:
         for label in CLASSES:
             write_faces(root / split, label, count, 1000 * place)
     return root
+
+
+def write_shards(tree: Path, folder: Path, samples: int = 7) -> Path:
+    """Write the faces of ``tree`` in their order as WebDataset shards of at most so many samples."""
+    folder.mkdir()
+    for split in sorted(path.name for path in tree.iterdir()):
+        images = sorted((tree / split).glob("*/*.png"))
+        for start in range(0, len(images), samples):
+            with tarfile.open(folder / f"{split}-{start:06}.tar", "w") as archive:
+                for image in images[start : start + samples]:
+                    key, label = f"{image.parent.name}-{image.stem}", image.parent.name.encode()
+                    archive.add(image, f"{key}.png")
+                    member = tarfile.TarInfo(f"{key}.cls")
+                    member.size = len(label)
+                    archive.addfile(member, io.BytesIO(label))
+    return folder
 
 
 def train_one(options: TrainingOptions) -> TrainingResult:
