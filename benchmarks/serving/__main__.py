@@ -26,7 +26,12 @@ from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import ONE, Measurement, Target, predict_here
-from lnlattennet.benchmarks.serving._perf_analyzer import Load, PerfAnalyzer, open_perf_analyzer
+from lnlattennet.benchmarks.serving._perf_analyzer import (
+    Load,
+    PerfAnalyzer,
+    add_perf_analyzer,
+    open_perf_analyzer,
+)
 from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, PEER, requirements
 from lnlattennet.benchmarks.serving._targets import Server, fastapi, triton
 from lnlattennet.serving import load
@@ -148,12 +153,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Measure what the command line asks for; return the exit code."""
     parser = option_parser("serving", __doc__ or "")
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle written by export-engine")
-    parser.add_argument(
-        "--perf-analyzer",
-        type=Path,
-        metavar="PATH",
-        help="the program, or a wheel that holds it; by default on PATH",
-    )
+    add_perf_analyzer(parser)
     add_earlier(parser)
     parser.add_argument("--no-peer", action="store_true", help="leave FastAPI out")
     add_count(parser, "--requests", 100, 10, "requests of each run")

@@ -7,6 +7,7 @@ wheels on PyPI have none, or one that needs a newer glibc).
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import os
@@ -28,7 +29,7 @@ WHEEL = "tritonclient==2.51.0"
 _LIBRARIES = {"libb64": "libb64.so.0d", "libcudart": "libcudart.so.12"}
 """What the wheel's program asks for; the wheel of the embedded server has both under other names."""
 
-_TIMEOUT_SECONDS = 300
+_TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,25 @@ class PerfAnalyzer:
             "--input-data", str(self._input(image)), "--request-count", str(requests),
             "--profile-export-file", str(export), *self._arrivals(load),
         ]  # fmt: skip
+        done = self._call(command) or self._call(command)
+        if done is None:
+            raise LnlAttenNetError(
+                f"perf_analyzer did not finish {requests} requests to {model} at {url} ({load.name}) within "
+                f"{_TIMEOUT_SECONDS} s; measure again, with fewer --requests if the server is slow"
+            )
+        if done.returncode or not export.exists():
+            reason = " ".join((done.stderr or done.stdout).split())[-600:]
+            raise LnlAttenNetError(f"perf_analyzer failed on {model} at {url}: {reason}")
+        return read_export(export)
+
+    def _call(self, command: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
+        """Run the program; return None if it did not end.
+
+        Once in some hundred runs version 2.51.0 waits for good, although every request is answered: the threads
+        that send have ended, and its first one sleeps.
+        """
         try:
-            done = subprocess.run(
+            return subprocess.run(
                 command,
                 env=self._environment,
                 capture_output=True,
@@ -106,15 +124,8 @@ class PerfAnalyzer:
                 timeout=_TIMEOUT_SECONDS,
                 check=False,
             )
-        except subprocess.TimeoutExpired as error:
-            raise LnlAttenNetError(
-                f"perf_analyzer did not finish {requests} requests to {model} at {url} ({load.name}) within "
-                f"{_TIMEOUT_SECONDS} s; measure again, with fewer --requests if the server is slow"
-            ) from error
-        if done.returncode or not export.exists():
-            reason = " ".join((done.stderr or done.stdout).split())[-600:]
-            raise LnlAttenNetError(f"perf_analyzer failed on {model} at {url}: {reason}")
-        return read_export(export)
+        except subprocess.TimeoutExpired:
+            return None
 
     def _input(self, image: bytes) -> Path:
         # A BYTES element begins with its length.
@@ -146,6 +157,12 @@ def read_export(path: Path) -> Served:
     times = sorted((request["timestamp"], request["response_timestamps"][-1]) for request in requests)
     latencies = [(end - start) / 1e9 for start, end in times]
     return Served(latencies, (max(end for _, end in times) - times[0][0]) / 1e9)
+
+
+def add_perf_analyzer(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the program."""
+    text = "the program, or a wheel that holds it; by default on PATH"
+    parser.add_argument("--perf-analyzer", type=Path, metavar="PATH", help=text)
 
 
 @contextmanager

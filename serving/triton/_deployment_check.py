@@ -158,8 +158,8 @@ def _queues_do_not_stall(configs: Configs, _: Folders, __: Bundle) -> Iterator[s
         instances = sum(max(1, group.count) for group in config.instance_group) or 1
         if config.dynamic_batching.HasField("default_queue_policy") and instances < 2:
             yield (
-                f"{name}: with one instance and a default_queue_policy, Triton 2.51 holds some requests for "
-                "500 ms; set instance_group count: 2, or drop the policy"
+                f"{name}: with one instance and a default_queue_policy, Triton holds some requests for 500 "
+                "ms; set instance_group count: 2, or drop the policy"
             )
         if config.HasField("dynamic_batching") and not config.max_batch_size:
             yield f"{name}: dynamic_batching forms no batch, and delays answers, where max_batch_size is 0"

@@ -15,7 +15,7 @@ def candidates(cores: int, most_in_flight: int, native: bool, joined: int = 0) -
     """Return the schedulings to compare, the default first.
 
     Instances are some shares of the cores, up to half more processes than cores: a process also waits for the
-    server. Two is the fewest, with which no request is held for 500 ms.
+    server. Two is the fewest: with one, Triton may hold many requests for 500 ms.
 
     Args:
         cores: what the server may use.

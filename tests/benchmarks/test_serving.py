@@ -83,6 +83,22 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
             generator.run("http://h:1", "m", b"image", load, 3)
 
 
+def test_a_program_that_waits_for_good_is_started_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export = _export(tmp_path / "answers.json", [[2_000_000], [3_000_000]])
+    program = tmp_path / "perf_analyzer"
+    program.write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/before ] || {{ touch {tmp_path}/before; exec sleep 60; }}\n"
+        f'while [ "$1" != --profile-export-file ]; do shift; done; cp {export} "$2"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(_perf_analyzer, "_TIMEOUT_SECONDS", 1)
+    with open_perf_analyzer(program) as generator:
+        served = generator.run("http://h:1", "m", b"image", Load("one at a time", concurrency=1), 2)
+    assert len(served.latencies) == 2
+
+
 @pytest.mark.parametrize("name", ["missing", "missing.whl", "empty.whl"])
 def test_a_missing_program_is_named_with_the_way_out(name: str, tmp_path: Path) -> None:
     zipfile.ZipFile(tmp_path / "empty.whl", "w").close()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +42,23 @@ def tensors(model: str, image: bytes) -> list[triton.InferInput]:
     for tensor, (_, array, _) in zip(made, arrays, strict=True):
         tensor.set_data_from_numpy(array)
     return made
+
+
+@pytest.mark.slow
+def test_threads_of_a_server_do_not_push_one_another_aside_on_waking(
+    server: TritonProcess, processes_of: Callable[[Path], list[int]]
+) -> None:
+    """A request is held where the batcher's thread runs before that of the instance that is becoming free."""
+    assert policies(server.pid) == {os.SCHED_BATCH}
+    models = [pid for pid in processes_of(server.log.parent) if pid != server.pid]
+    assert len(models) > 2
+    for pid in models:
+        assert policies(pid) == {os.SCHED_OTHER}
+
+
+def policies(pid: int) -> set[int]:
+    """Scheduling policies of a process's threads."""
+    return {os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()}
 
 
 @pytest.mark.slow
