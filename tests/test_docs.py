@@ -107,7 +107,7 @@ def test_flags_in_how_to_and_reference_exist() -> None:
         if page.parent.name not in ("howto", "reference") or page.name == "triton.md":
             continue
         for code in re.findall(r"`([^`]+)`", _prose(page)):
-            if not re.match(r"(docker|python|pip|make|tritonserver|tensorboard) ", code):
+            if not re.match(r"(chrt|docker|python|pip|make|tritonserver|tensorboard) ", code):
                 flags = re.findall(r"(?<![\w-])--[a-z][\w-]*", code)
                 assert set(flags) <= known, f"{page.name}: {code}"
 

@@ -111,8 +111,8 @@ class PerfAnalyzer:
     def _call(self, command: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
         """Run the program; return None if it did not end.
 
-        Once in some hundred runs version 2.51.0 waits for good, although every request is answered: the threads
-        that send have ended, and its first one sleeps.
+        Once in some hundred runs version 2.51.0 waits for good, although every request is answered: the
+        threads that send have ended, and its first one sleeps.
         """
         try:
             return subprocess.run(
