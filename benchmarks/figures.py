@@ -69,7 +69,7 @@ def _origin(path: Path, record: Mapping[str, Any]) -> str:
         threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
         facts += [machine["gpu"]] if "gpu" in machine else [machine["cpu"], threads]
         facts += [f"{record['kernel']} kernels"] if "kernel" in record else []
-        facts.append(f"torch {machine['torch']}")
+        facts += [f"torch {machine['torch']}"] if "torch" in machine else []
     return f"*{', '.join(facts)}; every sample: `{path.as_posix()}`.*"
 
 

@@ -68,12 +68,17 @@ def add_earlier(parser: argparse.ArgumentParser, *, required: bool = False) -> N
 
 
 def report(record: Record, tables: str, options: argparse.Namespace) -> None:
-    """Write the record to ``--output``, and print the tables, or with ``--json`` the record."""
+    """Write the record to ``--output``, and print the tables, or with ``--json`` the record.
+
+    A machine that was not quiet is told on stderr.
+    """
     if options.output:
         record.write(options.output)
         say(f"every sample: {options.output}")
     if record.skipped:
         say(f"no time left for {', '.join(record.skipped)}")
+    if warning := record.load.warning():
+        say(warning)
     # With --json, stdout has nothing but the document.
     (sys.stderr if options.json else sys.stdout).write(f"{tables}\n")
     if options.json:

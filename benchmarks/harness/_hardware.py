@@ -1,4 +1,4 @@
-"""Facts about the machine that every record of measurements holds."""
+"""Facts about the machine that every record of measurements holds; what other programs do is in `_load`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
+from lnlattennet._control_group import cpu_quota, memory_limit
 from lnlattennet._hardware import cpu_flags, cpu_model, find_gpus, usable_cpus
 
 _FLAGS = re.compile(r"^(avx|amx|fma|f16c|asimd|sve|neon)")
@@ -19,21 +19,22 @@ _HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def machine_facts(device: str) -> dict[str, Any]:
-    """Return what the figures depend on: processor, caches, versions, threads, load."""
+    """Return what the figures depend on: processor, caches, limits, versions, threads, load."""
     facts = {
         "cpu": cpu_model() or platform.machine(),
         "cpu_flags": sorted(filter(_FLAGS.match, cpu_flags())),
         "cpus": usable_cpus(),
+        "cpu_quota": cpu_quota(),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "memory_limit_bytes": memory_limit(),
         "last_level_cache_bytes": last_level_cache(),
         "transparent_huge_pages": _huge_pages(),
-        "threads": torch.get_num_threads(),
         "load_average": os.getloadavg()[0],
         "system": platform.platform(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
         "numpy": np.__version__,
     }
-    return facts | (_gpu_facts() if device == "cuda" else {})
+    return facts | _torch_facts() | (_gpu_facts() if device == "cuda" else {})
 
 
 def last_level_cache() -> int:
@@ -45,6 +46,8 @@ def last_level_cache() -> int:
 
 def gpu_name() -> str:
     """Return the GPU's name for a file name, such as "nvidia-h200"."""
+    import torch
+
     return re.sub(r"[^a-z0-9]+", "-", torch.cuda.get_device_name().lower()).strip("-")
 
 
@@ -54,7 +57,18 @@ def _huge_pages() -> str:
     return chosen.group(1) if chosen else "unknown"
 
 
+def _torch_facts() -> dict[str, Any]:
+    """Return torch's threads and version; a bundle is served, and measured, without it too."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return {"threads": usable_cpus()}
+    return {"threads": torch.get_num_threads(), "torch": torch.__version__}
+
+
 def _gpu_facts() -> dict[str, Any]:
+    import torch
+
     properties = torch.cuda.get_device_properties(0)
     gpus, reason = find_gpus()
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from lnlattennet import __version__
 from lnlattennet._atomic import replace_file
 from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._hardware import machine_facts
+from lnlattennet.benchmarks.harness._load import Load, Watch
 
 WARM = "warm"
 """State of the caches after calls on the same input."""
@@ -181,7 +181,7 @@ class Record:
         started: date and time, UTC.
         machine: hardware and versions that the figures depend on.
         seconds: duration of the run so far.
-        load_average_at_end: processes that were running or waiting then, this one included.
+        load: what other programs took of the machine in the meantime.
     """
 
     benchmark: str
@@ -195,10 +195,11 @@ class Record:
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     machine: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
-    load_average_at_end: float = 0.0
+    load: Load = field(init=False)
 
     def __post_init__(self) -> None:
-        self._begun = time.monotonic()
+        self._begun, self._watch = time.monotonic(), Watch()
+        self.load = self._watch.load
         self.machine = machine_facts(self.device)
 
     def add(self, case: ExperimentResult) -> None:
@@ -209,7 +210,8 @@ class Record:
     def note_time(self) -> None:
         """Note the duration and the load of the machine so far."""
         self.seconds = round(time.monotonic() - self._begun, 1)
-        self.load_average_at_end = os.getloadavg()[0]
+        self._watch.lap()
+        self.load = self._watch.load
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON document."""

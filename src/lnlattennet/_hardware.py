@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnlattennet._cpu_quota import cpu_quota
+from lnlattennet._control_group import cpu_quota
 from lnlattennet.errors import ConfigError
 
 THREADS_VARIABLE = "LNLATTENNET_THREADS"

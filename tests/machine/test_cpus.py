@@ -1,4 +1,4 @@
-"""CPUs that a process may use: quotas of control groups, and the variable that overrides them."""
+"""CPUs and memory that a process may use: limits of control groups, and the variable that overrides them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lnlattennet import _hardware
-from lnlattennet._cpu_quota import cpu_quota
+from lnlattennet._control_group import cpu_quota, memory_limit
 from lnlattennet._hardware import limit_threads, usable_cpus
 from lnlattennet.errors import ConfigError
 from tests.machine.programs import run
@@ -17,8 +17,22 @@ from tests.machine.programs import run
 V2 = "31 24 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw"
 V1 = "32 24 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
 BESIDE = "33 24 0:30 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset"
+MEMORY_V1 = "34 24 0:31 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
 DOCKER_V1 = "32 24 0:29 /docker/ab /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu,cpuacct"
 UNIFIED = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"
+
+
+def write_groups(root: Path, groups: str | None, mounts: str | None, files: dict[str, str]) -> None:
+    own = root / "proc" / "self"
+    own.mkdir(parents=True)
+    if groups is not None:
+        (own / "cgroup").write_text(groups + "\n")
+        (own / "mountinfo").write_text(f"{mounts}\n")
+    for name, text in files.items():
+        file = root / "sys/fs/cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")
+        file.with_name("cpu.cfs_period_us").write_text("100000\n")
 
 
 @pytest.mark.parametrize(
@@ -44,17 +58,25 @@ UNIFIED = "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw"
 def test_quotas_of_both_versions(
     tmp_path: Path, groups: str | None, mounts: str | None, files: dict[str, str], expected: float | None
 ) -> None:
-    own = tmp_path / "proc" / "self"
-    own.mkdir(parents=True)
-    if groups is not None:
-        (own / "cgroup").write_text(groups + "\n")
-        (own / "mountinfo").write_text(f"{mounts}\n")
-    for name, text in files.items():
-        file = tmp_path / "sys/fs/cgroup" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text + "\n")
-        file.with_name("cpu.cfs_period_us").write_text("100000\n")
+    write_groups(tmp_path, groups, mounts, files)
     assert cpu_quota(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "mounts", "files", "expected"),
+    [
+        ("0::/", V2, {"memory.max": "max"}, None),
+        ("0::/a/b", V2, {"a/memory.max": "1000000", "a/b/memory.max": "max"}, 1_000_000),
+        ("4:memory:/x", MEMORY_V1, {"memory/x/memory.limit_in_bytes": "9223372036854771712"}, None),
+        ("4:memory:/x\n3:cpu:/y", MEMORY_V1, {"memory/x/memory.limit_in_bytes": "2000000"}, 2_000_000),
+        (None, None, {}, None),
+    ],
+)
+def test_limits_of_memory(
+    tmp_path: Path, groups: str | None, mounts: str | None, files: dict[str, str], expected: int | None
+) -> None:
+    write_groups(tmp_path, groups, mounts, files)
+    assert memory_limit(tmp_path) == expected
 
 
 @pytest.mark.parametrize(("quota", "cpus"), [(None, 4), (0.2, 1), (1.0, 1), (1.5, 2), (3.9, 4), (16.0, 4)])

@@ -1,4 +1,4 @@
-"""Share of the CPUs that a container may use: its control group's quota, of version 2 or 1.
+"""Share of the CPUs and the memory that a container may use: its control group's limits, of version 2 or 1.
 
 Docker's `--cpus`, Kubernetes' limits and systemd's `CPUQuota` leave all CPUs visible, and stop a process that
 used up its share until the next period: threads beyond the share only wait for each other.
@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+_NO_LIMIT = 2**62
+"""Version 1 writes a number near 2**63 where there is no limit."""
+
 
 def cpu_quota(root: Path = Path("/")) -> float | None:
     """Return how many CPUs' time this process may use; None without a limit.
@@ -17,20 +20,31 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     Args:
         root: folder that holds `proc` and the mount points; for tests.
     """
-    return min((quota for folder in _groups(root) for quota in _quotas(folder)), default=None)
+    return min((quota for folder in _groups(root, "cpu") for quota in _quotas(folder)), default=None)
 
 
-def _groups(root: Path) -> Iterator[Path]:
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Return how many bytes of memory this process's group may use; None without a limit.
+
+    Args:
+        root: folder that holds `proc` and the mount points; for tests.
+    """
+    return min(
+        (limit for folder in _groups(root, "memory") for limit in _memory_limits(folder)), default=None
+    )
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
     """Yield the folders of the groups that this process is in, each with its parents: every limit counts."""
     paths = {}
     for line in _lines(root / "proc/self/cgroup", ":"):
         number, controllers, path = line.split(":", 2)
-        if number == "0" or "cpu" in controllers.split(","):
+        if number == "0" or controller in controllers.split(","):
             paths["cgroup2" if number == "0" else "cgroup"] = path
     for line in _lines(root / "proc/self/mountinfo", " - "):
         mount, _, file_system = line.partition(" - ")
         kind, _, options = file_system.split()[:3]
-        if kind not in paths or (kind == "cgroup" and "cpu" not in options.split(",")):
+        if kind not in paths or (kind == "cgroup" and controller not in options.split(",")):
             continue
         top, point = mount.split()[3:5]
         place = root / point.lstrip("/")
@@ -53,6 +67,14 @@ def _quotas(folder: Path) -> Iterator[float]:
         )
         if int(quota) > 0:
             yield int(quota) / int(period)
+
+
+def _memory_limits(folder: Path) -> Iterator[int]:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limit = int((folder / name).read_text(encoding="ascii"))  # "max" is no number
+            if limit < _NO_LIMIT:
+                yield limit
 
 
 def _lines(path: Path, separator: str) -> list[str]:
