@@ -10,6 +10,7 @@ __all__ = [
     "network",
     "peers",
     "serving",
+    "startup",
     "streams",
     "training",
 ]

@@ -1,22 +1,161 @@
-"""Command `lnlattennet bench`: what became slower between two records of a benchmark."""
+"""Command `lnlattennet bench`: runs benchmarks, and tells what became slower between two records."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lnlattennet._command import print_json
-from lnlattennet.errors import RegressionError, UsageError, require
+from lnlattennet.errors import LnlAttenNetError, RegressionError, UnavailableError, UsageError, require
 
-app = typer.Typer(help="Measure speed, and compare records.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from lnlattennet.benchmarks._run import Outcome
+    from lnlattennet.benchmarks._suites import Suite
+
+_BUNDLE, _CHECKPOINT = Path("build/auto"), Path("checkpoints/demo.safetensors")
+
+
+class _RunByDefault(TyperGroup):
+    """A group whose command `run` needs no name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name where no other command is named."""
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(help="Measure speed, and compare records.", cls=_RunByDefault)
 
 
 @app.callback()
 def _bench() -> None:
-    """Measure speed, and compare records."""
+    """Measure speed, and compare records.
+
+    `lnlattennet bench SUITE...` is short for `lnlattennet bench run SUITE...`.
+    """
+
+
+_Folder = typer.Option(
+    "--output",
+    "-o",
+    metavar="FOLDER",
+    show_default="build/bench/ and the time",
+    help="Folder of the records.",
+)
+
+
+@app.command()
+def run(
+    suites: Annotated[
+        list[str] | None, typer.Argument(metavar="SUITE", help="Suites to run.", show_default="all")
+    ] = None,
+    bundle: Annotated[Path | None, typer.Option(help="Bundle to measure.", show_default=str(_BUNDLE))] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="The bundle's checkpoint.", show_default=str(_CHECKPOINT))
+    ] = None,
+    output: Annotated[Path | None, _Folder] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few rounds: all in minutes.")] = False,
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", metavar="PATTERN", help="Only these cases, such as '*b8'; repeatable."),
+    ] = None,
+    perf_analyzer: Annotated[
+        Path | None,
+        typer.Option(help="perf_analyzer, or a wheel that has it.", show_default="the one on PATH"),
+    ] = None,
+    portraits: Annotated[Path | None, typer.Option(help="Folder of portraits, for faces.")] = None,
+    faceless: Annotated[Path | None, typer.Option(help="Folder of images without a face.")] = None,
+    list_suites: Annotated[bool, typer.Option("--list", help="List the suites, and stop.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Run suites of benchmarks, each in a process of its own, and write a record of each.
+
+    A suite that cannot run here is skipped, with the reason. Ctrl-C keeps the records written so far.
+    """
+    from lnlattennet.benchmarks._run import run_suites
+    from lnlattennet.benchmarks._suites import SUITES
+
+    chosen = _chosen(suites or list(SUITES), SUITES)
+    if list_suites:
+        typer.echo(_suite_table(chosen))
+        return
+    named = {
+        "bundle": bundle,
+        "checkpoint": checkpoint,
+        "perf_analyzer": perf_analyzer,
+        "portraits": portraits,
+        "faceless": faceless,
+    }
+    given = _given(named)
+    folder = output or Path("build/bench", f"{datetime.now():%Y-%m-%d-%H%M%S}")
+    for suite in chosen:
+        if (folder / f"{suite.name}.json").exists():
+            raise UsageError(f"{folder} has a record of {suite.name} already; give another --output")
+    outcomes = run_suites(chosen, folder, given, filters or (), quick=quick, tables_on_stderr=json_output)
+    if json_output:
+        print_json({"output": str(folder), "suites": [outcome.to_json() for outcome in outcomes]})
+    else:
+        typer.echo(f"\n{_outcome_table(outcomes)}")
+    _raise_for(outcomes)
+
+
+def _chosen(names: Sequence[str], known: Mapping[str, Suite]) -> list[Suite]:
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no suite is called {name!r}; the suites are {', '.join(known)}")
+    return [suite for suite in known.values() if suite.name in names]
+
+
+def _given(named: Mapping[str, Path | None]) -> dict[str, str]:
+    """Return what was named, and what is found where nothing was.
+
+    Raises:
+        UsageError: what was named is not there.
+    """
+    for name, path in named.items():
+        if path is not None and not path.exists():
+            raise UsageError(f"--{name.replace('_', '-')} must name a file or a folder; {path} is not there")
+    found = {
+        "bundle": _BUNDLE if _BUNDLE.exists() else None,
+        "checkpoint": _CHECKPOINT if _CHECKPOINT.exists() else None,
+        "perf_analyzer": shutil.which("perf_analyzer"),
+    } | {name: path for name, path in named.items() if path is not None}
+    return {name: str(path) for name, path in found.items() if path is not None}
+
+
+def _suite_table(suites: Sequence[Suite]) -> str:
+    from lnlattennet.benchmarks.harness._tables import aligned
+
+    rows = [("suite", "what", "benchmark", "cases")]
+    for suite in suites:
+        module = f"python -m lnlattennet.benchmarks.{suite.module}"
+        rows.append((suite.name, suite.summary, module, "--filter" if suite.cases else ""))
+    return aligned(rows)
+
+
+def _outcome_table(outcomes: Sequence[Outcome]) -> str:
+    from lnlattennet.benchmarks.harness._tables import aligned
+
+    rows = [("suite", "", "seconds", "record", "note")]
+    for outcome in outcomes:
+        seconds = f"{outcome.seconds:.0f}" if outcome.command else ""
+        rows.append((outcome.suite, outcome.status, seconds, str(outcome.record or ""), outcome.reason))
+    return aligned(rows)
+
+
+def _raise_for(outcomes: Sequence[Outcome]) -> None:
+    failed = [outcome.suite for outcome in outcomes if outcome.status == "failed"]
+    if failed:
+        raise LnlAttenNetError(f"{', '.join(failed)} failed; what they wrote above says why")
+    if not any(outcome.status == "measured" for outcome in outcomes):
+        raise UnavailableError("no suite could be run here; the reasons are above")
 
 
 @app.command()

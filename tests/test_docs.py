@@ -91,8 +91,10 @@ def test_commands_have_the_options_that_the_documents_use() -> None:
             assert words[1] in SUBCOMMANDS, f"{page.name}: {line}"
             command = _command(words[1])
             if hasattr(command, "commands") and len(words) > 2:
-                assert words[2] in command.commands, f"{page.name}: {line}"
-                command = command.commands[words[2]]
+                # `bench` runs suites where no other command of it is named.
+                inner = "run" if words[1] == "bench" and words[2] not in command.commands else words[2]
+                assert inner in command.commands, f"{page.name}: {line}"
+                command = command.commands[inner]
         for word in words[1:]:
             flag = word.partition("=")[0]
             if re.fullmatch(r"--?[a-z][\w-]*", flag) and flag != "--help":

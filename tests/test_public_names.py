@@ -16,7 +16,7 @@ PUBLIC = {
         "AsyncClient Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load"
     ),
     "lnlattennet.benchmarks": (
-        "attention bundle faces figures gpu_suite leaderboard network peers serving streams training"
+        "attention bundle faces figures gpu_suite leaderboard network peers serving startup streams training"
     ),
     "lnlattennet.benchmarks.serving": "in_process latency",
     "lnlattennet.benchmarks.streams": "score",

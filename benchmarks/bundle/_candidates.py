@@ -16,6 +16,7 @@ from lnlattennet._onnxruntime import import_onnxruntime
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.data._face_images import calibration_faces
+from lnlattennet.errors import require
 from lnlattennet.export._engine_builder import ONNX_NAME
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._openvino import import_openvino
@@ -73,7 +74,7 @@ def openvino_nncf(model: str, threads: int) -> Logits:
 def quantize_with_nncf(bundle: Path, manifest: Manifest, path: Path) -> Path:
     """Quantize the bundle's fp32 graph with NNCF's defaults, on rendered faces; return ``path``."""
     ov = import_openvino()
-    import nncf
+    nncf = require("nncf", "dev")
 
     logging.getLogger("nncf").setLevel(logging.ERROR)
     faces = calibration_faces(NNCF_FACES, manifest.preprocessing)

@@ -9,11 +9,13 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from lnlattennet._command import run_app
+from lnlattennet.errors import UsageError
 
 if TYPE_CHECKING:
     from lnlattennet.benchmarks.harness._record import Record
@@ -53,6 +55,25 @@ def add_count(parser: argparse.ArgumentParser, flag: str, default: int, minimum:
         return int(value)
 
     parser.add_argument(flag, type=count, default=default, metavar="N", help=f"{text}; default {default}")
+
+
+def add_cases(parser: argparse.ArgumentParser, pattern: str) -> None:
+    """Add the option that chooses cases; ``pattern`` is an example."""
+    text = f"only these cases, e.g. '{pattern}'; repeatable"
+    parser.add_argument("--case", action="append", default=[], metavar="PATTERN", help=text)
+
+
+def choose_names(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
+    """Return the names that match any of the shell patterns; without a pattern, all.
+
+    Raises:
+        UsageError: a pattern matches nothing.
+    """
+    known = list(names)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UsageError(f"--case {pattern} matches none of: {', '.join(known)}")
+    return [name for name in known if not patterns or any(fnmatchcase(name, p) for p in patterns)]
 
 
 def add_earlier(parser: argparse.ArgumentParser, *, required: bool = False) -> None:

@@ -6,17 +6,22 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-from lnlattennet.benchmarks.harness._command import add_count, option_parser, say
+from lnlattennet.benchmarks.harness._command import (
+    add_cases,
+    add_count,
+    choose_names,
+    option_parser,
+    say,
+)
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
-from lnlattennet.errors import LnlAttenNetError, UnavailableError, UsageError
+from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.kernels._loader import compiled_target
 
 UNSTEADY_EXIT_CODE = 5
@@ -75,11 +80,8 @@ def choose_cases(cases: Sequence[C], patterns: Sequence[str]) -> list[C]:
     Raises:
         UsageError: a pattern matches nothing.
     """
-    for pattern in patterns:
-        if not any(fnmatchcase(case.name, pattern) for case in cases):
-            known = ", ".join(case.name for case in cases)
-            raise UsageError(f"--case {pattern} matches none of: {known}")
-    return [case for case in cases if not patterns or any(fnmatchcase(case.name, p) for p in patterns)]
+    chosen = choose_names((case.name for case in cases), patterns)
+    return [case for case in cases if case.name in chosen]
 
 
 def begin_record(benchmark: str, settings: Settings, **facts: Any) -> Record:
@@ -171,8 +173,7 @@ def case_parser(module: str, description: str, pattern: str) -> argparse.Argumen
     parser = option_parser(module, description)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cpu by default")
     add_count(parser, "--threads", torch.get_num_threads(), 1, "torch's threads")
-    parser.add_argument("--case", action="append", default=[], metavar="PATTERN",
-                        help=f"only these cases, e.g. '{pattern}'; repeatable")  # fmt: skip
+    add_cases(parser, pattern)
     parser.add_argument("--quick", action="store_true", help="measure few rounds: a trial run")
     parser.add_argument("--time-limit", type=float, default=float("inf"), metavar="SECONDS",
                         help="begin no case that may not end in time; skipped ones are named")  # fmt: skip

@@ -153,7 +153,7 @@ class Watch:
 def own_ticks(root: int) -> int:
     """Return the processor time, in ticks, of a process and of all below it that run or have ended."""
     parents, times = {}, {}
-    for process, fields in _processes():
+    for process, fields in processes():
         parents[process], times[process] = int(fields[_PARENT]), sum(map(int, fields[_TIMES]))
 
     def below(process: int) -> bool:
@@ -164,7 +164,8 @@ def own_ticks(root: int) -> int:
     return sum(ticks for process, ticks in times.items() if below(process))
 
 
-def _processes() -> Iterator[tuple[int, list[str]]]:
+def processes() -> Iterator[tuple[int, list[str]]]:
+    """Yield every process of the machine with the fields of its `stat` behind the name."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             # The name before may hold spaces and parentheses.

@@ -42,12 +42,10 @@ def test_a_bundle_of_another_checkpoint_is_refused(bundle_path: Path, demo_check
 def test_every_candidate_is_measured_in_a_process_of_its_own(
     bundle_path: Path,
     checkpoint_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(benchmark, "STARTS", 1)
     arguments = ["--bundle", str(bundle_path), "--checkpoint", str(checkpoint_path)]
-    assert benchmark.run([*arguments, "--rounds", "10", "--faces", "8", "--json"]) == 0
+    assert benchmark.run([*arguments, "--rounds", "10", "--starts", "1", "--faces", "8", "--json"]) == 0
     record = json.loads(capfd.readouterr().out)
     assert [case["name"] for case in record["cases"]] == ["b1", "b8"]
     for case in record["cases"]:

@@ -14,6 +14,7 @@ MODULES = (
     "network.__main__",
     "serving.__main__",
     "serving.latency",
+    "startup.__main__",
     "streams.__main__",
     "streams.score",
     "training.augmentation",

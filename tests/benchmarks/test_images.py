@@ -27,11 +27,14 @@ def test_every_candidate_reads_the_same_pixels(file_format: str) -> None:
 
 def test_time_and_memory_of_every_read_are_kept(tmp_path: Path) -> None:
     photographs = {"50-megapixel": Photograph(6000, 3000, "JPEG", {})}
-    benchmark.measure(photographs, 2, reads=1).write(tmp_path / "images.json")
+    benchmark.measure(photographs, 2, reads=1, starts=2).write(tmp_path / "images.json")
     record = json.loads((tmp_path / "images.json").read_text())
     assert [
         len(result["timings"]["warm"]["samples_us"]) for result in record["cases"][0]["candidates"].values()
     ] == [2] * 4
+    assert {
+        tuple(result["timings"]["warm"]["starts"]) for result in record["cases"][0]["candidates"].values()
+    } == {(1, 1)}
     peaks = {name: peak for name, [peak] in record["memory_mb"]["50-megapixel"].items()}
     # 54 MB of pixels, of which the product decodes every second column of every second row.
     assert 54 / 4 < peaks["lnlattennet"] < 54 < peaks["OpenCV, whole"] < 400
@@ -42,7 +45,7 @@ def test_time_and_memory_of_every_read_are_kept(tmp_path: Path) -> None:
 
 def test_an_earlier_version_takes_turns(tmp_path: Path) -> None:
     photographs = {"small": Photograph(64, 48, "PNG", {})}
-    record = benchmark.measure(photographs, 2, reads=1, earlier=Path(sys.executable))
+    record = benchmark.measure(photographs, 2, reads=1, earlier=Path(sys.executable), starts=1)
     timing = record.cases[0].timing(EARLIER)
     assert timing is not None
     assert min(timing.samples_us) > 0

@@ -1,0 +1,167 @@
+"""Table of the suites of `lnlattennet bench`: which benchmark each runs, and with which arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from lnlattennet.errors import UnavailableError
+
+_WAYS_OUT = {
+    "bundle": "it needs a bundle: write one by `export-engine CHECKPOINT -o build/auto`, or give --bundle",
+    "checkpoint": "it needs the checkpoint that the bundle was exported from: give --checkpoint",
+    "perf_analyzer": "it needs perf_analyzer: run `pip download --no-deps tritonclient==2.51.0`, and give "
+    "the wheel with --perf-analyzer",
+    "portraits": "it needs portraits with landmarks: give --portraits",
+    "faceless": "it needs images without a face: give --faceless",
+}
+"""What a suite may need, named as the command's option, and how to come by it."""
+_CASES = "it has no cases to choose from, so --filter leaves it out"
+_NO_TORCH = "it needs the Python package 'torch', which is not installed: pip install 'lnlattennet[train]'"
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A benchmark, and how it is called.
+
+    Attributes:
+        name: on the command line, and of the record's file.
+        summary: what is measured.
+        module: below ``lnlattennet.benchmarks``.
+        arguments: of every run; ``{bundle}``, ``{checkpoint}`` and so on stand for what was given.
+        full: further arguments of a full run.
+        quick: further arguments of a quick run.
+        cases: whether ``--case`` chooses cases.
+        torch: whether it needs torch.
+    """
+
+    name: str
+    summary: str
+    module: str
+    arguments: tuple[str, ...] = ()
+    full: tuple[str, ...] = ()
+    quick: tuple[str, ...] = ()
+    cases: bool = False
+    torch: bool = False
+
+    def command(self, given: Mapping[str, str], patterns: Sequence[str], *, quick: bool) -> list[str]:
+        """Return the module and the arguments behind ``python -m``.
+
+        Args:
+            given: what there is: bundle, checkpoint, perf_analyzer, portraits, faceless.
+            patterns: shell patterns of cases.
+            quick: whether few rounds are enough.
+
+        Raises:
+            UnavailableError: something that the suite needs is missing.
+        """
+        if self.torch and find_spec("torch") is None:
+            raise UnavailableError(_NO_TORCH)
+        if patterns and not self.cases:
+            raise UnavailableError(_CASES)
+        for name, way_out in _WAYS_OUT.items():
+            if f"{{{name}}}" in self.arguments and name not in given:
+                raise UnavailableError(way_out)
+        arguments = [argument.format(**given) for argument in self.arguments]
+        chosen = [flag for pattern in patterns for flag in ("--case", pattern)]
+        more = self.quick if quick else self.full
+        if patterns:
+            more = _without_cases(more)
+        return [f"lnlattennet.benchmarks.{self.module}", *arguments, *more, *chosen]
+
+
+def _without_cases(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Leave out a suite's own choice of cases, beside which another one would add cases."""
+    pairs = zip(("", *arguments), arguments, strict=False)
+    return tuple(argument for before, argument in pairs if "--case" not in (before, argument))
+
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            "startup",
+            "import, load and first answer, each in fresh processes",
+            "startup",
+            ("{bundle}",),
+            quick=("--rounds", "5"),
+        ),
+        Suite(
+            "images",
+            "from the bytes of a file to pixels, beside Pillow and OpenCV: time and memory",
+            "images",
+            quick=(
+                "--rounds",
+                "9",
+                "--starts",
+                "3",
+                "--reads",
+                "1",
+                "--case",
+                "512 *",
+                "--case",
+                "1920 * JPEG",
+            ),
+            cases=True,
+        ),
+        Suite(
+            "engines",
+            "the bundle's engine beside torch, ONNX Runtime and OpenVINO int8 by NNCF",
+            "bundle",
+            ("--bundle", "{bundle}", "--checkpoint", "{checkpoint}"),
+            quick=("--rounds", "60", "--starts", "3", "--faces", "64", "--no-nncf"),
+            cases=True,
+            torch=True,
+        ),
+        Suite(
+            "serving",
+            "served requests at every pattern of arrivals, beside this process and FastAPI",
+            "serving",
+            ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
+            quick=("--requests", "20", "--rounds", "1", "--no-peer"),
+        ),
+        Suite(
+            "streams",
+            "a folder of photographs on all cores, beside one image at a time",
+            "streams",
+            ("{bundle}",),
+            full=("--images", "500"),
+            quick=("--images", "20", "--rounds", "1"),
+        ),
+        Suite(
+            "kernels",
+            "the attention operators beside eager torch, torch.compile and masked SDPA",
+            "attention",
+            full=("--time-limit", "300"),
+            quick=("--quick", "--case", "attention/float32/channels_last/c64x56/b8"),
+            cases=True,
+            torch=True,
+        ),
+        Suite(
+            "network",
+            "the whole network in every runtime",
+            "network",
+            full=("--time-limit", "300"),
+            quick=("--quick", "--case", "fp32/b1"),
+            cases=True,
+            torch=True,
+        ),
+        Suite(
+            "training",
+            "steps of the training beside plain torch loops",
+            "training.throughput",
+            quick=("--steps", "3", "--epochs", "2", "--batch-size", "16"),
+            torch=True,
+        ),
+        Suite(
+            "faces",
+            "face finders: what they find, and how long they search",
+            "faces",
+            ("--portraits", "{portraits}", "--faceless", "{faceless}"),
+            quick=("--rounds", "3", "--limit", "5"),
+            torch=True,
+        ),
+    )
+}
+"""Suites by name, in the order in which they run."""

@@ -1,0 +1,1 @@
+"""Benchmark of a process's way to its first answer."""

@@ -1,0 +1,143 @@
+"""`lnlattennet bench`: runs suites, skips those that cannot run, and keeps what was measured."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lnlattennet._cli import main
+from lnlattennet.benchmarks import _suites
+from lnlattennet.benchmarks._run import run_suites
+from lnlattennet.benchmarks._suites import SUITES, Suite
+from lnlattennet.benchmarks.harness._load import processes
+from lnlattennet.benchmarks.startup.__main__ import BARE, NOW
+from lnlattennet.errors import UnavailableError
+from tests.commands import call
+
+SHORT = Suite("startup", "the shortest", "startup", ("{bundle}",), ("--rounds", "3"), ("--rounds", "3"))
+BUNDLE = {"bundle": "bundle"}
+
+
+def bench(*arguments: object, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return call(main, "lnlattennet", "bench", *arguments, folder=folder)
+
+
+def test_one_document_tells_of_measured_skipped_and_failed_suites(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Suite("broken", "a benchmark that is not there", "nothing")
+    monkeypatch.setattr(_suites, "SUITES", {"startup": SHORT, "broken": broken, "faces": SUITES["faces"]})
+    records = tmp_path / "records"
+    done = bench("--bundle", bundle_path, "-o", records, "--json", folder=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.endswith("error: broken failed; what they wrote above says why\n")
+    measured, failed, skipped = json.loads(done.stdout)["suites"]
+    assert (measured["suite"], measured["status"], measured["reason"]) == ("startup", "measured", "")
+    assert measured["command"][-2:] == ["--output", str(records / "startup.json")]
+    assert failed["status"] == "failed"
+    assert "No module named lnlattennet.benchmarks.nothing" in failed["reason"]
+    assert failed["record"] is None
+    assert (skipped["status"], skipped["command"]) == ("skipped", [])
+    assert "--portraits" in skipped["reason"]
+
+    record = json.loads((records / "startup.json").read_text())
+    assert record == measured["record"]
+    cases = {case["name"]: case["candidates"] for case in record["cases"]}
+    assert list(cases) == ["import", "load the bundle", "first answer", "second answer", "the whole process"]
+    for candidates in cases.values():
+        assert list(candidates) == [NOW, BARE]
+        for result in candidates.values():
+            assert result["timings"]["warm"]["starts"] == [1, 1, 1]
+    assert min(record["memory_mb"][NOW]) > 20
+
+    again = bench("startup", "--bundle", bundle_path, "-o", records)
+    assert again.returncode == 2
+    assert "has a record of startup already" in again.stderr
+
+
+def test_ctrl_c_ends_the_suite_with_all_that_it_started(bundle_path: Path, tmp_path: Path) -> None:
+    endless = Suite("startup", "endless", "startup", (str(bundle_path), "--rounds", "100000"))
+
+    def interrupt() -> None:
+        while not children():
+            time.sleep(0.1)
+        time.sleep(1)
+        groups.extend(children())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    groups: list[int] = []
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        run_suites([endless], tmp_path, {})
+    thread.join()
+    (group,) = groups
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def children() -> list[int]:
+    return [process for process, fields in processes() if int(fields[1]) == os.getpid()]
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_a_suite_says_what_it_needs(suite: Suite) -> None:
+    if any("{" in argument for argument in suite.arguments):
+        with pytest.raises(UnavailableError, match="give"):
+            suite.command({}, (), quick=True)
+    given = dict.fromkeys(("bundle", "checkpoint", "perf_analyzer", "portraits", "faceless"), "x")
+    command = suite.command(given, (), quick=False)
+    assert command[0] == f"lnlattennet.benchmarks.{suite.module}"
+    assert not any("{" in argument for argument in command)
+
+
+def test_a_filter_takes_the_place_of_a_suites_own_cases() -> None:
+    command = SUITES["images"].command({}, ["12*", "50*"], quick=True)
+    assert [word for before, word in itertools.pairwise(command) if before == "--case"] == [
+        "12*",
+        "50*",
+    ]
+    with pytest.raises(UnavailableError, match="no cases to choose from"):
+        SUITES["streams"].command(BUNDLE, ["12*"], quick=True)
+
+
+def test_without_torch_its_suites_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_suites, "find_spec", lambda name: None)
+    with pytest.raises(UnavailableError, match=r"pip install 'lnlattennet\[train\]'"):
+        SUITES["kernels"].command({}, (), quick=True)
+    assert SUITES["streams"].command(BUNDLE, (), quick=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["nothing"], 2, "no suite is called 'nothing'; the suites are startup, images, engines"),
+        (
+            ["streams", "--bundle", "nowhere"],
+            2,
+            "--bundle must name a file or a folder; nowhere is not there",
+        ),
+        (["streams"], 4, "export-engine"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused(
+    arguments: list[str], code: int, reason: str, tmp_path: Path
+) -> None:
+    done = bench(*arguments, folder=tmp_path)
+    assert done.returncode == code
+    assert reason in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_suites_are_listed(tmp_path: Path) -> None:
+    done = bench("--list")
+    assert done.returncode == 0
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == list(SUITES)
