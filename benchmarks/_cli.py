@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from lnlattennet._atomic import replace_file
 from lnlattennet._command import print_json
 from lnlattennet.errors import LnlAttenNetError, RegressionError, UnavailableError, UsageError, require
 
@@ -195,6 +197,23 @@ def compare(
     if fail_on_regression is not None and slower:
         named = ", ".join(f"{c.candidate} in {c.case} ({c.ratio.value:.2f} times)" for c in slower)
         raise RegressionError(f"slower by more than {fail_on_regression}: {named}")
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder of records, as `lnlattennet bench` writes it.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The page.")] = Path(
+        "bench.html"
+    ),
+) -> None:
+    """Make one HTML page of all records of a folder; it loads nothing else."""
+    require("jinja2", "bench")
+    from lnlattennet.benchmarks.report._page import render
+
+    page = render(folder, shlex.join(["lnlattennet", "bench", "report", str(folder), "-o", str(output)]))
+    with replace_file(output) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    typer.echo(output)
 
 
 def _share(percent: str | None) -> float:

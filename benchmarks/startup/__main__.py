@@ -112,7 +112,8 @@ def measure(bundle: Path, rounds: int, earlier: Path | None = None) -> Record:
         seconds = interleave(turns, rounds)
     for name, samples in _by_step(versions, seconds).items():
         record.add(ExperimentResult(name, {}, warm_results(samples, [1] * rounds)))
-    record.facts[_MEMORY] = {name: starts.memory_mb[-rounds:] for name, starts in versions.items()}
+    peaks = {name: starts.memory_mb[-rounds:] for name, starts in versions.items()}
+    record.facts[_MEMORY] = {WHOLE: peaks}
     return record
 
 
@@ -151,7 +152,7 @@ def _timed(command: Sequence[str]) -> tuple[float, str]:
 def memory_table(record: Record) -> str:
     """Return the median peak memory of a process of every version."""
     rows = [("peak memory of a process", "MB")]
-    rows += [(name, f"{np.median(values):.0f}") for name, values in record.facts[_MEMORY].items()]
+    rows += [(name, f"{np.median(values):.0f}") for name, values in record.facts[_MEMORY][WHOLE].items()]
     return aligned(rows)
 
 

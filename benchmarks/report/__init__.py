@@ -1,0 +1,1 @@
+"""One HTML page of the records in a folder, made from them alone."""
