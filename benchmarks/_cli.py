@@ -187,6 +187,11 @@ def compare(
     records = read_record(old), read_record(new)
     _require_same_benchmark(*records)
     found = changes(read_starts(records[0]), read_starts(records[1]), tolerance)
+    for path, record in zip((old, new), records, strict=True):
+        load = record.get("load", {})
+        if not load.get("quiet", True):
+            others = f"others took up to {load['others']:.0%} of the CPUs"
+            typer.echo(f"warning: {path} is of a machine that was not quiet: {others}", err=True)
     if not found:
         raise UsageError(f"{old} and {new} have no candidate of a case in common, so nothing can be compared")
     if json_output:

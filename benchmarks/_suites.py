@@ -110,7 +110,7 @@ SUITES = {
             "the bundle's engine beside torch, ONNX Runtime and OpenVINO int8 by NNCF",
             "bundle",
             ("--bundle", "{bundle}", "--checkpoint", "{checkpoint}"),
-            quick=("--rounds", "60", "--starts", "3", "--faces", "64", "--no-nncf"),
+            quick=("--rounds", "60", "--faces", "64", "--no-nncf"),
             cases=True,
             torch=True,
         ),

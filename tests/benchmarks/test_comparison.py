@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,16 @@ def test_the_command_fails_when_the_subject_became_slower(tmp_path: Path) -> Non
     assert told.returncode == 0
     document = json.loads(told.stdout)
     assert {change["candidate"]: change["verdict"] for change in document["changes"]}[OURS] == "slower"
+
+
+def test_a_record_of_a_busy_machine_is_named(tmp_path: Path) -> None:
+    busy = record(1, SAME)
+    busy.load = replace(busy.load, others=0.4, quiet=False)
+    old, new = written(tmp_path, "old.json", record(0, SAME)), written(tmp_path, "new.json", busy)
+    told = call(main, "lnlattennet", "bench", "compare", old, new)
+    assert told.returncode == 0
+    assert f"{new} is of a machine that was not quiet: others took up to 40% of the CPUs" in told.stderr
+    assert old not in told.stderr
 
 
 @pytest.mark.parametrize(
