@@ -189,7 +189,7 @@ def compare(
     found = changes(read_starts(records[0]), read_starts(records[1]), tolerance)
     for path, record in zip((old, new), records, strict=True):
         load = record.get("load", {})
-        if not load.get("quiet", True):
+        if load.get("quiet") is False:
             others = f"others took up to {load['others']:.0%} of the CPUs"
             typer.echo(f"warning: {path} is of a machine that was not quiet: {others}", err=True)
     if not found:

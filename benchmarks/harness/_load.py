@@ -61,25 +61,25 @@ class Load:
         pressure_before: CPU pressure in the 10 seconds before ("some avg10"), in percent; None if unknown.
         load_average_before: processes that were running or waiting, over the minute before.
         laps: the parts of the run.
-        others: largest share of the CPUs that others took in a lap.
-        quiet: whether it is at most 5%.
+        others: largest share of the CPUs that others took in a lap; None if no lap was long enough to tell.
+        quiet: whether it is at most 5%; None likewise.
     """
 
     cpus: int
     pressure_before: float | None
     load_average_before: float
     laps: tuple[Lap, ...] = ()
-    others: float = 0.0
-    quiet: bool = True
+    others: float | None = None
+    quiet: bool | None = None
 
     def with_lap(self, lap: Lap) -> Load:
         """Return it with one more lap."""
-        others = max(self.others, round((lap.other_cpus + lap.stolen_cpus) / self.cpus, 4))
+        others = max(self.others or 0.0, round((lap.other_cpus + lap.stolen_cpus) / self.cpus, 4))
         return replace(self, laps=(*self.laps, lap), others=others, quiet=others <= QUIET)
 
     def warning(self) -> str:
         """Return a line for people whose machine was not quiet, else ""."""
-        if self.quiet:
+        if self.others is None or self.quiet:
             return ""
         return (
             f"warning: the machine was not quiet: others took {self.others:.0%} of its {self.cpus} CPUs, and "

@@ -236,7 +236,7 @@ def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _warning(load: Mapping[str, Any]) -> str:
-    if load.get("quiet", True):
+    if load.get("quiet") is not False:
         return ""
     share = f"{load['others']:.0%} of the {load['cpus']} CPUs"
     return f"The machine was not quiet: others took up to {share}, and figures may be off by as much."

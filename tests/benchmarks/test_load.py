@@ -56,6 +56,8 @@ def test_a_lap_too_short_to_count_becomes_a_part_of_the_next() -> None:
     watch = Watch()
     watch.lap()
     assert not watch.load.laps
+    assert watch.load.quiet is None
+    assert watch.load.warning() == ""
 
 
 def test_a_benchmark_on_all_cores_does_not_warn_about_itself() -> None:
