@@ -11,7 +11,10 @@
 #            timeout: 800 requests, median 5.5 ms, slowest 506 ms, 3 later than 300 ms
 # Bites:     whoever bounds a model's queue, or gives requests a deadline, to protect tail latency: it gets a p99 of 500 ms.
 #            A short benchmark can miss it.
-# Way out:   dynamic_batching without a queue policy, and the deadline on the client; or two instances of the model.
+# Why:       with a policy the batcher waits for an idle instance. It is woken when an answer is done, which is before the
+#            instance's thread counts as idle again; if it looks first, it sleeps for 500 ms or until the next request.
+# Way out:   dynamic_batching without a queue policy, and the deadline on the client. Two instances, and the scheduling
+#            policy SCHED_BATCH (`chrt -b 0 tritonserver`) on a machine that does nothing else, make it rarer.
 #
 # Exits with 0 while this is so, with 1 when it has changed.
 set -euo pipefail
@@ -77,46 +80,37 @@ for source in (*parts.glob("backends/python/*.*"), stub):
 libraries = f"{parts.parent.parent / 'nvidia_pytriton.libs'}:{sysconfig.get_config_var('LIBDIR')}"
 command = [parts / "bin/tritonserver", "--model-repository=models", f"--backend-directory={backend.parent}",
            f"--grpc-port={PORT}", "--allow-http=false", "--allow-metrics=false"]
+log = open("server.log", "w")
+server = subprocess.Popen(command, env=os.environ | {"LD_LIBRARY_PATH": libraries}, stdout=log, stderr=log)
+try:
+    client = grpc.InferenceServerClient(f"127.0.0.1:{PORT}")
+    for _ in range(300):
+        try:
+            if client.is_server_ready():
+                break
+        except grpc.InferenceServerException:
+            time.sleep(0.2)
+    tensor = grpc.InferInput("image", [1, 1], "INT32")
+    tensor.set_data_from_numpy(np.zeros((1, 1), np.int32))
 
+    def ask(name):
+        start = time.perf_counter()
+        client.infer(name, [tensor])
+        return time.perf_counter() - start
 
-def measure(*prefix):
-    with open("server.log", "w") as log:
-        server = subprocess.Popen([*prefix, *command], env=os.environ | {"LD_LIBRARY_PATH": libraries},
-                                  stdout=log, stderr=log)
-    try:
-        client = grpc.InferenceServerClient(f"127.0.0.1:{PORT}")
-        for _ in range(300):
-            try:
-                if client.is_server_ready():
-                    break
-            except grpc.InferenceServerException:
-                time.sleep(0.2)
-        tensor = grpc.InferInput("image", [1, 1], "INT32")
-        tensor.set_data_from_numpy(np.zeros((1, 1), np.int32))
+    latencies = {name: [] for name in BATCHING}
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _ in range(ROUNDS):
+            for name in BATCHING:
+                latencies[name] += clients.map(ask, [name] * REQUESTS)
+finally:
+    server.terminate()
+    server.wait(30)
 
-        def ask(name):
-            start = time.perf_counter()
-            client.infer(name, [tensor])
-            return time.perf_counter() - start
-
-        latencies = {name: [] for name in BATCHING}
-        with ThreadPoolExecutor(CLIENTS) as clients:
-            for _ in range(ROUNDS):
-                for name in BATCHING:
-                    latencies[name] += clients.map(ask, [name] * REQUESTS)
-    finally:
-        server.terminate()
-        server.wait(30)
-    late = {name: sum(value > LATE for value in values) for name, values in latencies.items()}
-    for name, values in latencies.items():
-        median = 1e3 * sorted(values)[len(values) // 2]
-        print(f"{' '.join([*prefix, name])}: {len(values)} requests, median {median:.1f} ms, "
-              f"slowest {1e3 * max(values):.0f} ms, {late[name]} later than {1e3 * LATE:.0f} ms")
-    return late
-
-
-late = measure()
-batch = measure("chrt", "--batch", "0")
-sys.exit(not (late["queue_size"] and late["timeout"] and not late["batcher"] and not late["no_batcher"])
-         or sum(batch.values()) * 5 > sum(late.values()))
+late = {name: sum(value > LATE for value in values) for name, values in latencies.items()}
+for name, values in latencies.items():
+    median = 1e3 * sorted(values)[len(values) // 2]
+    print(f"{name}: {len(values)} requests, median {median:.1f} ms, slowest {1e3 * max(values):.0f} ms, "
+          f"{late[name]} later than {1e3 * LATE:.0f} ms")
+sys.exit(not (late["queue_size"] and late["timeout"] and not late["batcher"] and not late["no_batcher"]))
 PYTHON
