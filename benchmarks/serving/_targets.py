@@ -10,11 +10,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size
 from lnlattennet.errors import LnlAttenNetError, require
 
 PEER_BUNDLE, PEER_PORT = "LNLATTENNET_BENCHMARK_BUNDLE", "LNLATTENNET_BENCHMARK_PORT"
@@ -40,18 +41,18 @@ class Server:
 
     def pids(self) -> list[int]:
         """Return its processes."""
-        return _descendants(self.pid)
+        return descendants(self.pid)
 
     def memory_bytes(self) -> int:
         """Return the proportional set size of all its processes."""
-        return sum(_proportional_set_size(pid, ("Pss",)) for pid in self.pids())
+        return sum(proportional_set_size(pid) for pid in self.pids())
 
     def written_bytes(self) -> int:
         """Return the part of it that they wrote themselves.
 
         The rest are libraries, of which a process has less while others on the machine use them too.
         """
-        return sum(_proportional_set_size(pid, ("Pss_Anon", "Pss_Shmem")) for pid in self.pids())
+        return sum(proportional_set_size(pid, ("Pss_Anon", "Pss_Shmem")) for pid in self.pids())
 
 
 @contextmanager
@@ -142,20 +143,3 @@ def _process(
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-
-
-def _descendants(pid: int) -> list[int]:
-    found = [pid]
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):
-            for child in children.read_text().split():
-                found += _descendants(int(child))
-    return found
-
-
-def _proportional_set_size(pid: int, kinds: Collection[str]) -> int:
-    with suppress(OSError):
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
-        fields = [line.split() for line in lines]
-        return sum(int(size) * 1024 for name, size, _ in fields if name.rstrip(":") in kinds)
-    return 0
