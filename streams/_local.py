@@ -33,6 +33,7 @@ from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.streams._answers import Answer, Task, batched, in_order
 from lnlattennet.streams._content import read_content
 from lnlattennet.streams._rows import Model
+from lnlattennet.streams._shared_pixels import SentTask, SharedPixels
 
 BATCH = 8
 """Frames that are judged together. Beyond eight, the engine gains nothing."""
@@ -93,15 +94,19 @@ class LocalFramePredictor:
         processes, context = usable_cpus(), multiprocessing.get_context("forkserver")
         # The server of processes imports once what each of them needs.
         context.set_forkserver_preload([__name__, "cv2"])
+        in_flight = 3 * processes
+        pixels = SharedPixels.for_tasks(first, in_flight, self._batch)
         pool = self._pool = ProcessPoolExecutor(
             processes,
             context,
             initializer=_start,
-            initargs=(self._bundle.path, self._engine, self._faces),
+            initargs=(self._bundle.path, self._engine, self._faces, pixels),
         )
-        batches = batched(chain(first, tasks), self._batch)
+        # Through an iterator, and no name: their pixels need not stay until the end.
+        batches = batched(chain(iter(first), tasks), self._batch)
+        del first
         try:
-            yield from in_order(lambda batch: pool.submit(_answer, batch), batches, 3 * processes)
+            yield from in_order(lambda batch: pool.submit(_answer, pixels.send(batch)), batches, in_flight)
         except BrokenProcessPool as error:
             raise UnavailableError(
                 "a process that judges images was ended, perhaps because memory ran out: go on with fewer "
@@ -165,11 +170,11 @@ def draw_overlay(predictions: Sequence[Prediction], overlay: Path | None, image:
     return ""
 
 
-_state: list[Worker | LnlAttenNetError] = []
-"""The worker of this process, or why there is none."""
+_state: list[tuple[Worker | LnlAttenNetError, SharedPixels]] = []
+"""The worker of this process, or why there is none, and where pixels come from."""
 
 
-def _start(bundle: Path, engine: str, faces: Faces) -> None:
+def _start(bundle: Path, engine: str, faces: Faces, pixels: SharedPixels) -> None:
     """Prepare a process of the pool; an error is told by its first answer."""
     # Ctrl-C goes to every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -180,9 +185,9 @@ def _start(bundle: Path, engine: str, faces: Faces) -> None:
 
     cv2.setNumThreads(1)
     try:
-        _state.append(Worker(Bundle.load(bundle), engine, faces))
+        _state.append((Worker(Bundle.load(bundle), engine, faces), pixels))
     except LnlAttenNetError as error:
-        _state.append(error)
+        _state.append((error, pixels))
 
 
 def _end_with_parent() -> None:
@@ -193,8 +198,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _answer(tasks: Sequence[Task]) -> list[Answer]:
-    (worker,) = _state
+def _answer(sent: Sequence[SentTask]) -> list[Answer]:
+    ((worker, pixels),) = _state
     if isinstance(worker, LnlAttenNetError):
         raise worker
-    return worker(tasks)
+    return worker(pixels.receive(sent))

@@ -17,6 +17,7 @@ from lnlattennet.images._upright import upright
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 _TURNS = {
@@ -42,23 +43,26 @@ class Decoded:
     Attributes:
         time: presentation time in seconds on the stream's own clock; None if the file has none.
         frame: the frame; None if it is damaged.
+        reformatter: converts the frames of its stream, one at a time; it keeps the tables of their colors.
         damage: what FFmpeg says of it, or "".
     """
 
     time: float | None
     frame: VideoFrame | None = field(default=None, repr=False)
+    reformatter: VideoReformatter | None = field(default=None, repr=False)
     damage: str = ""
 
     def image(self) -> NDArray[np.uint8] | str:
         """Return upright RGB pixels, uint8 [H, W, 3], or why there are none."""
-        if self.frame is None:
+        if self.frame is None or self.reformatter is None:
             return f"the frame is damaged ({self.damage}); record or copy the video again"
         try:
             check_size(self.frame.width, self.frame.height)
         except ImageError as error:
             return str(error)
         # By default each frame starts threads of its own: 12 times as long for small ones, and more memory.
-        pixels: Any = self.frame.to_ndarray(format="rgb24", threads=1)
+        rgb = self.reformatter.reformat(self.frame, format="rgb24", threads=1)
+        pixels: Any = rgb.to_ndarray()
         return upright(pixels, orientation(self.frame))
 
 
@@ -91,7 +95,7 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[D
     """
     # One thread: the faces need the others, and with more, what is told of damage depends on their order.
     stream.thread_count = 1
-    errors = pyav().error
+    errors, reformatter = pyav().error, pyav().video.reformatter.VideoReformatter()
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
@@ -101,7 +105,7 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[D
             time = None if packet.pts is None else float(packet.pts * packet.time_base)
             yield Decoded(time, damage=error.strerror.lower())
         else:
-            yield from (Decoded(frame.time, frame) for frame in frames)
+            yield from (Decoded(frame.time, frame, reformatter) for frame in frames)
 
 
 def orientation(frame: VideoFrame) -> int:

@@ -47,7 +47,7 @@ def write_film(
     **options: Any,
 ) -> Path:
     """Write a film; ``times`` are seconds of its frames, 1/30 s apart by default."""
-    turn = options.pop("rotation", None)
+    turn, color_range = options.pop("rotation", None), options.pop("color_range", None)
     with av.open(str(path), "w", format=options.pop("format", None), options=options) as container:
         stream: Any = None  # codec names do not tell the type checker that it is one of images
         for index, image in enumerate(frames):
@@ -58,6 +58,8 @@ def write_film(
                 stream.codec_context.time_base = _TICK
                 if turn is not None:
                     stream.set_display_rotation(turn)
+                if color_range is not None:
+                    stream.codec_context.color_range = color_range
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = round((times[index] if times else index / RATE) * 1000)
             frame.time_base = _TICK

@@ -141,6 +141,18 @@ def test_a_size_that_changes_keeps_every_frame(tmp_path: Path) -> None:
     assert [frame.shot for frame in found] == [0] * 6 + [1] * 6
 
 
+def test_pixels_are_those_that_pyav_gives(tmp_path: Path, film: Path) -> None:
+    large = write_film(tmp_path / "large.h264", images(3, width=242, height=180))
+    small = write_film(tmp_path / "small.h264", images(3), color_range=2)
+    both = tmp_path / "both.h264"
+    both.write_bytes(large.read_bytes() + small.read_bytes())
+    for path in (film, both):
+        with av.open(str(path)) as container:
+            plain = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        for frame, expected in zip(frames(path), plain, strict=True):
+            np.testing.assert_array_equal(pixels(frame), expected)
+
+
 def write_sound(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")
