@@ -46,19 +46,29 @@ class Summary:
     """What a run has written.
 
     Attributes:
-        frames: frames that were judged, in this run and before.
+        frames: images and frames that were judged, in this run and before.
+        moving: of them, frames of videos and cameras.
         rows: how many rows have each status.
         problems: frames whose overlay could not be written.
     """
 
     frames: int = 0
+    moving: int = 0
     rows: Counter[RowStatus] = field(default_factory=Counter)
     problems: int = 0
 
-    def add(self, rows: Iterable[Row]) -> None:
+    def add(self, frame: Frame, rows: Iterable[Row]) -> None:
         """Count one more frame."""
         self.frames += 1
+        self.moving += frame.index is not None
         self.rows.update(row.status for row in rows)
+
+    @property
+    def counted(self) -> str:
+        """How many images and frames there are, in words."""
+        counts = {"image": self.frames - self.moving, "frame": self.moving}
+        parts = [f"{count:,} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
+        return " and ".join(parts) or "0 images"
 
 
 def write_table(
@@ -105,13 +115,11 @@ def write_table(
                         summary.problems += 1
                         _log.warning("%s: %s", on_one_line(task.frame.source), answer.overlay_error)
                     journal.add(rows)
-                    summary.add(rows)
+                    summary.add(task.frame, rows)
                     advance(summary.frames)
             journal.finish()
         except BaseException:
-            _log.warning(
-                "the rows of %d images are kept; the same command with --resume goes on", summary.frames
-            )
+            _log.warning("the rows of %s are kept; the same command with --resume goes on", summary.counted)
             raise
     return summary
 
@@ -138,7 +146,7 @@ def _replay(
             )
         if stage is not None:
             stage(task.frame, rows)
-        summary.add(rows)
+        summary.add(task.frame, rows)
     if not journal.finished:
         journal.keep(kept)
 
@@ -152,12 +160,12 @@ def _require_nothing_left(tasks: Iterator[Task], output: Path) -> None:
 
 
 class _Rate(ProgressColumn):
-    """Images a second."""
+    """Images and frames a second."""
 
     def render(self, task: ProgressTask) -> Text:
         """Return the rate of the last while."""
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.0f} images/s")
+        return Text("" if speed is None else f"{speed:.0f}/s")
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def write_rows(
     if json:
         print_json({"output": str(output), "images": summary.frames, "rows": statuses})
     rows = ", ".join(f"{count} {status}" for status, count in statuses.items())
-    _log.info("%s: %d images, rows: %s", on_one_line(output), summary.frames, rows or "none")
+    _log.info("%s: %s, rows: %s", on_one_line(output), summary.counted, rows or "none")
     return bool(summary.rows["unreadable"] or summary.problems)
 
 

@@ -16,7 +16,11 @@ _log = logging.getLogger(__name__)
 
 def timeline(
     results: Annotated[
-        Path, typer.Argument(help="Table of answers: a .csv, .jsonl or .parquet file.", show_default=False)
+        Path,
+        typer.Argument(
+            help="Table of answers: a .csv, .jsonl or .parquet file, or a folder that score wrote.",
+            show_default=False,
+        ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="HTML page to write.")] = Path(
         "timeline.html"

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,9 @@ from lnlattennet._command import on_one_line
 from lnlattennet.errors import DataError, UsageError
 from lnlattennet.streams._rows import Columns, Row
 from lnlattennet.streams.cluster._place import Place
+from lnlattennet.streams.tables._parts import MANIFEST, PART, part_name
 from lnlattennet.streams.tables._writing import write_parquet
 
-MANIFEST = "_manifest.json"
-_PART = re.compile(r"part-(\d{7})\.parquet")
 _DRAFT = ".part-"
 
 
@@ -81,6 +79,8 @@ class Output:
     def claimed(self, manifest: Manifest, resume: bool) -> Iterator[frozenset[int]]:
         """Let this run alone write here for the length of a ``with`` block; yield the shards that are done.
 
+        A block that fails before a part is written leaves nothing.
+
         Args:
             manifest: what this run makes the table of.
             resume: go on with the table if there is one.
@@ -98,13 +98,26 @@ class Output:
                     try_folder(Path(self.place.inner))
                 self.place.filesystem.create_dir(self.place.inner, recursive=True)
                 self._put(MANIFEST, json.dumps(dataclasses.asdict(manifest), indent=2).encode())
-                yield frozenset()
+                try:
+                    yield frozenset()
+                except BaseException:
+                    self._leave_nothing(new=names is None)
+                    raise
                 return
             self._require_same(manifest, names, resume)
             for name in names:
                 if name.startswith(_DRAFT):
                     self.place.filesystem.delete_file((self.place / name).inner)
-            yield frozenset(int(match[1]) for name in names if (match := _PART.fullmatch(name)))
+            yield frozenset(int(match[1]) for name in names if (match := PART.fullmatch(name)))
+
+    def _leave_nothing(self, new: bool) -> None:
+        """Give up the claim of a run that wrote no part; ``new`` is whether it made the folder, too."""
+        # What went wrong before counts, not that the same store cannot be cleaned up either.
+        with suppress(OSError):
+            if self._names() == [MANIFEST]:
+                self.place.filesystem.delete_file((self.place / MANIFEST).inner)
+                if new:
+                    self.place.filesystem.delete_dir(self.place.inner)
 
     def require_reached(self) -> None:
         """Raise UsageError if this machine does not see the folder that another one has claimed."""
@@ -118,12 +131,12 @@ class Output:
         """Write the part of a shard, as one that is there already or anew."""
         buffer = pyarrow.BufferOutputStream()
         write_parquet(buffer, self.columns, rows)
-        self._put(f"part-{shard:07}.parquet", buffer.getvalue())
+        self._put(part_name(shard), buffer.getvalue())
 
     def missing(self, shards: int) -> list[int]:
         """Return the shards whose part is not there."""
         names = set(self._names() or ())
-        return [shard for shard in range(shards) if f"part-{shard:07}.parquet" not in names]
+        return [shard for shard in range(shards) if part_name(shard) not in names]
 
     def _names(self) -> list[str] | None:
         """Return the names in the folder; None if there is none."""

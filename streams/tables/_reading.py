@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lnlattennet.errors import DataError, UsageError, require
 from lnlattennet.streams._rows import Columns, Row
+from lnlattennet.streams.tables._parts import parts_in
 
 _UNFINISHED = "if `lnlattennet predict` is still writing it, wait until it has ended"
 _ROWS_AT_ONCE = 1024
@@ -18,14 +20,14 @@ _ROWS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class Table:
-    """A file of rows, open for reading as often as one likes.
+    """Rows of a file or of several, open for reading as often as one likes.
 
     Attributes:
-        path: the file.
+        files: the file, or those that follow each other.
         columns: what its rows hold.
     """
 
-    path: Path
+    files: Sequence[Path]
     columns: Columns
 
     def rows(self) -> Iterator[Row]:
@@ -35,35 +37,38 @@ class Table:
             DataError: a row is cut off or breaks a rule; the message says which.
         """
         types = self.columns.types
-        for number, values in enumerate(_READERS[self.path.suffix.lower()](self.path), 1):
-            try:
-                typed = {name: _typed(name, values.get(name), kind) for name, kind in types.items()}
-                yield self.columns.row(typed)
-            except DataError as error:
-                raise DataError(f"{self.path}, row {number}: {error}") from error
+        for path in self.files:
+            for number, values in enumerate(_READERS[path.suffix.lower()](path), 1):
+                try:
+                    typed = {name: _typed(name, values.get(name), kind) for name, kind in types.items()}
+                    yield self.columns.row(typed)
+                except DataError as error:
+                    raise DataError(f"{path}, row {number}: {error}") from error
 
 
 def open_table(path: Path) -> Table:
-    """Open a table that ``lnlattennet predict --output`` wrote.
+    """Open a table that ``lnlattennet predict --output`` or ``lnlattennet score`` wrote.
 
     Args:
-        path: its name ends in .csv, .jsonl or .parquet.
+        path: a file whose name ends in .csv, .jsonl or .parquet, or a folder of parts.
 
     Raises:
-        UsageError: its name ends otherwise.
-        DataError: it is missing, empty, cut off or not such a table.
+        UsageError: the file's name ends otherwise.
+        DataError: it is missing, empty, cut off or not such a table, or parts are missing.
         UnavailableError: a Parquet file, and pyarrow is not installed.
     """
+    if path.is_dir():
+        parts = parts_in(path)
+        return dataclasses.replace(open_table(parts[0]), files=parts)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is missing"
-        raise DataError(f"{path} must be a table that `lnlattennet predict --output` wrote, and {what}")
+        raise DataError(f"{path} must be a table that `lnlattennet predict --output` wrote, and is missing")
     if path.suffix.lower() not in _READERS:
         raise UsageError(f"a table of answers must end in {', '.join(_READERS)}, got {path}")
     if not path.stat().st_size:
         raise DataError(f"{path} must hold a table of answers, and is empty; {_UNFINISHED}")
     names = _names(path)
     try:
-        return Table(path, Columns.from_names(names))
+        return Table([path], Columns.from_names(names))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

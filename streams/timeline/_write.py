@@ -23,7 +23,7 @@ def write_timeline(
     Each file is written whole or not at all; an earlier one is replaced.
 
     Args:
-        results: table that ``lnlattennet predict --output`` wrote.
+        results: table that ``lnlattennet predict --output`` or ``lnlattennet score`` wrote.
         page: HTML file.
         table: CSV file.
         show_faces: put crops of faces, not blurred, into the page.

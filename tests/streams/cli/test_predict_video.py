@@ -56,6 +56,7 @@ def test_every_frame_has_its_row_time_and_person(bundle_path: Path, film: Path, 
     table, drawn = tmp_path / "rows.jsonl", tmp_path / "drawn.mp4"
     result = run(film, "--bundle", bundle_path, "--output", table, "--overlay", drawn)
     assert result.exit_code == 0, result.output
+    assert "rows.jsonl: 22 frames, rows: 22 ok" in result.output
     found = rows(table)
     assert [row["frame"] for row in found] == list(range(22))
     np.testing.assert_allclose([row["time"] for row in found], TIMES, atol=0.001)
@@ -67,6 +68,20 @@ def test_every_frame_has_its_row_time_and_person(bundle_path: Path, film: Path, 
     assert smoothed[0] == raw[0]
     assert smoothed[12] == raw[12]
     np.testing.assert_allclose(overlay_times(drawn), TIMES, atol=0.001)
+
+
+def test_two_processes_give_the_rows_of_one(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = write_film(tmp_path / "small.h264", images(8))
+    large = write_film(tmp_path / "large.h264", images(4, width=280, height=220))
+    film = tmp_path / "film.h264"
+    film.write_bytes(small.read_bytes() + large.read_bytes())
+    assert run(film, "--bundle", bundle_path, "--output", tmp_path / "one.jsonl").exit_code == 0
+    monkeypatch.setenv("LNLATTENNET_THREADS", "2")
+    assert run(film, "--bundle", bundle_path, "--output", tmp_path / "two.jsonl").exit_code == 0
+    assert len(rows(tmp_path / "two.jsonl")) == 12
+    assert rows(tmp_path / "two.jsonl") == rows(tmp_path / "one.jsonl")
 
 
 def test_frames_can_be_chosen(bundle_path: Path, film: Path, tmp_path: Path) -> None:

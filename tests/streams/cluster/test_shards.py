@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pickle
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lnlattennet.streams.cluster._place import Place
 from lnlattennet.streams.cluster._read import frames
 from lnlattennet.streams.cluster._score import ScoreOptions, score
 from lnlattennet.streams.cluster._shards import plan_shards
+from lnlattennet.streams.tables._reading import open_table
 from tests.streams.cluster.scoring import jpeg, rows_in, score_here, write_parquet, write_tar
 
 
@@ -50,6 +52,7 @@ def test_a_folder_is_a_row_for_each_image(bundle_path: Path, faces: list[bytes],
     assert [row["source"] for row in rows] == sorted(
         str(path) for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png")
     )
+    assert [row.source for row in open_table(tmp_path / "out").rows()] == [row["source"] for row in rows]
     by_name = {Path(row["source"]).name: row for row in rows}
     assert {name for name, row in by_name.items() if row["status"] == "unreadable"} == {
         "cut.jpg", "empty.png", "text.png", "nowhere.jpg", "pipe.jpg",
@@ -174,6 +177,30 @@ def test_a_store_that_fails_is_asked_again(
     Flaky.failures = 1000
     with pytest.raises(UnreachableError, match="3 attempts: 503 slow down"):
         list(frames(shard, "image"))
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(
+    bundle_path: Path, faces: list[bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "faces/0.jpg").write_bytes(faces[0])
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        options = ScoreOptions(
+            sources=[str(tmp_path / "faces")],
+            bundle=bundle_path,
+            output=str(tmp_path / "out"),
+            cluster=address,
+        )
+        for made_before in (False, True):
+            if made_before:
+                (tmp_path / "out").mkdir()
+            with pytest.raises(UnreachableError, match=f"no Ray cluster answers at {address}"):
+                score(options)
+            assert (tmp_path / "out").exists() == made_before
+            assert not list((tmp_path / "out").glob("*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["faces", "out"]
 
 
 def test_a_table_is_gone_on_with_if_it_is_the_same(

@@ -60,6 +60,25 @@ def test_rows_come_back_as_they_were(suffix: str, tmp_path: Path) -> None:
     assert list(table.rows()) == list(table.rows()) == ROWS
 
 
+def test_the_parts_of_a_folder_follow_each_other(tmp_path: Path) -> None:
+    folder = tmp_path / "rows.parquet"
+    folder.mkdir()
+    with pytest.raises(DataError, match=r"is a folder without _manifest\.json"):
+        open_table(folder)
+    (folder / "_manifest.json").write_text('{"shards": 2}')
+    write_parquet(folder / "part-0000001.parquet", ROWS[2:])
+    with pytest.raises(DataError, match="1 of 2 parts: go on with `lnlattennet score --resume`"):
+        open_table(folder)
+    write_parquet(folder / "part-0000000.parquet", ROWS[:2])
+    (folder / ".part-0000001.parquet.draft").touch()
+    table = open_table(folder)
+    assert table.columns == COLUMNS
+    assert list(table.rows()) == ROWS
+    (folder / "_manifest.json").write_text('{"shards')
+    with pytest.raises(DataError, match=r"_manifest\.json is damaged"):
+        open_table(folder)
+
+
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_file_that_is_cut_off_is_one_error(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"rows{suffix}"
@@ -98,7 +117,6 @@ def test_a_file_of_another_tool_is_one_error(name: str, content: bytes, message:
     ("name", "error", "message"),
     [
         ("missing.csv", DataError, "and is missing"),
-        (".", DataError, "and is a folder"),
         ("rows.xlsx", UsageError, "must end in .csv, .jsonl, .parquet"),
     ],
 )
