@@ -3,13 +3,15 @@
     python -m lnlattennet.benchmarks.figures README.md docs
 
 Everything between `<!-- figures: PATTERN -->` and `<!-- /figures -->` becomes the table of the newest record
-in `benchmarks/results/` whose name matches, with its date and machine. `make figures` does so for all pages.
+in `benchmarks/results/` whose name matches, with its date and machine; `<!-- figures: PATTERN only CASES -->`
+keeps the cases whose names match CASES. `make figures` does so for all pages.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,13 @@ from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.benchmarks.harness._pages import fill_blocks, markdown, write_pages
 from lnlattennet.benchmarks.harness._samples import Candidates, Samples, read_record, read_samples
+from lnlattennet.benchmarks.limits._picture import draw
+from lnlattennet.benchmarks.limits._roofline import Roofline
 from lnlattennet.errors import UsageError
 
 RESULTS = Path("benchmarks/results")
+ROOFLINE = "*-limits-2cores-*"
+"""Pattern of the record that docs/images/roofline.svg shows."""
 
 _BEST = ("compile, matmul form", "compile, broadcast form", "masked SDPA")
 
@@ -32,7 +38,12 @@ def fill_page(text: str, results: Path = RESULTS) -> str:
     Raises:
         UsageError: a marker names no record.
     """
-    return fill_blocks(text, "figures", lambda pattern: render(newest(pattern, results)))
+
+    def block(name: str) -> str:
+        pattern, _, cases = name.partition(" only ")
+        return render(newest(pattern, results), cases or "*")
+
+    return fill_blocks(text, "figures", block)
 
 
 def newest(pattern: str, results: Path = RESULTS) -> Path:
@@ -47,13 +58,21 @@ def newest(pattern: str, results: Path = RESULTS) -> Path:
     return record
 
 
-def render(path: Path) -> str:
+def render(path: Path, cases: str = "*") -> str:
     """Return the tables of a record as Markdown, under a line that says when and where it was measured.
 
+    Args:
+        path: the record.
+        cases: shell pattern for the names of the cases that are shown.
+
     Raises:
-        UsageError: there is no table for this kind of record.
+        UsageError: there is no table for this kind of record, or no such case.
     """
     record = read_record(path)
+    if cases != "*":
+        record["cases"] = [case for case in record.get("cases", ()) if fnmatchcase(case["name"], cases)]
+        if not record["cases"]:
+            raise UsageError(f"{path} has no case whose name matches {cases!r}")
     renderer = _RENDERERS.get(record.get("benchmark", ""))
     if renderer is None:
         raise UsageError(f"{path} is of no benchmark that has a table, which are {', '.join(_RENDERERS)}")
@@ -79,6 +98,20 @@ def _latency(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         model, _, url = name.partition(" ")
         figures = (f"{values[key]:.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
         rows.append([f"`{model}`, {url.partition(':')[0]}", *figures])
+    yield markdown(rows)
+
+
+def _serving(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    rates = {case: rounds for case, rounds in record["requests_per_second"].items() if case in samples}
+    loaded = [case for case in rates if "in flight" in case]
+    rows = [["p50 / p99, ms", *samples, *(f"requests a second, {case}" for case in loaded)]]
+    for name in dict.fromkeys(name for candidates in samples.values() for name in candidates):
+        latencies = (candidates.get(name, {}).get("warm") for candidates in samples.values())
+        cells = (
+            "{:.1f} / {:.0f}".format(*np.percentile(us, (50, 99)) / 1e3) if us else "" for us in latencies
+        )
+        measured = (rates[case].get(name) for case in loaded)
+        rows.append([name, *cells, *(f"{np.median(rounds):.0f}" if rounds else "" for rounds in measured)])
     yield markdown(rows)
 
 
@@ -208,6 +241,14 @@ def _images(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(rows)
 
 
+def _limits(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    roofline = Roofline(record)
+    loads = record["machine"]["load_average"], record["load_average_at_end"]
+    yield "Load average of the machine: {:.1f} before, {:.1f} at the end.".format(*loads)
+    yield markdown(roofline.limit_rows())
+    yield markdown(roofline.engine_rows())
+
+
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
@@ -234,6 +275,8 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
     "faithfulness": _faithfulness,
     "faces": _faces,
     "images": _images,
+    "limits": _limits,
+    "serving": _serving,
 }
 
 
@@ -244,7 +287,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "paths", type=Path, nargs="+", metavar="PATH", help="Markdown file, or folder of them"
     )
-    write_pages(parser.parse_args(arguments).paths, fill_page)
+    parser.add_argument(
+        "--roofline",
+        type=Path,
+        metavar="FILE",
+        help=f"draw the newest record of {ROOFLINE} into this SVG file",
+    )
+    options = parser.parse_args(arguments)
+    write_pages(options.paths, fill_page)
+    if options.roofline:
+        draw(read_record(newest(ROOFLINE)), options.roofline)
     return 0
 
 

@@ -11,6 +11,7 @@ MODULES = (
     "bundle.__main__",
     "figures",
     "images.__main__",
+    "limits.__main__",
     "network.__main__",
     "serving.__main__",
     "serving.latency",

@@ -28,10 +28,11 @@ def test_committed_pages_are_what_the_records_say() -> None:
     """If not: `make figures`."""
     texts = {page: page.read_text() for page in pages([Path("README.md"), Path("docs")])}
     assert {page: fill_page(text) for page, text in texts.items()} == texts
-    markers = re.findall(r"<!-- figures: (\S+) -->", "".join(texts.values()))
+    markers = re.findall(r"<!-- figures: (\S+)(?: only .+?)? -->", "".join(texts.values()))
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
     assert shown == {
-        "latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces", "images"
+        "latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces", "images",
+        "serving",
     }  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def test_committed_pages_are_what_the_records_say() -> None:
         ("*-faces-2cores", "| turned 20 degrees (60) | 73.3% | 100.0% | 100.0% | 100.0% | 100.0% | 100.0% |"),
         ("*-faithfulness-ferplus", "| Grad-CAM | 33.8 [31.9, 35.5] | 4.5 [3.5, 5.6] | 3.03 [2.79, 3.30] |"),
         ("*-faithfulness-demo", "| Grad-CAM | 45.0 [36.4, 52.9] | 8.6 [3.6, 13.6] | 3.20 [2.45, 4.24] |"),
+        ("*-serving-haar-*", "| fused, gRPC | 14.0 / 22 | 20.4 / 41 | 31.4 / 53 | 66.4 / 79 | 68.9 / 144 |"),
     ],
 )
 def test_a_table_has_the_figures_that_were_published(pattern: str, cells: str) -> None:
@@ -96,6 +98,18 @@ def test_a_page_is_filled_and_the_rest_of_it_stays(tmp_path: Path, monkeypatch: 
         assert "| a | 2000.00 |  |" in text
         assert "2030-01-02, a CPU, 1 thread" in text
         assert "old" not in text
+
+
+def test_only_the_cases_of_a_marker_are_shown(tmp_path: Path) -> None:
+    record = Record(benchmark="images", facts={"memory_mb": {"a/1": {}, "b/1": {}}})
+    for name in ("a/1", "b/1"):
+        record.add(ExperimentResult(name, {}, warm_results({"x": [1.0]})))
+    record.write(tmp_path / "images.json")
+    text = fill_page("<!-- figures: images only b/* -->\n<!-- /figures -->", tmp_path)
+    assert "| b/1 | x |" in text
+    assert "a/1" not in text
+    with pytest.raises(UsageError, match=r"no case whose name matches 'c/\*'"):
+        fill_page("<!-- figures: images only c/* -->\n<!-- /figures -->", tmp_path)
 
 
 @pytest.mark.parametrize(("name", "content"), [("x-other", '{"benchmark": "gpu-suite"}'), ("y", "{}")])

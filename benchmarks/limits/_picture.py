@@ -1,0 +1,99 @@
+"""The roofline picture of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lnlattennet._atomic import replace_file
+from lnlattennet._charts import LogAxis, report_environment
+from lnlattennet.benchmarks.limits._layers import ITEM_BYTES
+from lnlattennet.benchmarks.limits._roofline import CACHE, MEMORY, Point, Roofline
+from lnlattennet.errors import require
+
+
+class _Line(NamedTuple):
+    kind: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    label: str
+
+
+class _Mark(NamedTuple):
+    x: float
+    y: float
+    text: str
+
+
+def draw(record: Mapping[str, Any], path: Path) -> None:
+    """Draw the roofs of a record, its engines below them and the layers on them, into an SVG file."""
+    with replace_file(path) as draft:
+        draft.write_text(picture(record), encoding="utf-8")
+
+
+def picture(record: Mapping[str, Any]) -> str:
+    """Return the SVG: GFLOP/s against FLOP per byte, both logarithmic.
+
+    A layer stands on the roof of the first engine's plan, at the largest batch size.
+
+    Raises:
+        UnavailableError: jinja2 is not installed.
+    """
+    require("jinja2", "export")
+    roofline = Roofline(record)
+    engine, plan = next(iter(record["engines"].items()))
+    batch = max(point.batch for point in roofline.points)
+    rates = {kind: rate for kind, rate in roofline.rates.items() if kind in ITEM_BYTES}
+    spots = list(_layer_spots(roofline, plan, batch))
+    shown = [(point.flops / point.moved, point.flops / point.seconds) for point in roofline.points]
+    x = LogAxis.around([at for at, *_ in spots] + [at for at, _ in shown] + _ridges(roofline, rates))
+    y = LogAxis.around([rate for _, rate, _ in spots] + [rate for _, rate in shown] + list(rates.values()))
+    template = report_environment(__package__ or "", {}).get_template("roofline.svg")
+    return template.render(
+        title=f"Roofline: engines against the machine's limits; layers of {engine} at batch {batch}",
+        x_ticks=x.labels(lambda value: f"{value:g}"),
+        y_ticks=[(tick._replace(at=100 - tick.at)) for tick in y.labels(lambda value: f"{value / 1e9:g}")],
+        roofs=list(_roofs(roofline, rates, x, y)),
+        layers=[_Mark(x.at(at), 100 - y.at(rate), name) for at, rate, name in spots],
+        points=[
+            _Mark(x.at(at), 100 - y.at(rate), _text(point))
+            for point, (at, rate) in zip(roofline.points, shown, strict=True)
+        ],
+    )
+
+
+def _layer_spots(
+    roofline: Roofline, plan: Mapping[str, str], batch: int
+) -> Iterator[tuple[float, float, str]]:
+    """Yield FLOP per byte, operations a second and name of every layer."""
+    for layer in roofline.layers:
+        computing, moving = roofline.least_seconds(layer, plan[layer.block], batch)
+        flops = batch * layer.flops
+        intensity = flops / layer.moved_bytes(plan[layer.block], batch)
+        yield intensity, flops / max(computing, moving), layer.name
+
+
+def _ridges(roofline: Roofline, rates: Mapping[str, float]) -> list[float]:
+    return [rate / roofline.rates[CACHE] for rate in rates.values()]
+
+
+def _roofs(roofline: Roofline, rates: Mapping[str, float], x: LogAxis, y: LogAxis) -> Iterator[_Line]:
+    top = max(rates.values())
+    for kind in (MEMORY, CACHE):
+        bandwidth = roofline.rates[kind]
+        left = max(x.low, y.low / bandwidth)
+        ends = (x.at(left), 100 - y.at(bandwidth * left), x.at(top / bandwidth), 100 - y.at(top))
+        yield _Line(kind, *ends, f"{kind} {bandwidth / 1e9:.0f} GB/s")
+    for (precision, rate), ridge in zip(rates.items(), _ridges(roofline, rates), strict=True):
+        height = 100 - y.at(rate)
+        yield _Line("roof", x.at(ridge), height, 100, height, f"{precision} {rate / 1e9:.0f} GFLOP/s")
+
+
+def _text(point: Point) -> str:
+    return (
+        f"{point.engine}, batch {point.batch}: {point.flops / point.seconds / 1e9:.0f} GFLOP/s, "
+        f"{point.bound / point.seconds:.0%} of its roofline bound"
+    )
