@@ -9,8 +9,8 @@ from pathlib import Path
 
 from lnlattennet.errors import LnlAttenNetError
 
-_PERIOD = 0.1
-"""Seconds between two looks at the memory of a command."""
+_PERIOD = 0.5
+"""Seconds between two looks at the memory of a command; a look takes 20 ms or more of a core."""
 
 
 def descendants(pid: int) -> list[int]:

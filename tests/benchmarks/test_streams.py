@@ -69,9 +69,9 @@ def test_memory_of_films_is_that_of_all_processes(bundle_path: Path, tmp_path: P
 
 def test_peak_memory_counts_what_a_child_took() -> None:
     parent = "import subprocess, sys; subprocess.run([sys.executable, '-P', '-c', sys.argv[1]])"
-    child = "import time; data = bytes(range(256)) * (1 << 19); time.sleep(0.5)"
+    child = "import time; data = bytes(range(256)) * (1 << 19); time.sleep(1.2)"
     command = [sys.executable, "-P", "-c", parent]
-    assert peak_memory([*command, child]) - peak_memory([*command, "import time; time.sleep(0.5)"]) > 100e6
+    assert peak_memory([*command, child]) - peak_memory([*command, "import time; time.sleep(1.2)"]) > 100e6
     with pytest.raises(LnlAttenNetError, match="ZeroDivisionError"):
         peak_memory([sys.executable, "-P", "-c", "1 / 0"])
 
