@@ -18,6 +18,7 @@ _WAYS_OUT = {
 }
 """What a suite may need, named as the command's option, and how to come by it."""
 _CASES = "it has no cases to choose from, so --filter leaves it out"
+_TAKES_MINUTES = "it compiles for minutes: run it without --quick"
 _NO_TORCH = "it needs the Python package 'torch', which is not installed: pip install 'lnlattennet[train]'"
 
 
@@ -31,7 +32,7 @@ class Suite:
         module: below ``lnlattennet.benchmarks``.
         arguments: of every run; ``{bundle}``, ``{checkpoint}`` and so on stand for what was given.
         full: further arguments of a full run.
-        quick: further arguments of a quick run.
+        quick: further arguments of a quick run; None for a suite that takes minutes whatever is asked of it.
         cases: whether ``--case`` chooses cases.
         torch: whether it needs torch.
     """
@@ -41,7 +42,7 @@ class Suite:
     module: str
     arguments: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
-    quick: tuple[str, ...] = ()
+    quick: tuple[str, ...] | None = ()
     cases: bool = False
     torch: bool = False
 
@@ -63,9 +64,11 @@ class Suite:
         for name, way_out in _WAYS_OUT.items():
             if f"{{{name}}}" in self.arguments and name not in given:
                 raise UnavailableError(way_out)
+        more = self.quick if quick else self.full
+        if more is None:
+            raise UnavailableError(_TAKES_MINUTES)
         arguments = [argument.format(**given) for argument in self.arguments]
         chosen = [flag for pattern in patterns for flag in ("--case", pattern)]
-        more = self.quick if quick else self.full
         if patterns:
             more = _without_cases(more)
         return [f"lnlattennet.benchmarks.{self.module}", *arguments, *more, *chosen]
@@ -108,7 +111,7 @@ SUITES = {
             "served requests at every pattern of arrivals, beside this process and FastAPI",
             "serving",
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
-            quick=("--requests", "20", "--rounds", "1", "--no-peer"),
+            quick=("--requests", "10", "--rounds", "1", "--no-peer"),
         ),
         Suite(
             "streams",
@@ -132,7 +135,7 @@ SUITES = {
             "the whole network in every runtime",
             "network",
             full=("--time-limit", "300"),
-            quick=("--quick", "--case", "fp32/b1"),
+            quick=None,
             cases=True,
             torch=True,
         ),

@@ -105,6 +105,8 @@ def test_a_filter_takes_the_place_of_a_suites_own_cases() -> None:
         "12*",
         "50*",
     ]
+    with pytest.raises(UnavailableError, match="without --quick"):
+        SUITES["network"].command({}, (), quick=True)
     with pytest.raises(UnavailableError, match="no cases to choose from"):
         SUITES["streams"].command(BUNDLE, ["12*"], quick=True)
 
