@@ -243,8 +243,8 @@ def _images(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
 
 def _limits(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     roofline = Roofline(record)
-    loads = record["machine"]["load_average"], record["load_average_at_end"]
-    yield "Load average of the machine: {:.1f} before, {:.1f} at the end.".format(*loads)
+    others = record["load"]["others"]
+    yield f"Other programs took {'an unknown part' if others is None else f'{others:.0%}'} of the processors."
     yield markdown(roofline.limit_rows())
     yield markdown(roofline.engine_rows())
 
