@@ -65,6 +65,10 @@ class FaceCrop(FaceLocation):
     face: NDArray[np.uint8]
     image_scale: int = 1
 
+    def without_image(self) -> FaceCrop:
+        """Return the same without the pixels of ``image``, so that those of a batch are not held at once."""
+        return replace(self, image=np.empty((0, 0, 3), np.uint8))
+
 
 class FaceCropper:
     """Reads an image, finds its faces and crops to them; may be used by many threads.

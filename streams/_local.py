@@ -7,7 +7,6 @@ takes for each alone.
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import os
 import signal
@@ -20,8 +19,6 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Self
-
-import numpy as np
 
 from lnlattennet._hardware import usable_cpus
 from lnlattennet.bundle._bundle import Bundle
@@ -37,8 +34,6 @@ from lnlattennet.streams._shared_pixels import SentTask, SharedPixels
 
 BATCH = 8
 """Frames that are judged together. Beyond eight, the engine gains nothing."""
-
-_NO_PIXELS = np.empty((0, 0, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ class Worker:
             crops = self._predictor.find(image, self._faces.most, self._faces.smallest)
         except ImageError as error:
             return str(error)
-        return [dataclasses.replace(crop, image=_NO_PIXELS) for crop in crops]
+        return [crop.without_image() for crop in crops]
 
 
 def _drawn(predictions: tuple[Prediction, ...], overlay: Path | None, image: ImageSource) -> Answer:

@@ -42,13 +42,10 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 
 _ALLOCATOR = {
     "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(16 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(4 << 20),
 }
-"""Settings of glibc's malloc, which otherwise keeps up to 64 MB of large requests in each thread's arena.
-
-With a half and a quarter of these, every 1080p image was decoded into pages that the kernel had to map anew.
-"""
+"""Settings of glibc's malloc, which otherwise keeps up to 64 MB of large requests in each thread's arena."""
 
 # What the server keeps from before its start; a preexec_fn instead would be unsafe next to other threads.
 #

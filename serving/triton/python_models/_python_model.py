@@ -9,10 +9,8 @@ from __future__ import annotations
 import abc
 import importlib
 import json
-import os
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from lnlattennet.errors import EngineOutputError, ImageError, UsageError
 from lnlattennet.serving.triton._model_names import UNCOUNTED
 from lnlattennet.serving.triton._pulse import Pulse
 from lnlattennet.serving.triton.python_models._answer_counts import AnswerCounts
+from lnlattennet.serving.triton.python_models._process_settings import set_up_process
 from lnlattennet.serving.triton.python_models._stages import Arrays, Stage, each, run_stages
 
 
@@ -39,7 +38,7 @@ class PythonModel(abc.ABC):
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Load the stages; an exception here stops the model from loading."""
-        _leave_batch_policy()
+        set_up_process()
         # The module exists only inside the server's stub process.
         self._triton: Any = importlib.import_module("triton_python_backend_utils")
         config = json.loads(args["model_config"])
@@ -99,15 +98,3 @@ class PythonModel(abc.ABC):
     def _canceled(self) -> Any:
         error = self._triton.TritonError("the request was canceled", self._triton.TritonError.CANCELLED)
         return self._triton.InferenceResponse(error=error)
-
-
-def _leave_batch_policy() -> None:
-    """Give this process's threads, and those that they start, the scheduling policy of ordinary programs.
-
-    The server was started with another (``TritonProcess``) for its own threads. Here it would only let other
-    programs go first: with one request in flight beside two of them, answers took a sixth longer.
-    """
-    for thread in (int(folder.name) for folder in Path("/proc/self/task").iterdir()):
-        with suppress(OSError):
-            if os.sched_getscheduler(thread) == os.SCHED_BATCH:
-                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))

@@ -9,6 +9,7 @@ import numpy as np
 
 from lnlattennet.bundle._prediction import check_faces, check_outputs, softmax
 from lnlattennet.errors import ImageError, UsageError
+from lnlattennet.images._batch import for_each
 from lnlattennet.images._face_crop import FaceCrop, FaceCropper, check_face_limits
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.model._preprocessing import Preprocessing
@@ -29,7 +30,7 @@ class FaceStep:
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self._preprocessing = preprocessing
-        self._crop_batch = FaceCropper(preprocessing).crop_batch
+        self._cropper = FaceCropper(preprocessing)
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """Return the crops float32 [B, 3, S, S], and where they were taken.
@@ -37,7 +38,9 @@ class FaceStep:
         Raises:
             ImageError: an image is damaged or unsupported; the message has its index in the batch.
         """
-        return _face_arrays(self._crop_batch(arrays[IMAGE][:, 0].tolist()), self._preprocessing)
+        images = arrays[IMAGE][:, 0].tolist()
+        crops = for_each(images, lambda image: self._cropper(image).without_image())
+        return _face_arrays(crops, self._preprocessing)
 
 
 class EveryFaceStep:
