@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from lnlattennet.streams._answers import Task
@@ -40,7 +41,9 @@ def receive(sent: list[SentTask]) -> list[Task]:
     return _received[0].receive(sent)
 
 
-def test_another_process_gets_the_pixels() -> None:
+def test_another_process_gets_the_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The other process has the path of this one, and finds the functions of this file by it.
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])
     batch = tasks(image(1), image(2))
     pixels = SharedPixels.for_tasks(batch, batches=2, batch=2)
     context = multiprocessing.get_context("forkserver")
