@@ -55,7 +55,10 @@ def test_committed_pages_are_what_the_records_say() -> None:
         ("*-faces-2cores", "| turned 20 degrees (60) | 73.3% | 100.0% | 100.0% | 100.0% | 100.0% | 100.0% |"),
         ("*-faithfulness-ferplus", "| Grad-CAM | 33.8 [31.9, 35.5] | 4.5 [3.5, 5.6] | 3.03 [2.79, 3.30] |"),
         ("*-faithfulness-demo", "| Grad-CAM | 45.0 [36.4, 52.9] | 8.6 [3.6, 13.6] | 3.20 [2.45, 4.24] |"),
-        ("*-serving-haar-*", "| fused, gRPC | 15.7 / 42 | 16.4 / 30 | 36.1 / 68 | 72.2 / 102 | 111.1 / 215 |"),
+        (
+            "*-serving-haar-*",
+            "| fused, gRPC | 15.7 / 42 | 16.4 / 30 | 36.1 / 68 | 72.2 / 102 | 111.1 / 215 |",
+        ),
     ],
 )
 def test_a_table_has_the_figures_that_were_published(pattern: str, cells: str) -> None:
