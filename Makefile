@@ -92,7 +92,7 @@ soak: build/soak ## Serve under mixed load for 10 minutes; fail on a wrong answe
 	$(BIN)/python -P -m lnlattennet.benchmarks.serving.soak build/soak --seconds $(SECONDS) --output build/soak.json
 
 figures: $(STAMP) ## Write the tables of the documentation from the records in benchmarks/results/
-	$(BIN)/python -m lnlattennet.benchmarks.figures README.md docs
+	$(BIN)/python -m lnlattennet.benchmarks.figures README.md docs --roofline docs/images/roofline.svg
 
 # Compiles the CUDA kernels for every architecture (needs nvcc, no GPU) and writes docs/records/kernel-resources.md.
 kernels-report: $(STAMP) ## Compile the CUDA kernels and write docs/records/kernel-resources.md

@@ -24,7 +24,10 @@ PAGES = sorted(
     for pattern in ("*.md", "docs/**/*.md", "checkpoints/*.md", "examples/*.md", ".github/*.md")
     for path in ROOT.glob(pattern)
 )
-FOREIGN_FLAGS = {"--device", "--quick", "--help", "--disable-auto-complete-config", "--spider"}
+FOREIGN_FLAGS = {
+    "--device", "--quick", "--help", "--disable-auto-complete-config",
+    "--grpc-infer-allocation-pool-size", "--spider",
+}  # fmt: skip
 """Options of other programs and of the benchmarks."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,18 +14,30 @@ from lnlattennet.errors import require
 
 
 class _Line(NamedTuple):
+    """A roof, with its label beside it: ``anchor`` is the label's end at ``label_x``."""
+
     kind: str
     x1: float
     y1: float
     x2: float
     y2: float
     label: str
+    label_x: float
+    label_y: float
+    anchor: str
 
 
 class _Mark(NamedTuple):
     x: float
     y: float
     text: str
+
+
+_NEAR = (2.0, 4.0)
+"""Percent of the picture, across and upwards, within which two points have one mark."""
+
+_BANDWIDTHS = {MEMORY: (0.5, "start"), CACHE: (0.7, "end")}
+"""Kind of a slope -> how far up its label stands, and which end of the label is at the slope."""
 
 
 def draw(record: Mapping[str, Any], path: Path) -> None:
@@ -58,11 +70,22 @@ def picture(record: Mapping[str, Any]) -> str:
         y_ticks=[(tick._replace(at=100 - tick.at)) for tick in y.labels(lambda value: f"{value / 1e9:g}")],
         roofs=list(_roofs(roofline, rates, x, y)),
         layers=[_Mark(x.at(at), 100 - y.at(rate), name) for at, rate, name in spots],
-        points=[
-            _Mark(x.at(at), 100 - y.at(rate), _text(point))
-            for point, (at, rate) in zip(roofline.points, shown, strict=True)
-        ],
+        points=_numbered((x.at(at), 100 - y.at(rate)) for at, rate in shown),
+        texts=list(map(_text, roofline.points)),
     )
+
+
+def _numbered(places: Iterable[tuple[float, float]]) -> list[_Mark]:
+    """Return a mark for each place, with its number; places too near to tell apart share one."""
+    marks: list[_Mark] = []
+    for number, (x, y) in enumerate(places, 1):
+        for index, mark in enumerate(marks):
+            if abs(mark.x - x) < _NEAR[0] and abs(mark.y - y) < _NEAR[1]:
+                marks[index] = mark._replace(text=f"{mark.text}, {number}")
+                break
+        else:
+            marks.append(_Mark(x, y, str(number)))
+    return marks
 
 
 def _layer_spots(
@@ -85,11 +108,14 @@ def _roofs(roofline: Roofline, rates: Mapping[str, float], x: LogAxis, y: LogAxi
     for kind in (MEMORY, CACHE):
         bandwidth = roofline.rates[kind]
         left = max(x.low, y.low / bandwidth)
-        ends = (x.at(left), 100 - y.at(bandwidth * left), x.at(top / bandwidth), 100 - y.at(top))
-        yield _Line(kind, *ends, f"{kind} {bandwidth / 1e9:.0f} GB/s")
+        x1, y1, x2, y2 = x.at(left), 100 - y.at(bandwidth * left), x.at(top / bandwidth), 100 - y.at(top)
+        share, anchor = _BANDWIDTHS[kind]
+        place = (x1 + share * (x2 - x1), y1 + share * (y2 - y1))
+        yield _Line(kind, x1, y1, x2, y2, f"{kind} {bandwidth / 1e9:.0f} GB/s", *place, anchor)
     for (precision, rate), ridge in zip(rates.items(), _ridges(roofline, rates), strict=True):
         height = 100 - y.at(rate)
-        yield _Line("roof", x.at(ridge), height, 100, height, f"{precision} {rate / 1e9:.0f} GFLOP/s")
+        label = f"{precision} {rate / 1e9:.0f} GFLOP/s"
+        yield _Line("roof", x.at(ridge), height, 100, height, label, 100, height, "end")
 
 
 def _text(point: Point) -> str:

@@ -327,6 +327,8 @@ def _command(
         f"--http-restricted-api={guarded}",
         f"--grpc-address={endpoints.host}",
         f"--grpc-port={endpoints.grpc_port}",
+        # By default eight answered requests are kept to be used again, each as large as its largest.
+        "--grpc-infer-allocation-pool-size=0",
         f"--grpc-restricted-protocol={guarded}",
         f"--metrics-address={endpoints.host}",
         f"--metrics-port={endpoints.metrics_port}",

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet.benchmarks.figures import fill_page, newest, render, run
+from lnlattennet.benchmarks.figures import ROOFLINE, fill_page, newest, render, run
 from lnlattennet.benchmarks.harness._pages import pages
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
-from lnlattennet.benchmarks.harness._samples import read_samples
+from lnlattennet.benchmarks.harness._samples import read_record, read_samples
+from lnlattennet.benchmarks.limits._picture import picture
 from lnlattennet.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +33,9 @@ def test_committed_pages_are_what_the_records_say() -> None:
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
     assert shown == {
         "latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces", "images",
-        "serving",
+        "serving", "limits",
     }  # fmt: skip
+    assert picture(read_record(newest(ROOFLINE))) == Path("docs/images/roofline.svg").read_text()
 
 
 @pytest.mark.usefixtures("at_root")

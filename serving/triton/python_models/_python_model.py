@@ -21,7 +21,7 @@ from lnlattennet.serving.triton._model_names import UNCOUNTED
 from lnlattennet.serving.triton._pulse import Pulse
 from lnlattennet.serving.triton.python_models._answer_counts import AnswerCounts
 from lnlattennet.serving.triton.python_models._process_settings import set_up_process
-from lnlattennet.serving.triton.python_models._stages import Arrays, Stage, each, run_stages
+from lnlattennet.serving.triton.python_models._stages import Arrays, Stage, each, forget_frames, run_stages
 
 
 class PythonModel(abc.ABC):
@@ -60,11 +60,14 @@ class PythonModel(abc.ABC):
         canceled = [request.is_cancelled() for request in requests]
         wanted = [request for request, gone in zip(requests, canceled, strict=True) if not gone]
         with self._pulse.work():
-            outcomes = iter(run_stages(self._stages, wanted))
-            return [
-                self._canceled() if gone else self._respond(request, next(outcomes))
+            outcomes = run_stages(self._stages, wanted)
+            remaining = iter(outcomes)
+            responses = [
+                self._canceled() if gone else self._respond(request, next(remaining))
                 for request, gone in zip(requests, canceled, strict=True)
             ]
+            forget_frames(outcomes)
+            return responses
 
     def read(self, request: Any) -> Any:
         """Return the input tensors of a request, as ``Arrays``, for the first stage."""

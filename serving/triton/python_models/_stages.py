@@ -30,6 +30,19 @@ def run_stages(stages: Iterable[Stage], requests: Sequence[Any]) -> list[Any]:
     return outcomes
 
 
+def forget_frames(outcomes: Iterable[Any]) -> None:
+    """Take the tracebacks from exceptions that are outcomes, and from what caused them.
+
+    A traceback holds the frames that hold the outcomes: a cycle, in which the images of failed requests would
+    stay until Python collects garbage. It counts objects, and a few images of 100 MB are few.
+    """
+    for outcome in outcomes:
+        error: BaseException | None = outcome if isinstance(outcome, Exception) else None
+        while error is not None and error.__traceback__ is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
+
 def each(step: Step) -> Stage:
     """Make a stage that handles the requests one by one, so that each fails alone."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from lnlattennet.errors import ImageError, ServingError, UsageError
 from lnlattennet.serving.triton.python_models._stages import (
     Arrays,
     each,
+    forget_frames,
     in_batches,
     routed,
     run_stages,
@@ -60,6 +64,32 @@ def test_a_failed_request_skips_later_stages() -> None:
     answers = run_stages([each(doubled), together(doubled)], [numbers(-1), numbers(1), numbers(2)])
     assert isinstance(answers[0], ValueError)
     assert [answer["x"].tolist() for answer in answers[1:]] == [[4], [8]]
+
+
+def test_a_failed_request_leaves_nothing_to_the_garbage_collector() -> None:
+    """A traceback in a cycle would hold its images, however large, until the collector comes."""
+
+    class Watched(np.ndarray[Any, Any]):
+        pass
+
+    def refused(arrays: Arrays) -> Arrays:
+        try:
+            return doubled(arrays)
+        except ValueError as error:
+            raise ImageError("image 0") from error
+
+    def answer() -> weakref.ref[Watched]:
+        image = np.full(1000, -1.0).view(Watched)
+        outcomes = run_stages([routed({"it": [each(refused)]})], [("it", {"x": image})])
+        assert isinstance(outcomes[0], ImageError)
+        forget_frames(outcomes)
+        return weakref.ref(image)
+
+    gc.disable()
+    try:
+        assert answer()() is None
+    finally:
+        gc.enable()
 
 
 def test_each_request_takes_its_own_route() -> None:
