@@ -22,9 +22,9 @@ def read_image_file(path: Path) -> bytes:
         return read_stream(stream)
 
 
-def read_stream(stream: BinaryIO) -> bytes:
-    """Return the rest of a stream; see ``read_image_file``."""
-    data = stream.read(LARGEST_FILE + 1)
+def read_stream(stream: BinaryIO, size: int | None = None) -> bytes:
+    """Return the rest of a stream, or its next ``size`` bytes; see ``read_image_file``."""
+    data = stream.read(LARGEST_FILE + 1 if size is None else min(size, LARGEST_FILE + 1))
     if len(data) > LARGEST_FILE:
         raise ImageError(f"an image file may have at most {LARGEST_FILE:,} bytes, got more; is it a video?")
     return data

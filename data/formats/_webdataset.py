@@ -22,6 +22,7 @@ from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.formats._class_folders import SPLIT_NAMES
 from lnlattennet.errors import DataError, ImageError
 from lnlattennet.images._decode import FILE_SUFFIXES, decode_file
+from lnlattennet.images._whole_file import read_stream
 
 NAMES = "classnames.txt"
 
@@ -201,7 +202,7 @@ def _reader(path: Path, samples: Sequence[_Sample]) -> Callable[[Face], NDArray[
         try:
             with (path / place.shard).open("rb") as stream:
                 stream.seek(place.start)
-                return decode_file(stream.read(place.size), 1).pixels
+                return decode_file(read_stream(stream, place.size), 1).pixels
         except (OSError, ImageError) as error:
             raise ImageError(f"{printable(str(path / face.name))}: {error}") from error
 

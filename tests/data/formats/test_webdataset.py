@@ -11,6 +11,7 @@ import pytest
 
 from lnlattennet.data import load_dataset
 from lnlattennet.errors import ImageError
+from lnlattennet.images import _whole_file
 from tests.data import trees
 from tests.data.checks import message
 from tests.data.trees import pixels, png, write_shard
@@ -135,6 +136,14 @@ def test_an_unreadable_image_is_named_when_it_is_read(tmp_path: Path) -> None:
     data = load_dataset(tmp_path)
     with pytest.raises(ImageError, match=r"0\.tar/b\.png"):
         data.read(data.faces[1])
+
+
+def test_an_image_larger_than_any_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_whole_file, "LARGEST_FILE", 10)
+    write_shard(tmp_path / "0.tar", {"a": (png("a"), "calm"), "b": (png("b"), "grin")})
+    data = load_dataset(tmp_path)
+    with pytest.raises(ImageError, match=r"0\.tar/a\.png: an image file may have at most 10 bytes"):
+        data.read(data.faces[0])
 
 
 def test_splits_beside_other_shards_are_refused(tmp_path: Path) -> None:
