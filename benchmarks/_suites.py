@@ -108,7 +108,7 @@ SUITES = {
         ),
         Suite(
             "serving",
-            "served requests at every pattern of arrivals, beside this process and FastAPI",
+            "served requests at every pattern of arrivals, beside this process, FastAPI and LitServe",
             "serving",
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
             quick=("--requests", "10", "--rounds", "1", "--no-peer"),

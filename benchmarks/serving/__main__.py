@@ -1,4 +1,4 @@
-"""Served answers beside an earlier version, FastAPI and this process: bytes of an image in, expression out.
+"""Served answers beside an earlier version, peers and this process: bytes of an image in, expression out.
 
     pip download --no-deps tritonclient==2.51.0
     python -m lnlattennet.benchmarks.serving BUNDLE --perf-analyzer tritonclient-2.51.0-*.whl
@@ -32,8 +32,8 @@ from lnlattennet.benchmarks.serving._perf_analyzer import (
     add_perf_analyzer,
     open_perf_analyzer,
 )
-from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, PEER, requirements
-from lnlattennet.benchmarks.serving._targets import Server, fastapi, triton
+from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, over_http, requirements
+from lnlattennet.benchmarks.serving._targets import PEERS, Server, peer_server, triton
 from lnlattennet.serving import load
 from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL
 from lnlattennet.serving.triton._model_names import FUSED as FUSED_MODEL
@@ -42,7 +42,7 @@ _ARRIVALS_WITH = "512"
 
 
 def measure(
-    bundle: Path, perf_analyzer: Path | None, earlier: Path | None, peer: bool, requests: int, rounds: int
+    bundle: Path, perf_analyzer: Path | None, earlier: Path | None, peers: bool, requests: int, rounds: int
 ) -> Record:
     """Measure every case.
 
@@ -50,13 +50,13 @@ def measure(
         bundle: folder of a bundle.
         perf_analyzer: the program or its wheel; None takes the one on PATH.
         earlier: interpreter of an environment that has an earlier version, or None.
-        peer: whether FastAPI takes part.
+        peers: whether FastAPI and LitServe take part.
         requests: requests of each run.
         rounds: runs of every target in every case.
 
     Raises:
         LnlAttenNetError: a server does not start, or a request failed.
-        UnavailableError: perf_analyzer, a server or FastAPI is not installed.
+        UnavailableError: perf_analyzer, a server or a peer is not installed.
     """
     record = Record(benchmark="serving")
     with ExitStack() as stack:
@@ -67,10 +67,10 @@ def measure(
         bare = stack.enter_context(open_bare_processes(bundle))
         targets = [Target(HERE, partial(predict_here, load(bundle))), Target(BARE, bare.run)]
         targets += _triton_targets(servers, generator)
-        if peer:
-            servers["FastAPI"] = stack.enter_context(fastapi(bundle))
-            url = servers["FastAPI"].urls["http"]
-            targets.append(Target(PEER, partial(generator.run, url, ENSEMBLE_MODEL)))
+        for peer in PEERS if peers else ():
+            server = servers[peer.name] = stack.enter_context(peer_server(peer, bundle))
+            send = partial(generator.run, server.urls["http"], ENSEMBLE_MODEL)
+            targets.append(Target(over_http(peer), send))
         measurement = Measurement(record, targets)
         images = photographs()
         measurement.images(images, requests, rounds)
@@ -155,7 +155,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle written by export-engine")
     add_perf_analyzer(parser)
     add_earlier(parser)
-    parser.add_argument("--no-peer", action="store_true", help="leave FastAPI out")
+    parser.add_argument("--no-peer", action="store_true", help="leave FastAPI and LitServe out")
     add_count(parser, "--requests", 100, 10, "requests of each run")
     add_count(parser, "--rounds", 5, 1, "runs of every target in every case")
     options = parser.parse_args(arguments)

@@ -10,15 +10,23 @@ import numpy as np
 from lnlattennet._statistics import ratio_interval
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult
 from lnlattennet.benchmarks.serving._measure import EIGHT, ONE
+from lnlattennet.benchmarks.serving._targets import FASTAPI, Peer
 
-FUSED, ENSEMBLE, EARLIER, PEER, HERE, BARE = (
+FUSED, ENSEMBLE, EARLIER, HERE, BARE = (
     "fused, gRPC",
     "ensemble, gRPC",
     "earlier fused, gRPC",
-    "FastAPI, HTTP",
     "in process",
     "no server",
 )
+
+
+def over_http(peer: Peer) -> str:
+    """Return what tables call a peer."""
+    return f"{peer.name}, HTTP"
+
+
+PEER = over_http(FASTAPI)
 
 _OWN = ("fused", "ensemble")
 """How the names of this version's targets begin."""

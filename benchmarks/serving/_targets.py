@@ -1,4 +1,4 @@
-"""Servers to compare: this version, an earlier one, and a web framework, in processes of their own."""
+"""Servers to compare: this version, an earlier one, and peers, in processes of their own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from pathlib import Path
 
 from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size
 from lnlattennet.errors import LnlAttenNetError, require
+from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 PEER_BUNDLE, PEER_PORT = "LNLATTENNET_BENCHMARK_BUNDLE", "LNLATTENNET_BENCHMARK_PORT"
-"""Environment variables that tell the web framework's workers what to serve."""
+"""Environment variables that tell a peer what to serve, and where."""
 
 _READY_SECONDS = 180
 _STOP_SECONDS = 30
@@ -96,24 +97,43 @@ def _first_document(lines: Iterator[str]) -> dict[str, str] | None:
     return None
 
 
+@dataclass(frozen=True)
+class Peer:
+    """What a user would write instead of `lnlattennet serve`.
+
+    Attributes:
+        name: what tables call it.
+        module: in ``peers``.
+        packages: that it needs, all in the extra `bench`.
+    """
+
+    name: str
+    module: str
+    packages: tuple[str, ...]
+
+
+FASTAPI = Peer("FastAPI", "_fastapi", ("fastapi", "uvicorn"))
+PEERS = (FASTAPI, Peer("LitServe", "_litserve", ("fastapi", "litserve")))
+
+
 @contextmanager
-def fastapi(bundle: Path) -> Iterator[Server]:
-    """Serve a bundle with FastAPI and as many uvicorn workers as there are cores.
+def peer_server(peer: Peer, bundle: Path) -> Iterator[Server]:
+    """Serve a bundle with a peer, over HTTP, with as many workers as there are cores.
 
     Raises:
         LnlAttenNetError: it did not start.
-        UnavailableError: FastAPI or uvicorn is not installed.
+        UnavailableError: a package that it needs is not installed.
     """
-    require("fastapi", "bench")
-    require("uvicorn", "bench")
+    for package in peer.packages:
+        require(package, "bench")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-P", "-m", "lnlattennet.benchmarks.serving._fastapi_app"]
+    command = [sys.executable, "-P", "-m", f"{__package__}.peers.{peer.module}"]
     started = time.monotonic()
     with _process(command, {PEER_BUNDLE: str(bundle.resolve()), PEER_PORT: str(port)}) as process:
         url = f"http://127.0.0.1:{port}"
-        while not _ready(f"{url}/v2/health/ready"):
+        while not _ready(f"{url}/v2/models/{ENSEMBLE}/ready"):
             if process.poll() is not None or time.monotonic() - started > _READY_SECONDS:
                 raise LnlAttenNetError(f"`{' '.join(command)}` does not answer")
             time.sleep(0.05)

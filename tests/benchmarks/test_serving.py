@@ -21,7 +21,7 @@ from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
 from lnlattennet.benchmarks.serving._perf_analyzer import Load, Served, open_perf_analyzer, read_export
 from lnlattennet.benchmarks.serving._requirements import BARE, EARLIER, FUSED, HERE, PEER, requirements
-from lnlattennet.benchmarks.serving._targets import fastapi
+from lnlattennet.benchmarks.serving._targets import PEERS, Peer, peer_server
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.serving import load
 from lnlattennet.serving.client._client import Client
@@ -168,9 +168,10 @@ def test_parts_of_a_request_add_up_to_what_the_client_waits(bundle_path: Path, s
 
 
 @pytest.mark.slow
-def test_the_peer_answers_as_the_bundle_does(bundle_path: Path) -> None:
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_answers_as_the_bundle_does(peer: Peer, bundle_path: Path) -> None:
     image = photographs()["crop 112"]
-    with fastapi(bundle_path) as server:
+    with peer_server(peer, bundle_path) as server:
         client = tritonclient.http.InferenceServerClient(server.urls["http"].removeprefix("http://"))
         tensor = tritonclient.http.InferInput("image", [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
