@@ -122,6 +122,14 @@ SUITES = {
             quick=("--images", "20", "--seconds", "0", "--rounds", "1"),
         ),
         Suite(
+            "scaling",
+            "how time grows with batch, threads, size of the image and number of faces",
+            "scaling",
+            ("{bundle}",),
+            quick=("--rounds", "5"),
+            cases=True,
+        ),
+        Suite(
             "kernels",
             "the attention operators beside eager torch, torch.compile and masked SDPA",
             "attention",

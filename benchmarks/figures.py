@@ -23,6 +23,7 @@ from lnlattennet.benchmarks.harness._pages import fill_blocks, markdown, write_p
 from lnlattennet.benchmarks.harness._samples import Candidates, Samples, read_record, read_samples
 from lnlattennet.benchmarks.limits._picture import draw
 from lnlattennet.benchmarks.limits._roofline import Roofline
+from lnlattennet.benchmarks.scaling._rows import scaling_rows
 from lnlattennet.errors import UsageError
 
 RESULTS = Path("benchmarks/results")
@@ -249,6 +250,10 @@ def _limits(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(roofline.engine_rows())
 
 
+def _scaling(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    yield markdown(scaling_rows(record))
+
+
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
@@ -276,6 +281,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
     "faces": _faces,
     "images": _images,
     "limits": _limits,
+    "scaling": _scaling,
     "serving": _serving,
 }
 

@@ -1,0 +1,125 @@
+"""Sweeps: the same work at several sizes, each size a turn."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from lnlattennet._hardware import usable_cpus
+from lnlattennet._interleave import Turn
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.data.synthetic._splits import render_split
+from lnlattennet.model._io_spec import INPUT_NAME
+from lnlattennet.runtimes._base import Runner
+from lnlattennet.serving import LocalPredictor
+
+_BATCHES = (1, 2, 4, 8, 16, 32)
+_SIDES = (256, 512, 1024, 2048, 4096)
+_ROWS = (1, 2, 3, 4)
+_TILE = 256
+_QUALITY = 90
+_THREADS_WITH = 8
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One size that is varied while everything else stays.
+
+    Attributes:
+        name: on the command line.
+        what: what is timed, and of what the size is a number.
+        turns: size -> timed call.
+    """
+
+    name: str
+    what: str
+    turns: Mapping[int, Turn]
+
+
+def batch_sweep(bundle: Bundle) -> Sweep:
+    """Call the selected engine, on all cores, with ever more faces."""
+    largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
+    runner = bundle.runner()
+    turns = {count: _call(runner, _noise(bundle, count)) for count in _BATCHES if count <= largest}
+    return Sweep("batch", "a call of the engine, faces", turns)
+
+
+def thread_sweep(bundle: Bundle) -> Sweep:
+    """Call the selected engine with the same faces on ever more cores."""
+    largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
+    faces = _noise(bundle, min(_THREADS_WITH, largest))
+    counts = sorted({1, *(2**power for power in range(1, 10) if 2**power < usable_cpus()), usable_cpus()})
+    turns = {count: _call(bundle.runner(threads=count), faces) for count in counts}
+    return Sweep("threads", f"a call of the engine with {len(faces)} faces, threads", turns)
+
+
+def pixel_sweep(bundle: Bundle) -> Sweep:
+    """Predict the largest face of ever larger JPEG files."""
+    predictor = LocalPredictor(bundle)
+    (face,), _ = render_split("test", 1, _SIDES[1], workers=1)
+    images = {side * side: _jpeg(cv2.resize(face, (side, side))) for side in _SIDES}
+    turns = {pixels: _timed(partial(predictor.predict, image)) for pixels, image in images.items()}
+    return Sweep("pixels", "bytes of a JPEG file to its answer, pixels", turns)
+
+
+def face_sweep(bundle: Bundle) -> Sweep:
+    """Predict every face of an image of one size that has ever more of them."""
+    predictor, most = LocalPredictor(bundle), _ROWS[-1] ** 2
+    faces, _ = render_split("test", most, _TILE, workers=1)
+    turns = {}
+    for rows in _ROWS:
+        image = _jpeg(_group(faces, rows))
+        # A finder may miss one, or take two for one: the size is what was judged.
+        found = len(predictor.predict(image, max_faces=most))
+        turns[found] = _timed(partial(predictor.predict, image, max_faces=most))
+    return Sweep("faces", "bytes of a JPEG file to the answers of all its faces, faces", turns)
+
+
+SWEEPS: Mapping[str, Callable[[Bundle], Sweep]] = {
+    "batch": batch_sweep,
+    "threads": thread_sweep,
+    "pixels": pixel_sweep,
+    "faces": face_sweep,
+}
+
+
+def _group(faces: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
+    """Return an image of one size with ``rows`` times ``rows`` faces of one size on gray."""
+    side = _ROWS[-1] * _TILE
+    image = np.full((side, side, 3), 128, np.uint8)
+    for number in range(rows * rows):
+        top, left = (index * _TILE for index in divmod(number, rows))
+        image[top : top + _TILE, left : left + _TILE] = faces[number]
+    return image
+
+
+def _noise(bundle: Bundle, count: int) -> NDArray[np.float32]:
+    size = bundle.manifest.preprocessing.size
+    return np.random.default_rng(0).standard_normal((count, 3, size, size), np.float32)
+
+
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()
+
+
+def _call(runner: Runner, faces: NDArray[np.float32]) -> Turn:
+    return _timed(lambda: runner({INPUT_NAME: faces}))
+
+
+def _timed(call: Callable[[], object]) -> Turn:
+    def turn() -> float:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+
+    return turn

@@ -1,0 +1,58 @@
+"""The scaling benchmark: exponents of known growth, and a small run of every sweep."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lnlattennet.benchmarks.figures import render
+from lnlattennet.benchmarks.scaling import __main__ as benchmark
+from lnlattennet.benchmarks.scaling import _sweeps
+from lnlattennet.errors import UsageError
+
+
+@pytest.mark.parametrize("power", [-1.0, 0.0, 0.5, 1.0, 2.0])
+def test_the_exponent_is_that_of_the_growth(power: float) -> None:
+    """Each round has a speed of its own, which changes no slope, and a size that is off by some percent."""
+    generator = np.random.default_rng(0)
+    speeds = generator.uniform(1, 3, 40)
+    noise = {size: generator.normal(1, 0.02, 40) for size in (1, 2, 4, 8, 16)}
+    seconds = {size: (speeds * float(size) ** power * noise[size]).tolist() for size in noise}
+    value, low, high = benchmark.exponent(seconds)
+    assert low <= value <= high
+    assert value == pytest.approx(power, abs=0.02)
+    assert high - low < 0.03
+
+
+def test_every_sweep_is_measured(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_sweeps, "_BATCHES", (1, 2, 64))
+    monkeypatch.setattr(_sweeps, "_SIDES", (128, 256))
+    monkeypatch.setattr(_sweeps, "_ROWS", (1, 2))
+    monkeypatch.setattr(_sweeps, "usable_cpus", lambda: 2)
+    path = tmp_path / "2030-01-01-scaling.json"
+    assert benchmark.run([str(bundle_path), "--rounds", "2", "-o", str(path)]) == 0
+    record = json.loads(path.read_text())
+    sizes: dict[str, list[int]] = {}
+    for case in record["cases"]:
+        sizes.setdefault(case["config"]["sweep"], []).append(case["config"]["size"])
+        assert len(case["candidates"]["the bundle"]["timings"]["warm"]["samples_us"]) == 2
+    # Beyond the engine's largest batch there is none; faces are counted as the finder finds them.
+    assert sizes["batch"] == [1, 2]
+    assert sizes["threads"] == [1, 2]
+    assert sizes["pixels"] == [128**2, 256**2]
+    assert 1 <= min(sizes["faces"]) < max(sizes["faces"]) <= 4
+    for sweep in record["sweeps"].values():
+        value, low, high = sweep["exponent"]
+        assert low <= value <= high
+    assert "pixels" in capsys.readouterr().out
+    assert "| pixels | bytes of a JPEG file to its answer, pixels | 16,384: " in render(path)
+
+
+def test_an_unknown_sweep_is_refused(bundle_path: Path) -> None:
+    with pytest.raises(UsageError, match="--case width matches none of: batch, threads, pixels, faces"):
+        benchmark.run([str(bundle_path), "--case", "width"])
