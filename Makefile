@@ -41,7 +41,7 @@ test: $(STAMP) ## Run lint, type checks and the tests
 	@$(MAKE) --no-print-directory --jobs=2 check kernels
 	$(PYTEST) -m 'not exhaustive'
 
-test-all: $(STAMP) ## The same with the widest sweeps: every CUDA file, every sanitized target
+test-all: $(STAMP) ## The same with the widest sweeps: every CUDA file, emulated shape and sanitized target
 	@$(MAKE) --no-print-directory --jobs=2 check kernels
 	$(PYTEST)
 

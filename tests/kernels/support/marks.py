@@ -7,6 +7,8 @@ pyproject.toml, so nothing that registers marks.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -25,3 +27,8 @@ exhaustive = _mark("exhaustive")
 gpu = _mark("gpu")
 _needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 every_device = pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=[gpu, _needs_cuda])])
+
+
+def first(count: int, values: Sequence[Any]) -> list[Any]:
+    """Return parameters of which only the first ones belong to `make test`, the others to `make test-all`."""
+    return [*values[:count], *(pytest.param(value, marks=exhaustive) for value in values[count:])]
