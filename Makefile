@@ -33,10 +33,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## Export a checkpoint, serve it with a real tritonserver, ask it about an image
 	$(BIN)/python examples/demo.py
 
-# Three files at a time: most tests keep one core busy, and some wait. Reordered, the files with the fewest tests would come
+# Two files at a time: most tests keep one core busy. Reordered, the files with the fewest tests would come
 # last, and those are the longest. OpenMP's threads would spin while they wait, on cores that others need.
 # When one of its processes dies, the run ends with the name of the test; pytest-xdist 3.8 may wait for ever otherwise.
-PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 test: $(STAMP) ## Run lint, type checks and the tests
 	@$(MAKE) --no-print-directory --jobs=2 check kernels
 	$(PYTEST) -m 'not exhaustive'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -98,8 +99,16 @@ def test_a_face_finder_that_is_missing_stops_the_start_with_its_reason(
     manifest = json.loads((deployment.bundle / MANIFEST_NAME).read_text())
     manifest["preprocessing"]["face_finder"] = "eyes"
     (deployment.bundle / MANIFEST_NAME).write_text(json.dumps(manifest))
-    with pytest.raises(ServingError, match=r"_pipeline.*: .*unknown face finder 'eyes'; known: haar"):
-        start(triton_server, deployment).__enter__()
+
+    def refused() -> str:
+        with pytest.raises(ServingError) as refusal:
+            start(triton_server, deployment).__enter__()
+        return str(refusal.value)
+
+    reason = refused()
+    if "lock_exception" in reason:  # a race in Triton 2.51.0, while one of its Python models ends
+        reason = refused()
+    assert re.search(r"_pipeline.*: .*unknown face finder 'eyes'; known: haar", reason)
     assert processes_of(deployment.path) == []
 
 
