@@ -15,8 +15,8 @@ from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_f
 from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet._console import Table, shows_progress, stderr, stdout
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError
+from lnlattennet.machine._hardware import usable_cpus
 
 if TYPE_CHECKING:
     from lnlattennet.data._records import FacesOption

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.data._files import images_below
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import Face, FaceData, FacesOption, ImageKind
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import DataError
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._preprocessing import Preprocessing
 
 MIN_IMAGES = 32

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.data._prepare import PreparedFaces, load_prepared
 from lnlattennet.data._records import SPLITS, FaceData, FacesOption
 from lnlattennet.data._registry import load_dataset
@@ -21,6 +20,7 @@ from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UsageError
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._command import printable
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.data._prepare import prepared_faces
 from lnlattennet.data._records import SPLITS, FaceData
 from lnlattennet.data.preparation._framing import framing_notes
@@ -19,6 +18,7 @@ from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._leakage import choose_faces, rendered_leakage_notes
 from lnlattennet.evaluation.predictors._base import BATCH, Faces
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 

@@ -14,7 +14,6 @@ import onnx
 
 from lnlattennet._command import printable
 from lnlattennet._console import status
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.bundle._manifest import (
     RENDERED,
     CalibrationRecord,
@@ -33,6 +32,7 @@ from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
 from lnlattennet.export.precision._apply import apply_plan, planned_layers
 from lnlattennet.export.precision._calibration import Ranges, activation_ranges
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._checkpoint import save_checkpoint
 from lnlattennet.runtimes._base import BuildSpec, EngineFile
 from lnlattennet.runtimes._errors import translate_runtime_errors

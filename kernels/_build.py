@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from lnlattennet._atomic import file_lock, replace_file
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.kernels._cache import (
     COMPILE_WORKER,
@@ -34,6 +33,7 @@ from lnlattennet.kernels._toolchain import (
     find_cxx,
     find_nvcc,
 )
+from lnlattennet.machine._hardware import usable_cpus
 
 TITLES = {"cpu": "CPU", "cuda": "CUDA"}
 # Measured on 2 cores of a server CPU; CUDA for one architecture.

@@ -14,7 +14,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from lnlattennet._hardware import Gpu, cpu_flags, find_gpus
+from lnlattennet.machine._hardware import Gpu, cpu_flags, find_gpus
 from lnlattennet.runtimes._precision import PrecisionPlan
 from lnlattennet.runtimes._registry import backend_infos
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet._onnxruntime import import_onnxruntime
 from lnlattennet.errors import UnavailableError
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Available, BackendInfo, BuildSpec, EngineFile, Runner, Unavailable
 

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._hardware import cpu_flags, usable_cpus
 from lnlattennet.errors import ExportError
+from lnlattennet.machine._hardware import cpu_flags, usable_cpus
 from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.runtimes._base import (
     Arrays,

@@ -20,12 +20,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Self
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, save_overlays
 from lnlattennet.errors import EngineOutputError, ImageError, LnlAttenNetError, UnavailableError
 from lnlattennet.images._face_crop import FaceCrop
 from lnlattennet.images._read import ImageSource
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.streams._answers import Answer, Task, batched, in_order
 from lnlattennet.streams._content import read_content

@@ -39,6 +39,7 @@ PUBLIC = {
     "lnlattennet.images": "FaceCrop FaceCropper FaceLocation FaceStatus ImageSource decode_image read_image",
     "lnlattennet.images.finders": "FINDERS FaceFinder FinderInfo FoundFace Point finder_infos finder_named",
     "lnlattennet.kernels": "decompositions local_nonlocal_attention nonlocal_attention region_attention",
+    "lnlattennet.machine": "",
     "lnlattennet.model": (
         "Checkpoint CheckpointInfo INPUT_NAME JointOutputs LNLAttenNet NetworkConfig OUTPUT_NAMES "
         "Outputs Preprocessing joint_loss load_checkpoint save_checkpoint"

@@ -13,8 +13,8 @@ from lnlattennet._atomic import try_folder
 from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import UsageError, require
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._presets import PRESETS
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.training._options import (

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from lnlattennet._command import configure_logging
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.bundle._accuracy import compare_answers, labeled_faces
 from lnlattennet.benchmarks.bundle._candidates import (
     EAGER,
@@ -52,6 +51,7 @@ from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.errors import UsageError
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export.selection._timing import time_in_turns
+from lnlattennet.machine._hardware import usable_cpus
 
 DEMO = Path("checkpoints/demo.safetensors")
 BATCHES = (1, 8)

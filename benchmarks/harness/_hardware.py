@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet._control_group import cpu_quota, memory_limit
-from lnlattennet._hardware import cpu_flags, cpu_model, find_gpus, usable_cpus
+from lnlattennet.machine._control_group import cpu_quota, memory_limit
+from lnlattennet.machine._hardware import cpu_flags, cpu_model, find_gpus, usable_cpus
 
 _FLAGS = re.compile(r"^(avx|amx|fma|f16c|asimd|sve|neon)")
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import aligned
@@ -33,6 +32,7 @@ from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._engine import why_not_here
 from lnlattennet.errors import UsageError
 from lnlattennet.export.selection._timing import engine_arguments, time_in_turns
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._precision import uniform_plan

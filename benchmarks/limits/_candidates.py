@@ -9,12 +9,12 @@ from typing import Any
 
 import onnx
 
-from lnlattennet._hardware import cpu_flags
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
 from lnlattennet.benchmarks.limits._calls import Call, copy, onnx_chain, read, torch_product
 from lnlattennet.benchmarks.limits._layers import Layer, dominant_convolution
 from lnlattennet.benchmarks.limits._models import MATRIX, convolutions, matrix_product, onnx_model
 from lnlattennet.bundle._engine import why_not_here
+from lnlattennet.machine._hardware import cpu_flags
 
 _USUAL_CACHE = 2**25
 _BEYOND_CACHE = 8

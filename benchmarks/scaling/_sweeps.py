@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet._interleave import Turn
+from lnlattennet.benchmarks.harness._jpeg import jpeg
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic._splits import render_split
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
 from lnlattennet.serving import LocalPredictor
@@ -25,7 +25,6 @@ _BATCHES = (1, 2, 4, 8, 16, 32)
 _SIDES = (256, 512, 1024, 2048, 4096)
 _ROWS = (1, 2, 3, 4)
 _TILE = 256
-_QUALITY = 90
 _THREADS_WITH = 8
 
 
@@ -65,7 +64,7 @@ def pixel_sweep(bundle: Bundle) -> Sweep:
     """Predict the largest face of ever larger JPEG files."""
     predictor = LocalPredictor(bundle)
     (face,), _ = render_split("test", 1, _SIDES[1], workers=1)
-    images = {side * side: _jpeg(cv2.resize(face, (side, side))) for side in _SIDES}
+    images = {side * side: jpeg(Image.fromarray(cv2.resize(face, (side, side)))) for side in _SIDES}
     turns = {pixels: _timed(partial(predictor.predict, image)) for pixels, image in images.items()}
     return Sweep("pixels", "bytes of a JPEG file to its answer, pixels", turns)
 
@@ -76,7 +75,7 @@ def face_sweep(bundle: Bundle) -> Sweep:
     faces, _ = render_split("test", most, _TILE, workers=1)
     turns = {}
     for rows in _ROWS:
-        image = _jpeg(_group(faces, rows))
+        image = jpeg(Image.fromarray(_group(faces, rows)))
         # A finder may miss one, or take two for one: the size is what was judged.
         found = len(predictor.predict(image, max_faces=most))
         turns[found] = _timed(partial(predictor.predict, image, max_faces=most))
@@ -104,12 +103,6 @@ def _group(faces: NDArray[np.uint8], rows: int) -> NDArray[np.uint8]:
 def _noise(bundle: Bundle, count: int) -> NDArray[np.float32]:
     size = bundle.manifest.preprocessing.size
     return np.random.default_rng(0).standard_normal((count, 3, size, size), np.float32)
-
-
-def _jpeg(image: NDArray[np.uint8]) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()
 
 
 def _call(runner: Runner, faces: NDArray[np.float32]) -> Turn:

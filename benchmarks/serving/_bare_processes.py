@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._versions import worker
 from lnlattennet.benchmarks.serving._perf_analyzer import Load, Served
 from lnlattennet.errors import LnlAttenNetError
+from lnlattennet.machine._hardware import usable_cpus
 
 _PROGRAM = """
 import json, sys, time

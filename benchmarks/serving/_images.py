@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from PIL import Image
 
+from lnlattennet.benchmarks.harness._jpeg import jpeg
 from lnlattennet.errors import require
 
-_QUALITY = 90
 _FACE = (160, 40, 288, 208)
 """Left, top, right and bottom of the face, with some margin, in the portrait of 512 pixels."""
 
@@ -22,10 +20,10 @@ def photographs() -> dict[str, bytes]:
     """
     portrait = Image.fromarray(require("skimage.data", "dev").astronaut())
     return {
-        "crop 112": _jpeg(portrait.crop(_FACE).resize((112, 112), Image.Resampling.LANCZOS)),
-        "512": _jpeg(portrait),
-        "1080p": _jpeg(_in_frame(portrait, 1920, 1080)),
-        "24 MP": _jpeg(_in_frame(portrait, 6000, 4000)),
+        "crop 112": jpeg(portrait.crop(_FACE).resize((112, 112), Image.Resampling.LANCZOS)),
+        "512": jpeg(portrait),
+        "1080p": jpeg(_in_frame(portrait, 1920, 1080)),
+        "24 MP": jpeg(_in_frame(portrait, 6000, 4000)),
     }
 
 
@@ -37,9 +35,3 @@ def _in_frame(portrait: Image.Image, width: int, height: int) -> Image.Image:
     )
     frame.paste(portrait.resize((height, height), Image.Resampling.LANCZOS), ((width - height) // 2, 0))
     return frame
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=_QUALITY)
-    return stream.getvalue()

@@ -9,7 +9,6 @@ What the disk holds is in memory already: a first, uncounted round has read it.
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from PIL import Image
 
 from lnlattennet._interleave import interleave
 from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report
+from lnlattennet.benchmarks.harness._jpeg import jpeg
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import aligned, comparison_table
 from lnlattennet.benchmarks.harness._versions import EARLIER
@@ -131,9 +131,7 @@ def _by_step(
 
 def _image() -> bytes:
     (face,), _ = render_split("test", 1, _SIDE, workers=1)
-    stream = io.BytesIO()
-    Image.fromarray(face).save(stream, "JPEG", quality=90)
-    return stream.getvalue()
+    return jpeg(Image.fromarray(face))
 
 
 def _bare_turn(command: Sequence[str]) -> float:

@@ -22,10 +22,10 @@ import lightning as L
 import torch
 from lightning.pytorch.profilers import SimpleProfiler
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._loss import joint_loss

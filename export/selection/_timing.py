@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet._interleave import interleave
 from lnlattennet._statistics import median_interval
 from lnlattennet.bundle._manifest import Latency
 from lnlattennet.errors import ExportError
+from lnlattennet.machine._hardware import usable_cpus
 
 _WORKER = "lnlattennet.export.selection._worker"
 

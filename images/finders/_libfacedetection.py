@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import UnavailableError
 from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace, merge_passes
 from lnlattennet.images.finders._yunet import Network
+from lnlattennet.machine._hardware import cpu_flags
 
 INFO = FinderInfo(
     name="libfacedetection",

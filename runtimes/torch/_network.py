@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lnlattennet._hardware import usable_cpus
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._io_spec import INPUT_NAME, OUTPUT_NAMES
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.runtimes._precision import PRECISIONS, PrecisionPlan

@@ -17,10 +17,10 @@ from torch._inductor.exc import InductorError
 from torch._inductor.utils import fresh_cache
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._hardware import cpu_flags
 from lnlattennet._interrupt import caused_by_interrupt
 from lnlattennet._program_folder import program_folder
 from lnlattennet.errors import ExportError
+from lnlattennet.machine._hardware import cpu_flags
 from lnlattennet.runtimes.torch._network import EngineNetwork
 
 

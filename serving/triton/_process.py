@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet._onnxruntime import NO_TELEMETRY
 from lnlattennet.errors import ServingError
 from lnlattennet.images._blank import blank_png
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.serving.triton._deployment import Deployment, Version
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints

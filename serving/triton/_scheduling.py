@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lnlattennet._hardware import usable_cpus
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.serving.triton._model_names import ENGINE_MODEL, PIPELINE
 
 if TYPE_CHECKING:

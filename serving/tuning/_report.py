@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet._hardware import cpu_model
+from lnlattennet.machine._hardware import cpu_model
 from lnlattennet.serving.tuning._rounds import Trial
 from lnlattennet.serving.tuning._tune import Tuning
 

@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet._program_folder import temporary_program_folder
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import UsageError, require
 from lnlattennet.images._decode import decode_image
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.serving.supervision._known_face import known_face
 from lnlattennet.serving.triton._deployment import Deployment

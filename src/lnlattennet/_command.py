@@ -45,7 +45,7 @@ def run_app(app: Callable[[], object]) -> NoReturn:
 
 def _run(app: Callable[[], object]) -> None:
     try:
-        from lnlattennet._hardware import limit_threads
+        from lnlattennet.machine._hardware import limit_threads
 
         limit_threads()
         app()

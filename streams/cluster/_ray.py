@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.errors import ServingError, UnreachableError, UsageError, require
+from lnlattennet.machine._hardware import usable_cpus
 
 if TYPE_CHECKING:
     from lnlattennet.streams.cluster._shards import Shard

@@ -134,6 +134,16 @@ def test_a_record_becomes_tables_and_a_picture(record: Record, tmp_path: Path) -
     assert "2  an engine, batch 8: 45 GFLOP/s, 60% of its roofline bound" in texts
 
 
+def test_engines_as_fast_as_each_other_share_a_mark(record: Record) -> None:
+    document = record.to_json()
+    document["engines"]["its twin"] = document["engines"]["an engine"]
+    for case in document["cases"]:
+        case["candidates"]["its twin"] = case["candidates"]["an engine"]
+    parts = list(ElementTree.fromstring(picture(document)).iter())  # noqa: S314
+    assert {part.text for part in parts} >= {"1, 3", "2, 4"}
+    assert sum(part.get("class") == "point" for part in parts) == 2
+
+
 def test_a_bundle_that_cannot_be_measured_is_refused(
     bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import tritonclient.http
 
-from lnlattennet._hardware import usable_cpus
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.serving import _perf_analyzer
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
@@ -23,6 +22,7 @@ from lnlattennet.benchmarks.serving._perf_analyzer import Load, Served, open_per
 from lnlattennet.benchmarks.serving._requirements import BARE, EARLIER, FUSED, HERE, PEER, requirements
 from lnlattennet.benchmarks.serving._targets import PEERS, Peer, peer_server
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.serving import load
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._model_names import FUSED as FUSED_MODEL

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet import _hardware
-from lnlattennet._control_group import cpu_quota, memory_limit
-from lnlattennet._hardware import limit_threads, usable_cpus
 from lnlattennet.errors import ConfigError
+from lnlattennet.machine import _hardware
+from lnlattennet.machine._control_group import cpu_quota, memory_limit
+from lnlattennet.machine._hardware import limit_threads, usable_cpus
 from tests.machine.programs import run
 
 V2 = "31 24 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw"

@@ -34,7 +34,7 @@ def interrupted(module: str, program: str, *arguments: str) -> tuple[int, str, s
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("module", ["lnlattennet._command", "typer", "lnlattennet._hardware"])
+@pytest.mark.parametrize("module", ["lnlattennet._command", "typer", "lnlattennet.machine._hardware"])
 @pytest.mark.parametrize("program", PROGRAMS.values())
 def test_while_a_program_is_imported(program: str, module: str) -> None:
     assert interrupted(module, program) == (130, "", "interrupted\n")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet import _cuda_driver
-from lnlattennet._hardware import Gpu, find_gpus, parse_cpu_flags, parse_gpus
+from lnlattennet.machine import _cuda_driver
+from lnlattennet.machine._hardware import Gpu, find_gpus, parse_cpu_flags, parse_gpus
 from lnlattennet.runtimes._machine import this_machine
 
 

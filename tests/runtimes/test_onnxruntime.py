@@ -8,9 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from lnlattennet._hardware import cpu_flags
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
 from lnlattennet.export.precision._apply import planned_layers
+from lnlattennet.machine._hardware import cpu_flags
 from lnlattennet.runtimes import _onnxruntime as onnxruntime
 from lnlattennet.runtimes._base import Arrays, Available
 from lnlattennet.runtimes._registry import backend_named

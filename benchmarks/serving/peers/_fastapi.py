@@ -8,26 +8,18 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from lnlattennet.benchmarks.serving.peers._kserve import (
-    HEADER,
-    INFER,
-    answer,
-    image_of,
-    port,
-    predictor,
-    routes,
-)
+from lnlattennet.benchmarks.serving.peers import _kserve as kserve
 
 
 def create_app() -> FastAPI:
     """Load the bundle and return the application."""
-    app, model = FastAPI(openapi_url=None), predictor()
-    app.include_router(routes("fastapi"))
+    app, model = FastAPI(openapi_url=None), kserve.predictor()
+    app.include_router(kserve.routes("fastapi"))
 
-    @app.post(INFER)
+    @app.post(kserve.INFER)
     async def infer(request: Request) -> Response:
-        image = image_of(await request.body(), request.headers[HEADER])
-        return answer(await run_in_threadpool(model.predict, image))
+        image = kserve.image_of(await request.body(), request.headers[kserve.HEADER])
+        return kserve.answer(await run_in_threadpool(model.predict, image))
 
     return app
 
@@ -36,7 +28,7 @@ if __name__ == "__main__":
     uvicorn.run(
         f"{__spec__.name}:create_app",
         factory=True,
-        port=port(),
+        port=kserve.port(),
         workers=len(os.sched_getaffinity(0)),
         log_level="warning",
         access_log=False,

@@ -16,15 +16,7 @@ from fastapi import Request, Response
 from litserve.specs.base import LitSpec
 from litserve.utils import LitAPIStatus, ResponseBufferItem
 
-from lnlattennet.benchmarks.serving.peers._kserve import (
-    HEADER,
-    INFER,
-    answer,
-    image_of,
-    port,
-    predictor,
-    routes,
-)
+from lnlattennet.benchmarks.serving.peers import _kserve as kserve
 from lnlattennet.bundle._prediction import Prediction
 
 
@@ -33,7 +25,7 @@ class Expression(litserve.LitAPI):  # type: ignore[misc]
 
     def setup(self, device: str) -> None:
         """Load the bundle, once in each worker."""
-        self._predictor = predictor()
+        self._predictor = kserve.predictor()
 
     def predict(self, image: bytes) -> Prediction:
         """Return the prediction of the largest face."""
@@ -45,8 +37,8 @@ class KServe(LitSpec):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.api_path = INFER
-        self.add_endpoint(INFER, self.infer, ["POST"])
+        self.api_path = kserve.INFER
+        self.add_endpoint(kserve.INFER, self.infer, ["POST"])
 
     def decode_request(self, request: bytes, context_kwargs: object = None) -> bytes:
         """Return the image as it came."""
@@ -58,7 +50,7 @@ class KServe(LitSpec):  # type: ignore[misc]
 
     async def infer(self, request: Request) -> Response:
         """Answer one image."""
-        image = image_of(await request.body(), request.headers[HEADER])
+        image = kserve.image_of(await request.body(), request.headers[kserve.HEADER])
         number, arrived = uuid.uuid4(), asyncio.Event()
         self.response_buffer[number] = ResponseBufferItem(event=arrived)
         self.request_queue.put_nowait((self.response_queue_id, number, time.monotonic(), image))
@@ -66,7 +58,7 @@ class KServe(LitSpec):  # type: ignore[misc]
         prediction, status = self.response_buffer.pop(number).response
         if status == LitAPIStatus.ERROR:
             raise RuntimeError(prediction)
-        return answer(prediction)
+        return kserve.answer(prediction)
 
 
 def main() -> None:
@@ -74,8 +66,8 @@ def main() -> None:
     server = litserve.LitServer(
         Expression(spec=KServe()), accelerator="cpu", workers_per_device=len(os.sched_getaffinity(0))
     )
-    server.app.include_router(routes("litserve"))
-    server.run(host="127.0.0.1", port=port(), generate_client_file=False, log_level="warning")
+    server.app.include_router(kserve.routes("litserve"))
+    server.run(host="127.0.0.1", port=kserve.port(), generate_client_file=False, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from lnlattennet._hardware import Gpu
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._cli import doctor
 from lnlattennet.bundle._manifest import EngineRecord
 from lnlattennet.bundle.doctor._local import check_local, packages_to_run, runnable_engines
 from lnlattennet.errors import BundleError, UnavailableError, UsageError
+from lnlattennet.machine._hardware import Gpu
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._machine import Machine
 from lnlattennet.runtimes._requirements import Requirements

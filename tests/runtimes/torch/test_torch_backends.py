@@ -11,10 +11,10 @@ import onnx
 import pytest
 import torch
 
-from lnlattennet._hardware import cpu_flags
 from lnlattennet.bundle._engine import load_runner
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._apply import planned_layers
+from lnlattennet.machine._hardware import cpu_flags
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.runtimes._base import Arrays, BuildSpec, EngineFile
 from lnlattennet.runtimes._registry import backend_named

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet._hardware import Gpu
 from lnlattennet.bundle.doctor import _local
 from lnlattennet.errors import UnavailableError
+from lnlattennet.machine._hardware import Gpu
 from lnlattennet.runtimes._machine import Machine
 from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.serving.triton._engine_fit import require_runnable

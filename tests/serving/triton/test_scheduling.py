@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lnlattennet import _hardware
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ServingError
+from lnlattennet.machine import _hardware
 from lnlattennet.serving.triton._deployment import Version
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lnlattennet._control_group import cpu_quota
 from lnlattennet.errors import ConfigError
+from lnlattennet.machine._control_group import cpu_quota
 
 THREADS_VARIABLE = "LNLATTENNET_THREADS"
 """Variable with the number of threads for everything: engines, loaders, servers."""
