@@ -79,6 +79,13 @@ def train(
         Path | None,
         typer.Option("--init", "--from", help="Fine-tune: start from the weights of this checkpoint."),
     ] = None,
+    teachers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--teacher",
+            help="Distill: half of every target is what this checkpoint predicts; may be repeated.",
+        ),
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(help=f"A preset ({', '.join(PRESETS)}), or a JSON file of network config fields."),
@@ -172,6 +179,7 @@ def train(
         force=force,
         resume=resume,
         init=init,
+        teachers=tuple(teachers or ()),
         network=network_option(network),
         data=data,
         format=data_format,

@@ -17,6 +17,7 @@ from lnlattennet.model._checkpoint import METADATA_KEY, CheckpointInfo
 from lnlattennet.model._loss import joint_loss
 from lnlattennet.model._network import JointOutputs, LNLAttenNet, Outputs
 from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._teachers import Teachers
 
 Batch = tuple[Tensor, Tensor]
 REGION_METRIC = "val_region_"
@@ -30,14 +31,20 @@ class ExpressionTraining(L.LightningModule):
         info: what the finished checkpoint will say; also written into every training checkpoint.
         options: learning rate, weight decay, schedule and label smoothing.
         class_weights: [classes], for the loss; None for equal ones.
+        teachers: what half of every training target is learned from; None for the faces' own targets alone.
     """
 
     def __init__(
-        self, info: CheckpointInfo, options: TrainingOptions, class_weights: Tensor | None = None
+        self,
+        info: CheckpointInfo,
+        options: TrainingOptions,
+        class_weights: Tensor | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         super().__init__()
         self.info = info
         self.options = options
+        self.teachers = teachers
         # Not persistent: a training checkpoint holds the network and nothing else.
         self.register_buffer("class_weights", class_weights, persistent=False)
         network = LNLAttenNet(info.config)
@@ -48,6 +55,8 @@ class ExpressionTraining(L.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """Return the joint loss of one batch."""
         faces, targets = batch
+        if self.teachers:
+            targets = self.teachers.targets(faces, targets)
         loss = joint_loss(
             _float32(self.network.joint(faces)),
             targets,

@@ -43,6 +43,7 @@ class TrainingOptions:
         force: whether ``output`` may be overwritten.
         resume: continue the run in ``run_folder``.
         init: checkpoint whose weights the training starts from; None for random ones.
+        teachers: checkpoints whose predictions are half of every training target.
         network: the network's configuration; its class count is replaced by the data's.
         data: ``synthetic``, or the path of a data set.
         format: the data set's format; None detects it.
@@ -80,6 +81,7 @@ class TrainingOptions:
     force: bool = False
     resume: bool = False
     init: Path | None = None
+    teachers: tuple[Path, ...] = ()
     network: NetworkConfig = field(default_factory=NetworkConfig)
     data: str = SYNTHETIC
     format: str | None = None
@@ -140,6 +142,7 @@ class TrainingOptions:
             "resume",
             "first_epoch",
             "init",
+            "teachers",
             "network",
             "data",
             "workers",
@@ -151,14 +154,18 @@ class TrainingOptions:
             "network": self.network.to_dict(),
             "data": printable(Path(self.data).resolve().name),
             "init": self.init and hashlib.sha256(self.init.read_bytes()).hexdigest(),
+            # None without teachers, as in the settings of runs that know no teachers.
+            "teachers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in self.teachers] or None,
         }
         return source | {name: getattr(self, name) for name in fields}
 
     def check(self) -> None:
-        """Raise a UsageError for options that are invalid whatever the data, or if ``init`` is no file."""
+        """Raise an error for options that are invalid whatever the data: UsageError, or CheckpointError."""
         self._check_ranges()
-        if self.init is not None and not self.init.is_file():
-            raise CheckpointError(f"--init {printable(self.init)}: there is no such checkpoint")
+        given = [("init", self.init)] if self.init else []
+        for name, path in (*given, *(("teacher", teacher) for teacher in self.teachers)):
+            if not path.is_file():
+                raise CheckpointError(f"--{name} {printable(path)}: there is no such checkpoint")
         if self.data == SYNTHETIC and (self.folds is not None or self.format is not None):
             raise UsageError("--folds and --format are for data sets; synthetic faces have fixed splits")
         if self.data == SYNTHETIC and self.faces != "auto":

@@ -35,6 +35,7 @@ from lnlattennet.training._results import (
     summarize,
 )
 from lnlattennet.training._run_folder import LAST, check_output, finished_result, start_of, write_result
+from lnlattennet.training._teachers import Teachers, load_teachers
 from lnlattennet.training._trainer import Run, build_run, quiet_lightning
 
 _log = logging.getLogger(__name__)
@@ -132,11 +133,12 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
         preprocessing=data.preprocessing,
         license=data.license,
     )
-    module = ExpressionTraining(info, options, loss_weights(options, data))
-    if options.init is not None:
-        # A run that goes on overwrites them; what it started from is still checked and told.
-        initial = start_from(options.init, module.network, data.class_names)
-        info = module.info = dataclasses.replace(info, license=_inherited(data, initial))
+    taught = load_teachers(options.teachers, data.class_names, info.preprocessing)
+    teachers = Teachers(taught, data.class_names) if taught else None
+    module = ExpressionTraining(info, options, loss_weights(options, data), teachers)
+    # A run that goes on overwrites them; what it started from is still checked and told.
+    initial = [start_from(options.init, module.network, data.class_names)] if options.init else []
+    info = module.info = dataclasses.replace(info, license=_inherited(data, [*initial, *taught]))
     batches = FaceBatches(data, info.preprocessing, options)
     with quiet_lightning():
         run = build_run(options)
@@ -150,12 +152,13 @@ def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult |
                 batches.remove_files()
 
 
-def _inherited(data: TrainingData, initial: Checkpoint) -> str:
-    """Return the note on the data's license, and that of the weights that the training started from."""
-    note = initial.info.license
-    if not note or note in data.license:
-        return data.license
-    return f"{data.license} The training started from other weights: {note}"
+def _inherited(data: TrainingData, learned_from: Sequence[Checkpoint]) -> str:
+    """Return the note on the data's license, and those of the checkpoints that the training learned from."""
+    license_note = data.license
+    for checkpoint in learned_from:
+        if (note := checkpoint.info.license) and note not in license_note:
+            license_note += f" The training used other weights: {note}"
+    return license_note
 
 
 def loss_weights(options: TrainingOptions, data: TrainingData) -> torch.Tensor | None:

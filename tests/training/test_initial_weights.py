@@ -54,7 +54,7 @@ def test_both_notes_on_licenses_are_kept(tree: Path, tmp_path: Path) -> None:
     chosen = options(tmp_path, tree, init=tmp_path / "first.safetensors", epochs=1)
     train(chosen)
     note = load_checkpoint(chosen.output).info.license
-    assert note.endswith(" The training started from other weights: Some terms.")
+    assert note.endswith(" The training used other weights: Some terms.")
 
 
 def test_a_run_goes_on_only_from_the_same_weights(first: Path, tree: Path, tmp_path: Path) -> None:
