@@ -26,9 +26,9 @@ def select(candidates: list[Candidate], options: SelectionOptions) -> Selection:
 
     Args:
         candidates: one or more engines that passed, timed at the same batch sizes in the same rounds.
-        options: ``min-latency``: the lowest median at the smallest batch; ``max-throughput``: the most faces
-            per second at any timed batch; ``latency-budget``: the same, among the batches whose median is,
-            with 95% confidence, within the budget.
+        options: ``min-latency``: the lowest median at the smallest batch, among equals at larger ones;
+            ``max-throughput``: the most faces per second at any timed batch; ``latency-budget``: the same,
+            among the batches whose median is, with 95% confidence, within the budget.
 
     Raises:
         GateError: no engine keeps the budget; the message names the fastest.
@@ -36,18 +36,23 @@ def select(candidates: list[Candidate], options: SelectionOptions) -> Selection:
     rated = [_Rating(item, size) for item in candidates if (size := _batch_size(item, options))]
     if not rated:
         raise GateError(_over_budget(candidates, options.budget_ms))
-    fastest = min(rated, key=lambda item: item.median)
-    equal = [item for item in rated if item is fastest or item.times_as_long_as(fastest).low <= 1]
-    chosen = min(equal, key=lambda item: item.complexity)
+    fastest = _fastest(rated)
+    equal = as_fast = _as_fast_as_the_fastest(rated)
+    if options.strategy == "min-latency":
+        for batch in sorted(fastest.candidate.samples)[1:]:
+            as_fast = _as_fast_as_the_fastest([_Rating(item.candidate, batch) for item in as_fast])
+    names = {item.name for item in as_fast}
+    chosen = min((item for item in equal if item.name in names), key=lambda item: item.complexity)
     budget = "" if options.budget_ms is None else f", within {options.budget_ms:g} ms"
     figure = chosen.figure(options.strategy) + budget
     if chosen is fastest:
         return Selection(chosen.name, _why_fastest(fastest, rated, options.strategy, figure))
     ratio, low, high = chosen.times_as_long_as(fastest)
+    why = "it is the simpler engine" if fastest.name in names else "it is faster in larger batches"
     return Selection(
         chosen.name,
         f"{figure}: no significant difference from {fastest.name}, the fastest (its time is "
-        f"{ratio:.2f} times as long, 95% interval {low:.2f} to {high:.2f}), and it is the simpler engine",
+        f"{ratio:.2f} times as long, 95% interval {low:.2f} to {high:.2f}), and {why}",
     )
 
 
@@ -87,6 +92,16 @@ class _Rating:
         )
 
 
+def _fastest(rated: list[_Rating]) -> _Rating:
+    return min(rated, key=lambda item: item.median)
+
+
+def _as_fast_as_the_fastest(rated: list[_Rating]) -> list[_Rating]:
+    """Return the engines that are not significantly slower than the fastest."""
+    fastest = _fastest(rated)
+    return [item for item in rated if item is fastest or item.times_as_long_as(fastest).low <= 1]
+
+
 def _batch_size(candidate: Candidate, options: SelectionOptions) -> int | None:
     """Return the batch size that an engine is rated at; None if it cannot keep the budget."""
     sizes = sorted(candidate.samples)
@@ -98,8 +113,7 @@ def _batch_size(candidate: Candidate, options: SelectionOptions) -> int | None:
 
 
 def _over_budget(candidates: list[Candidate], budget_ms: float | None) -> str:
-    smallest = [_Rating(candidate, min(candidate.samples)) for candidate in candidates]
-    fastest = min(smallest, key=lambda item: item.median)
+    fastest = _fastest([_Rating(candidate, min(candidate.samples)) for candidate in candidates])
     return (
         f"--latency-budget {budget_ms:g}ms: no engine that passed the gate keeps it; the fastest, "
         f"{fastest.name}, takes {fastest.figure('min-latency')}; allow more, or give other "

@@ -80,6 +80,22 @@ def test_without_a_significant_difference_the_simpler_engine_wins(order: int) ->
     assert chosen.name == "onnxruntime-fp32"
 
 
+def test_engines_that_are_equal_alone_are_compared_in_larger_batches() -> None:
+    fast = [10 + value for value in RNG.standard_normal(50)]
+    alike = [value + 0.05 for value in RNG.permutation(fast)]
+    twice = [2 * value for value in fast]
+    simple, other = (
+        timed("onnxruntime-int8", {1: fast, 8: twice}),
+        timed("openvino-int8", {1: alike, 8: fast}),
+    )
+    chosen = select([simple, other], SelectionOptions(strategy="min-latency"))
+    assert chosen.name == "openvino-int8"
+    assert "no significant difference from onnxruntime-int8" in chosen.because
+    assert chosen.because.endswith("and it is faster in larger batches")
+    simple.samples[8] = alike
+    assert select([simple, other], SelectionOptions(strategy="min-latency")).name == "onnxruntime-int8"
+
+
 def test_the_sentence_says_that_a_difference_was_not_significant() -> None:
     fast = [10 + value for value in RNG.standard_normal(50)]
     slower = [value + 0.05 for value in RNG.permutation(fast)]
