@@ -74,6 +74,20 @@ def run(
     ] = None,
     portraits: Annotated[Path | None, typer.Option(help="Folder of portraits, for faces.")] = None,
     faceless: Annotated[Path | None, typer.Option(help="Folder of images without a face.")] = None,
+    earlier: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PYTHON", help="Python of an environment with an earlier version to compare with."
+        ),
+    ] = None,
+    programs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--program",
+            metavar="NAME=PYTHON",
+            help="Python of an environment with fer or facex, for programs; repeatable.",
+        ),
+    ] = None,
     list_suites: Annotated[bool, typer.Option("--list", help="List the suites, and stop.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -100,7 +114,11 @@ def run(
     for suite in chosen:
         if (folder / f"{suite.name}.json").exists():
             raise UsageError(f"{folder} has a record of {suite.name} already; give another --output")
-    outcomes = run_suites(chosen, folder, given, filters or (), quick=quick, tables_on_stderr=json_output)
+    options = [("--program", program) for program in programs or ()]
+    options += [("--earlier", earlier)] if earlier else []
+    outcomes = run_suites(
+        chosen, folder, given, filters or (), options, quick=quick, tables_on_stderr=json_output
+    )
     if json_output:
         print_json({"output": str(folder), "suites": [outcome.to_json() for outcome in outcomes]})
     else:

@@ -56,6 +56,7 @@ def run_suites(
     folder: Path,
     given: Mapping[str, str],
     patterns: Sequence[str] = (),
+    options: Sequence[tuple[str, str]] = (),
     *,
     quick: bool = False,
     tables_on_stderr: bool = False,
@@ -67,6 +68,7 @@ def run_suites(
         folder: gets SUITE.json of every suite that measured something; made if needed.
         given: the bundle and other things that suites need, as far as there are any.
         patterns: shell patterns of cases; suites without cases are skipped.
+        options: flags and values for those suites that have them, such as --earlier.
         quick: few rounds.
         tables_on_stderr: leave stdout to the caller.
 
@@ -79,7 +81,7 @@ def run_suites(
     outcomes = []
     for suite in suites:
         try:
-            command = suite.command(given, patterns, quick=quick)
+            command = suite.command(given, patterns, options, quick=quick)
         except UnavailableError as missing:
             outcome = Outcome(suite.name, "skipped", str(missing))
         else:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from lnlattennet.errors import UnavailableError
 
 _WAYS_OUT = {
-    "bundle": "it needs a bundle: write one by `export-engine CHECKPOINT -o build/auto`, or give --bundle",
+    "bundle": "it needs a bundle: write one by `export-engine -c CHECKPOINT -o build/auto`, or give --bundle",
     "checkpoint": "it needs the checkpoint that the bundle was exported from: give --checkpoint",
     "perf_analyzer": "it needs perf_analyzer: run `pip download --no-deps tritonclient==2.51.0`, and give "
     "the wheel with --perf-analyzer",
@@ -33,6 +33,7 @@ class Suite:
         arguments: of every run; ``{bundle}``, ``{checkpoint}`` and so on stand for what was given.
         full: further arguments of a full run.
         quick: further arguments of a quick run; None for a suite that takes minutes whatever is asked of it.
+        options: flags that are passed on to it where they are given.
         cases: whether ``--case`` chooses cases.
         torch: whether it needs torch.
     """
@@ -43,15 +44,24 @@ class Suite:
     arguments: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] | None = ()
+    options: tuple[str, ...] = ()
     cases: bool = False
     torch: bool = False
 
-    def command(self, given: Mapping[str, str], patterns: Sequence[str], *, quick: bool) -> list[str]:
+    def command(
+        self,
+        given: Mapping[str, str],
+        patterns: Sequence[str],
+        options: Iterable[tuple[str, str]] = (),
+        *,
+        quick: bool,
+    ) -> list[str]:
         """Return the module and the arguments behind ``python -m``.
 
         Args:
             given: what there is: bundle, checkpoint, perf_analyzer, portraits, faceless.
             patterns: shell patterns of cases.
+            options: flags and their values, of which it takes those that it has.
             quick: whether few rounds are enough.
 
         Raises:
@@ -68,6 +78,7 @@ class Suite:
         if more is None:
             raise UnavailableError(_TAKES_MINUTES)
         arguments = [argument.format(**given) for argument in self.arguments]
+        arguments += [word for flag, value in options if flag in self.options for word in (flag, value)]
         chosen = [flag for pattern in patterns for flag in ("--case", pattern)]
         if patterns:
             more = _without_cases(more)
@@ -89,12 +100,22 @@ SUITES = {
             "startup",
             ("{bundle}",),
             quick=("--rounds", "8"),
+            options=("--earlier",),
+        ),
+        Suite(
+            "programs",
+            "whole programs from a photograph's bytes to the expression, beside other packages'",
+            "programs",
+            ("{bundle}",),
+            quick=("--rounds", "5", "--starts", "3"),
+            options=("--program",),
         ),
         Suite(
             "images",
             "from the bytes of a file to pixels, beside Pillow and OpenCV: time and memory",
             "images",
             quick=("--rounds", "24", "--starts", "8", "--reads", "1", "--case", "512 *"),
+            options=("--earlier",),
             cases=True,
         ),
         Suite(
@@ -112,6 +133,7 @@ SUITES = {
             "serving",
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
             quick=("--requests", "10", "--rounds", "1", "--no-peer"),
+            options=("--earlier",),
         ),
         Suite(
             "streams",
@@ -120,6 +142,7 @@ SUITES = {
             ("{bundle}", "--minutes", "0"),
             full=("--images", "500"),
             quick=("--images", "20", "--seconds", "0", "--rounds", "1"),
+            options=("--earlier",),
         ),
         Suite(
             "scaling",

@@ -254,6 +254,24 @@ def _scaling(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(scaling_rows(record))
 
 
+def _programs(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+    rows = [["case", "program", "median, ms", "time over the first"]]
+    for case, candidates in samples.items():
+        rows += [
+            [case, name, *_time_and_ratio(candidates, name, 1e3)] for name in candidates if candidates[name]
+        ]
+    yield markdown(rows)
+    rows = [["program", "release", "answer", *(f"memory, MB, {case}" for case in record["memory_bytes"])]]
+    for name, facts in record["answers"].items():
+        memory = (f"{np.median(values[name]) / 1e6:.0f}" for values in record["memory_bytes"].values())
+        rows.append([name, facts["version"], facts["expression"], *memory])
+    yield markdown(rows)
+    left_out = record["cases"][0]["candidates"].items()
+    yield "\n".join(
+        f"- {name} is left out: {result['failed']}" for name, result in left_out if result["failed"]
+    )
+
+
 def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
@@ -281,6 +299,7 @@ _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] 
     "faces": _faces,
     "images": _images,
     "limits": _limits,
+    "programs": _programs,
     "scaling": _scaling,
     "serving": _serving,
 }

@@ -76,16 +76,21 @@ def choose_names(names: Iterable[str], patterns: Sequence[str]) -> list[str]:
     return [name for name in known if not patterns or any(fnmatchcase(name, p) for p in patterns)]
 
 
+def python_interpreter(value: str) -> Path:
+    """Return the path of a Python that a command line names.
+
+    Raises:
+        ArgumentTypeError: there is none.
+    """
+    if found := shutil.which(value):
+        return Path(found)
+    raise argparse.ArgumentTypeError(f"must be a Python that can be started, got {value}")
+
+
 def add_earlier(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Add the option that names the Python of an environment with an earlier version of this package."""
-
-    def python(value: str) -> Path:
-        if found := shutil.which(value):
-            return Path(found)
-        raise argparse.ArgumentTypeError(f"must be a Python that can be started, got {value}")
-
     text = "Python of an environment with an earlier version"
-    parser.add_argument("--earlier", type=python, metavar="PYTHON", required=required, help=text)
+    parser.add_argument("--earlier", type=python_interpreter, metavar="PYTHON", required=required, help=text)
 
 
 def report(record: Record, tables: str, options: argparse.Namespace) -> None:

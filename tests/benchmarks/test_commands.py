@@ -13,6 +13,7 @@ MODULES = (
     "images.__main__",
     "limits.__main__",
     "network.__main__",
+    "programs.__main__",
     "serving.__main__",
     "serving.latency",
     "startup.__main__",

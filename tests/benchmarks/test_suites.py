@@ -114,6 +114,24 @@ def test_a_filter_takes_the_place_of_a_suites_own_cases() -> None:
         SUITES["streams"].command(BUNDLE, ["12*"], quick=True)
 
 
+def test_options_go_to_the_suites_that_have_them() -> None:
+    given = [("--program", "fer=x"), ("--program", "facex=y"), ("--earlier", "z")]
+    programs = SUITES["programs"].command(BUNDLE, (), given, quick=True)
+    assert programs[2:6] == ["--program", "fer=x", "--program", "facex=y"]
+    assert SUITES["startup"].command(BUNDLE, (), given, quick=True)[2:4] == ["--earlier", "z"]
+    assert "z" not in programs + SUITES["engines"].command(
+        BUNDLE | {"checkpoint": "x"}, (), given, quick=True
+    )
+
+
+def test_a_program_that_is_not_known_skips_its_suite(bundle_path: Path, tmp_path: Path) -> None:
+    arguments = ["--bundle", bundle_path, "--program", "nothing=python", "-o", tmp_path]
+    done = bench("programs", *arguments)
+    assert done.returncode == 4
+    assert "programs skipped: " in done.stderr
+    assert "must be NAME=PYTHON with a NAME of fer, facex" in done.stderr
+
+
 def test_without_torch_its_suites_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_suites, "find_spec", lambda name: None)
     with pytest.raises(UnavailableError, match=r"pip install 'lnlattennet\[train\]'"):
@@ -124,7 +142,7 @@ def test_without_torch_its_suites_are_skipped(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["nothing"], 2, "no suite is called 'nothing'; the suites are startup, images, engines"),
+        (["nothing"], 2, "no suite is called 'nothing'; the suites are startup, programs, images, engines"),
         (
             ["streams", "--bundle", "nowhere"],
             2,

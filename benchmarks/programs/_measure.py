@@ -1,0 +1,125 @@
+"""Turns of programs on one photograph: first answers, later ones, and the memory that each takes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from lnlattennet._interleave import interleave
+from lnlattennet.benchmarks.harness._command import say
+from lnlattennet.benchmarks.harness._jpeg import jpeg
+from lnlattennet.benchmarks.harness._memory import proportional_set_size
+from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._versions import turn
+from lnlattennet.benchmarks.programs._process import Started, start
+from lnlattennet.benchmarks.programs._programs import NEED_DOWNLOADS, OURS, PROGRAMS
+from lnlattennet.bundle import read_manifest
+from lnlattennet.errors import LnlAttenNetError, require
+
+ALL_CORES, ONE_CORE = "every core", "one core"
+
+_WARM_UP = 2
+
+Values = dict[str, list[float]]
+"""Program -> what each of its processes gave, one after the other."""
+
+
+def measure(bundle: Path, pythons: Mapping[str, Path], starts: int, rounds: int) -> Record:
+    """Let all programs answer in turn, in ``starts`` processes of each, with every core and with one.
+
+    Args:
+        bundle: folder of the bundle that ours runs.
+        pythons: other program -> interpreter of the environment that has it.
+        starts: processes of every program, one after the other, for each number of cores.
+        rounds: counted answers of each process after its first one.
+
+    Raises:
+        BundleError: there is no bundle.
+        LnlAttenNetError: ours does not answer, or another program answered once and then failed.
+        UnavailableError: scikit-image is not installed.
+    """
+    record = Record(benchmark="programs")
+    record.facts["face_finder"] = read_manifest(bundle).preprocessing.face_finder
+    record.facts["memory_bytes"] = {}
+    cores = sorted(os.sched_getaffinity(0))
+    with TemporaryDirectory() as folder:
+        photograph = Path(folder, "photograph.jpg")
+        photograph.write_bytes(jpeg(Image.fromarray(require("skimage.data", "dev").astronaut())))
+        programs = _Programs({OURS: Path(sys.executable), **pythons}, photograph, bundle.resolve())
+        left_out = _ask_once(programs, record, cores)
+        for case, chosen in {ALL_CORES: cores, ONE_CORE: cores[-1:]}.items():
+            say(case)
+            first, later, memory = _measure_starts(programs, chosen, starts, rounds)
+            record.facts["memory_bytes"][case] = memory
+            for name, seconds, counts in (("first answer", first, 1), ("later answers", later, rounds)):
+                results = warm_results(seconds, [counts] * starts) | left_out
+                record.add(ExperimentResult(f"{name}, {case}", {"cores": len(chosen)}, results))
+    return record
+
+
+@dataclass(frozen=True)
+class _Programs:
+    """What is asked, and of what.
+
+    Attributes:
+        pythons: program -> interpreter.
+        photograph: encoded image.
+        bundle: folder of the bundle that ours runs.
+    """
+
+    pythons: dict[str, Path]
+    photograph: Path
+    bundle: Path
+
+    def start(self, name: str, cores: Collection[int]) -> AbstractContextManager[Started]:
+        """Start a program."""
+        return start(PROGRAMS[name], self.pythons[name], self.photograph, self.bundle, cores)
+
+
+def _ask_once(programs: _Programs, record: Record, cores: Sequence[int]) -> dict[str, CandidateResult]:
+    """Note every program's answer in the record; drop those that have none, and return why.
+
+    It reads what the disk holds, too, so that the first start that counts is as quick as the others.
+    """
+    answers = record.facts.setdefault("answers", {})
+    reasons = NEED_DOWNLOADS | {
+        name: f"not asked for: `pip install {program.install}`, and give --program {name}=PYTHON"
+        for name, program in PROGRAMS.items()
+        if name not in programs.pythons
+    }
+    for name in list(programs.pythons):
+        with programs.start(name, cores) as started:
+            if not started.failed:
+                answers[name] = {"expression": started.answer, "version": started.version}
+                continue
+        if name == OURS:
+            raise LnlAttenNetError(f"{OURS} does not answer: {started.failed}")
+        del programs.pythons[name]
+        reasons[name] = started.failed
+    return {name: CandidateResult(failed=reason) for name, reason in reasons.items()}
+
+
+def _measure_starts(
+    programs: _Programs, cores: Sequence[int], starts: int, rounds: int
+) -> tuple[Values, Values, Values]:
+    """Return the seconds of first answers and of later ones, and the bytes that processes take then."""
+    first, later, memory = Values(), Values(), Values()
+    image = programs.photograph.read_bytes()
+    for _ in range(starts):
+        with ExitStack() as stack:
+            started = {name: stack.enter_context(programs.start(name, cores)) for name in programs.pythons}
+            turns = {name: turn(program.process, image) for name, program in started.items()}
+            interleave(turns, _WARM_UP)
+            for name, seconds in interleave(turns, rounds).items():
+                first.setdefault(name, []).append(started[name].seconds)
+                later.setdefault(name, []).extend(seconds)
+                size = proportional_set_size(started[name].process.pid)
+                memory.setdefault(name, []).append(size)
+    return first, later, memory
