@@ -48,7 +48,7 @@ def read_samples(record: Mapping[str, Any]) -> Samples:
             for case in record["cases"]
         }
     scale, samples = (1e3, record["samples_ms"]) if "samples_ms" in record else (1e6, record["samples_s"])
-    by_case = samples if isinstance(next(iter(samples.values())), dict) else {"": samples}
+    by_case = samples if any(isinstance(item, dict) for item in samples.values()) else {"": samples}
     return {
         case and f"b{case}": {
             name: {"warm": [scale * value for value in values]} for name, values in candidates.items()

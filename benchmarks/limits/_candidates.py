@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,8 @@ import onnx
 
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
 from lnlattennet.benchmarks.limits._calls import Call, copy, onnx_chain, read, torch_product
-from lnlattennet.benchmarks.limits._layers import Layer, dominant_convolution
+from lnlattennet.benchmarks.limits._entries import Layer, Limit
+from lnlattennet.benchmarks.limits._layers import dominant_convolution
 from lnlattennet.benchmarks.limits._models import MATRIX, convolutions, matrix_product, onnx_model
 from lnlattennet.bundle._engine import why_not_here
 from lnlattennet.machine._hardware import cpu_flags
@@ -22,28 +22,6 @@ _BEYOND_CACHE = 8
 _IN_CACHE = 1 / 4
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _ONNX_PRODUCTS = (("openvino", "fp32"), ("openvino", "int8"), ("onnxruntime", "int8"))
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Something that a machine does at a rate.
-
-    Attributes:
-        name: what it is, without the threads.
-        kind: "memory" or "cache", whose work is bytes, else a precision, whose work is operations.
-        threads: threads of the candidate.
-        work: bytes read and written, or operations (a multiply-add is two), of one call.
-    """
-
-    name: str
-    kind: str
-    threads: int
-    work: int
-
-    @property
-    def candidate(self) -> str:
-        """Name in the record."""
-        return f"{self.name}, {self.threads} thread{'s' * (self.threads != 1)}"
 
 
 Candidates = dict[Limit, tuple[str, Sequence[Any]]]

@@ -3,50 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from lnlattennet.benchmarks.limits._entries import Layer
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
-
-ITEM_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
-"""Precision -> bytes of a number."""
 
 _UNET_LEVEL = re.compile(r"unet\.(down|up)\.(\d+)\.")
 _UNET_PART = re.compile(r"unet\.(stem|project)")
 _BLOCKS = {"nonlocal_attention": "attention", "local_networks": "local_networks"}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer with matrix products; an engine computes batch norm, activations and skips along with them.
-
-    Attributes:
-        name: path of its module.
-        block: its block in a precision plan.
-        flops: operations an image; a multiply-add is two.
-        weights: numbers that a call reads, whatever the batch.
-        activations: numbers read and written an image.
-        input_shape: [channels, height, width] of what a convolution that keeps the resolution reads, else
-            empty.
-        weight_shape: [outputs, inputs, height, width] of such a convolution.
-    """
-
-    name: str
-    block: str
-    flops: int
-    weights: int
-    activations: int
-    input_shape: tuple[int, ...] = ()
-    weight_shape: tuple[int, ...] = ()
-
-    def moved_bytes(self, precision: str, batch: int) -> int:
-        """Return the bytes that a call reads and writes at least."""
-        return ITEM_BYTES[precision] * (self.weights + batch * self.activations)
 
 
 def network_layers(config: NetworkConfig) -> list[Layer]:

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 
-from lnlattennet.benchmarks.limits._layers import Layer
+from lnlattennet.benchmarks.limits._entries import Layer
 from lnlattennet.export.precision._quantize import quantize_blocks
 from lnlattennet.model._io_spec import INPUT_NAME
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lnlattennet._atomic import replace_file
-from lnlattennet._charts import LogAxis, report_environment
-from lnlattennet.benchmarks.limits._layers import ITEM_BYTES
+from lnlattennet._charts import LogAxis, Tick, report_environment
+from lnlattennet.benchmarks.limits._entries import ITEM_BYTES
 from lnlattennet.benchmarks.limits._roofline import CACHE, MEMORY, Point, Roofline
 from lnlattennet.errors import require
 
 
-class _Line(NamedTuple):
+class Line(NamedTuple):
     """A roof, with its label beside it: ``anchor`` is the label's end at ``label_x``."""
 
     kind: str
@@ -27,10 +27,34 @@ class _Line(NamedTuple):
     anchor: str
 
 
-class _Mark(NamedTuple):
+class Mark(NamedTuple):
+    """A layer or an engine, with its name or number."""
+
     x: float
     y: float
     text: str
+
+
+class RooflinePlot(NamedTuple):
+    """Roofs, layers and engines; positions in percent from the left and the top.
+
+    Attributes:
+        title: what is drawn.
+        x_ticks: FLOP per byte.
+        y_ticks: GFLOP/s.
+        roofs: bandwidths and rates.
+        layers: of the network.
+        points: engines, by number.
+        texts: what the numbers stand for.
+    """
+
+    title: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    roofs: list[Line]
+    layers: list[Mark]
+    points: list[Mark]
+    texts: list[str]
 
 
 _NEAR = (2.0, 4.0)
@@ -47,14 +71,21 @@ def draw(record: Mapping[str, Any], path: Path) -> None:
 
 
 def picture(record: Mapping[str, Any]) -> str:
-    """Return the SVG: GFLOP/s against FLOP per byte, both logarithmic.
-
-    A layer stands on the roof of the first engine's plan, at the largest batch size.
+    """Return the SVG.
 
     Raises:
         UnavailableError: jinja2 is not installed.
     """
     require("jinja2", "export")
+    template = report_environment(__package__ or "", {}).get_template("roofline.svg")
+    return template.render(roofline_plot(record)._asdict())
+
+
+def roofline_plot(record: Mapping[str, Any]) -> RooflinePlot:
+    """Return where everything stands: GFLOP/s against FLOP per byte, both logarithmic.
+
+    A layer stands on the roof of the first engine's plan, at the largest batch size.
+    """
     roofline = Roofline(record)
     engine, plan = next(iter(record["engines"].items()))
     batch = max(point.batch for point in roofline.points)
@@ -63,28 +94,27 @@ def picture(record: Mapping[str, Any]) -> str:
     shown = [(point.flops / point.moved, point.flops / point.seconds) for point in roofline.points]
     x = LogAxis.around([at for at, *_ in spots] + [at for at, _ in shown] + _ridges(roofline, rates))
     y = LogAxis.around([rate for _, rate, _ in spots] + [rate for _, rate in shown] + list(rates.values()))
-    template = report_environment(__package__ or "", {}).get_template("roofline.svg")
-    return template.render(
+    return RooflinePlot(
         title=f"Roofline: engines against the machine's limits; layers of {engine} at batch {batch}",
         x_ticks=x.labels(lambda value: f"{value:g}"),
         y_ticks=[(tick._replace(at=100 - tick.at)) for tick in y.labels(lambda value: f"{value / 1e9:g}")],
         roofs=list(_roofs(roofline, rates, x, y)),
-        layers=[_Mark(x.at(at), 100 - y.at(rate), name) for at, rate, name in spots],
+        layers=[Mark(x.at(at), 100 - y.at(rate), name) for at, rate, name in spots],
         points=_numbered((x.at(at), 100 - y.at(rate)) for at, rate in shown),
         texts=list(map(_text, roofline.points)),
     )
 
 
-def _numbered(places: Iterable[tuple[float, float]]) -> list[_Mark]:
+def _numbered(places: Iterable[tuple[float, float]]) -> list[Mark]:
     """Return a mark for each place, with its number; places too near to tell apart share one."""
-    marks: list[_Mark] = []
+    marks: list[Mark] = []
     for number, (x, y) in enumerate(places, 1):
         for index, mark in enumerate(marks):
             if abs(mark.x - x) < _NEAR[0] and abs(mark.y - y) < _NEAR[1]:
                 marks[index] = mark._replace(text=f"{mark.text}, {number}")
                 break
         else:
-            marks.append(_Mark(x, y, str(number)))
+            marks.append(Mark(x, y, str(number)))
     return marks
 
 
@@ -103,7 +133,7 @@ def _ridges(roofline: Roofline, rates: Mapping[str, float]) -> list[float]:
     return [rate / roofline.rates[CACHE] for rate in rates.values()]
 
 
-def _roofs(roofline: Roofline, rates: Mapping[str, float], x: LogAxis, y: LogAxis) -> Iterator[_Line]:
+def _roofs(roofline: Roofline, rates: Mapping[str, float], x: LogAxis, y: LogAxis) -> Iterator[Line]:
     top = max(rates.values())
     for kind in (MEMORY, CACHE):
         bandwidth = roofline.rates[kind]
@@ -111,11 +141,11 @@ def _roofs(roofline: Roofline, rates: Mapping[str, float], x: LogAxis, y: LogAxi
         x1, y1, x2, y2 = x.at(left), 100 - y.at(bandwidth * left), x.at(top / bandwidth), 100 - y.at(top)
         share, anchor = _BANDWIDTHS[kind]
         place = (x1 + share * (x2 - x1), y1 + share * (y2 - y1))
-        yield _Line(kind, x1, y1, x2, y2, f"{kind} {bandwidth / 1e9:.0f} GB/s", *place, anchor)
+        yield Line(kind, x1, y1, x2, y2, f"{kind} {bandwidth / 1e9:.0f} GB/s", *place, anchor)
     for (precision, rate), ridge in zip(rates.items(), _ridges(roofline, rates), strict=True):
         height = 100 - y.at(rate)
         label = f"{precision} {rate / 1e9:.0f} GFLOP/s"
-        yield _Line("roof", x.at(ridge), height, 100, height, label, 100, height, "end")
+        yield Line("roof", x.at(ridge), height, 100, height, label, 100, height, "end")
 
 
 def _text(point: Point) -> str:

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from lnlattennet.benchmarks.harness._record import WARM
-from lnlattennet.benchmarks.limits._candidates import Limit
-from lnlattennet.benchmarks.limits._layers import ITEM_BYTES, Layer
+from lnlattennet.benchmarks.limits._entries import ITEM_BYTES, Layer, Limit
 
 MEMORY, CACHE = "memory", "cache"
 Rows = list[list[str]]

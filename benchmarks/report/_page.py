@@ -1,11 +1,17 @@
-"""The page: every record of a folder that has timings."""
+"""The page: every record of a folder."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lnlattennet._charts import report_environment
-from lnlattennet.benchmarks.harness._samples import read_record
+from lnlattennet.benchmarks.limits._picture import roofline_plot
+from lnlattennet.benchmarks.report._agreement import agreement
+from lnlattennet.benchmarks.report._anatomy import anatomies
+from lnlattennet.benchmarks.report._scaling import sweeps
 from lnlattennet.benchmarks.report._throughput import throughput
 from lnlattennet.benchmarks.report._views import record_view
 from lnlattennet.errors import UsageError
@@ -15,31 +21,43 @@ def render(folder: Path, command: str) -> str:
     """Return the page, which loads nothing else.
 
     Args:
-        folder: of records.
+        folder: of records, and of folders of them.
         command: shown, so that the page can be made again.
 
     Raises:
-        UsageError: there is no folder, or no record of timings in it.
+        UsageError: there is no folder, or no record in it.
         UnavailableError: jinja2 is not installed.
     """
     if not folder.is_dir():
         raise UsageError(f"a report is made of a folder of records; {folder} is none")
-    records, others = [], []
-    for path in sorted(folder.glob("*.json")):
-        try:
-            record = read_record(path)
-        except UsageError:
-            others.append(path.name)
-            continue
-        # Records of other kinds, and those from before 2026-11-28, have no list of cases with candidates.
-        if record.get("cases") and all("candidates" in case for case in record["cases"]):
-            records.append(record_view(path, record))
-        else:
-            others.append(path.name)
+    records = [record_view(path.relative_to(folder), record) for path, record in _documents(folder)]
     if not records:
-        raise UsageError(f"{folder} holds no record of timings, as `lnlattennet bench` writes them")
-    return (
-        report_environment("lnlattennet.benchmarks.report", {})
-        .get_template("bench.html")
-        .render(records=records, others=others, command=command, throughput=throughput)
+        raise UsageError(f"{folder} holds no record, which is a JSON file as `lnlattennet bench` writes it")
+    records.sort(key=lambda record: (record.title, record.file))
+    environment = report_environment("lnlattennet.benchmarks.report", {})
+    environment.globals.update(
+        agreement=agreement,
+        anatomies=anatomies,
+        roofline_plot=roofline_plot,
+        sweeps=sweeps,
+        throughput=throughput,
     )
+    return environment.get_template("bench.html").render(records=records, command=command)
+
+
+def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield every JSON file that holds an object.
+
+    Raises:
+        UsageError: a file holds none.
+    """
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            document = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise UsageError(
+                f"a record is a JSON file that a benchmark wrote; {path} is none: {error}"
+            ) from error
+        if not isinstance(document, dict):
+            raise UsageError(f"a record is a JSON object; {path} holds a {type(document).__name__}")
+        yield path, document

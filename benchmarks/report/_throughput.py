@@ -15,7 +15,7 @@ import numpy as np
 
 from lnlattennet._charts import LogAxis, Tick
 from lnlattennet.benchmarks.harness._samples import read_samples
-from lnlattennet.benchmarks.report._views import duration, round_duration
+from lnlattennet.benchmarks.report._numbers import duration, round_duration
 
 _COLORS = 8
 
@@ -75,7 +75,9 @@ class Throughput:
 
 def throughput(record: Mapping[str, Any]) -> Throughput | None:
     """Return the chart; None for a record without rates."""
-    rates: Mapping[str, Mapping[str, Sequence[float]]] = record.get("requests_per_second", {})
+    if "requests_per_second" not in record:
+        return None
+    rates: Mapping[str, Mapping[str, Sequence[float]]] = record["requests_per_second"]
     closed = [case["name"] for case in record["cases"] if not case["config"].get("mean_gap_us")]
     images: dict[str, list[str]] = {}
     for case in rates:

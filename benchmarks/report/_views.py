@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +11,23 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._charts import IntervalMark, LogAxis, Tick
-from lnlattennet._statistics import Estimate, median_interval, ratio_interval
+from lnlattennet._statistics import median_interval, ratio_interval
 from lnlattennet.benchmarks.harness._samples import Candidates, read_samples
+from lnlattennet.benchmarks.report._figures import FigureTable
+from lnlattennet.benchmarks.report._numbers import (
+    duration,
+    estimate,
+    is_figure,
+    name,
+    round_duration,
+    text,
+    three_digits,
+)
+from lnlattennet.benchmarks.report._tables import figures
 
 _FEWEST_FOR_P99 = 100
 _SAME = "1"
+_DATE = re.compile(r"^\d{4}-\d\d-\d\d-")
 
 
 @dataclass(frozen=True)
@@ -80,16 +92,19 @@ class RecordView:
 
     Attributes:
         anchor: for links on the page.
-        title: name of the benchmark.
+        title: name of the benchmark, or what else the record says that it is.
         file: name of the record's file.
-        started: date and time, UTC.
-        seconds: duration.
+        started: date and time, UTC; "" where it does not say.
+        origin: when it was measured and for how long.
         quick: whether it has few rounds.
         warning: what others took of the machine; "" if it was quiet, or nothing is known.
         cases: every case.
+        figures: what else it says, a name and a text each.
+        tables: likewise, where there are rows of it.
         requirements: required figures.
         skipped: cases for which no time was left.
         machine: fact -> text.
+        summary: the machine in a few words.
         load: cells of a table, a row for each lap; empty for a record without.
         document: the record itself.
     """
@@ -98,58 +113,68 @@ class RecordView:
     title: str
     file: str
     started: str
-    seconds: float
+    origin: str
     quick: bool
     warning: str
     cases: tuple[CaseView, ...]
+    figures: Mapping[str, str]
+    tables: tuple[FigureTable, ...]
     requirements: tuple[Requirement, ...]
     skipped: tuple[str, ...]
     machine: Mapping[str, str]
+    summary: str
     load: tuple[tuple[str, ...], ...]
     document: Mapping[str, Any]
 
 
 def record_view(path: Path, record: Mapping[str, Any]) -> RecordView:
-    """Return what the page shows of a record that has timings."""
-    samples = read_samples(record)
-    cases = {case["name"]: case for case in record["cases"]}
-    load = record.get("load", {})
+    """Return what the page shows of a record, whatever version of this package wrote it.
+
+    Args:
+        path: of the record, within the folder.
+        record: its JSON document.
+    """
+    load, machine = record.get("load", {}), _machine(record.get("machine", {}))
+    started = record.get("started") or record.get("created") or ""
+    started = started.replace("T", " ").removesuffix("+00:00")
+    quick, warning = record.get("quick", False), _warning(load)
+    single, groups = figures(record)
+    measured = (started and f"{started} UTC", f"{record.get('seconds', 0):.0f} s", quick and "few rounds")
     return RecordView(
-        anchor=path.stem,
-        title=record["benchmark"],
-        file=path.name,
-        started=record.get("started", "").replace("T", " ").removesuffix("+00:00"),
-        seconds=record.get("seconds", 0.0),
-        quick=record.get("quick", False),
-        warning=_warning(load),
-        cases=tuple(_case(name, samples[name], cases[name], record) for name in cases),
+        anchor=path.with_suffix("").as_posix().replace("/", "-"),
+        title=_title(path, record),
+        file=path.as_posix(),
+        started=started,
+        origin=", ".join(fact for fact in measured if fact and fact != "0 s"),
+        quick=quick,
+        warning=warning,
+        cases=tuple(_cases(record)),
+        figures=single,
+        tables=tuple(groups),
         requirements=tuple(_requirements(record)),
         skipped=tuple(record.get("skipped", ())),
-        machine=dict(_machine(record["machine"])),
+        machine=machine,
+        summary=_summary(machine, load, warning),
         load=tuple(_laps(load)),
         document=record,
     )
 
 
-def duration(microseconds: float) -> str:
-    """Return a time with three digits and the unit that fits, such as "1.28 ms"."""
-    unit, size = _unit(microseconds)
-    return f"{_three(microseconds / size)} {unit}"
+def _title(path: Path, record: Mapping[str, Any]) -> str:
+    """Return what the record calls itself, else the command that printed it, else the name of its file."""
+    _, command, *_ = record.get("command", ("", ""))
+    own = next(filter(None, map(record.get, ("benchmark", "study", "record"))), "")
+    return own or command or _DATE.sub("", path.stem)
 
 
-def round_duration(microseconds: float) -> str:
-    """Return a round time without needless digits, such as "50 ms"."""
-    unit, size = _unit(microseconds)
-    return f"{microseconds / size:g} {unit}"
-
-
-def _unit(microseconds: float) -> tuple[str, float]:
-    return next(((unit, size) for unit, size in (("s", 1e6), ("ms", 1e3)) if microseconds >= size), ("µs", 1))
-
-
-def _three(value: float) -> str:
-    digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
-    return f"{value:,.{min(digits, 3)}f}"
+def _cases(record: Mapping[str, Any]) -> Iterator[CaseView]:
+    samples = read_samples(record)
+    if "cases" not in record:
+        for name, candidates in samples.items():
+            yield _case(name, candidates, {}, record)
+        return
+    for (name, candidates), case in zip(samples.items(), record["cases"], strict=True):
+        yield _case(name, candidates, case, record)
 
 
 def _case(name: str, candidates: Candidates, case: Mapping[str, Any], record: Mapping[str, Any]) -> CaseView:
@@ -160,7 +185,7 @@ def _case(name: str, candidates: Candidates, case: Mapping[str, Any], record: Ma
     }
     missing = tuple(
         f"{candidate}: {result['failed']}"
-        for candidate, result in case["candidates"].items()
+        for candidate, result in case.get("candidates", {}).items()
         if result.get("failed")
     )
     if not medians:
@@ -179,7 +204,7 @@ def _case(name: str, candidates: Candidates, case: Mapping[str, Any], record: Ma
             mark=axis.interval(*median),
             p99=_p99(candidates[candidate][state]),
             ratio=_over_first(candidates, candidate, state),
-            rate=_three(float(np.median(rates[candidate]))) if candidate in rates else "",
+            rate=three_digits(float(np.median(rates[candidate]))) if candidate in rates else "",
             memory=f"{np.median(memory[candidate]):,.0f}" if candidate in memory else "",
         )
         for (candidate, state), median in medians.items()
@@ -200,39 +225,48 @@ def _over_first(candidates: Candidates, name: str, state: str) -> str:
         return ""
     if len(own) != len(base):  # not of the same rounds, so nothing is known of how they differ together
         return f"{np.median(own) / np.median(base):.2f}"
-    return _estimate(ratio_interval(own, base))
-
-
-def _estimate(estimate: Estimate) -> str:
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*estimate)
+    return estimate(ratio_interval(own, base))
 
 
 def _requirements(record: Mapping[str, Any]) -> Iterator[Requirement]:
     for row in record.get("requirements", ()):
-        bound = (
-            "" if row["bound"] is None else f"{'at most' if row['upper'] else 'at least'} {row['bound']:g}"
-        )
-        value = ""
-        if row["value"] is not None:
-            value = f"{row['value']:.4g}"
-            if row["interval"]:
-                value += " [{:.4g}, {:.4g}]".format(*row["interval"])
-        yield Requirement(row["text"], f"{row['case']} {row['state']}".strip(), bound, value, row["status"])
-
-
-def _machine(machine: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in machine.items():
-        name = key.removesuffix("_bytes").replace("_", " ")
-        if value in (None, "", []):
+        if "reached" in row:  # until 2026-11-28, records of engines
+            ends = [row[end] for end in ("low", "high") if end in row]
+            status = "reached" if row["reached"] else "missed"
+            yield Requirement(row["text"], "", row["bound"], _measured(row["value"], ends), status)
             continue
-        if key.endswith("_bytes"):
-            yield name, f"{value / 2**20:,.0f} MiB"
-        elif isinstance(value, list):
-            yield name, ", ".join(map(str, value))
-        elif isinstance(value, float):
-            yield name, f"{value:.2f}"
-        else:
-            yield name, str(value)
+        side = "at most" if row["upper"] else "at least"
+        bound = "" if row["bound"] is None else f"{side} {row['bound']:g}"
+        case = f"{row['case']} {row['state']}".strip()
+        yield Requirement(
+            row["text"], case, bound, _measured(row.get("value"), row.get("interval")), row["status"]
+        )
+
+
+def _measured(value: float | None, interval: Sequence[float] | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" + (" [{:.4g}, {:.4g}]".format(*interval) if interval else "")
+
+
+def _machine(machine: Mapping[str, Any] | str) -> dict[str, str]:
+    facts = {"machine": machine} if isinstance(machine, str) else machine
+    return {
+        name(key): cell for key, value in facts.items() if is_figure(value) and (cell := _fact(key, value))
+    }
+
+
+def _fact(key: str, value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else text(key, value)
+
+
+def _summary(machine: Mapping[str, str], load: Mapping[str, Any], warning: str) -> str:
+    facts = [machine[fact] for fact in ("machine", "cpu", "gpu") if fact in machine]
+    if threads := machine.get("threads"):
+        facts.append(f"{threads} thread{'s' * (threads != '1')}")
+    if load:
+        facts.append("not quiet" if warning else "quiet")
+    return ", ".join(facts)
 
 
 def _warning(load: Mapping[str, Any]) -> str:

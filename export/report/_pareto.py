@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
-from lnlattennet._charts import PLOT_HEIGHT, LinearAxis, LogAxis, Tick
+from lnlattennet._charts import LinearAxis, LogAxis, Tick
+from lnlattennet._fronts import front, front_lines, height, label_offsets
 from lnlattennet.export.report import _formatting as numbers
 from lnlattennet.export.report._checks import metric_of
 from lnlattennet.export.report._latency import latency_at, timed_batches
 
 _METRICS = ("kl", "top1_agreement")
-_PADDING = 30
 _LEAST_KL, _MOST_KL = 1e-9, 1e3
 """A smaller divergence is rounding: it neither makes an engine better than another nor fits the scale."""
-
-# Labels are placed for the narrowest page; on a wider one the points only move apart.
-_NARROWEST = 270
-_LABEL_OFFSETS = [
-    (dx * radius, dy * radius)
-    for radius in (17, 26, 36)
-    for dx, dy in ((0, -1), (-1, -1), (-1, 0), (1, -1), (1, 1), (0, 1), (-1, 1), (1, 0))
-]
-_LABEL_GAP = 15
 
 
 def front_rows(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -81,19 +71,19 @@ def _plot(metric: str, batch: int, rows: list[dict[str, Any]]) -> dict[str, Any]
     values = [row["agreement"][metric] for row in shown]
     x = LogAxis.around(latencies, least_ratio=2)
     heights, y_ticks = _upright(metric, values)
-    places = [(x.at(latency), height) for latency, height in zip(latencies, heights, strict=True)]
-    front, labels = _front(latencies, heights), _labels(places)
+    places = [(x.at(latency), y) for latency, y in zip(latencies, heights, strict=True)]
+    best, labels = front(latencies, heights), label_offsets(places)
     return {
         "batch": batch,
         "metric": metric,
         "title": f"{metric_of(metric).title}, batch {batch}",
         "x_ticks": x.labels(lambda value: f"{value:g}"),
         "y_ticks": y_ticks,
-        "steps": _steps([places[index] for index in front]),
+        "steps": front_lines([places[index] for index in best]),
         "points": [
             row
             | {
-                "on_front": index in front,
+                "on_front": index in best,
                 "x": places[index][0],
                 "y": places[index][1],
                 "label": labels[index],
@@ -109,51 +99,11 @@ def _upright(metric: str, values: list[float]) -> tuple[list[float], list[Tick]]
     """Return the heights of values and ticks, in pixels from the top: what is closer is higher."""
     if metric == "kl":
         axis = LogAxis.decades(values, _LEAST_KL, _MOST_KL)
-        ticks = [Tick(_pixels(axis.at(value)), numbers.power(value)) for value in axis.ticks()]
+        ticks = [Tick(height(axis.at(value)), numbers.power(value)) for value in axis.ticks()]
         if axis.low == _LEAST_KL:
             ticks[0] = Tick(ticks[0].at, f"≤{ticks[0].text}")
-        return [_pixels(axis.at(value)) for value in values], ticks
+        return [height(axis.at(value)) for value in values], ticks
     linear = LinearAxis(min(values), 1.0)
-    return [_pixels(100 - linear.at(value)) for value in values], [
-        Tick(_pixels(100 - linear.at(value)), f"{100 * value:g}%") for value in linear.ticks()
+    return [height(100 - linear.at(value)) for value in values], [
+        Tick(height(100 - linear.at(value)), f"{100 * value:g}%") for value in linear.ticks()
     ]
-
-
-def _pixels(percent: float) -> float:
-    return round(_PADDING + percent * (PLOT_HEIGHT - 2 * _PADDING) / 100, 1)
-
-
-def _front(latencies: list[float], heights: list[float]) -> list[int]:
-    """Return the engines that no other beats in both, from the fastest to the slowest."""
-    front: list[int] = []
-    for index in sorted(range(len(latencies)), key=lambda index: (latencies[index], heights[index])):
-        if not front or heights[index] < heights[front[-1]]:
-            front.append(index)
-    return front
-
-
-def _steps(places: list[tuple[float, float]]) -> list[tuple[float, float, float, float]]:
-    """Return the front as lines (x1, y1, x2, y2): between two engines the faster is the best there is."""
-    lines = []
-    for (x1, y1), (x2, y2) in pairwise(places):
-        lines += [(x1, y1, x2, y1), (x2, y1, x2, y2)]
-    return lines
-
-
-def _labels(places: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return an offset in pixels for each point's number, clear of points and of other numbers."""
-    points = [(x * _NARROWEST / 100, y) for x, y in places]
-    taken = list(points)
-    offsets = []
-    for x, y in points:
-        best = max(_LABEL_OFFSETS, key=lambda offset: _clearance(x + offset[0], y + offset[1], taken))
-        taken.append((x + best[0], y + best[1]))
-        offsets.append((float(best[0]), float(best[1])))
-    return offsets
-
-
-def _clearance(x: float, y: float, taken: list[tuple[float, float]]) -> float:
-    """Return the distance to what is nearest, edges included; more than enough counts as enough."""
-    inside = min(x, _NARROWEST - x, y, PLOT_HEIGHT - y)
-    nearest = min(max(abs(x - a), abs(y - b)) for a, b in taken)
-    return min(nearest, _LABEL_GAP - 2, inside + 5)

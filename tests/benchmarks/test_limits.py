@@ -19,8 +19,8 @@ from lnlattennet.benchmarks.figures import render
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.limits import __main__ as benchmark
 from lnlattennet.benchmarks.limits import _candidates, _models
-from lnlattennet.benchmarks.limits._candidates import Limit
-from lnlattennet.benchmarks.limits._layers import Layer, dominant_convolution, network_layers
+from lnlattennet.benchmarks.limits._entries import Layer, Limit
+from lnlattennet.benchmarks.limits._layers import dominant_convolution, network_layers
 from lnlattennet.benchmarks.limits._models import Chain, convolutions, matrix_product, onnx_model
 from lnlattennet.benchmarks.limits._picture import picture
 from lnlattennet.benchmarks.limits._roofline import Roofline

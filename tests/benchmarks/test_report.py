@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -21,13 +22,18 @@ from lnlattennet.benchmarks.harness._record import (
     RequirementResult,
     warm_results,
 )
+from lnlattennet.benchmarks.report._agreement import agreement
+from lnlattennet.benchmarks.report._anatomy import anatomies
+from lnlattennet.benchmarks.report._numbers import duration, round_duration, text
 from lnlattennet.benchmarks.report._page import render
+from lnlattennet.benchmarks.report._scaling import sweeps
 from lnlattennet.benchmarks.report._throughput import throughput
-from lnlattennet.benchmarks.report._views import duration, record_view, round_duration
+from lnlattennet.benchmarks.report._views import record_view
 from lnlattennet.errors import UsageError
 from tests.commands import call
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 LAP = Lap(2.0, own_cpus=0.9, other_cpus=0.5, stolen_cpus=0.0, waiting=0.4, load_average=2.5, clock_mhz=None)
 
 
@@ -38,7 +44,7 @@ def served(case: str, gap: float, targets: int = 10) -> ExperimentResult:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Records of a server on a busy machine, of images, and files that are no records of timings."""
+    """Records of a server on a busy machine, of images, and two that have no timings."""
     folder = tmp_path_factory.mktemp("records")
     serving = Record(benchmark="serving", quick=True)
     for case, gap in (("512, one at a time", 0.0), ("512, 8 in flight", 0.0), ("512, Poisson", 9.0)):
@@ -56,8 +62,11 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results["broken"] = CandidateResult(failed="it is not installed")
     images.add(ExperimentResult("<b>512</b>", {}, results))
     images.write(folder / "images.json")
-    (folder / "study.json").write_text('{"study": "ablations"}')
-    (folder / "old.json").write_text('{"benchmark": "latency", "samples_ms": {}}')
+    runs = [{"ablation": name, "accuracy": {"value": 0.5, "low": 0.25, "high": 0.75}} for name in ("a", "b")]
+    (folder / "study.json").write_text(json.dumps({"study": "ablations", "runs": runs}))
+    (folder / "evaluations").mkdir()
+    old = {"benchmark": "latency", "samples_ms": {}, "requests": 200}
+    (folder / "evaluations/old.json").write_text(json.dumps(old))
     return folder
 
 
@@ -65,8 +74,9 @@ def test_every_record_is_on_the_page(records: Path, tmp_path: Path) -> None:
     done = call(main, "lnlattennet", "bench", "report", records, "-o", "page.html", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "page.html").read_text()
-    assert "<h1>2 records</h1>" in page
-    assert "no cases with timings: old.json, study.json" in page
+    assert "<h1>4 records</h1>" in page
+    assert "evaluations/old.json" in page
+    assert ">0.5 [0.25, 0.75]<" in page
     assert "others took up to 25% of the 2 CPUs" in page
     assert "&lt;b&gt;512&lt;/b&gt;" in page
     assert "<b>512" not in page
@@ -118,10 +128,104 @@ def test_a_time_has_the_unit_that_fits(microseconds: float, text: str, short: st
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no record of timings"):
+    with pytest.raises(UsageError, match="holds no record"):
         render(tmp_path, "")
     with pytest.raises(UsageError, match="a report is made of a folder of records"):
         render(tmp_path / "nothing", "")
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"a record is a JSON object; .*list\.json holds a list"):
+        render(tmp_path, "")
+    (tmp_path / "list.json").write_text("no JSON")
+    with pytest.raises(UsageError, match=r"a record is a JSON file .*; .*list\.json is none"):
+        render(tmp_path, "")
+
+
+def committed(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return document
+
+
+def test_the_front_is_of_latency_and_answers() -> None:
+    chart = agreement(committed("2026-11-28-engines-2cores-epyc-avx512"))
+    assert chart is not None
+    assert [panel.title for panel in chart.panels] == [
+        "Same answer as the checkpoint, b1",
+        "Accuracy, b1",
+        "Same answer as the checkpoint, b8",
+        "Accuracy, b8",
+    ]
+    first = chart.panels[0]
+    assert [point.name for point in first.points if point.on_front] == [
+        "the bundle's engine",
+        "ONNX Runtime fp32, defaults",
+    ]
+    assert chart.rows[0] == ("1", "the bundle's engine", "99.81%", "96.86%", "1.28 ms", "7.85 ms")
+    peers = agreement(committed("2026-11-28-peers-ferplus"))
+    assert peers is not None
+    assert [panel.title for panel in peers.panels] == ["Accuracy, one face, one core"]
+    assert agreement(committed("2026-11-29-images-2cores-avx2")) is None
+
+
+def test_a_sweep_is_drawn_with_its_exponent() -> None:
+    batch, threads, *_ = sweeps(committed("2026-11-29-scaling-libfacedetection-2cores-avx2"))
+    assert (batch.what, batch.unit, batch.exponent) == ("a call of the engine", "faces", "0.84 [0.84, 0.86]")
+    assert [point.text for point in batch.points][:2] == ["1 faces: 3.49 ms", "2 faces: 5.24 ms"]
+    assert batch.line is not None
+    assert threads.line is not None
+    # Larger batches take longer, which is higher up; more threads take less.
+    assert batch.line[1] > batch.line[3]
+    assert threads.line[1] < threads.line[3]
+
+
+def test_parts_of_a_request_follow_one_another() -> None:
+    (chart,) = anatomies({"anatomy_ms": {"512": {"decode": 2.0, "engine": 5.0, "rest": -1.0, "wire": 2.0}}})
+    assert chart.total == "8.00 ms"
+    assert [(part.name, part.time, part.share) for part in chart.parts][1:3] == [
+        ("engine", "5.00 ms", "62%"),
+        ("rest", "-1.00 ms", "-12%"),
+    ]
+    assert [part.bar for part in chart.parts] == [(0, 25), (25, 62.5), (75, 12.5), (75, 25)]
+
+
+def test_records_of_every_kind_and_age_are_shown() -> None:
+    views = {
+        path.stem: record_view(path.relative_to(RESULTS), json.loads(path.read_text()))
+        for path in RESULTS.rglob("*.json")
+    }
+    assert all(view.cases or view.figures or view.tables for view in views.values())
+    seeds = views["2026-11-28-demo-recipe-seeds"].tables[0]
+    assert (seeds.columns[0], seeds.rows[0][0]) == ("seed", "0")
+    assert views["demo-fer2013"].figures["accuracy"] == "0.321 [0.3045, 0.3352]"
+    (study, *_) = views["ablations"].tables
+    assert study.rows[0][study.columns.index("occlusion covered 0 accuracy")] == "0.7971 [0.7764, 0.8179]"
+    assert [case.name for case in views["2026-11-28-engines-2cores-epyc-avx512"].cases] == ["b1", "b8"]
+    required = views["2026-11-28-engines-2cores-epyc-avx512"].requirements
+    assert [row.status for row in required].count("missed") == 1
+    assert {row.bound for row in required} >= {">= 4", "<= 0.005"}
+    (augmentation,) = views["2026-11-28-augmentation-2cores-epyc-avx512"].cases
+    assert augmentation.rows[0].candidate == "OpenCV, face by face"
+    assert "copy_samples_us" not in views["2026-11-28-nvidia-h100-80gb-hbm3-kernels"].figures
+    assert [table.title for table in views["2026-11-29-limits-2cores-avx2"].tables][:3] == [
+        "limits of the machine",
+        "engines below them",
+        "layers of the network, for one image",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("memory_bytes", 273118208, "260 MiB"),
+        ("command", ["lnlattennet", "train", "a b"], "lnlattennet train 'a b'"),
+        ("times", list(range(1000)), "1,000 values: median 499.5, 0 to 999"),
+        ("widths", [16, 32], "16, 32"),
+        ("quiet", False, "no"),
+        ("ratio", {"ratio": 1.30271, "low": 1.0, "high": 1.5}, "1.303 [1, 1.5]"),
+        ("limit", None, ""),
+    ],
+)
+def test_a_figure_is_a_short_text(key: str, value: Any, shown: str) -> None:
+    assert text(key, value) == shown
 
 
 @pytest.fixture(scope="module")
@@ -132,20 +236,31 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def every_chart(records: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page with a chart of each kind."""
+    folder = shutil.copytree(records, tmp_path_factory.mktemp("charts"), dirs_exist_ok=True)
+    for name in ("2026-11-28-engines-*", "*-limits-*", "*-scaling-*", "evaluations/demo-synthetic"):
+        (path,) = RESULTS.glob(f"{name}.json")
+        shutil.copy(path, folder)
+    serving = json.loads((folder / "serving.json").read_text())
+    serving["anatomy_ms"] = {"512": {"decode": 2.0, "to and from the process, and its slower work": 5.0}}
+    (folder / "serving.json").write_text(json.dumps(serving))
+    file = folder / "page.html"
+    file.write_text(render(folder, "lnlattennet bench report"), "utf-8")
+    return file
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on PATH")
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_it_is_readable_at_every_width(
-    browser: Browser, records: Path, tmp_path: Path, width: int, scheme: str
-) -> None:
-    file = tmp_path / "page.html"
-    file.write_text(render(records, "lnlattennet bench report"), "utf-8")
+def test_it_is_readable_at_every_width(browser: Browser, every_chart: Path, width: int, scheme: str) -> None:
     asked: list[str] = []
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)  # type: ignore[arg-type]
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(file.as_uri())
+    page.goto(every_chart.as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
-    assert asked == [file.as_uri()]
+    assert asked == [every_chart.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") == width
     found = Axe().run(page)
     assert found.violations_count == 0, found.generate_report()
