@@ -120,10 +120,10 @@ SUITES = {
         ),
         Suite(
             "engines",
-            "the bundle's engine beside torch, ONNX Runtime and OpenVINO int8 by NNCF",
+            "the bundle's engine beside torch, its compilers, ONNX Runtime and OpenVINO int8 by NNCF",
             "bundle",
             ("--bundle", "{bundle}", "--checkpoint", "{checkpoint}"),
-            quick=("--rounds", "40", "--faces", "64", "--no-nncf"),
+            quick=("--rounds", "40", "--faces", "64", "--no-nncf", "--no-compilers"),
             cases=True,
             torch=True,
         ),

@@ -129,6 +129,13 @@ def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
             rows.append([name, *times, f"{answers['accuracy']:.2%}", f"{answers['top1_agreement']:.2%}"])
     yield f"The bundle's engine is `{record['engine']['name']}`."
     yield markdown(rows)
+    if record.get("benchmark_app"):
+        measured = record["benchmark_app"]
+        medians = ", ".join(
+            f"{np.median(values):.2f} ms at batch {case[1:]}"
+            for case, values in measured["median_ms"].items()
+        )
+        yield f"OpenVINO's own `benchmark_app` measures {medians} of `{measured['engine']}`."
 
 
 def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:

@@ -138,12 +138,17 @@ def _compiled(path: Path, threads: int) -> Any:
         "INFERENCE_NUM_THREADS": threads or usable_cpus(),
         # Pinned, the threads of two processes that serve the same engine would share a core.
         "ENABLE_CPU_PINNING": False,
-        # Without it, OpenVINO would silently compute float32 blocks in bf16 on CPUs that have it.
-        "INFERENCE_PRECISION_HINT": model.get_rt_info(_FLOATS).astype(str)
-        if model.has_rt_info(_FLOATS)
-        else "f32",
+        "INFERENCE_PRECISION_HINT": float_precision(model),
     }
     return core.compile_model(model, "CPU", settings)
+
+
+def float_precision(model: Any) -> str:
+    """Return the precision in which the float blocks of a model run: OpenVINO's "f32" or "bf16".
+
+    Without being told, OpenVINO would silently compute float32 blocks in bf16 on CPUs that have it.
+    """
+    return str(model.get_rt_info(_FLOATS).astype(str)) if model.has_rt_info(_FLOATS) else "f32"
 
 
 def _layers(compiled: Any) -> dict[str, int]:

@@ -1,33 +1,45 @@
-"""A bundle's engine beside torch, ONNX Runtime and OpenVINO int8 by NNCF, in one interleaved run.
+"""A bundle's engine beside torch and its compilers, ONNX Runtime and OpenVINO int8 by NNCF, in one run.
 
     python -m lnlattennet.benchmarks.bundle                            # exports the demo checkpoint first
     python -m lnlattennet.benchmarks.bundle --bundle build/auto --json
 
 Every candidate runs in processes of its own and takes turns with the others in random order; every sample is
-kept. Answers are compared on held-out rendered faces. Missed requirements do not change the exit code.
+kept. Beside them stands what OpenVINO's own `benchmark_app` measures of the bundle's engine. Answers are
+compared on held-out rendered faces. Missed requirements do not change the exit code.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lnlattennet._command import configure_logging
+from lnlattennet._program_folder import program_folder
 from lnlattennet.benchmarks.bundle._accuracy import compare_answers, labeled_faces
+from lnlattennet.benchmarks.bundle._benchmark_app import benchmark_app, openvino_engine
 from lnlattennet.benchmarks.bundle._candidates import (
+    AOTI,
+    COMPILED,
     EAGER,
     NNCF,
     ONNX_RUNTIME,
     OURS,
     Faces,
     Logits,
+    aot_inductor,
     bundle_engine,
+    compile_aot_inductor,
     onnxruntime_defaults,
     openvino_nncf,
     quantize_with_nncf,
+    torch_compiled,
     torch_eager,
 )
 from lnlattennet.benchmarks.harness._command import (
@@ -45,9 +57,10 @@ from lnlattennet.benchmarks.harness._record import (
     RequirementResult,
     warm_results,
 )
-from lnlattennet.benchmarks.harness._tables import comparison_table, requirement_table
+from lnlattennet.benchmarks.harness._tables import aligned, comparison_table, requirement_table
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import ExportOptions
+from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.errors import UsageError
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.export.selection._timing import time_in_turns
@@ -72,6 +85,7 @@ class BundleOptions:
         batches: batch sizes.
         faces: held-out rendered faces to compare answers on.
         nncf: whether OpenVINO int8 by NNCF takes part, which takes a minute to make.
+        compilers: whether torch.compile and AOTInductor take part, which compile for minutes.
     """
 
     threads: int
@@ -80,6 +94,7 @@ class BundleOptions:
     batches: Sequence[int] = BATCHES
     faces: int = 2_100
     nncf: bool = True
+    compilers: bool = True
 
 
 def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Path) -> Record:
@@ -94,36 +109,77 @@ def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Pat
     Raises:
         UsageError: the bundle was made from another checkpoint.
         UnavailableError: NNCF takes part, and is not installed.
+        ExportError: the compilers take part, and AOTInductor failed.
     """
     opened = Bundle.load(bundle)
     manifest = opened.manifest
     if manifest.checkpoint_sha256 != hash_file(checkpoint).sha256:
         raise UsageError(f"{bundle} was not exported from {checkpoint}: their ratios would mean nothing")
     record = Record(benchmark="bundle")
+    candidates = _candidates(bundle, manifest, checkpoint, options, scratch)
+    faces, labels = labeled_faces(options.faces, manifest.preprocessing, usable_cpus())
+    with _compiled_once():
+        for experiment in _experiments(candidates, faces, options, scratch):
+            record.add(experiment)
+        loaded = {name: load(*arguments) for name, (load, arguments) in candidates.items()}
+        answers = compare_answers(loaded, EAGER, faces, labels)
+    record.requirements = list(_requirements(record, answers[OURS]))
+    record.facts = {
+        "threads": options.threads,
+        "starts": options.starts,
+        "engine": manifest.engine(manifest.selected).model_dump(mode="json"),
+        "selected_because": manifest.selected_because,
+        "export": manifest.verification.model_dump(include={"seconds", "peak_memory_mb"}),
+        "answers": {"faces": options.faces, "of": "rendered, held out"} | answers,
+        "benchmark_app": _by_benchmark_app(bundle, manifest, options, scratch),
+    }
+    record.note_time()
+    return record
+
+
+def _candidates(
+    bundle: Path, manifest: Manifest, checkpoint: Path, options: BundleOptions, scratch: Path
+) -> _Candidates:
+    """Return what is measured, the bundle's engine first; makes what has to be made."""
     threads = options.threads
     candidates: _Candidates = {
         OURS: (bundle_engine, [str(bundle), threads]),
         EAGER: (torch_eager, [str(checkpoint), threads]),
         ONNX_RUNTIME: (onnxruntime_defaults, [str(bundle), threads]),
     }
+    if options.compilers:
+        package = compile_aot_inductor(checkpoint, max(options.batches), scratch / "aoti.pt2")
+        candidates[COMPILED] = torch_compiled, [str(checkpoint), threads]
+        candidates[AOTI] = aot_inductor, [str(package), threads]
     if options.nncf:
         by_hand = quantize_with_nncf(bundle, manifest, scratch / "nncf.xml")
         candidates[NNCF] = openvino_nncf, [str(by_hand), threads]
-    faces, labels = labeled_faces(options.faces, manifest.preprocessing, usable_cpus())
-    for experiment in _experiments(candidates, faces, options, scratch):
-        record.add(experiment)
-    loaded = {name: load(*arguments) for name, (load, arguments) in candidates.items()}
-    answers = compare_answers(loaded, EAGER, faces, labels)
-    record.requirements = list(_requirements(record, answers[OURS]))
-    record.facts = {
-        "threads": threads,
-        "starts": options.starts,
-        "engine": manifest.engine(manifest.selected).model_dump(mode="json"),
-        "selected_because": manifest.selected_because,
-        "export": manifest.verification.model_dump(include={"seconds", "peak_memory_mb"}),
-        "answers": {"faces": options.faces, "of": "rendered, held out"} | answers,
+    return candidates
+
+
+def _compiled_once() -> AbstractContextManager[None]:
+    """Let all processes of a run share what `torch.compile` compiled, and remove it at the end."""
+    from torch._inductor.utils import fresh_cache
+
+    return fresh_cache(dir=str(program_folder()))
+
+
+def _by_benchmark_app(
+    bundle: Path, manifest: Manifest, options: BundleOptions, scratch: Path
+) -> dict[str, Any] | None:
+    """Return OpenVINO's own median of its engine by batch size, a value for each start; None without one."""
+    engine = openvino_engine(manifest)
+    if engine is None:
+        return None
+    size, calls = manifest.preprocessing.size, max(1, options.rounds // options.starts)
+    measure = partial(
+        benchmark_app, bundle / engine.file, threads=options.threads, calls=calls, scratch=scratch
+    )
+    medians = {
+        f"b{batch}": [measure((batch, 3, size, size)) for _ in range(options.starts)]
+        for batch in options.batches
     }
-    return record
+    return {"engine": engine.name, "median_ms": medians}
 
 
 def _experiments(
@@ -173,6 +229,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     add_count(parser, "--faces", 2_100, 8, "held-out faces for the accuracy")
     add_cases(parser, "b8")
     parser.add_argument("--no-nncf", action="store_true", help="leave OpenVINO int8 by NNCF out")
+    parser.add_argument("--no-compilers", action="store_true", help="leave torch.compile and AOTInductor out")
     options = parser.parse_args(arguments)
     names = {f"b{batch}": batch for batch in BATCHES}
     chosen = BundleOptions(
@@ -182,6 +239,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         batches=[names[name] for name in choose_names(names, options.case)],
         faces=options.faces,
         nncf=not options.no_nncf,
+        compilers=not options.no_compilers,
     )
     configure_logging(0, quiet=False)
     with tempfile.TemporaryDirectory() as folder:
@@ -190,8 +248,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
             export_engine(ExportOptions(checkpoint=checkpoint, output=bundle, precisions=("auto",)))
         record = measure(bundle, checkpoint, chosen, Path(folder))
     times = comparison_table(record.cases, OURS, "median ms", 1e3)
-    report(record, f"{times}\n\n{requirement_table(record.requirements)}", options)
+    tables = [times, *_benchmark_app_table(record), requirement_table(record.requirements)]
+    report(record, "\n\n".join(tables), options)
     return 0
+
+
+def _benchmark_app_table(record: Record) -> Iterator[str]:
+    figures = record.facts["benchmark_app"]
+    if figures is not None:
+        rows = [("case", f"OpenVINO's benchmark_app, {figures['engine']}: median ms", "of each start")]
+        for case, medians in figures["median_ms"].items():
+            rows.append((case, f"{np.median(medians):.2f}", ", ".join(f"{value:.2f}" for value in medians)))
+        yield aligned(rows)
 
 
 if __name__ == "__main__":

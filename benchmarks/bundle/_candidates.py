@@ -1,4 +1,4 @@
-"""A bundle's engine and its competitors: torch, ONNX Runtime, and OpenVINO quantized by NNCF."""
+"""A bundle's engine and its competitors: torch and its compilers, ONNX Runtime, OpenVINO int8 by NNCF."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lnlattennet.errors import require
 from lnlattennet.export._engine_builder import ONNX_NAME
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._openvino import import_openvino
+from lnlattennet.runtimes._registry import backend_named
 
 Faces = NDArray[np.float32]
 Logits = Callable[[Faces], NDArray[np.float32]]
@@ -28,6 +29,8 @@ OURS = "the bundle's engine"
 EAGER = "torch eager"
 ONNX_RUNTIME = "ONNX Runtime fp32, defaults"
 NNCF = "OpenVINO int8, NNCF's defaults"
+COMPILED = "torch.compile, max-autotune"
+AOTI = "AOTInductor"
 NNCF_FACES = 300
 """Default of ``nncf.quantize``."""
 
@@ -52,6 +55,49 @@ def torch_eager(checkpoint: str, threads: int) -> Logits:
             return np.asarray(network(torch.from_numpy(faces)).logits.numpy())
 
     return run
+
+
+def torch_compiled(checkpoint: str, threads: int) -> Logits:
+    """Compile the network with `torch.compile`, in its fastest layout, anew for every batch size."""
+    import torch
+
+    from lnlattennet.model._checkpoint import load_checkpoint
+    from lnlattennet.runtimes.torch._network import engine_network
+
+    torch.set_num_threads(threads)
+    network = engine_network(load_checkpoint(Path(checkpoint)).network(), torch.float32, "cpu")
+    # A CPU has no CUDA graphs, which the mode would try otherwise.
+    call = torch.compile(network, dynamic=False, fullgraph=True, mode="max-autotune-no-cudagraphs")
+
+    def run(faces: Faces) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            return np.asarray(call(torch.from_numpy(faces))[0].numpy())
+
+    return run
+
+
+def aot_inductor(package: str, threads: int) -> Logits:
+    """Load a package of ``compile_aot_inductor``."""
+    runner = backend_named("aoti").load(Path(package), threads)
+    return lambda faces: runner({INPUT_NAME: faces})["logits"]
+
+
+def compile_aot_inductor(checkpoint: Path, largest_batch: int, path: Path) -> Path:
+    """Compile the network for batches up to ``largest_batch``, as an export does; return ``path``.
+
+    Raises:
+        ExportError: AOTInductor or its C++ compiler failed.
+    """
+    import torch
+
+    from lnlattennet.model._checkpoint import load_checkpoint
+    from lnlattennet.runtimes.torch._network import engine_network
+    from lnlattennet.runtimes.torch._package import compile_package
+
+    loaded = load_checkpoint(checkpoint)
+    network = engine_network(loaded.network(), torch.float32, "cpu")
+    compile_package(network, loaded.info.config.image_size, largest_batch, "cpu", path)
+    return path
 
 
 def onnxruntime_defaults(bundle: str, threads: int) -> Logits:

@@ -10,8 +10,10 @@ import pytest
 
 from lnlattennet.benchmarks.bundle import __main__ as benchmark
 from lnlattennet.benchmarks.bundle._accuracy import compare_answers
-from lnlattennet.benchmarks.bundle._candidates import EAGER, NNCF, ONNX_RUNTIME, OURS
-from lnlattennet.errors import UsageError
+from lnlattennet.benchmarks.bundle._benchmark_app import benchmark_app, openvino_engine
+from lnlattennet.benchmarks.bundle._candidates import AOTI, COMPILED, EAGER, NNCF, ONNX_RUNTIME, OURS
+from lnlattennet.bundle import read_manifest
+from lnlattennet.errors import LnlAttenNetError, UsageError
 
 
 def test_answers_are_compared_with_the_reference() -> None:
@@ -38,6 +40,21 @@ def test_a_bundle_of_another_checkpoint_is_refused(bundle_path: Path, demo_check
         benchmark.run(["--bundle", str(bundle_path), "--checkpoint", str(demo_checkpoint)])
 
 
+def test_openvinos_own_tool_measures_its_engine(bundle_path: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(bundle_path)
+    engine = openvino_engine(manifest)
+    assert engine is not None
+    assert engine.backend == "openvino"
+    others = [item for item in manifest.engines if item.backend != "openvino"]
+    assert openvino_engine(manifest.model_copy(update={"engines": others})) is None
+    size = manifest.preprocessing.size
+    for batch in (1, 8):
+        median = benchmark_app(bundle_path / engine.file, (batch, 3, size, size), 1, 5, tmp_path)
+        assert 0.01 < median < 10_000
+    with pytest.raises(LnlAttenNetError, match="benchmark_app failed"):
+        benchmark_app(bundle_path / engine.file, (1, 3, size, size + 1), 1, 5, tmp_path)
+
+
 @pytest.mark.slow
 def test_every_candidate_is_measured_in_a_process_of_its_own(
     bundle_path: Path,
@@ -49,9 +66,11 @@ def test_every_candidate_is_measured_in_a_process_of_its_own(
     record = json.loads(capfd.readouterr().out)
     assert [case["name"] for case in record["cases"]] == ["b1", "b8"]
     for case in record["cases"]:
-        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, NNCF}
+        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, COMPILED, AOTI, NNCF}
         for result in case["candidates"].values():
             assert len(result["timings"]["warm"]["samples_us"]) == 10
-    assert record["answers"][EAGER]["top1_agreement"] == 1
+    for name in (EAGER, COMPILED, AOTI):
+        assert record["answers"][name]["top1_agreement"] == 1
+    assert [len(medians) for medians in record["benchmark_app"]["median_ms"].values()] == [1, 1]
     assert len(record["requirements"]) == 8
     assert {row["status"] for row in record["requirements"]} <= {"reached", "missed"}
