@@ -18,7 +18,7 @@ _WAYS_OUT = {
 }
 """What a suite may need, named as the command's option, and how to come by it."""
 _CASES = "it has no cases to choose from, so --filter leaves it out"
-_TAKES_MINUTES = "it compiles for minutes: run it without --quick"
+_TAKES_MINUTES = "it takes minutes: run it without --quick"
 _NO_TORCH = "it needs the Python package 'torch', which is not installed: pip install 'lnlattennet[train]'"
 
 
@@ -117,6 +117,15 @@ SUITES = {
             quick=("--rounds", "24", "--starts", "8", "--reads", "1", "--case", "512 *"),
             options=("--earlier",),
             cases=True,
+        ),
+        Suite(
+            "export",
+            "an export of the checkpoint and its steps, each in a fresh process",
+            "export",
+            ("--checkpoint", "{checkpoint}"),
+            full=("--backend", "onnxruntime", "--backend", "openvino", "--precision", "auto"),
+            quick=None,
+            torch=True,
         ),
         Suite(
             "engines",

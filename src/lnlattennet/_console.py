@@ -5,12 +5,19 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import rich.table
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
+
+_log = logging.getLogger(__name__)
+
+STATUS_TOOK = "%s: %.1f s"
+"""Message of the log, at level DEBUG, with the text of a status and its seconds."""
 
 _CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 """Characters that steer a terminal: names of files and of classes may hold them."""
@@ -56,9 +63,16 @@ def shows_progress() -> bool:
     return stderr.is_terminal and logging.getLogger("lnlattennet").isEnabledFor(logging.INFO)
 
 
-def status(text: str) -> AbstractContextManager[object]:
-    """Show a spinner with a text for the length of a ``with`` block, where progress is shown."""
-    return stderr.status(text) if shows_progress() else nullcontext()
+@contextmanager
+def status(text: str) -> Iterator[None]:
+    """Show a spinner with a text for the length of a ``with`` block, where progress is shown.
+
+    The duration of a block that ended well is logged as ``STATUS_TOOK``, for ``-v`` and for benchmarks.
+    """
+    start = time.perf_counter()
+    with stderr.status(text) if shows_progress() else nullcontext():
+        yield
+    _log.debug(STATUS_TOOK, text, time.perf_counter() - start)
 
 
 class Table(rich.table.Table):

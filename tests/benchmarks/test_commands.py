@@ -9,6 +9,7 @@ import pytest
 MODULES = (
     "attention.__main__",
     "bundle.__main__",
+    "export.__main__",
     "figures",
     "images.__main__",
     "limits.__main__",

@@ -142,7 +142,11 @@ def test_without_torch_its_suites_are_skipped(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["nothing"], 2, "no suite is called 'nothing'; the suites are startup, programs, images, engines"),
+        (
+            ["nothing"],
+            2,
+            "no suite is called 'nothing'; the suites are startup, programs, images, export, engines",
+        ),
         (
             ["streams", "--bundle", "nowhere"],
             2,

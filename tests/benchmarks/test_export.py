@@ -1,0 +1,41 @@
+"""The benchmark of exports: every step that an export names is timed, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lnlattennet.benchmarks.export import __main__ as benchmark
+from lnlattennet.benchmarks.export.__main__ import EXPORT, REST, WHOLE
+from lnlattennet.errors import LnlAttenNetError
+
+
+@pytest.mark.slow
+def test_the_steps_of_an_export_are_the_whole_process(
+    checkpoint_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "export.json"
+    options = ["--backend", "openvino", "--precision", "int8", "--rounds", "1", "-o", str(file)]
+    assert benchmark.run(["-c", str(checkpoint_path), *options]) == 0
+    record = json.loads(file.read_text())
+    seconds = {
+        case["name"]: case["candidates"][EXPORT]["timings"]["warm"]["samples_us"][0] / 1e6
+        for case in record["cases"]
+    }
+    steps = ["computing", "exporting", "calibrating", "building", "verifying", "timing"]
+    assert list(seconds) == [*steps, REST, WHOLE]
+    assert min(seconds.values()) > 0
+    assert sum(seconds.values()) == pytest.approx(2 * seconds[WHOLE])
+    ((build,),) = record["build_seconds"].values()
+    assert 0 < build <= seconds["building"] + 0.01
+    assert record["peak_memory_mb"][0] > 100
+    printed = capsys.readouterr().out
+    assert "openvino-int8" in printed
+    assert "the whole process" in printed
+
+
+def test_an_export_that_fails_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LnlAttenNetError, match=r"the export of .*nothing failed"):
+        benchmark.run(["-c", str(tmp_path / "nothing")])
