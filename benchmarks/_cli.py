@@ -153,10 +153,12 @@ def _given(named: Mapping[str, Path | None]) -> dict[str, str]:
 def _suite_table(suites: Sequence[Suite]) -> str:
     from lnlattennet.benchmarks.harness._tables import aligned
 
-    rows = [("suite", "what", "benchmark", "cases")]
+    rows = [("suite", "what", "benchmark", "minutes", "cases")]
     for suite in suites:
         module = f"python -m lnlattennet.benchmarks.{suite.module}"
-        rows.append((suite.name, suite.summary, module, "--filter" if suite.cases else ""))
+        rows.append(
+            (suite.name, suite.summary, module, f"{suite.minutes:g}", "--filter" if suite.cases else "")
+        )
     return aligned(rows)
 
 

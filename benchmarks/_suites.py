@@ -30,6 +30,7 @@ class Suite:
         name: on the command line, and of the record's file.
         summary: what is measured.
         module: below ``lnlattennet.benchmarks``.
+        minutes: what a full run takes, about, on two idle cores.
         arguments: of every run; ``{bundle}``, ``{checkpoint}`` and so on stand for what was given.
         full: further arguments of a full run.
         quick: further arguments of a quick run; None for a suite that takes minutes whatever is asked of it.
@@ -41,6 +42,7 @@ class Suite:
     name: str
     summary: str
     module: str
+    minutes: float
     arguments: tuple[str, ...] = ()
     full: tuple[str, ...] = ()
     quick: tuple[str, ...] | None = ()
@@ -98,6 +100,7 @@ SUITES = {
             "startup",
             "import, load and first answer, each in fresh processes",
             "startup",
+            0.5,
             ("{bundle}",),
             quick=("--rounds", "8"),
             options=("--earlier",),
@@ -106,14 +109,17 @@ SUITES = {
             "programs",
             "whole programs from a photograph's bytes to the expression, beside other packages'",
             "programs",
+            0.5,
             ("{bundle}",),
-            quick=("--rounds", "5", "--starts", "3"),
+            quick=("--rounds", "5", "--starts", "1"),
             options=("--program",),
         ),
         Suite(
             "images",
             "from the bytes of a file to pixels, beside Pillow and OpenCV: time and memory",
             "images",
+            3,
+            full=("--reads", "3"),
             quick=("--rounds", "24", "--starts", "8", "--reads", "1", "--case", "512 *"),
             options=("--earlier",),
             cases=True,
@@ -122,6 +128,7 @@ SUITES = {
             "export",
             "an export of the checkpoint and its steps, each in a fresh process",
             "export",
+            3,
             ("--checkpoint", "{checkpoint}"),
             full=("--backend", "onnxruntime", "--backend", "openvino", "--precision", "auto"),
             quick=None,
@@ -131,8 +138,10 @@ SUITES = {
             "engines",
             "the bundle's engine beside torch, its compilers, ONNX Runtime and OpenVINO int8 by NNCF",
             "bundle",
+            6.5,
             ("--bundle", "{bundle}", "--checkpoint", "{checkpoint}"),
-            quick=("--rounds", "40", "--faces", "64", "--no-nncf", "--no-compilers"),
+            full=("--rounds", "120", "--starts", "3"),
+            quick=("--rounds", "30", "--starts", "3", "--faces", "64", "--no-nncf", "--no-compilers"),
             cases=True,
             torch=True,
         ),
@@ -140,7 +149,9 @@ SUITES = {
             "serving",
             "served requests at every pattern of arrivals, beside this process, FastAPI and LitServe",
             "serving",
+            4,
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
+            full=("--requests", "20", "--rounds", "2"),
             quick=("--requests", "10", "--rounds", "1", "--no-peer"),
             options=("--earlier",),
         ),
@@ -148,8 +159,9 @@ SUITES = {
             "streams",
             "a folder of photographs and a film on all cores, beside one image at a time",
             "streams",
+            2.5,
             ("{bundle}", "--minutes", "0"),
-            full=("--images", "500"),
+            full=("--images", "500", "--seconds", "30"),
             quick=("--images", "20", "--seconds", "0", "--rounds", "1"),
             options=("--earlier",),
         ),
@@ -157,6 +169,7 @@ SUITES = {
             "scaling",
             "how time grows with batch, threads, size of the image and number of faces",
             "scaling",
+            0.5,
             ("{bundle}",),
             quick=("--rounds", "5"),
             cases=True,
@@ -165,7 +178,8 @@ SUITES = {
             "kernels",
             "the attention operators beside eager torch, torch.compile and masked SDPA",
             "attention",
-            full=("--time-limit", "300"),
+            2.5,
+            full=("--time-limit", "150"),
             quick=("--quick", "--case", "attention/float32/channels_last/c64x56/b8"),
             cases=True,
             torch=True,
@@ -174,7 +188,8 @@ SUITES = {
             "network",
             "the whole network in every runtime",
             "network",
-            full=("--time-limit", "300"),
+            2.5,
+            full=("--time-limit", "120"),
             quick=None,
             cases=True,
             torch=True,
@@ -183,6 +198,8 @@ SUITES = {
             "training",
             "steps of the training beside plain torch loops",
             "training.throughput",
+            1.5,
+            full=("--epochs", "3"),
             quick=("--steps", "3", "--epochs", "2", "--batch-size", "16"),
             torch=True,
         ),
@@ -190,6 +207,7 @@ SUITES = {
             "faces",
             "face finders: what they find, and how long they search",
             "faces",
+            0.5,
             ("--portraits", "{portraits}", "--faceless", "{faceless}"),
             quick=("--rounds", "3", "--limit", "5"),
             torch=True,

@@ -22,7 +22,7 @@ from lnlattennet.benchmarks.startup.__main__ import BARE, NOW, WHOLE
 from lnlattennet.errors import UnavailableError
 from tests.commands import call
 
-SHORT = Suite("startup", "the shortest", "startup", ("{bundle}",), ("--rounds", "3"), ("--rounds", "3"))
+SHORT = Suite("startup", "the shortest", "startup", 0.1, ("{bundle}",), ("--rounds", "3"), ("--rounds", "3"))
 BUNDLE = {"bundle": "bundle"}
 
 
@@ -33,7 +33,7 @@ def bench(*arguments: object, folder: Path | None = None) -> subprocess.Complete
 def test_one_document_tells_of_measured_skipped_and_failed_suites(
     bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = Suite("broken", "a benchmark that is not there", "nothing")
+    broken = Suite("broken", "a benchmark that is not there", "nothing", 0)
     monkeypatch.setattr(_suites, "SUITES", {"startup": SHORT, "broken": broken, "faces": SUITES["faces"]})
     records = tmp_path / "records"
     done = bench("--bundle", bundle_path, "-o", records, "--json", folder=tmp_path)
@@ -64,7 +64,7 @@ def test_one_document_tells_of_measured_skipped_and_failed_suites(
 
 
 def test_ctrl_c_ends_the_suite_with_all_that_it_started(bundle_path: Path, tmp_path: Path) -> None:
-    endless = Suite("startup", "endless", "startup", (str(bundle_path), "--rounds", "100000"))
+    endless = Suite("startup", "endless", "startup", 0, (str(bundle_path), "--rounds", "100000"))
 
     # Earlier tests of this process may have left some, such as a server of forks.
     before = children()
@@ -167,4 +167,5 @@ def test_a_run_that_cannot_be_is_refused(
 def test_the_suites_are_listed(tmp_path: Path) -> None:
     done = bench("--list")
     assert done.returncode == 0
+    assert sum(suite.minutes for suite in SUITES.values()) < 30
     assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == list(SUITES)
