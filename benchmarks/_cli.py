@@ -19,6 +19,7 @@ from lnlattennet.errors import LnlAttenNetError, RegressionError, UnavailableErr
 if TYPE_CHECKING:
     from lnlattennet.benchmarks._run import Outcome
     from lnlattennet.benchmarks._suites import Suite
+    from lnlattennet.benchmarks.comparison._changes import Change
 
 _BUNDLE, _CHECKPOINT = Path("build/auto"), Path("checkpoints/demo.safetensors")
 
@@ -206,22 +207,31 @@ def compare(
     tolerance = _share(fail_on_regression)
     records = read_record(old), read_record(new)
     _require_same_benchmark(*records)
-    found = changes(read_starts(records[0]), read_starts(records[1]), tolerance)
-    for path, record in zip((old, new), records, strict=True):
-        load = record.get("load", {})
+    loads = [record.get("load", {}) for record in records]
+    quiet = all(load.get("quiet") is not False for load in loads)
+    found = changes(read_starts(records[0]), read_starts(records[1]), tolerance, quiet=quiet)
+    for path, load in zip((old, new), loads, strict=True):
         if load.get("quiet") is False:
             others = f"others took up to {load['others']:.0%} of the CPUs"
             typer.echo(f"warning: {path} is of a machine that was not quiet: {others}", err=True)
     if not found:
         raise UsageError(f"{old} and {new} have no candidate of a case in common, so nothing can be compared")
     if json_output:
-        print_json({"tolerance": tolerance, "changes": [change.to_json() for change in found]})
+        print_json(
+            {"tolerance": tolerance, "quiet": quiet, "changes": [change.to_json() for change in found]}
+        )
     else:
-        typer.echo(change_table(found))
+        typer.echo(change_table(found, quiet=quiet))
     slower = [change for change in found if change.subject and change.verdict == "slower"]
     if fail_on_regression is not None and slower:
-        named = ", ".join(f"{c.candidate} in {c.case} ({c.ratio.value:.2f} times)" for c in slower)
+        named = ", ".join(f"{c.candidate} in {c.case} ({_growth(c, quiet=quiet)})" for c in slower)
         raise RegressionError(f"slower by more than {fail_on_regression}: {named}")
+
+
+def _growth(change: Change, *, quiet: bool) -> str:
+    if quiet or not change.controlled:
+        return f"{change.ratio.value:.2f} times"
+    return f"{change.controlled.value:.2f} times over the others"
 
 
 @app.command()

@@ -6,6 +6,10 @@ process of every candidate, in which they take turns. A record needs several.
 
 A candidate counts as changed if both its time and its time over the other candidates' changed. The first
 alone would blame it for a slower machine; the second alone would call it slower when another became faster.
+
+Where other programs took a share of the machine, times differ by that share, from start to start too, and
+hide a change. They hit all candidates of a start alike, so the time over the others' then decides alone. It
+must have changed over each of them, so that one that became faster makes no other slower.
 """
 
 from __future__ import annotations
@@ -24,13 +28,16 @@ from lnlattennet.benchmarks.harness._samples import Starts
 Floats = NDArray[np.float64]
 Key = tuple[str, str, str]
 """Case, candidate and state of the caches."""
-Verdict = Literal["slower", "faster", "no significant difference", "too few starts"]
+Verdict = Literal["slower", "faster", "no significant difference", "too few starts", "too busy to tell"]
 
 FEWEST_STARTS = 3
 """Starts of a record below which nothing is known of how much two starts differ."""
 
-_FALSE_ALARMS = 0.05
-"""Probability that any of a record's subjects is called changed by chance."""
+_FALSE_ALARMS = {True: 0.05, False: 0.01}
+"""Whether times count -> probability that an interval of any of a record's subjects is beyond it by chance.
+
+Smaller where the ratio decides alone: two conditions hold together more rarely.
+"""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Change:
         subject: whether it is the first candidate of its case: what the benchmark is about.
         ratio: its new time over its old one.
         controlled: the same for its time over the others' of the same start; None where there are no others.
-        verdict: whether both are beyond the tolerance.
+        verdict: whether what decides is beyond the tolerance.
     """
 
     case: str
@@ -67,28 +74,31 @@ class Change:
 
 @dataclass(frozen=True)
 class _Times:
-    """Logarithms of a candidate's median time in each start, and of that over the other candidates'."""
+    """Logarithms of a candidate's median time in each start, and of that over each other candidate's."""
 
     own: Floats
-    over_others: Floats | None
+    over: Mapping[str, Floats]
     subject: bool
 
 
-def changes(old: Starts, new: Starts, tolerance: float = 0.0) -> list[Change]:
+def changes(old: Starts, new: Starts, tolerance: float = 0.0, *, quiet: bool = True) -> list[Change]:
     """Compare every candidate that both records have.
 
     Args:
         old: samples of the older record.
         new: samples of the newer record.
         tolerance: change that counts as none, such as 0.05 for 5%.
+        quiet: whether times can be trusted: no record says that other programs took a share of its machine.
 
     Returns:
-        A change for each. The intervals of all subjects hold at once with 95% probability.
+        A change for each. The intervals of all subjects hold at once with 95% probability, and with 99% if
+        ``quiet`` is false.
     """
     before, after = _times(old), _times(new)
     keys = [key for key in before if key in after]
-    tail = _FALSE_ALARMS / 2 / max(1, sum(after[key].subject for key in keys))
-    return [_change(key, before[key], after[key], tail, math.log1p(tolerance)) for key in keys]
+    tail = _FALSE_ALARMS[quiet] / 2 / max(1, sum(after[key].subject for key in keys))
+    margin = math.log1p(tolerance)
+    return [_change(key, before[key], after[key], tail, margin, quiet=quiet) for key in keys]
 
 
 def _times(record: Starts) -> dict[Key, _Times]:
@@ -101,7 +111,7 @@ def _times(record: Starts) -> dict[Key, _Times]:
         subject = next(iter(candidates), "")
         for state, timings in medians.items():
             for name, own in timings.items():
-                found[case, name, state] = _Times(own, _over_others(name, timings), name == subject)
+                found[case, name, state] = _Times(own, _over_each(name, timings), name == subject)
     return found
 
 
@@ -109,20 +119,36 @@ def _log_medians(starts: Sequence[Sequence[float]]) -> Floats:
     return np.log([np.median(samples) for samples in starts])
 
 
-def _over_others(name: str, timings: Mapping[str, Floats]) -> Floats | None:
+def _over_each(name: str, timings: Mapping[str, Floats]) -> dict[str, Floats]:
     own = timings[name]
-    others = [values for other, values in timings.items() if other != name and len(values) == len(own)]
-    return own - np.median(others, axis=0) if others else None
+    return {
+        other: own - values for other, values in timings.items() if other != name and len(values) == len(own)
+    }
 
 
-def _change(key: Key, before: _Times, after: _Times, tail: float, tolerance: float) -> Change:
-    found = [_difference(before.own, after.own, tail)]
-    if before.over_others is not None and after.over_others is not None:
-        found.append(_difference(before.over_others, after.over_others, tail))
-    ratio, *controlled = (Estimate(*(math.exp(value) for value in change)) for change in found)
-    few = min(len(before.own), len(after.own)) < FEWEST_STARTS
-    verdict = "too few starts" if few else _verdict(found, tolerance)
-    return Change(*key, after.subject, ratio, controlled[0] if controlled else None, verdict)
+def _change(key: Key, before: _Times, after: _Times, tail: float, tolerance: float, *, quiet: bool) -> Change:
+    others = [other for other in before.over if other in after.over]
+    ratio, controlled = _difference(before.own, after.own, tail), None
+    if others:
+        controlled = _difference(_over(before, others), _over(after, others), tail)
+    if min(len(before.own), len(after.own)) < FEWEST_STARTS:
+        verdict: Verdict = "too few starts"
+    elif quiet:
+        verdict = _verdict([ratio, controlled] if controlled else [ratio], tolerance)
+    elif controlled:
+        each = (float(after.over[other].mean() - before.over[other].mean()) for other in others)
+        verdict = _verdict([controlled, *(Estimate(value, value, value) for value in each)], tolerance)
+    else:
+        verdict = "too busy to tell"
+    return Change(*key, after.subject, _exp(ratio), _exp(controlled) if controlled else None, verdict)
+
+
+def _over(times: _Times, others: Sequence[str]) -> Floats:
+    return np.asarray(np.median([times.over[other] for other in others], axis=0))
+
+
+def _exp(change: Estimate) -> Estimate:
+    return Estimate(*(math.exp(value) for value in change))
 
 
 def _verdict(found: Sequence[Estimate], tolerance: float) -> Verdict:

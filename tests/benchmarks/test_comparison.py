@@ -20,12 +20,18 @@ OURS, PEER, OTHER = "engine", "peer", "other peer"
 CALLS, STARTS = 40, 5
 
 
-def record(seed: int, times: Mapping[str, float], machine: float = 1.0, starts: int = STARTS) -> Record:
-    """A run: every start of a candidate is 1% off, every call 3%, and one call in ten takes twice as long."""
+def record(
+    seed: int, times: Mapping[str, float], machine: float = 1.0, starts: int = STARTS, others: float = 0.0
+) -> Record:
+    """A run: every start of a candidate is 1% off, every call 3%, and one call in ten takes twice as long.
+
+    Starts differ by ``others``, for all candidates alike: other programs took a share of the machine.
+    """
     rng = np.random.default_rng(seed)
     seconds: dict[str, list[float]] = {}
+    share = rng.lognormal(0, others, starts)
     for name, time in times.items():
-        levels = machine * time * np.repeat(rng.lognormal(0, 0.01, starts), CALLS)
+        levels = machine * time * np.repeat(share * rng.lognormal(0, 0.01, starts), CALLS)
         noise = rng.lognormal(0, 0.03, levels.size) * np.where(rng.random(levels.size) < 0.1, 2, 1)
         seconds[name] = (levels * noise).tolist()
     made = Record(benchmark="bundle")
@@ -73,6 +79,40 @@ def test_a_faster_peer_does_not_make_the_engine_slower() -> None:
     assert found[OURS] == "no significant difference"
 
 
+BUSY = 0.2
+
+
+def test_two_busy_runs_of_the_same_are_not_told_apart() -> None:
+    old = starts_of(record(0, SAME, others=BUSY))
+    for seed in range(1, 41):
+        found = changes(old, starts_of(record(seed, SAME, others=BUSY)), quiet=False)
+        assert verdicts(found)[OURS] == "no significant difference"
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_a_slowed_engine_is_found_between_busy_starts(seed: int) -> None:
+    slowed = starts_of(record(seed, SAME | {OURS: 1.3 * SAME[OURS]}, others=BUSY))
+    old = starts_of(record(0, SAME, others=BUSY))
+    [own] = [change for change in changes(old, slowed, 0.05, quiet=False) if change.subject]
+    assert own.verdict == "slower"
+    assert own.controlled is not None
+    assert own.controlled.value == pytest.approx(1.3, rel=0.03)
+    # The times alone are too far apart from start to start.
+    assert own.ratio.low < 1.05
+
+
+def test_one_faster_peer_does_not_make_the_engine_slower_between_busy_starts() -> None:
+    faster = starts_of(record(1, SAME | {PEER: 0.5 * SAME[PEER]}, others=BUSY))
+    found = verdicts(changes(starts_of(record(0, SAME, others=BUSY)), faster, 0.05, quiet=False))
+    assert found == {OURS: "no significant difference", PEER: "faster", OTHER: "no significant difference"}
+
+
+def test_a_busy_run_without_other_candidates_gets_no_verdict() -> None:
+    old, new = (starts_of(record(seed, {OURS: (1 + seed) * 2e-3}, others=BUSY)) for seed in range(2))
+    [change] = changes(old, new, quiet=False)
+    assert change.verdict == "too busy to tell"
+
+
 def test_a_run_in_one_process_gets_no_verdict() -> None:
     slow = record(1, {OURS: 1.0}, starts=1)
     [change] = changes(starts_of(record(0, SAME)), starts_of(slow))
@@ -109,6 +149,21 @@ def test_a_record_of_a_busy_machine_is_named(tmp_path: Path) -> None:
     assert told.returncode == 0
     assert f"{new} is of a machine that was not quiet: others took up to 40% of the CPUs" in told.stderr
     assert old not in told.stderr
+    assert "times are not trusted: the ratio over the other candidates decides\nalone" in told.stdout
+    assert (
+        json.loads(call(main, "lnlattennet", "bench", "compare", old, new, "--json").stdout)["quiet"] is False
+    )
+
+
+def test_what_became_slower_on_a_busy_machine_is_told_by_its_ratio(tmp_path: Path) -> None:
+    busy = record(1, SAME | {OURS: 1.3 * SAME[OURS]}, machine=0.8, others=BUSY)
+    busy.load = replace(busy.load, others=0.4, quiet=False)
+    old = written(tmp_path, "old.json", record(0, SAME))
+    new = written(tmp_path, "new.json", busy)
+    told = call(main, "lnlattennet", "bench", "compare", old, new, "--fail-on-regression", "5%")
+    assert told.returncode == 5
+    assert "slower by more than 5%: engine in b1 (1.3" in told.stderr
+    assert "times over the others)" in told.stderr
 
 
 @pytest.mark.parametrize(
