@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
+import time
 from pathlib import Path
 
 import pytest
 
+from lnlattennet._console import status
 from lnlattennet.benchmarks.export import __main__ as benchmark
 from lnlattennet.benchmarks.export.__main__ import EXPORT, REST, WHOLE
+from lnlattennet.benchmarks.export._process import Steps
 from lnlattennet.errors import LnlAttenNetError
+from tests.conftest import restored_logging
+
+
+def test_steps_of_one_kind_are_added_up() -> None:
+    steps, logger = Steps(), logging.getLogger("lnlattennet")
+    with restored_logging():
+        logger.addHandler(steps)
+        logger.setLevel(logging.DEBUG)
+        for name in ("a", "b"):
+            with status(f"building {name}"):
+                time.sleep(0.01)
+        with status("timing 2 engines"):
+            pass
+        with pytest.raises(ValueError, match="refused"), status("building c"):
+            raise ValueError("refused")
+    assert list(steps.seconds) == ["building", "timing"]
+    assert steps.seconds["building"] >= 0.02
 
 
 @pytest.mark.slow

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -100,6 +102,24 @@ def test_a_suite_says_what_it_needs(suite: Suite) -> None:
     command = suite.command(given, (), quick=False)
     assert command[0] == f"lnlattennet.benchmarks.{suite.module}"
     assert not any("{" in argument for argument in command)
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
+def test_a_benchmark_knows_the_arguments_of_its_suite(
+    suite: Suite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = dict.fromkeys(("bundle", "checkpoint", "perf_analyzer", "portraits", "faceless"), "x")
+    options = [("--earlier", sys.executable), ("--program", f"fer={sys.executable}")]
+    for quick in (False, True):
+        if quick and suite.quick is None:
+            continue
+        module, *arguments = suite.command(given, (), options, quick=quick)
+        benchmark = importlib.import_module(module)
+        if hasattr(benchmark, "__path__"):
+            benchmark = importlib.import_module(f"{module}.__main__")
+        with pytest.raises(SystemExit):
+            benchmark.run([*arguments, "--not-known"])
+        assert capsys.readouterr().err.endswith("error: unrecognized arguments: --not-known\n")
 
 
 def test_a_filter_takes_the_place_of_a_suites_own_cases() -> None:
