@@ -22,22 +22,10 @@ PRESETS: Mapping[str, NetworkConfig] = MappingProxyType(
             weight_temperature=0.1,
         ),
         "base": NetworkConfig(
-            image_size=48,
-            out_stride=4,
-            widths=(64, 112, 160),
-            blocks=(2, 2, 2),
-            channels=128,
-            local_channels=64,
-            weight_temperature=0.1,
+            image_size=48, out_stride=4, widths=(64, 112, 160), blocks=(2, 2, 2), channels=96
         ),
         "large": NetworkConfig(
-            image_size=48,
-            out_stride=4,
-            widths=(96, 144, 208),
-            blocks=(2, 2, 2),
-            channels=192,
-            local_channels=64,
-            weight_temperature=0.1,
+            image_size=48, out_stride=4, widths=(96, 144, 208), blocks=(2, 2, 2), channels=128
         ),
     }
 )
