@@ -26,6 +26,7 @@ from lnlattennet.benchmarks.attention._candidates import (
 from lnlattennet.benchmarks.attention._cases import Case, make_pool, rotation_length, views_of
 from lnlattennet.benchmarks.attention._requirements import COPY_RATE, requirement_results
 from lnlattennet.benchmarks.harness._command import say
+from lnlattennet.benchmarks.harness._counters import Counters
 from lnlattennet.benchmarks.harness._experiment import (
     Outputs,
     Settings,
@@ -73,13 +74,16 @@ def _run_experiment(case: Case, settings: Settings, features: list[Tensor]) -> E
             if not results[candidate.name].failed:
                 ready.append(candidate)
         timings: dict[str, dict[str, Timing]] = {name: {} for name in results}
-        for state, turns in _states(settings.device, ready, features, case, expected):
-            for name, samples in interleave(turns, *settings.rounds).items():
-                timings[name][state] = Timing.from_seconds(samples)
+        with Counters() as counters:
+            for state, turns in _states(settings.device, ready, features, case, expected, counters):
+                for name, samples in interleave(turns, *settings.rounds).items():
+                    timings[name][state] = Timing.from_seconds(samples)
     measured = {}
     for name, result in results.items():
         moved = {READ: case.feature_bytes, ONE_ELEMENT: 0}.get(name, case.traffic_bytes)
-        measured[name] = dataclasses.replace(result, timings=timings[name], moved_bytes=moved)
+        measured[name] = dataclasses.replace(
+            result, timings=timings[name], moved_bytes=moved, counters=counters.per_call(name)
+        )
     sizes = {"feature_bytes": case.feature_bytes, "traffic_bytes": case.traffic_bytes}
     config = dataclasses.asdict(case) | sizes | {"rotated_maps": len(features)}
     return ExperimentResult(case.name, config, measured)
@@ -110,7 +114,12 @@ def _check(candidate: Candidate, case: Case, outputs: Outputs, expected: Outputs
 
 
 def _states(
-    device: str, ready: Sequence[Candidate], features: list[Tensor], case: Case, expected: Outputs
+    device: str,
+    ready: Sequence[Candidate],
+    features: list[Tensor],
+    case: Case,
+    expected: Outputs,
+    counters: Counters,
 ) -> Iterator[tuple[str, dict[str, Turn]]]:
     """Give the states of the caches that a device is measured in, each with a turn for every candidate.
 
@@ -118,8 +127,14 @@ def _states(
     and "cold" are many calls in one graph, on one input and on inputs in rotation.
     """
     if device == "cpu":
-        yield "warm", {candidate.name: host_turn(candidate.call, features[:1]) for candidate in ready}
-        yield "cold", {candidate.name: host_turn(candidate.call, features) for candidate in ready}
+        for state, inputs in (("warm", features[:1]), ("cold", features)):
+            yield (
+                state,
+                {
+                    candidate.name: host_turn(candidate.call, inputs, counters.around(candidate.name, state))
+                    for candidate in ready
+                },
+            )
         return
     for state, inputs in (("launch", features[:1]), ("warm", features[:1] * WARM_CALLS), ("cold", features)):
         turns = {}

@@ -19,6 +19,7 @@ from lnlattennet.benchmarks.harness._command import (
     option_parser,
     say,
 )
+from lnlattennet.benchmarks.harness._counters import counter_states
 from lnlattennet.benchmarks.harness._hardware import last_level_cache
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
@@ -94,6 +95,8 @@ def begin_record(benchmark: str, settings: Settings, **facts: Any) -> Record:
         raise UnavailableError("--device cuda needs an NVIDIA GPU and a CUDA build of torch; found none")
     torch.set_num_threads(settings.threads)
     facts["kernel"] = compiled_target(settings.device)
+    if settings.device == "cpu":
+        facts["counters"] = counter_states()
     return Record(benchmark=benchmark, device=settings.device, quick=settings.quick, facts=facts)
 
 

@@ -58,6 +58,7 @@ class CandidateResult:
         launches: names of the kernels, copies and fills that one call starts on the GPU.
         moved_bytes: the fewest bytes that a call must move; 0 where unknown.
         cuda_graph: origin of the timed CUDA graph, or the reason why there was none.
+        counters: state of the caches -> counter -> mean of a timed call; empty where nothing was counted.
     """
 
     timings: Mapping[str, Timing] = field(default_factory=dict)
@@ -67,6 +68,7 @@ class CandidateResult:
     launches: tuple[str, ...] = ()
     moved_bytes: int = 0
     cuda_graph: str = ""
+    counters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def warm_results(

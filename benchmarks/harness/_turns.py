@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -59,20 +60,30 @@ class Graph:
         self._graph.replay()
 
 
-def host_turn(call: Callable[[Tensor], object], inputs: Sequence[Tensor]) -> Turn:
+def host_turn(
+    call: Callable[[Tensor], object],
+    inputs: Sequence[Tensor],
+    around: AbstractContextManager[None] | None = None,
+) -> Turn:
     """Time a call that is done when it returns; each turn takes the next of the inputs in a circle.
 
     A call that is not counted goes first, since the candidate before it may have put threads to sleep and
     code out of the cache.
+
+    Args:
+        call: what is timed.
+        inputs: its arguments.
+        around: entered before the counted call and left after it, such as a ``Tally``; it is not timed.
     """
-    circle = itertools.cycle(inputs)
+    circle, around = itertools.cycle(inputs), around or nullcontext()
 
     def turn() -> float:
         call(next(circle))
         features = next(circle)
-        start = time.perf_counter_ns()
-        call(features)
-        return (time.perf_counter_ns() - start) / 1e9
+        with around:
+            start = time.perf_counter_ns()
+            call(features)
+            return (time.perf_counter_ns() - start) / 1e9
 
     return turn
 

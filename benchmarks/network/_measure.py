@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lnlattennet._interleave import Turn, interleave
 from lnlattennet.benchmarks.harness._command import say
+from lnlattennet.benchmarks.harness._counters import Counters, Tally
 from lnlattennet.benchmarks.harness._experiment import (
     Outputs,
     Settings,
@@ -98,7 +99,7 @@ def _run_experiment(builds: NetworkBuilds, case: NetworkCase, settings: Settings
     image = images(builds.config, case.batch, builds.device, seed=case.batch)
     expected = expected_outputs(builds.network, image)
     results: dict[str, CandidateResult] = {}
-    turns: dict[str, Turn] = {}
+    ready: dict[str, Replayable] = {}
     for name, prepare in CANDIDATES.items():
         started = time.monotonic()
         # Whatever a compiler may raise must not cost the others their figures.
@@ -112,12 +113,20 @@ def _run_experiment(builds: NetworkBuilds, case: NetworkCase, settings: Settings
             results[name] = CandidateResult(failed=str(failure).strip().partition("\n")[0] or repr(failure))
         else:
             results[name] = CandidateResult(relative_error=error, cuda_graph=graph)
-            turns[name] = graph_turn(prepared) if image.is_cuda else _host_turn(prepared, image)
+            ready[name] = prepared
         seconds = round(time.monotonic() - started, 2)
         results[name] = dataclasses.replace(results[name], prepare_seconds=seconds)
         say(f"  {case.name}: {name}: {results[name].failed or 'is right'}")
-    for name, samples in interleave(turns, *settings.rounds).items():
-        results[name] = dataclasses.replace(results[name], timings={WARM: Timing.from_seconds(samples)})
+    with Counters() as counters:
+        turns = {
+            name: graph_turn(prepared)
+            if image.is_cuda
+            else _host_turn(prepared, image, counters.around(name, WARM))
+            for name, prepared in ready.items()
+        }
+        for name, samples in interleave(turns, *settings.rounds).items():
+            timings, counted = {WARM: Timing.from_seconds(samples)}, counters.per_call(name)
+            results[name] = dataclasses.replace(results[name], timings=timings, counters=counted)
     return ExperimentResult(case.name, dataclasses.asdict(case), results)
 
 
@@ -129,5 +138,5 @@ def _check(name: str, case: NetworkCase, prepared: Replayable, expected: Outputs
     return check_outputs(name, prepared.outputs, expected, TOLERANCES[case.precision])
 
 
-def _host_turn(prepared: Replayable, image: Tensor) -> Turn:
-    return host_turn(lambda _: prepared.replay(), [image])
+def _host_turn(prepared: Replayable, image: Tensor, tally: Tally) -> Turn:
+    return host_turn(lambda _: prepared.replay(), [image], tally)

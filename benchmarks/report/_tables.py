@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lnlattennet.benchmarks.limits._roofline import Roofline
 from lnlattennet.benchmarks.peers._tables import peer_tables
 from lnlattennet.benchmarks.report._figures import FigureTable, figure_tables, single_figures
+from lnlattennet.benchmarks.report._numbers import name, text
 from lnlattennet.benchmarks.scaling._rows import scaling_rows
 
 _ELSEWHERE = {
@@ -32,6 +33,8 @@ def figures(record: Mapping[str, Any]) -> tuple[dict[str, str], list[FigureTable
 
 def _printed(record: Mapping[str, Any]) -> Iterator[tuple[set[str], FigureTable]]:
     """Yield the tables of a benchmark that has some, each with the entries that it stands for."""
+    if counted := list(_counters(record)):
+        yield set(), _counter_table(counted)
     if "limits" in record:
         roofline = Roofline(record)
         yield {"limits"}, FigureTable.of_rows("limits of the machine", roofline.limit_rows())
@@ -43,3 +46,18 @@ def _printed(record: Mapping[str, Any]) -> Iterator[tuple[set[str], FigureTable]
         titles = ("figures of each model", "recall of each class", "paired comparisons")
         for title, rows in zip(titles, peer_tables(record), strict=True):
             yield {"answers", "labels"}, FigureTable.of_rows(title, rows)
+
+
+def _counters(record: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str, str], Mapping[str, float]]]:
+    """Yield what was counted in a call, by case, candidate and state of the caches."""
+    for case in record.get("cases", ()):
+        for candidate, result in case.get("candidates", {}).items():
+            for state, counted in result.get("counters", {}).items():
+                yield (case["name"], candidate, state), counted
+
+
+def _counter_table(counted: Sequence[tuple[tuple[str, str, str], Mapping[str, float]]]) -> FigureTable:
+    columns = list(dict.fromkeys(counter for _, counts in counted for counter in counts))
+    rows = [(*words, *(text(column, counts[column]) for column in columns)) for words, counts in counted]
+    head = ("case", "candidate", "caches", *map(name, columns))
+    return FigureTable("counted in a call", head, tuple(rows))

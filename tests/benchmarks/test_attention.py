@@ -111,7 +111,12 @@ def test_a_time_limit_skips_cases_and_names_them(tmp_path: Path, monkeypatch: py
     record = measure(Settings("cpu", 1, quick=True, time_limit=1e-3), cases, tmp_path / "record.json")
     assert [case.name for case in record.cases] == [cases[0].name]
     assert record.skipped == [cases[1].name]
-    assert json.loads((tmp_path / "record.json").read_text())["skipped"] == record.skipped
+    written = json.loads((tmp_path / "record.json").read_text())
+    assert written["skipped"] == record.skipped
+    there = {name for name, state in written["counters"].items() if state == "counted"}
+    for result in written["cases"][0]["candidates"].values():
+        assert set(result["counters"]) == {"warm", "cold"}
+        assert all(counted.keys() == there for counted in result["counters"].values())
 
 
 def test_inputs_lie_side_by_side_in_the_layout_of_their_case() -> None:

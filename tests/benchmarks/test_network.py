@@ -101,6 +101,10 @@ def test_a_run_checks_aoti_onnxruntime_and_tensorrt_and_writes_every_sample(
         assert 3 <= len(result.timings["warm"].samples_us) <= 5
         assert result.relative_error is not None
         assert result.relative_error < 1e-5
+        states = record.facts["counters"]
+        assert list(result.counters["warm"]) == [
+            counter for counter in states if states[counter] == "counted"
+        ]
     # TensorRT-RTX builds its engine here, and says what it lacks to run it.
     assert "needs a GPU to run it" in results[TENSORRT].failed
     status = {row.text: row.status for row in record.requirements}

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
     serving.write(folder / "serving.json")
     images = Record(benchmark="images", facts={"memory_mb": {"<b>512</b>": {"ours": [39.0]}}})
     results = warm_results({"ours": [1e-3, 2e-3, 1.5e-3], "of other rounds": [3e-3]})
+    results["ours"] = replace(
+        results["ours"], counters={"warm": {"cycles": 2.5e6, "processor_seconds": 1e-3}}
+    )
     results["broken"] = CandidateResult(failed="it is not installed")
     images.add(ExperimentResult("<b>512</b>", {}, results))
     images.write(folder / "images.json")
@@ -93,6 +97,9 @@ def test_a_case_has_every_figure_that_its_record_has(records: Path) -> None:
     assert ours.interval == "1.00 ms to 2.00 ms"
     assert other.ratio == "2.00"
     assert case.missing == ("broken: it is not installed",)
+    (counted,) = record_view(path, json.loads(path.read_text())).tables
+    assert counted.columns == ("case", "candidate", "caches", "cycles", "processor seconds")
+    assert counted.rows == (("<b>512</b>", "ours", "warm", "2,500,000", "0.001"),)
     path = records / "serving.json"
     first, *_ = record_view(path, json.loads(path.read_text())).cases[0].rows
     assert (first.p99, first.rate) == ("11.0 ms", "100")
