@@ -178,6 +178,7 @@ def test_limits_and_engines_take_turns(
         assert len(case["candidates"]) == len(engines) + len(limits)
         for result in case["candidates"].values():
             assert len(result["timings"]["warm"]["samples_us"]) == 3
-    assert {limit["kind"] for limit in limits} == {"memory", "cache", "fp32", "int8"}
+    # A CPU with instructions for bfloat16 has a rate of that, too.
+    assert {limit["kind"] for limit in limits} - {"bf16"} == {"memory", "cache", "fp32", "int8"}
     assert "share of the bound" in printed.err
     assert svg.read_text() == picture(found)
