@@ -28,6 +28,7 @@ from lnlattennet.benchmarks.bundle._candidates import (
     AOTI,
     COMPILED,
     EAGER,
+    EARLIER,
     NNCF,
     ONNX_RUNTIME,
     OURS,
@@ -68,7 +69,7 @@ from lnlattennet.machine._hardware import usable_cpus
 
 DEMO = Path("checkpoints/demo.safetensors")
 BATCHES = (1, 8)
-REQUIRED = {EAGER: 4.0, ONNX_RUNTIME: 2.5, NNCF: 0.95}
+REQUIRED = {EAGER: 8.0, ONNX_RUNTIME: 4.0, NNCF: 0.95, EARLIER: 1.5}
 """Candidate -> how many times as long as the bundle's engine it must take."""
 MIN_AGREEMENT, MAX_ACCURACY_DROP = 0.99, 0.005
 _Candidates = dict[str, tuple[Callable[..., Logits], list[Any]]]
@@ -86,6 +87,7 @@ class BundleOptions:
         faces: held-out rendered faces to compare answers on.
         nncf: whether OpenVINO int8 by NNCF takes part, which takes a minute to make.
         compilers: whether torch.compile and AOTInductor take part, which compile for minutes.
+        earlier: a bundle of the same checkpoint, exported by an earlier version; None for none.
     """
 
     threads: int
@@ -95,6 +97,7 @@ class BundleOptions:
     faces: int = 2_100
     nncf: bool = True
     compilers: bool = True
+    earlier: Path | None = None
 
 
 def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Path) -> Record:
@@ -107,14 +110,14 @@ def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Pat
         scratch: folder for temporary files.
 
     Raises:
-        UsageError: the bundle was made from another checkpoint.
+        UsageError: a bundle was made from another checkpoint.
         UnavailableError: NNCF takes part, and is not installed.
         ExportError: the compilers take part, and AOTInductor failed.
     """
-    opened = Bundle.load(bundle)
-    manifest = opened.manifest
-    if manifest.checkpoint_sha256 != hash_file(checkpoint).sha256:
-        raise UsageError(f"{bundle} was not exported from {checkpoint}: their ratios would mean nothing")
+    manifest = Bundle.load(bundle).manifest
+    for folder in (bundle, *([options.earlier] if options.earlier else [])):
+        if Bundle.load(folder).manifest.checkpoint_sha256 != hash_file(checkpoint).sha256:
+            raise UsageError(f"{folder} was not exported from {checkpoint}: their ratios would mean nothing")
     record = Record(benchmark="bundle")
     candidates = _candidates(bundle, manifest, checkpoint, options, scratch)
     faces, labels = labeled_faces(options.faces, manifest.preprocessing, usable_cpus())
@@ -147,6 +150,8 @@ def _candidates(
         EAGER: (torch_eager, [str(checkpoint), threads]),
         ONNX_RUNTIME: (onnxruntime_defaults, [str(bundle), threads]),
     }
+    if options.earlier:
+        candidates[EARLIER] = bundle_engine, [str(options.earlier), threads]
     if options.compilers:
         package = compile_aot_inductor(checkpoint, max(options.batches), scratch / "aoti.pt2")
         candidates[COMPILED] = torch_compiled, [str(checkpoint), threads]
@@ -205,6 +210,8 @@ def _experiments(
 def _requirements(record: Record, answers: Mapping[str, float]) -> Iterable[RequirementResult]:
     for case in record.cases:
         for name, bound in REQUIRED.items():
+            if name == EARLIER and name not in case.candidates:
+                continue
             yield RequirementResult(
                 text=f"time of {name} over the engine's", case=case.name, state=WARM, bound=bound
             ).with_ratio(case, OURS, [name])
@@ -223,6 +230,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         "--bundle", type=Path, metavar="FOLDER", help="bundle to measure; default: export one"
     )
     parser.add_argument("-c", "--checkpoint", type=Path, default=DEMO, help=f"the bundle's; default {DEMO}")
+    text = "bundle that an earlier version exported from the same checkpoint, to compare with"
+    parser.add_argument("--earlier-bundle", type=Path, metavar="FOLDER", help=text)
     add_count(parser, "--threads", usable_cpus(), 1, "threads of each candidate")
     add_count(parser, "--rounds", 300, 10, "counted calls of each candidate")
     add_count(parser, "--starts", 5, 1, "processes of each candidate, which share the calls")
@@ -240,6 +249,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         faces=options.faces,
         nncf=not options.no_nncf,
         compilers=not options.no_compilers,
+        earlier=options.earlier_bundle,
     )
     configure_logging(0, quiet=False)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,15 @@ import pytest
 from lnlattennet.benchmarks.bundle import __main__ as benchmark
 from lnlattennet.benchmarks.bundle._accuracy import compare_answers
 from lnlattennet.benchmarks.bundle._benchmark_app import benchmark_app, openvino_engine
-from lnlattennet.benchmarks.bundle._candidates import AOTI, COMPILED, EAGER, NNCF, ONNX_RUNTIME, OURS
+from lnlattennet.benchmarks.bundle._candidates import (
+    AOTI,
+    COMPILED,
+    EAGER,
+    EARLIER,
+    NNCF,
+    ONNX_RUNTIME,
+    OURS,
+)
 from lnlattennet.bundle import read_manifest
 from lnlattennet.errors import LnlAttenNetError, UsageError
 
@@ -62,15 +70,16 @@ def test_every_candidate_is_measured_in_a_process_of_its_own(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["--bundle", str(bundle_path), "--checkpoint", str(checkpoint_path)]
+    arguments += ["--earlier-bundle", str(bundle_path)]
     assert benchmark.run([*arguments, "--rounds", "10", "--starts", "1", "--faces", "8", "--json"]) == 0
     record = json.loads(capfd.readouterr().out)
     assert [case["name"] for case in record["cases"]] == ["b1", "b8"]
     for case in record["cases"]:
-        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, COMPILED, AOTI, NNCF}
+        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, EARLIER, COMPILED, AOTI, NNCF}
         for result in case["candidates"].values():
             assert len(result["timings"]["warm"]["samples_us"]) == 10
     for name in (EAGER, COMPILED, AOTI):
         assert record["answers"][name]["top1_agreement"] == 1
     assert [len(medians) for medians in record["benchmark_app"]["median_ms"].values()] == [1, 1]
-    assert len(record["requirements"]) == 8
+    assert len(record["requirements"]) == 10
     assert {row["status"] for row in record["requirements"]} <= {"reached", "missed"}
