@@ -64,21 +64,28 @@ def test_openvinos_own_tool_measures_its_engine(bundle_path: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "compilers",
+    [(), pytest.param((COMPILED, AOTI), marks=pytest.mark.exhaustive)],
+    ids=["plain", "compilers"],
+)
 def test_every_candidate_is_measured_in_a_process_of_its_own(
+    compilers: tuple[str, ...],
     bundle_path: Path,
     checkpoint_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["--bundle", str(bundle_path), "--checkpoint", str(checkpoint_path)]
     arguments += ["--earlier-bundle", str(bundle_path)]
+    arguments += [] if compilers else ["--no-compilers"]
     assert benchmark.run([*arguments, "--rounds", "10", "--starts", "1", "--faces", "8", "--json"]) == 0
     record = json.loads(capfd.readouterr().out)
     assert [case["name"] for case in record["cases"]] == ["b1", "b8"]
     for case in record["cases"]:
-        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, EARLIER, COMPILED, AOTI, NNCF}
+        assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, EARLIER, NNCF, *compilers}
         for result in case["candidates"].values():
             assert len(result["timings"]["warm"]["samples_us"]) == 10
-    for name in (EAGER, COMPILED, AOTI):
+    for name in (EAGER, *compilers):
         assert record["answers"][name]["top1_agreement"] == 1
     assert [len(medians) for medians in record["benchmark_app"]["median_ms"].values()] == [1, 1]
     assert len(record["requirements"]) == 10
