@@ -61,11 +61,17 @@ def skip_unless_it_runs(sanitizer: list[str], folder: Path) -> None:
         pytest.skip(f"this machine cannot build or run a program with {sanitizer[0]}")
 
 
+def watched(target: str) -> set[str]:
+    """Return the target and those it hands work to, such as all of float64 to the generic one."""
+    texts = (SOURCES / "cpu" / name for name in (f"target_{target}.cpp", "kernels-inl.h"))
+    return {target, *(name for text in texts for name in re.findall(r"(\w+)_kernels\.", text.read_text()))}
+
+
 def own_flags(source: Path, target: str, sanitizer: list[str]) -> list[str]:
-    """The kernels of the target are watched, the driver need not be; other targets are only linked."""
+    """The kernels that the target runs are watched, the driver need not be; other targets are only linked."""
     if source.parent != SOURCES / "cpu":
         return []
-    if source.stem.startswith("target_") and source.stem != f"target_{target}":
+    if source.stem.startswith("target_") and source.stem.removeprefix("target_") not in watched(target):
         return ["-O0"]
     return sanitizer
 
