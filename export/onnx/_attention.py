@@ -57,8 +57,8 @@ def attention_function(config: NetworkConfig, opset: int) -> FunctionProto:
 
     The equations are in docs/reference/network.md. Parameters are scaled instead of scores, so that the
     product can be folded into a constant. The regions are cut from channels-last features, the order in
-    which runtimes convolve: what is moved then is whole rows of a region, and OpenVINO's int8 engine takes
-    1.2 times as long with channels first.
+    which runtimes convolve: what is moved then is whole rows of a region. OpenVINO's int8 graph of a fixed
+    batch of 8 takes 1.2 times as long with channels first.
     """
     grid, side, channels = config.grid, config.feature_size // config.grid, config.channels
     body = _BODY.format(

@@ -32,8 +32,8 @@ def test_committed_pages_are_what_the_records_say() -> None:
     markers = re.findall(r"<!-- figures: (\S+)(?: only .+?)? -->", "".join(texts.values()))
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
     assert shown == {
-        "latency", "engines", "kernels", "training", "augmentation", "faithfulness", "faces", "images",
-        "serving", "limits", "scaling",
+        "latency", "engines", "bundle", "kernels", "training", "augmentation", "faithfulness", "faces",
+        "images", "serving", "limits", "scaling",
     }  # fmt: skip
     assert picture(read_record(newest(ROOFLINE))) == Path("docs/images/roofline.svg").read_text()
 
