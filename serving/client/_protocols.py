@@ -111,6 +111,8 @@ class _Grpc(Protocol):
             # A server that was restarted is found again within a second, not within up to two minutes.
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            # Shared with the client of the process that this one was forked from, a connection is a dead one.
+            ("grpc.use_local_subchannel_pool", 1),
         ]
         if is_on_this_machine(self._address.location):
             # gRPC would send even requests to this machine through the proxy of `http_proxy`.
