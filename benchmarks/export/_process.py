@@ -12,6 +12,7 @@ import logging
 import sys
 
 from lnlattennet._console import STATUS_TOOK
+from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.export._pipeline import export_engine
 
@@ -35,14 +36,15 @@ class Steps(logging.Handler):
             self.seconds[step] = self.seconds.get(step, 0.0) + float(str(seconds))
 
 
-def main(options: str) -> None:
-    """Run as the program that this module describes."""
+def run(options: str) -> int:
+    """Run as the program that this module describes; return the exit code."""
     steps, logger = Steps(), logging.getLogger("lnlattennet")
     logger.addHandler(steps)
     logger.setLevel(logging.DEBUG)
     export_engine(ExportOptions.model_validate_json(options))
     sys.stdout.write(json.dumps(steps.seconds))
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(lambda: run(sys.argv[1]))

@@ -58,5 +58,5 @@ def test_the_steps_of_an_export_are_the_whole_process(
 
 
 def test_an_export_that_fails_is_told(tmp_path: Path) -> None:
-    with pytest.raises(LnlAttenNetError, match=r"the export of .*nothing failed"):
+    with pytest.raises(LnlAttenNetError, match=r"the export of .*nothing failed:\nerror: no checkpoint file"):
         benchmark.run(["-c", str(tmp_path / "nothing")])
