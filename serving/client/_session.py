@@ -51,6 +51,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _random = random.SystemRandom()
 _UNKNOWN_REGION = "Unable to find shared memory region"
 """What Triton says after a restart."""
+_REGION_IN_USE = "it is currently in use"
+"""What Triton says of a region for some milliseconds after the answer to the last request that used it."""
+_UNREGISTER_RETRIES = 5
 
 
 class Session:
@@ -246,10 +249,18 @@ class Session:
             region.remove()
             # Triton would unmap it under a request that still reads from it.
             if region.registered and not region.abandoned:
-                try:
-                    yield Register(region, self._timeout, mapped=False)
-                except ServingError:  # the server has gone, and its mapping with it
-                    continue
+                yield from self._unregister(region)
+
+    def _unregister(self, region: Region) -> Dialog[None]:
+        for pause in (*_pauses(_UNREGISTER_RETRIES), None):
+            try:
+                yield Register(region, self._timeout, mapped=False)
+                return
+            except ServingError as error:
+                # Any other error: the server has gone, and its mapping with it.
+                if _REGION_IN_USE not in str(error) or pause is None:
+                    return
+            yield Pause(pause)
 
     def _retried(self, call: Any, again: bool = True) -> Dialog[Any]:
         deadline = time.monotonic() + self._timeout

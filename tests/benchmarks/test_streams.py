@@ -62,7 +62,8 @@ def test_memory_of_films_is_that_of_all_processes(bundle_path: Path, tmp_path: P
     measure_memory(record, bundle_path, tmp_path, short=1, long=2)
     peaks = record.facts["peak_memory_bytes"]
     assert [len(peaks["1 s"]), len(peaks["2 s"])] == [2, 1]
-    assert min(*peaks["1 s"], *peaks["2 s"]) > 100e6
+    # So short a film may end between two looks at its memory, before the highest.
+    assert min(*peaks["1 s"], *peaks["2 s"]) > 50e6
     (required,) = record.requirements
     assert required.value == pytest.approx(peaks["2 s"][0] / min(peaks["1 s"]))
 
