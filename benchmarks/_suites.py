@@ -142,6 +142,7 @@ SUITES = {
             ("--bundle", "{bundle}", "--checkpoint", "{checkpoint}"),
             full=("--rounds", "120", "--starts", "3"),
             quick=("--rounds", "30", "--starts", "3", "--faces", "64", "--no-nncf", "--no-compilers"),
+            options=("--earlier",),
             cases=True,
             torch=True,
         ),

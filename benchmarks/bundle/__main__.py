@@ -28,7 +28,6 @@ from lnlattennet.benchmarks.bundle._candidates import (
     AOTI,
     COMPILED,
     EAGER,
-    EARLIER,
     NNCF,
     ONNX_RUNTIME,
     OURS,
@@ -46,6 +45,7 @@ from lnlattennet.benchmarks.bundle._candidates import (
 from lnlattennet.benchmarks.harness._command import (
     add_cases,
     add_count,
+    add_earlier,
     choose_names,
     main,
     option_parser,
@@ -59,6 +59,7 @@ from lnlattennet.benchmarks.harness._record import (
     warm_results,
 )
 from lnlattennet.benchmarks.harness._tables import aligned, comparison_table, requirement_table
+from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.bundle._manifest import Manifest
@@ -87,7 +88,8 @@ class BundleOptions:
         faces: held-out rendered faces to compare answers on.
         nncf: whether OpenVINO int8 by NNCF takes part, which takes a minute to make.
         compilers: whether torch.compile and AOTInductor take part, which compile for minutes.
-        earlier: a bundle of the same checkpoint, exported by an earlier version; None for none.
+        earlier: interpreter of an environment with an earlier version, or None.
+        earlier_bundle: what the earlier version runs, exported from the same checkpoint; None: the bundle.
     """
 
     threads: int
@@ -98,6 +100,7 @@ class BundleOptions:
     nncf: bool = True
     compilers: bool = True
     earlier: Path | None = None
+    earlier_bundle: Path | None = None
 
 
 def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Path) -> Record:
@@ -115,7 +118,7 @@ def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Pat
         ExportError: the compilers take part, and AOTInductor failed.
     """
     manifest = Bundle.load(bundle).manifest
-    for folder in (bundle, *([options.earlier] if options.earlier else [])):
+    for folder in filter(None, (bundle, options.earlier_bundle)):
         if Bundle.load(folder).manifest.checkpoint_sha256 != hash_file(checkpoint).sha256:
             raise UsageError(f"{folder} was not exported from {checkpoint}: their ratios would mean nothing")
     record = Record(benchmark="bundle")
@@ -151,7 +154,7 @@ def _candidates(
         ONNX_RUNTIME: (onnxruntime_defaults, [str(bundle), threads]),
     }
     if options.earlier:
-        candidates[EARLIER] = bundle_engine, [str(options.earlier), threads]
+        candidates[EARLIER] = bundle_engine, [str(options.earlier_bundle or bundle), threads]
     if options.compilers:
         package = compile_aot_inductor(checkpoint, max(options.batches), scratch / "aoti.pt2")
         candidates[COMPILED] = torch_compiled, [str(checkpoint), threads]
@@ -199,7 +202,11 @@ def _experiments(
         for name, (load, arguments) in candidates.items()
     }
     calls = max(1, options.rounds // options.starts)
-    starts = [time_in_turns(functions, faces, options.batches, calls, scratch) for _ in range(options.starts)]
+    pythons = {EARLIER: options.earlier} if options.earlier else {}
+    starts = [
+        time_in_turns(functions, faces, options.batches, calls, scratch, pythons)
+        for _ in range(options.starts)
+    ]
     for batch in options.batches:
         seconds = {
             name: [ms / 1e3 for samples in starts for ms in samples[name][batch]] for name in candidates
@@ -230,7 +237,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         "--bundle", type=Path, metavar="FOLDER", help="bundle to measure; default: export one"
     )
     parser.add_argument("-c", "--checkpoint", type=Path, default=DEMO, help=f"the bundle's; default {DEMO}")
-    text = "bundle that an earlier version exported from the same checkpoint, to compare with"
+    add_earlier(parser)
+    text = "what the earlier version runs: its own export of the same checkpoint; default: the bundle"
     parser.add_argument("--earlier-bundle", type=Path, metavar="FOLDER", help=text)
     add_count(parser, "--threads", usable_cpus(), 1, "threads of each candidate")
     add_count(parser, "--rounds", 300, 10, "counted calls of each candidate")
@@ -240,6 +248,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-nncf", action="store_true", help="leave OpenVINO int8 by NNCF out")
     parser.add_argument("--no-compilers", action="store_true", help="leave torch.compile and AOTInductor out")
     options = parser.parse_args(arguments)
+    if options.earlier_bundle and not options.earlier:
+        parser.error("--earlier-bundle is run by an earlier version: give its Python by --earlier")
     names = {f"b{batch}": batch for batch in BATCHES}
     chosen = BundleOptions(
         threads=options.threads,
@@ -249,7 +259,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         faces=options.faces,
         nncf=not options.no_nncf,
         compilers=not options.no_compilers,
-        earlier=options.earlier_bundle,
+        earlier=options.earlier,
+        earlier_bundle=options.earlier_bundle,
     )
     configure_logging(0, quiet=False)
     with tempfile.TemporaryDirectory() as folder:

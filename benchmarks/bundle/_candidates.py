@@ -26,7 +26,6 @@ Faces = NDArray[np.float32]
 Logits = Callable[[Faces], NDArray[np.float32]]
 
 OURS = "the bundle's engine"
-EARLIER = "the engine of the earlier bundle"
 EAGER = "torch eager"
 ONNX_RUNTIME = "ONNX Runtime fp32, defaults"
 NNCF = "OpenVINO int8, NNCF's defaults"

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from lnlattennet.errors import ExportError
 from lnlattennet.machine._hardware import usable_cpus
 
 _WORKER = "lnlattennet.export.selection._worker"
+_THIS_PYTHON = Path(sys.executable)
 
 
 class TimingError(ExportError):
@@ -48,10 +50,13 @@ class TimedProcess:
         function: "module:function"; called with ``arguments``, it gives a function of a batch of faces.
         arguments: JSON values.
         faces: a `.npy` file, float32 [n, 3, S, S].
+        python: interpreter of an environment with this package.
     """
 
-    def __init__(self, name: str, function: str, arguments: Sequence[Any], faces: Path) -> None:
-        command = [sys.executable, "-P", "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
+    def __init__(
+        self, name: str, function: str, arguments: Sequence[Any], faces: Path, python: Path = _THIS_PYTHON
+    ) -> None:
+        command = [str(python), "-P", "-m", _WORKER, function, json.dumps(list(arguments)), str(faces)]
         self._name = name
         self._messages = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see close
         self._process = subprocess.Popen(
@@ -94,6 +99,7 @@ def time_in_turns(
     batches: Sequence[int],
     rounds: int,
     scratch: Path,
+    pythons: Mapping[str, Path] = MappingProxyType({}),
 ) -> dict[str, dict[int, list[float]]]:
     """Time candidates on the first faces, in turn; return milliseconds of every call by name and batch size.
 
@@ -103,6 +109,7 @@ def time_in_turns(
         batches: batch sizes.
         rounds: counted calls of each candidate at each size.
         scratch: folder that the faces are written to.
+        pythons: name -> interpreter, of candidates that run in another version of this package.
 
     Raises:
         TimingError: a candidate could not be loaded, or failed.
@@ -112,7 +119,9 @@ def time_in_turns(
     samples: dict[str, dict[int, list[float]]] = {name: {} for name in candidates}
     with ExitStack() as stack:
         processes = {
-            name: stack.enter_context(closing(TimedProcess(name, function, arguments, file)))
+            name: stack.enter_context(
+                closing(TimedProcess(name, function, arguments, file, pythons.get(name, _THIS_PYTHON)))
+            )
             for name, (function, arguments) in candidates.items()
         }
         for process in processes.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,11 @@ from lnlattennet.benchmarks.bundle._candidates import (
     AOTI,
     COMPILED,
     EAGER,
-    EARLIER,
     NNCF,
     ONNX_RUNTIME,
     OURS,
 )
+from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.bundle import read_manifest
 from lnlattennet.errors import LnlAttenNetError, UsageError
 
@@ -76,7 +77,7 @@ def test_every_candidate_is_measured_in_a_process_of_its_own(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["--bundle", str(bundle_path), "--checkpoint", str(checkpoint_path)]
-    arguments += ["--earlier-bundle", str(bundle_path)]
+    arguments += ["--earlier", sys.executable, "--earlier-bundle", str(bundle_path)]
     arguments += [] if compilers else ["--no-compilers"]
     assert benchmark.run([*arguments, "--rounds", "10", "--starts", "1", "--faces", "8", "--json"]) == 0
     record = json.loads(capfd.readouterr().out)

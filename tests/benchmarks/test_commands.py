@@ -42,6 +42,11 @@ def test_a_benchmark_says_how_it_is_run(name: str, capsys: pytest.CaptureFixture
     [
         ("attention.__main__", ["--threads", "0"], "--threads: must be at least 1, got 0"),
         ("bundle.__main__", ["--rounds", "few"], "--rounds: invalid count value: 'few'"),
+        (
+            "bundle.__main__",
+            ["--earlier-bundle", "x"],
+            "give its Python by --earlier",
+        ),
         ("serving.__main__", ["bundle", "--earlier", "/nowhere"], "--earlier: must be a Python that can be"),
         ("training.throughput", ["--epochs", "1"], "--epochs: must be at least 2, got 1"),
     ],

@@ -139,9 +139,7 @@ def test_options_go_to_the_suites_that_have_them() -> None:
     programs = SUITES["programs"].command(BUNDLE, (), given, quick=True)
     assert programs[2:6] == ["--program", "fer=x", "--program", "facex=y"]
     assert SUITES["startup"].command(BUNDLE, (), given, quick=True)[2:4] == ["--earlier", "z"]
-    assert "z" not in programs + SUITES["engines"].command(
-        BUNDLE | {"checkpoint": "x"}, (), given, quick=True
-    )
+    assert "z" not in programs + SUITES["scaling"].command(BUNDLE, (), given, quick=True)
 
 
 def test_a_program_that_is_not_known_skips_its_suite(bundle_path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +104,34 @@ def test_an_answer_keeps_its_values_in_later_calls(build_engine: BuildEngine) ->
     runner({"image": faces(2, seed=1)})
     for name, values in before.items():
         np.testing.assert_array_equal(answer[name], values)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 19])
+def test_a_face_of_a_batch_gets_what_it_gets_alone(build_engine: BuildEngine, count: int) -> None:
+    """A batch is computed in pieces of the sizes that graphs are compiled for."""
+    runner = BACKEND.load(build_engine("openvino", plan("int8")).path, 2)
+    images = faces(count, seed=3)
+    for name, values in runner({"image": images}).items():
+        alone = [runner({"image": image[None]})[name][0] for image in images]
+        np.testing.assert_allclose(values, alone, atol=1e-4, err_msg=name)
+
+
+def test_ctrl_c_is_handled_after_engines_have_come_and_gone(build_engine: BuildEngine) -> None:
+    program = """
+import os, pathlib, signal, sys
+from lnlattennet.runtimes._openvino import load
+first, second = (load(pathlib.Path(sys.argv[1]), 1) for _ in range(2))
+del first
+del second
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("handled")
+"""
+    path = build_engine("openvino", plan("fp32")).path
+    # Python then gives signal handlers a stack of their own, as pytest's plugin for crashes does.
+    command = [sys.executable, "-X", "faulthandler", "-P", "-c", program, str(path)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "handled\n"
 
 
 def test_it_names_what_it_cannot_convert(tmp_path: Path) -> None:
