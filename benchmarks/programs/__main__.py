@@ -18,7 +18,7 @@ import numpy as np
 
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, python_interpreter, report
 from lnlattennet.benchmarks.harness._record import Record
-from lnlattennet.benchmarks.harness._tables import aligned, comparison_table
+from lnlattennet.benchmarks.harness._tables import aligned, comparison_table, requirement_table
 from lnlattennet.benchmarks.programs._measure import ALL_CORES, measure
 from lnlattennet.benchmarks.programs._programs import NEED_DOWNLOADS, OURS, PROGRAMS
 
@@ -61,7 +61,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     add_count(parser, "--rounds", 20, 1, "counted answers of each process after its first")
     options = parser.parse_args(arguments)
     record = measure(options.bundle, dict(options.program), options.starts, options.rounds)
-    report(record, f"{comparison_table(record.cases, OURS, 'ms', 1e3)}\n\n{program_table(record)}", options)
+    times = comparison_table(record.cases, OURS, "ms", 1e3)
+    tables = [times, program_table(record), requirement_table(record.requirements)]
+    report(record, "\n\n".join(tables), options)
     return 0
 
 

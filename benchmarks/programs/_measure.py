@@ -16,7 +16,14 @@ from lnlattennet._interleave import interleave
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._jpeg import jpeg
 from lnlattennet.benchmarks.harness._memory import proportional_set_size
-from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._record import (
+    WARM,
+    CandidateResult,
+    ExperimentResult,
+    Record,
+    RequirementResult,
+    warm_results,
+)
 from lnlattennet.benchmarks.harness._versions import turn
 from lnlattennet.benchmarks.programs._process import Started, start
 from lnlattennet.benchmarks.programs._programs import NEED_DOWNLOADS, OURS, PROGRAMS
@@ -24,6 +31,10 @@ from lnlattennet.bundle import read_manifest
 from lnlattennet.errors import LnlAttenNetError, require
 
 ALL_CORES, ONE_CORE = "every core", "one core"
+_LATER = "later answers"
+
+REQUIRED = 3.0
+"""How many times as long as ours the fastest other program must take for a later answer."""
 
 _WARM_UP = 2
 
@@ -58,10 +69,17 @@ def measure(bundle: Path, pythons: Mapping[str, Path], starts: int, rounds: int)
             say(case)
             first, later, memory = _measure_starts(programs, chosen, starts, rounds)
             record.facts["memory_bytes"][case] = memory
-            for name, seconds, counts in (("first answer", first, 1), ("later answers", later, rounds)):
+            for name, seconds, counts in (("first answer", first, 1), (_LATER, later, rounds)):
                 results = warm_results(seconds, [counts] * starts) | left_out
                 record.add(ExperimentResult(f"{name}, {case}", {"cores": len(chosen)}, results))
+    record.requirements = [_requirement(case) for case in record.cases if case.name.startswith(_LATER)]
     return record
+
+
+def _requirement(case: ExperimentResult) -> RequirementResult:
+    text = "time of the fastest other program over ours"
+    required = RequirementResult(text=text, case=case.name, state=WARM, bound=REQUIRED)
+    return required.with_ratio(case, OURS, [name for name in PROGRAMS if name != OURS])
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from lnlattennet.benchmarks.harness._versions import worker
 from lnlattennet.benchmarks.programs._programs import Program
 
 _PROGRAM = """
-import importlib.metadata, json, os, sys, time
+import importlib.metadata, json, os, sys, time, warnings
+warnings.simplefilter("ignore")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 code, package, photograph, bundle, cores = sys.argv[1:]
 os.sched_setaffinity(0, map(int, cores.split(",")))
 # What packages print is no answer.

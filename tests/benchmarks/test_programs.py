@@ -58,6 +58,11 @@ def test_every_program_answers_in_turn_or_is_named_with_the_reason(
         assert {name: case.candidates[name].failed for name in NEED_DOWNLOADS} == NEED_DOWNLOADS
     assert record.cases[0].config["cores"] >= record.cases[2].config["cores"] == 1
     assert record.facts["answers"]["facex"] == {"expression": "happy", "version": "9.9"}
+    assert [row.case for row in record.requirements] == [
+        "later answers, every core",
+        "later answers, one core",
+    ]
+    assert {row.against for row in record.requirements} == {"facex"}
     for memory in record.facts["memory_bytes"].values():
         assert min(memory[OURS]) > 30e6
 

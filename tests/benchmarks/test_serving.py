@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tritonclient.http
 
+from lnlattennet.benchmarks.harness._memory import proportional_set_size
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.serving import _perf_analyzer
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
@@ -178,6 +179,11 @@ def test_a_peer_answers_as_the_bundle_does(peer: Peer, bundle_path: Path) -> Non
         answer = client.infer("expression", [tensor])
         client.close()
         assert 50e6 < server.written_bytes() < server.memory_bytes()
+        started = server.pids()
+    deadline = time.monotonic() + 10
+    while any(map(proportional_set_size, started)):
+        assert time.monotonic() < deadline, "processes of the peer go on"
+        time.sleep(0.1)
     expected = load(bundle_path).predict(image)
     assert answer.as_numpy("label").item().decode() == expected.label
     assert answer.as_numpy("probabilities")[0] == pytest.approx(
