@@ -180,11 +180,13 @@ def _output_name(output: Any) -> str:
 def _compiled(model: Any, size: int, threads: int) -> Any:
     fixed = model.clone()
     fixed.reshape({node.any_name: [size, *list(node.partial_shape)[1:]] for node in fixed.inputs})
+    threads = threads or usable_cpus()
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads or usable_cpus(),
-        # Pinned, the threads of two processes that serve the same engine would share a core.
-        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_NUM_THREADS": threads,
+        # Threads that are not pinned may wake on one core and share it for milliseconds. Pinned on a part of
+        # the cores, those of two processes would share one for good.
+        "ENABLE_CPU_PINNING": threads == len(os.sched_getaffinity(0)),
         "INFERENCE_PRECISION_HINT": float_precision(model),
     }
     return _core().compile_model(fixed, "CPU", settings)
