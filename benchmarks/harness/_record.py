@@ -112,7 +112,8 @@ class RequirementResult:
         state: state of the caches.
         bound: required value; None where none is required.
         upper: whether the bound is the largest allowed value, not the smallest.
-        status: "reached", "missed", "nothing required" or "not measured".
+        status: "reached", "missed", "undecided" (the bound lies in the interval), "nothing required" or
+            "not measured".
         value: measured value.
         interval: 95% interval of the value.
         against: the candidate that the value was measured against.
@@ -132,11 +133,15 @@ class RequirementResult:
 
     def with_value(self, value: float, *interval: float) -> RequirementResult:
         """Return it with a measured value, the ends of its interval if there is one, and the status."""
-        if self.bound is None:
-            status = "nothing required"
-        else:
-            status = "reached" if (value <= self.bound if self.upper else value >= self.bound) else "missed"
+        status = self._status(*(interval or (value, value)))
         return dataclasses.replace(self, value=value, interval=interval or None, status=status)
+
+    def _status(self, low: float, high: float) -> str:
+        if self.bound is None:
+            return "nothing required"
+        if low < self.bound < high:
+            return "undecided"
+        return "reached" if (high <= self.bound if self.upper else low >= self.bound) else "missed"
 
     def with_ratio(
         self, case: ExperimentResult | None, subject: str, candidates: Iterable[str]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet._statistics import ratio_interval
+from lnlattennet._statistics import difference_interval, ratio_interval, tail_interval
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult
 from lnlattennet.benchmarks.serving._measure import EIGHT, ONE
 from lnlattennet.benchmarks.serving._targets import FASTAPI, Peer
@@ -65,16 +65,15 @@ def _hops(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
                     bound=bound,
                     upper=True,
                 )
-                yield hop.with_value(served.median_us - here.median_us)
+                yield hop.with_value(*difference_interval(served.samples_us, here.samples_us))
 
 
 def _tails(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
     for name, case in cases.items():
         for target, result in case.candidates.items():
             if target.startswith(_OWN):
-                p99 = float(np.percentile(result.timings[WARM].samples_us, 99))
                 tail = RequirementResult(text=f"p99 over p50 of {target}", case=name, bound=_TAIL, upper=True)
-                yield tail.with_value(p99 / result.timings[WARM].median_us)
+                yield tail.with_value(*tail_interval(result.timings[WARM].samples_us))
 
 
 def _over_peer(rates: Mapping[str, Mapping[str, Any]]) -> Iterator[RequirementResult]:

@@ -97,11 +97,7 @@ def mean_ratio_interval(numerator: Floats, denominator: Floats, seed: int = 0) -
 
 def median_interval(samples: Sequence[float]) -> Estimate:
     """Return the median of timings and its interval, in their unit."""
-    values = np.asarray(samples)
-    medians = bootstrap(
-        lambda draws: np.median(values[draws], axis=1), len(values), resamples=_TIMING_RESAMPLES
-    )
-    return Estimate(float(np.median(values)), *interval(medians))
+    return _timing_interval(lambda drawn: np.median(drawn[0], axis=-1), samples)
 
 
 def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> Estimate:
@@ -109,14 +105,41 @@ def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> 
 
     Both samples of a round are drawn together, so a slow spell of the machine hits both.
     """
-    pairs = np.array([numerator, denominator])
+    return _timing_interval(_ratio_of_medians, numerator, denominator)
 
-    def ratios(draws: Indices) -> Floats:
-        medians = np.median(pairs[:, draws], axis=2)
-        return np.asarray(medians[0] / medians[1])
 
-    value = np.median(pairs[0]) / np.median(pairs[1])
-    return Estimate(float(value), *interval(bootstrap(ratios, pairs.shape[1], resamples=_TIMING_RESAMPLES)))
+def difference_interval(minuend: Sequence[float], subtrahend: Sequence[float]) -> Estimate:
+    """Return the difference of the medians of two interleaved timings, drawn as by ``ratio_interval``."""
+    return _timing_interval(_difference_of_medians, minuend, subtrahend)
+
+
+def tail_interval(samples: Sequence[float]) -> Estimate:
+    """Return the 99th percentile of timings over their median."""
+    return _timing_interval(_tail, samples)
+
+
+def _ratio_of_medians(pairs: Floats) -> Floats:
+    numerator, denominator = np.median(pairs, axis=-1)
+    return np.asarray(numerator / denominator)
+
+
+def _difference_of_medians(pairs: Floats) -> Floats:
+    minuend, subtrahend = np.median(pairs, axis=-1)
+    return np.asarray(minuend - subtrahend)
+
+
+def _tail(samples: Floats) -> Floats:
+    high, median = np.percentile(samples[0], (99, 50), axis=-1)
+    return np.asarray(high / median)
+
+
+def _timing_interval(statistic: Callable[[Floats], Floats], *timings: Sequence[float]) -> Estimate:
+    """Return a statistic of timings [k, ..., n], which gives [...], and its interval."""
+    samples = np.array(timings, np.float64)
+    draws = bootstrap(
+        lambda indices: statistic(samples[:, indices]), samples.shape[1], resamples=_TIMING_RESAMPLES
+    )
+    return Estimate(float(statistic(samples)), *interval(draws))
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

@@ -90,4 +90,4 @@ def test_every_candidate_is_measured_in_a_process_of_its_own(
         assert record["answers"][name]["top1_agreement"] == 1
     assert [len(medians) for medians in record["benchmark_app"]["median_ms"].values()] == [1, 1]
     assert len(record["requirements"]) == 10
-    assert {row["status"] for row in record["requirements"]} <= {"reached", "missed"}
+    assert {row["status"] for row in record["requirements"]} <= {"reached", "missed", "undecided"}

@@ -110,7 +110,7 @@ def test_a_run_checks_aoti_onnxruntime_and_tensorrt_and_writes_every_sample(
     status = {row.text: row.status for row in record.requirements}
     assert status["time of ONNX Runtime over AOTInductor's"] == "nothing required"
     assert status["time of TensorRT over AOTInductor's"] == "not measured"
-    assert status["time of torch eager over AOTInductor's"] in {"reached", "missed"}
+    assert status["time of torch eager over AOTInductor's"] in {"reached", "missed", "undecided"}
 
 
 @pytest.mark.parametrize("factor", [1.1, math.nan])
