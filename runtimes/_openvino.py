@@ -103,6 +103,10 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     """Compile the engine for this machine's CPU, each part in the precision that the graph gives it.
 
     The graph for the larger size of ``_SIZES`` is compiled by the first batch that has so many faces.
+
+    Args:
+        engine_file: the `.xml` file.
+        threads: number; 0 is one for every core, each pinned to its core.
     """
     graphs = _Graphs(engine_file, threads)
     # One request owns one set of tensors, so calls from several threads take turns.
@@ -180,13 +184,13 @@ def _output_name(output: Any) -> str:
 def _compiled(model: Any, size: int, threads: int) -> Any:
     fixed = model.clone()
     fixed.reshape({node.any_name: [size, *list(node.partial_shape)[1:]] for node in fixed.inputs})
-    threads = threads or usable_cpus()
+    # Threads that are not pinned may wake on one core and share it for milliseconds. Pinned, those of two
+    # processes would share one for good: of a server's two instances, or of two containers with a quota.
+    alone = threads == 0 and usable_cpus() == len(os.sched_getaffinity(0))
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-        # Threads that are not pinned may wake on one core and share it for milliseconds. Pinned on a part of
-        # the cores, those of two processes would share one for good.
-        "ENABLE_CPU_PINNING": threads == len(os.sched_getaffinity(0)),
+        "INFERENCE_NUM_THREADS": threads or usable_cpus(),
+        "ENABLE_CPU_PINNING": alone,
         "INFERENCE_PRECISION_HINT": float_precision(model),
     }
     return _core().compile_model(fixed, "CPU", settings)

@@ -148,13 +148,15 @@ def _candidates(
 ) -> _Candidates:
     """Return what is measured, the bundle's engine first; makes what has to be made."""
     threads = options.threads
+    # 0 says that the process has the cores for itself, as it does by default.
+    own_threads = 0 if threads == usable_cpus() else threads
     candidates: _Candidates = {
-        OURS: (bundle_engine, [str(bundle), threads]),
+        OURS: (bundle_engine, [str(bundle), own_threads]),
         EAGER: (torch_eager, [str(checkpoint), threads]),
         ONNX_RUNTIME: (onnxruntime_defaults, [str(bundle), threads]),
     }
     if options.earlier:
-        candidates[EARLIER] = bundle_engine, [str(options.earlier_bundle or bundle), threads]
+        candidates[EARLIER] = bundle_engine, [str(options.earlier_bundle or bundle), own_threads]
     if options.compilers:
         package = compile_aot_inductor(checkpoint, max(options.batches), scratch / "aoti.pt2")
         candidates[COMPILED] = torch_compiled, [str(checkpoint), threads]

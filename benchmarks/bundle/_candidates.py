@@ -36,7 +36,7 @@ NNCF_FACES = 300
 
 
 def bundle_engine(bundle: str, threads: int) -> Logits:
-    """Load the bundle's selected engine, as a server would run it."""
+    """Load the bundle's selected engine."""
     runner = Bundle.load(bundle).runner(None, threads)
     return lambda faces: runner({INPUT_NAME: faces})["logits"]
 

@@ -135,7 +135,7 @@ def time_in_turns(
 
 def engine_arguments(backend: str, path: Path) -> tuple[str, list[Any]]:
     """Return an engine file as a candidate of ``time_in_turns``, on all usable threads."""
-    return f"{_WORKER}:load_engine", [backend, str(path), usable_cpus()]
+    return f"{_WORKER}:load_engine", [backend, str(path), 0]
 
 
 def summary(batch: int, samples: list[float]) -> Latency:

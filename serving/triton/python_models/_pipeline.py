@@ -40,7 +40,7 @@ class Pipeline(PythonModel):
         threads = threads_of_instance(config)
         cv2.setNumThreads(threads)
         runner = bundle.runner(threads)
-        _warm_up(runner, preprocessing.size, bundle.largest_batch)
+        _warm_up(runner, preprocessing.size)
         sources = {
             IMAGE: each(FaceStep(preprocessing)),
             CROP: each(CropStep(preprocessing)),
@@ -74,7 +74,6 @@ def _goal(outputs: Collection[str]) -> str:
     return FACE if FACE in outputs else "answer"
 
 
-def _warm_up(runner: Runner, size: int, largest_batch: int) -> None:
-    # The first call of a batch size allocates, and may compile: here, before the model is ready.
-    for batch in (1, largest_batch):
-        runner({INPUT_NAME: np.zeros((batch, 3, size, size), np.float32)})
+def _warm_up(runner: Runner, size: int) -> None:
+    # The first call allocates: here, before the model is ready.
+    runner({INPUT_NAME: np.zeros((1, 3, size, size), np.float32)})
