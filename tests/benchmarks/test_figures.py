@@ -33,7 +33,7 @@ def test_committed_pages_are_what_the_records_say() -> None:
     shown = {json.loads(newest(marker).read_text())["benchmark"] for marker in markers}
     assert shown == {
         "latency", "engines", "bundle", "kernels", "training", "augmentation", "faithfulness", "faces",
-        "images", "serving", "limits", "scaling",
+        "images", "serving", "limits", "scaling", "programs",
     }  # fmt: skip
     assert picture(read_record(newest(ROOFLINE))) == Path("docs/images/roofline.svg").read_text()
 
@@ -58,7 +58,7 @@ def test_committed_pages_are_what_the_records_say() -> None:
         ("*-faithfulness-ferplus", "| Grad-CAM | 33.8 [31.9, 35.5] | 4.5 [3.5, 5.6] | 3.03 [2.79, 3.30] |"),
         ("*-faithfulness-demo", "| Grad-CAM | 45.0 [36.4, 52.9] | 8.6 [3.6, 13.6] | 3.20 [2.45, 4.24] |"),
         (
-            "*-serving-haar-*",
+            "2026-11-29-serving-haar-*",
             "| fused, gRPC | 15.7 / 42 | 16.4 / 30 | 36.1 / 68 | 72.2 / 102 | 111.1 / 215 |",
         ),
     ],
