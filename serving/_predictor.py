@@ -30,7 +30,8 @@ def load(path: Path | str, engine: str | None = None, threads: int = 0) -> Local
     Args:
         path: the bundle's folder.
         engine: name of one of its engines; None takes the selected one, "any" one that runs here.
-        threads: threads of the engine; 0 takes the CPUs that this process may use.
+        threads: threads of the engine; 0 takes the CPUs that this process may use, and OpenVINO pins them:
+            where several processes share the CPUs, give each its number.
 
     Raises:
         BundleError: there is no bundle, a file in it was changed, or it has no engine of that name.
