@@ -115,8 +115,7 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     def run(inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
         [(name, faces)] = inputs.items()
         with lock:
-            parts = [graphs.infer({name: piece}) for piece in _pieces(faces)]
-        return {output: np.concatenate([part[output] for part in parts]) for output in parts[0]}
+            return graphs.run(name, faces)
 
     return run
 
@@ -127,26 +126,38 @@ class _Graphs:
     def __init__(self, path: Path, threads: int) -> None:
         self._model = _core().read_model(path)
         self._threads = threads
-        self._requests = {1: self._request(1)}
+        single = self._compiled(1)
+        self._shapes = {_output_name(output): tuple(output.shape)[1:] for output in single.outputs}
+        self._requests = {1: single.create_infer_request()}
 
-    def infer(self, inputs: Mapping[str, NDArray[np.float32]]) -> Arrays:
-        """Return copies of the outputs, which are the request's own memory."""
-        size = len(next(iter(inputs.values())))
-        if size not in self._requests:
-            self._requests[size] = self._request(size)
-        results = self._requests[size].infer(inputs, share_inputs=True, share_outputs=True)
-        return {_output_name(output): np.array(values) for output, values in results.items()}
+    def run(self, name: str, faces: NDArray[np.float32]) -> Arrays:
+        """Return the outputs for faces [B, 3, S, S], B of 0 or more, given to the input of that name."""
+        outputs = {
+            output: np.empty((len(faces), *shape), np.float32) for output, shape in self._shapes.items()
+        }
+        for piece in _pieces(len(faces)):
+            request = self._request(piece.stop - piece.start)
+            # What it gives is the request's own memory, which the next call writes.
+            results = request.infer({name: faces[piece]}, share_inputs=True, share_outputs=True)
+            for output, values in results.items():
+                outputs[_output_name(output)][piece] = values
+        return outputs
 
     def _request(self, size: int) -> Any:
-        return _compiled(self._model, size, self._threads).create_infer_request()
+        if size not in self._requests:
+            self._requests[size] = self._compiled(size).create_infer_request()
+        return self._requests[size]
+
+    def _compiled(self, size: int) -> Any:
+        return _compiled(self._model, size, self._threads)
 
 
-def _pieces(faces: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+def _pieces(count: int) -> Iterator[slice]:
     """Split a batch into as few pieces of the sizes ``_SIZES`` as it takes."""
     start = 0
     for size in _SIZES:
-        while start + size <= len(faces):
-            yield faces[start : start + size]
+        while start + size <= count:
+            yield slice(start, start + size)
             start += size
 
 

@@ -75,7 +75,7 @@ def test_a_chain_is_computed_in_its_precision(precision: str, tmp_path: Path) ->
     chain = convolutions(layer)
     onnx.save_model(onnx_model(chain, precision), tmp_path / "chain.onnx")
     assert chain.flops == layer.flops * chain.input_shape[0] * len(chain.weight_shapes)
-    model = _openvino.import_openvino().Core().read_model(tmp_path / "chain.onnx")
+    model = _openvino._core().read_model(tmp_path / "chain.onnx")
     compiled = _openvino._compiled(model, chain.input_shape[0], 1)
     assert _openvino._layers(compiled) == {precision: len(chain.weight_shapes)}
     assert matrix_product().flops == 2 * _models.MATRIX**3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from lnlattennet.errors import ExportError
 from lnlattennet.export.precision._apply import planned_layers
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.runtimes._base import Arrays, BuildSpec
 from lnlattennet.runtimes._registry import backend_named
 from tests.runtimes.engines import BATCH, BuildEngine, assert_agrees, assert_takes_threads, faces, plan
@@ -106,14 +108,38 @@ def test_an_answer_keeps_its_values_in_later_calls(build_engine: BuildEngine) ->
         np.testing.assert_array_equal(answer[name], values)
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 19])
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 19])
 def test_a_face_of_a_batch_gets_what_it_gets_alone(build_engine: BuildEngine, count: int) -> None:
     """A batch is computed in pieces of the sizes that graphs are compiled for."""
     runner = BACKEND.load(build_engine("openvino", plan("int8")).path, 2)
     images = faces(count, seed=3)
+    single = runner({"image": faces(1)})
     for name, values in runner({"image": images}).items():
-        alone = [runner({"image": image[None]})[name][0] for image in images]
-        np.testing.assert_allclose(values, alone, atol=1e-4, err_msg=name)
+        assert values.shape == (count, *single[name].shape[1:])
+        alone = [runner({"image": image[None]})[name] for image in images]
+        np.testing.assert_allclose(
+            values, np.concatenate([single[name][:0], *alone]), atol=1e-4, err_msg=name
+        )
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core only")
+@pytest.mark.parametrize(("threads", "pinned"), [(0, True), (2, False)])
+def test_threads_are_pinned_where_the_process_has_every_core(
+    build_engine: BuildEngine, threads: int, pinned: bool
+) -> None:
+    program = """
+import os, pathlib, sys
+import numpy as np
+from lnlattennet.runtimes._openvino import load
+size = int(sys.argv[3])
+load(pathlib.Path(sys.argv[1]), int(sys.argv[2]))({"image": np.zeros((8, 3, size, size), np.float32)})
+print(min(len(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task")))
+"""
+    path = build_engine("openvino", plan("fp32")).path
+    command = [sys.executable, "-P", "-c", program, str(path), str(threads), str(faces(1).shape[-1])]
+    fewest = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    cores = len(os.sched_getaffinity(0))
+    assert fewest == (1 if pinned and usable_cpus() == cores else cores)
 
 
 def test_ctrl_c_is_handled_after_engines_have_come_and_gone(build_engine: BuildEngine) -> None:
