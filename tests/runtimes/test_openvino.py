@@ -127,19 +127,26 @@ def test_a_face_of_a_batch_gets_what_it_gets_alone(build_engine: BuildEngine, co
 def test_threads_are_pinned_where_the_process_has_every_core(
     build_engine: BuildEngine, threads: int, pinned: bool
 ) -> None:
+    # A thread is pinned when it first takes part, and a batch may be done before a second thread wakes.
     program = """
 import os, pathlib, sys
 import numpy as np
 from lnlattennet.runtimes._openvino import load
 size = int(sys.argv[3])
-load(pathlib.Path(sys.argv[1]), int(sys.argv[2]))({"image": np.zeros((8, 3, size, size), np.float32)})
-print(min(len(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task")))
+run = load(pathlib.Path(sys.argv[1]), int(sys.argv[2]))
+def fewest():
+    return min(len(os.sched_getaffinity(int(thread))) for thread in os.listdir("/proc/self/task"))
+for _ in range(1000):
+    run({"image": np.zeros((8, 3, size, size), np.float32)})
+    if fewest() == 1:
+        break
+print(fewest())
 """
     path = build_engine("openvino", plan("fp32")).path
     command = [sys.executable, "-P", "-c", program, str(path), str(threads), str(faces(1).shape[-1])]
-    fewest = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    cpus = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     cores = len(os.sched_getaffinity(0))
-    assert fewest == (1 if pinned and usable_cpus() == cores else cores)
+    assert cpus == (1 if pinned and usable_cpus() == cores else cores)
 
 
 def test_ctrl_c_is_handled_after_engines_have_come_and_gone(build_engine: BuildEngine) -> None:
