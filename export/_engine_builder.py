@@ -28,6 +28,7 @@ from lnlattennet.export._plan import ExportPlan, Job
 from lnlattennet.export._symmetric_int8 import write_symmetric_int8
 from lnlattennet.export.gate._limits import failure_text, flags_text, parse_limits
 from lnlattennet.export.gate._verification import Verifier, create_verifier
+from lnlattennet.export.onnx._channels_last import channels_last
 from lnlattennet.export.onnx._exporter import export_onnx
 from lnlattennet.export.onnx._inline import inlined
 from lnlattennet.export.precision._apply import apply_plan, planned_layers
@@ -65,6 +66,7 @@ class EngineBuilder:
         plan: the export's plan.
         checkpoint: the `.safetensors` file.
         standard: the network in fp32, standard operators only.
+        channels_last: the same, rearranged for runtimes that hold values channels-last.
         calibration: faces, their source and the method; None if nothing is quantized.
         ranges: tensor -> (lowest, highest) activation, empty if nothing is quantized.
     """
@@ -73,6 +75,7 @@ class EngineBuilder:
     plan: ExportPlan
     checkpoint: Path
     standard: onnx.ModelProto
+    channels_last: onnx.ModelProto
     calibration: CalibrationRecord | None
     ranges: Ranges
     verifier: Verifier
@@ -124,7 +127,7 @@ class EngineBuilder:
 
     def _build(self, job: Job, plan: PrecisionPlan) -> Candidate:
         options = self.plan.options
-        planned = planned_layers(self.standard, plan)
+        planned = planned_layers(self._network(job.backend), plan)
         directory = self._engine_folder(job.name)
         directory.mkdir(parents=True)
         size = self.plan.checkpoint.info.config.image_size
@@ -157,13 +160,17 @@ class EngineBuilder:
         return Candidate(record, engine.path, planned)
 
     def _graph(self, backend: str, plan: PrecisionPlan, directory: Path) -> Path:
-        """Write the plan's graph; fp32 is in the bundle already, once for all engines."""
-        if plan.precisions == {"fp32"}:
+        """Write the plan's graph; the network itself in fp32 is in the bundle already."""
+        network = self._network(backend)
+        if network is self.standard and plan.precisions == {"fp32"}:
             return self.folder / ONNX_NAME
         path = directory / ONNX_NAME
         symmetric = backend_named(backend).INFO.symmetric_int8
-        onnx.save_model(apply_plan(self.standard, plan, self.ranges, symmetric=symmetric), str(path))
+        onnx.save_model(apply_plan(network, plan, self.ranges, symmetric=symmetric), str(path))
         return path
+
+    def _network(self, backend: str) -> onnx.ModelProto:
+        return self.channels_last if backend_named(backend).INFO.channels_last else self.standard
 
     def _verify(self, candidate: Candidate, precision: str) -> None:
         """Put an engine through the gate with the limits of ``precision``, the one that the job is for."""
@@ -204,7 +211,14 @@ def prepare_build(plan: ExportPlan, folder: Path, scratch: Path) -> EngineBuilde
         onnx.save_model(standard, str(folder / ONNX_NAME))
     calibration, ranges = _calibrate(plan, standard)
     return EngineBuilder(
-        folder, plan, _as_safetensors(plan, scratch), standard, calibration, ranges, verifier
+        folder,
+        plan,
+        _as_safetensors(plan, scratch),
+        standard,
+        channels_last(standard),
+        calibration,
+        ranges,
+        verifier,
     )
 
 

@@ -38,6 +38,8 @@ class BackendInfo:
         machine_code: engines are compiled code, which crashes on a CPU that lacks one of its instructions.
         version_bound: engines run only with the version of the runtime that built them.
         symmetric_int8: quantized values have a zero point of 0.
+        channels_last: convolutions hold their values with the channels innermost, so that graphs of
+            ``export.onnx.channels_last`` take less time.
         builder_flags: options of `export-engine` that only this backend's builder takes.
         triton_platform: platform of Triton's own backend of this name; None if engines run in its python one.
         triton_file: name that this Triton backend expects a model's file to have.
@@ -50,6 +52,7 @@ class BackendInfo:
     machine_code: bool = False
     version_bound: bool = False
     symmetric_int8: bool = False
+    channels_last: bool = False
     builder_flags: tuple[str, ...] = ()
     triton_platform: str | None = None
     triton_file: str = ""

@@ -1,8 +1,9 @@
 """Q/DQ pairs: a block in int8 or fp8 quantizes its convolutions.
 
-Their inputs are quantized per tensor, their weights per output channel. Concatenations and upsamplings of
-such a block take and give quantized tensors too, so that a runtime keeps the whole path in 8 bits. Matrix
-products, which are the head's and 0.3% of all multiplications, are left to other precisions.
+Their inputs are quantized per tensor, their weights per output channel. What only moves values in such a
+block, as concatenations and upsamplings do, takes and gives quantized tensors too, so that a runtime keeps
+the whole path in 8 bits. Matrix products, which are the head's and 0.3% of all multiplications, are left to
+other precisions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Groups of tensors that share a scale: concatenation and upsampling join them, and so run in 8 bits."""
+"""Groups of tensors that share a scale: what only moves values joins them, and so runs in 8 bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from onnx import GraphProto, NodeProto
 from lnlattennet.export.onnx._naming import block_of
 from lnlattennet.export.precision._graph import Layer, layers
 
-_JOINING = {"Concat": None, "Resize": 1}
+_LAYOUT = ("Transpose", "Reshape")
+
+_JOINING = {"Concat": None, "Resize": 1, **dict.fromkeys(_LAYOUT, 1)}
 """Operators that only move values, and how many of their inputs hold such (None: all)."""
 
 
@@ -69,8 +71,14 @@ class ScaleGroups:
         return list(node.input[: _JOINING[node.op_type]])
 
     def origins(self, group: list[str]) -> list[str]:
-        """Return those tensors of a group that are computed, not joined: their ranges cover the others."""
-        return [tensor for tensor in group if not self.moved_inputs(self._producer.get(tensor))]
+        """Return the computed tensors that a group's values come from: their ranges cover the group's."""
+        joined = [tensor for tensor in group if not self.moved_inputs(self._producer.get(tensor))]
+        return list(dict.fromkeys(self._before_layout(tensor) for tensor in joined))
+
+    def _before_layout(self, tensor: str) -> str:
+        """Return the tensor of the same values before they were laid out otherwise, in whatever block."""
+        node = self._producer.get(tensor)
+        return self._before_layout(node.input[0]) if node and node.op_type in _LAYOUT else tensor
 
     def _grouped(self, tensors: list[str]) -> list[list[str]]:
         groups: dict[str, list[str]] = {}

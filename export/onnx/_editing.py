@@ -1,0 +1,63 @@
+"""Reading a float32 graph, and insertion of new nodes."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import onnx_ir
+from numpy.typing import NDArray
+
+
+def inputs_of(node: onnx_ir.Node) -> list[onnx_ir.Value]:
+    """Return the inputs that are there; some operators may go without one."""
+    return [value for value in node.inputs if value is not None]
+
+
+def producer_of(value: onnx_ir.Value) -> onnx_ir.Node:
+    """Return the node that computes a value."""
+    return cast(onnx_ir.Node, value.producer())
+
+
+def array_of(value: onnx_ir.Value) -> NDArray[Any]:
+    """Return the values of a constant."""
+    return cast(onnx_ir.TensorProtocol, value.const_value).numpy()
+
+
+def shape_of(value: onnx_ir.Value) -> list[int]:
+    """Return the sizes of the axes, 0 for the batch's."""
+    return [axis if isinstance(axis, int) else 0 for axis in cast(onnx_ir.Shape, value.shape)]
+
+
+class Insertion:
+    """float32 nodes put behind a node of the graph, in the order of the calls, and named after it."""
+
+    def __init__(self, graph: onnx_ir.Graph, behind: onnx_ir.Node, block: str = "") -> None:
+        """Begin behind a node; its block is that of the new nodes unless another is given."""
+        self._graph = graph
+        self._last = behind
+        self._prefix = f"{block}/{behind.name}" if block else str(behind.name)
+        self._count = 0
+
+    def __call__(
+        self, operator: str, *inputs: onnx_ir.Value | NDArray[Any], **attributes: Any
+    ) -> onnx_ir.Value:
+        """Insert a node and return its output; arrays among the inputs become constants."""
+        values = [self._constant(one) if isinstance(one, np.ndarray) else one for one in inputs]
+        node = onnx_ir.node(operator, values, attributes, name=self._name(operator))
+        node.outputs[0].name = node.name
+        node.outputs[0].type = onnx_ir.TensorType(onnx_ir.DataType.FLOAT)
+        self._graph.insert_after(self._last, node)
+        self._last = node
+        return node.outputs[0]
+
+    def _constant(self, values: NDArray[Any]) -> onnx_ir.Value:
+        name = self._name("constant")
+        tensor = onnx_ir.tensor(np.ascontiguousarray(values), name=name)
+        constant = onnx_ir.Value(name=name, const_value=tensor)
+        self._graph.register_initializer(constant)
+        return constant
+
+    def _name(self, kind: str) -> str:
+        self._count += 1
+        return f"{self._prefix}.{kind}{self._count}"
