@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -61,6 +62,11 @@ def connected(cluster: str, workers: int | None) -> Iterator[int]:
                 _connect(cluster, workers, folder)
             signal.signal(signal.SIGTERM, handler)
             yield workers or int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
+        except BaseException as error:
+            # Where Ctrl-C came between two of Ray Data's steps, only these frames hold its executor. Freed
+            # after Ray's end, it would ask Ray something, and Ray would start again by itself.
+            traceback.clear_frames(error.__traceback__)
+            raise
         finally:
             ray.shutdown()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import signal
 import socket
@@ -136,7 +138,7 @@ def test_a_killed_run_is_gone_on_with(
             stdout, stderr = process.communicate(timeout=60)
             assert process.returncode == code
             assert not stdout
-        assert b"Traceback" not in stderr
+        assert b"Traceback" not in stderr, stderr.decode()
         # Whole parts only, also when the worker was stopped while it wrote.
         assert parts_of(out).items() <= parts.items()
     done = len(parts_of(out))
@@ -149,6 +151,25 @@ def test_a_killed_run_is_gone_on_with(
     assert parts_of(out) == parts
     again = score(ScoreOptions(**(options(faces, bundle_path, out, "auto").__dict__ | {"resume": True})))
     assert (again.done, again.done_before) == (0, len(parts))
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_ctrl_c_while_the_shards_are_started_does_not_start_ray_again(
+    cluster: Any, faces: Path, bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray Data's executor asks Ray when it is freed; after Ray's end, that starts a new one."""
+    import ray.data
+
+    def interrupted(dataset: Any) -> None:
+        executing = dataset._execute_to_iterator()
+        next(executing[0])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray.data.Dataset, "iter_rows", interrupted)
+    with contextlib.suppress(KeyboardInterrupt):
+        score(options(faces, bundle_path, tmp_path / "out", cluster.address))
+    gc.collect()
+    assert not ray.is_initialized()
 
 
 def test_an_address_that_does_not_answer_is_refused() -> None:
