@@ -152,7 +152,7 @@ SUITES = {
             "serving",
             1.9,
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
-            full=("--requests", "20", "--rounds", "2"),
+            full=("--requests", "10", "--rounds", "5"),
             quick=("--requests", "10", "--rounds", "1", "--no-peer"),
             options=("--earlier",),
         ),

@@ -8,7 +8,6 @@ from scipy.stats import binomtest
 
 from lnlattennet import _statistics
 from lnlattennet._statistics import (
-    difference_interval,
     mcnemar,
     mean_interval,
     mean_ratio_interval,
@@ -34,14 +33,6 @@ def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:
     _, low, high = ratio_interval(slow, [2.0] * 40)
     assert low < 4
     assert high > 20
-
-
-def test_a_difference_is_of_medians_of_the_same_rounds() -> None:
-    slow = [6.0, 60.0] * 20
-    assert difference_interval([value + 2 for value in slow], slow) == pytest.approx((2, 2, 2))
-    difference, low, high = difference_interval(slow, [2.0] * 40)
-    assert low <= difference == 31 <= high
-    assert (low, high) == (4, 58)
 
 
 def test_a_tail_counts_more_the_rarer_it_is_seen() -> None:

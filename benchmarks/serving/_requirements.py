@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from lnlattennet._statistics import difference_interval, ratio_interval, tail_interval
-from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult
+from lnlattennet._statistics import ratio_interval, tail_interval
+from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult, Timing
 from lnlattennet.benchmarks.serving._measure import EIGHT, ONE
 from lnlattennet.benchmarks.serving._targets import FASTAPI, Peer
 
@@ -65,7 +66,23 @@ def _hops(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
                     bound=bound,
                     upper=True,
                 )
-                yield hop.with_value(*difference_interval(served.samples_us, here.samples_us))
+                yield hop.with_value(*_difference(served, here, int(case.config["rounds"])))
+
+
+def _difference(served: Timing, here: Timing, rounds: int) -> tuple[float, ...]:
+    """Return the mean difference of a round's medians and, of several rounds, its 95% interval.
+
+    The requests of a round share the machine's pace of that moment, so rounds are the sample, not requests.
+    """
+    medians = [
+        [np.median(part) for part in np.array_split(timing.samples_us, rounds)] for timing in (served, here)
+    ]
+    differences = np.subtract(*medians)
+    mean = float(differences.mean())
+    if rounds == 1:
+        return (mean,)
+    reach = stats.t.ppf(0.975, rounds - 1) * differences.std(ddof=1) / rounds**0.5
+    return mean, float(mean - reach), float(mean + reach)
 
 
 def _tails(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:

@@ -22,6 +22,8 @@ Matrix = NDArray[np.float32]
 def project_pooled(graph: onnx_ir.Graph) -> None:
     """Let the attention read what the U-Net's projection reads, and project each region's two sums.
 
+    A projection to fewer channels than it reads stays where it is.
+
     Args:
         graph: changed in place; what it no longer needs is left without a reader.
     """
@@ -32,6 +34,8 @@ def project_pooled(graph: onnx_ir.Graph) -> None:
         features = reader.outputs[0]
         projections = [producer_of(value) for value in inputs_of(reader)]
     weight, bias = _matrix(projections)
+    if weight.shape[0] < weight.shape[1]:
+        return
     old, new = _regions(graph, features, [inputs_of(node)[0] for node in projections], weight)
     for node in old.consumers():
         insert = Insertion(graph, node)

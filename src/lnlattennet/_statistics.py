@@ -108,11 +108,6 @@ def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> 
     return _timing_interval(_ratio_of_medians, numerator, denominator)
 
 
-def difference_interval(minuend: Sequence[float], subtrahend: Sequence[float]) -> Estimate:
-    """Return the difference of the medians of two interleaved timings, drawn as by ``ratio_interval``."""
-    return _timing_interval(_difference_of_medians, minuend, subtrahend)
-
-
 def tail_interval(samples: Sequence[float]) -> Estimate:
     """Return the 99th percentile of timings over their median."""
     return _timing_interval(_tail, samples)
@@ -121,11 +116,6 @@ def tail_interval(samples: Sequence[float]) -> Estimate:
 def _ratio_of_medians(pairs: Floats) -> Floats:
     numerator, denominator = np.median(pairs, axis=-1)
     return np.asarray(numerator / denominator)
-
-
-def _difference_of_medians(pairs: Floats) -> Floats:
-    minuend, subtrahend = np.median(pairs, axis=-1)
-    return np.asarray(minuend - subtrahend)
 
 
 def _tail(samples: Floats) -> Floats:

@@ -111,8 +111,9 @@ def test_required_figures_come_from_the_samples() -> None:
     record = Record(benchmark="serving")
     times = {HERE: 0.010, FUSED: 0.0105, EARLIER: 0.021, PEER: 0.012}
     samples = {name: [seconds] * 99 + [seconds * 40] for name, seconds in times.items()}
-    record.add(ExperimentResult("512, one at a time", {}, warm_results(samples)))
-    record.add(ExperimentResult("512, 8 in flight", {}, warm_results(samples)))
+    config = {"rounds": 5}
+    record.add(ExperimentResult("512, one at a time", config, warm_results(samples)))
+    record.add(ExperimentResult("512, 8 in flight", config, warm_results(samples)))
     rates = {FUSED: [230.0] * 3, PEER: [100.0] * 3, BARE: [240.0] * 3}
     record.facts["requests_per_second"] = {"512, 8 in flight": rates}
     found = {(item.text, item.case): item for item in requirements(record)}
@@ -132,6 +133,23 @@ def test_required_figures_come_from_the_samples() -> None:
         2.4
     )
     assert found["p50 over the earlier version's", "1080p, one at a time"].status == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "paces", "status"),
+    [(4, (0, 0, 0, 0), "reached"), (4, (0, 2, 0, 2), "undecided"), (1, (9,), "missed")],
+)
+def test_a_hop_is_judged_by_the_rounds_and_not_by_their_many_requests(
+    rounds: int, paces: tuple[float, ...], status: str
+) -> None:
+    """``paces`` are the milliseconds by which the served answers of each round are slower."""
+    record = Record(benchmark="serving")
+    served = [0.0105 + pace / 1e3 for pace in paces for _ in range(100)]
+    results = warm_results({HERE: [0.010] * len(served), FUSED: served})
+    record.add(ExperimentResult("512, one at a time", {"rounds": rounds}, results))
+    [hop] = [item for item in requirements(record) if item.text.endswith("in process, microseconds")]
+    assert hop.status == status
+    assert hop.value == pytest.approx(500 + 1000 * np.mean(paces))
 
 
 @pytest.mark.slow

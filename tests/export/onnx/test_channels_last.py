@@ -27,12 +27,13 @@ from tests.export.precision.graphs import values
 CONFIGS = {
     "plain": NetworkConfig(image_size=48, widths=(8, 12, 40), channels=20, heads=2),
     "every level narrow": NetworkConfig(
-        image_size=48, widths=(24, 16, 8), out_stride=1, grid=3, classes=5, channels=16
+        image_size=48, widths=(24, 16, 8), out_stride=1, grid=3, classes=5, channels=32
     ),
-    "all wide": NetworkConfig(image_size=48, widths=(32, 48), out_stride=4, channels=20, grid=1),
-    "residual": NetworkConfig(image_size=48, widths=(32, 40), blocks=(1, 2), out_stride=4, channels=20),
+    "all wide": NetworkConfig(image_size=48, widths=(32, 48), out_stride=4, channels=40, grid=1),
+    "projection to less": NetworkConfig(image_size=48, widths=(48,), out_stride=4, channels=20),
+    "residual": NetworkConfig(image_size=48, widths=(32, 40), blocks=(1, 2), out_stride=4, channels=40),
     "two projections": NetworkConfig(
-        image_size=48, widths=(16, 24), out_stride=4, channels=20, local_channels=8
+        image_size=48, widths=(16, 24), out_stride=4, channels=40, local_channels=16
     ),
     "odd columns": NetworkConfig(image_size=72, widths=(16,), out_stride=8, grid=3, channels=20),
 }
@@ -130,13 +131,15 @@ def test_wide_convolutions_and_those_of_odd_columns_stay(
     assert same == [f"unet.{block}" for block, count in kept.items() for _ in range(count)]
 
 
-def test_every_block_of_a_plan_is_there_and_no_feature_is_projected_before_it_is_pooled(
+def test_every_block_of_a_plan_is_there_and_features_are_pooled_before_they_are_projected_to_more(
     standard: onnx.ModelProto, config: NetworkConfig
 ) -> None:
     nodes = channels_last(standard).graph.node
     assert {block_of(node.name) for node in nodes} == set(block_names(config))
-    assert "Conv" not in [node.op_type for node in nodes if block_of(node.name) == "unet.project"]
-    assert "ReduceMean" not in [node.op_type for node in nodes if block_of(node.name) == "attention"]
+    convolved = "Conv" in [node.op_type for node in nodes if block_of(node.name) == "unet.project"]
+    assert convolved == (config is CONFIGS["projection to less"])
+    averaged = "ReduceMean" in [node.op_type for node in nodes if block_of(node.name) == "attention"]
+    assert averaged == convolved
 
 
 @pytest.mark.parametrize("floats", [[], ["unet.stem"], ["unet.up1", "unet.project"]])
