@@ -150,7 +150,7 @@ SUITES = {
             "serving",
             "served requests at every pattern of arrivals, beside this process, FastAPI and LitServe",
             "serving",
-            1.9,
+            4.0,
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),
             full=("--requests", "10", "--rounds", "5"),
             quick=("--requests", "10", "--rounds", "1", "--no-peer"),

@@ -80,7 +80,11 @@ def build_engines(jobs: list[Job], builder: EngineBuilder) -> tuple[list[Candida
 
 
 def _search(job: Job, builder: EngineBuilder) -> Candidate:
-    """Build the engine of the job's plan, or of as much of its quantized part as passes the gate."""
+    """Build the engine of the job's plan, or of as much of its quantized part as passes the gate.
+
+    Blocks that are not quantized run as the head does, in bf16 where the backend has it; if no such plan
+    passes, in fp32.
+    """
     precision = job.plan.precision
     quantized = [name for name, chosen in job.plan.blocks.items() if chosen in QUANTIZED]
     outcomes: list[Candidate | RejectedError] = []
@@ -96,7 +100,11 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
             outcomes.append(failure)
         return isinstance(outcomes[-1], Candidate)
 
-    kept = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, "fp32")), passes)
+    kept = None
+    for exact in sorted((job.plan.precisions | {"fp32"}) - set(QUANTIZED)):
+        kept = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, exact)), passes)
+        if kept is not None:
+            break
     first, last = outcomes[0], outcomes[-1]
     if kept is None and isinstance(first, RejectedError):
         some_passed = any(isinstance(outcome, Candidate) for outcome in outcomes)

@@ -164,3 +164,35 @@ def test_a_search_never_ends_without_the_precision_it_is_for(
     assert "openvino-int8" not in {engine["name"] for engine in report["engines"]}
     reasons = {item["precision"]: item["reason"] for item in report["skipped"]}
     assert "fewer blocks in int8 did not pass either" in reasons["int8"]
+
+
+@pytest.mark.parametrize(("refused", "exact"), [((), "bf16"), (("bf16",), "fp32")])
+def test_blocks_that_cannot_be_int8_run_as_the_head_does_or_else_in_fp32(
+    refused: tuple[str, ...],
+    exact: str,
+    checkpoint_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from lnlattennet.runtimes import _openvino as openvino
+
+    if openvino.unsupported_reason(uniform_plan("bf16", NetworkConfig())):
+        pytest.skip("this CPU has no bf16 to put the head in")
+    original = openvino.build
+
+    def build(path: Path, spec: BuildSpec) -> EngineFile:
+        if "int8" in spec.plan.precisions and spec.plan.blocks["unet.stem"] in ("int8", *refused):
+            raise RejectedError("another precision for the stem")
+        return original(path, spec)
+
+    monkeypatch.setattr(openvino, "build", build)
+    options = quick_options(
+        checkpoint_path,
+        tmp_path / "out",
+        precisions=("auto",),
+        verification=limited(),
+        backends=("openvino",),
+    )
+    [plan] = [item["plan"] for item in export_engine(options)["engines"] if item["name"] == "openvino-int8"]
+    assert plan["unet.stem"] == exact
+    assert {plan[block] for block in plan if block.startswith("unet.") and block != "unet.stem"} == {"int8"}
