@@ -75,9 +75,10 @@ def _difference(served: Timing, here: Timing, rounds: int) -> tuple[float, ...]:
     The requests of a round share the machine's pace of that moment, so rounds are the sample, not requests.
     """
     medians = [
-        [np.median(part) for part in np.array_split(timing.samples_us, rounds)] for timing in (served, here)
+        np.array([np.median(part) for part in np.array_split(timing.samples_us, rounds)])
+        for timing in (served, here)
     ]
-    differences = np.subtract(*medians)
+    differences = medians[0] - medians[1]
     mean = float(differences.mean())
     if rounds == 1:
         return (mean,)

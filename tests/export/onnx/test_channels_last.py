@@ -108,7 +108,7 @@ def test_narrow_convolutions_become_wide_and_upsampled_values_are_not_convolved(
 ) -> None:
     standard = standard_graph(CONFIGS["every level narrow"], tmp_path)
     rearranged = channels_last(standard)
-    assert {shape[0] for name, shape in convolutions(standard).items()} == {8, 16, 24}
+    assert {shape[0] for shape in convolutions(standard).values() if shape[2:] == [3, 3]} == {8, 16, 24}
     assert {shape[0] for name, shape in convolutions(rearranged).items()} == {16, 32, 48}
     operators = [node.op_type for node in rearranged.graph.node]
     assert "Resize" not in operators
