@@ -33,23 +33,24 @@ class Connection:
             )
         with closing(dialog):
             try:
-                call = next(dialog)
+                call, begun = next(dialog), False
                 while True:
                     try:
-                        answer = self._answer(call)
+                        answer = self._answer(call, begun)
                     except LnlAttenNetError as error:
                         call = dialog.throw(error)
                     else:
                         call = dialog.send(answer)
+                    begun = True
             except StopIteration as end:
                 result: _Result = end.value
                 return result
 
-    def _answer(self, call: Call | Pause) -> Any:
+    def _answer(self, call: Call | Pause, begun: bool) -> Any:
         if isinstance(call, Pause):
             return time.sleep(call.seconds)
         with self._protocol.translated(call.about_images):
-            return call.read(self._protocol, call.start(self._protocol, _opened(self._client)))
+            return call.read(self._protocol, call.start(self._protocol, _opened(self._client, begun)))
 
     def close(self) -> None:
         """Close the connection; a second time does nothing."""
@@ -70,24 +71,25 @@ class AsyncConnection:
         """Make the calls of a dialog, and return what it returns."""
         with closing(dialog):
             try:
-                call = next(dialog)
+                call, begun = next(dialog), False
                 while True:
                     try:
-                        answer = await self._answer(call)
+                        answer = await self._answer(call, begun)
                     except LnlAttenNetError as error:
                         call = dialog.throw(error)
                     else:
                         call = dialog.send(answer)
+                    begun = True
             except StopIteration as end:
                 result: _Result = end.value
                 return result
 
-    async def _answer(self, call: Call | Pause) -> Any:
+    async def _answer(self, call: Call | Pause, begun: bool) -> Any:
         if isinstance(call, Pause):
             return await asyncio.sleep(call.seconds)
         if asyncio.get_running_loop() is not self._loop:
             raise UsageError("an AsyncClient works only in the event loop that opened it; open one per loop")
-        client = _opened(self._client)
+        client = _opened(self._client, begun)
         with self._protocol.translated(call.about_images):
             async with asyncio.timeout(call.timeout):
                 return call.read(self._protocol, await call.start(self._protocol, client))
@@ -99,7 +101,10 @@ class AsyncConnection:
             await client.close()
 
 
-def _opened(client: Any) -> Any:
-    if client is None:
-        raise UsageError("this client is closed; make another")
-    return client
+def _opened(client: Any, begun: bool) -> Any:
+    """Return the client; it may have been closed before a dialog began, or between two of its calls."""
+    if client is not None:
+        return client
+    if begun:
+        raise ServingError("the client was closed before all was answered")
+    raise UsageError("this client is closed; make another")

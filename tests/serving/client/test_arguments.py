@@ -82,10 +82,14 @@ def test_an_asyncio_client_belongs_to_its_loop(server: TritonProcess, scheme: st
                 await client.__aenter__()
             with pytest.raises(UsageError, match="only in the event loop that opened it"):
                 await asyncio.to_thread(lambda: asyncio.run(client.predict(jpeg())))
-            waiting = asyncio.create_task(client.predict([jpeg()] * 20))
-            await asyncio.sleep(0.05)
-        with pytest.raises(ServingError):  # and no cancellation, which nobody asked for
-            await waiting
+            # Closed at once, while it is asked about, and somewhere in its answers.
+            waiting = []
+            for seconds in (0, 0.002, 0.05):
+                waiting.append(asyncio.create_task(client.predict([jpeg()] * 20)))
+                await asyncio.sleep(seconds)
+        for prediction in waiting:
+            with pytest.raises(ServingError):  # and no cancellation, which nobody asked for
+                await prediction
         with pytest.raises(UsageError, match="closed"):
             await stream.predict(jpeg())
 

@@ -99,7 +99,7 @@ NOT_SENT: dict[str, tuple[Any, str]] = {
 class Silent(Connection):
     """A connection that must not be used once the model is described."""
 
-    def _answer(self, call: object) -> Any:
+    def _answer(self, call: object, begun: bool) -> Any:
         assert isinstance(call, ReadConfig), "something was sent"
         return {"parameters": {"class_names": {"string_value": '["a"]'}, "grid": {"string_value": "1"}}}
 
