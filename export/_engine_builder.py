@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import resource
 import shutil
@@ -66,7 +67,6 @@ class EngineBuilder:
         plan: the export's plan.
         checkpoint: the `.safetensors` file.
         standard: the network in fp32, standard operators only.
-        channels_last: the same, rearranged for runtimes that hold values channels-last.
         calibration: faces, their source and the method; None if nothing is quantized.
         ranges: tensor -> (lowest, highest) activation, empty if nothing is quantized.
     """
@@ -75,7 +75,6 @@ class EngineBuilder:
     plan: ExportPlan
     checkpoint: Path
     standard: onnx.ModelProto
-    channels_last: onnx.ModelProto
     calibration: CalibrationRecord | None
     ranges: Ranges
     verifier: Verifier
@@ -170,7 +169,11 @@ class EngineBuilder:
         return path
 
     def _network(self, backend: str) -> onnx.ModelProto:
-        return self.channels_last if backend_named(backend).INFO.channels_last else self.standard
+        return self._channels_last if backend_named(backend).INFO.channels_last else self.standard
+
+    @functools.cached_property
+    def _channels_last(self) -> onnx.ModelProto:
+        return channels_last(self.standard)
 
     def _verify(self, candidate: Candidate, precision: str) -> None:
         """Put an engine through the gate with the limits of ``precision``, the one that the job is for."""
@@ -211,14 +214,7 @@ def prepare_build(plan: ExportPlan, folder: Path, scratch: Path) -> EngineBuilde
         onnx.save_model(standard, str(folder / ONNX_NAME))
     calibration, ranges = _calibrate(plan, standard)
     return EngineBuilder(
-        folder,
-        plan,
-        _as_safetensors(plan, scratch),
-        standard,
-        channels_last(standard),
-        calibration,
-        ranges,
-        verifier,
+        folder, plan, _as_safetensors(plan, scratch), standard, calibration, ranges, verifier
     )
 
 

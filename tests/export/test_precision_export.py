@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -18,13 +20,16 @@ from lnlattennet.export._engine_builder import RejectedError, require_precision
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._base import BuildSpec, EngineFile
-from lnlattennet.runtimes._precision import uniform_plan
+from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
 from lnlattennet.runtimes._requirements import Requirements
 from tests.export.exports import quick_options, write_images
 
 pytestmark = pytest.mark.slow
 
 PLAN = Path("engines/onnxruntime-int8/precision-plan.json")
+
+Search = Callable[[Callable[[PrecisionPlan], bool]], dict[str, Any]]
+"""Exports with OpenVINO, refuses the int8 engines of some plans, and returns the report."""
 
 
 def assert_tensorrt_takes(path: Path, plan: dict[str, str]) -> None:
@@ -137,62 +142,51 @@ def test_every_precision_of_a_plan_is_read_back(bf16: int, passes: bool) -> None
         require_precision(plan, planned, engine)
 
 
-def test_a_search_never_ends_without_the_precision_it_is_for(
-    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Blocks that int8 is not for follow the plan; that they pass alone is no int8 engine."""
+@pytest.fixture
+def search_refusing(checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     from lnlattennet.runtimes import _openvino as openvino
 
     if openvino.unsupported_reason(uniform_plan("bf16", NetworkConfig())):
         pytest.skip("this CPU has no bf16 to put the head in")
     original = openvino.build
 
-    def build(path: Path, spec: BuildSpec) -> EngineFile:
-        if "int8" in spec.plan.precisions:
-            raise RejectedError("no int8 today")
-        return original(path, spec)
+    def search(refused: Callable[[PrecisionPlan], bool]) -> dict[str, Any]:
+        def build(path: Path, spec: BuildSpec) -> EngineFile:
+            if "int8" in spec.plan.precisions and refused(spec.plan):
+                raise RejectedError("not today")
+            return original(path, spec)
 
-    monkeypatch.setattr(openvino, "build", build)
-    options = quick_options(
-        checkpoint_path,
-        tmp_path / "out",
-        precisions=("auto",),
-        verification=limited(),
-        backends=("openvino",),
-    )
-    report = export_engine(options)
+        monkeypatch.setattr(openvino, "build", build)
+        return export_engine(
+            quick_options(
+                checkpoint_path,
+                tmp_path / "out",
+                precisions=("auto",),
+                verification=limited(),
+                backends=("openvino",),
+            )
+        )
+
+    return search
+
+
+def test_a_search_never_ends_without_the_precision_it_is_for(
+    search_refusing: Search,
+) -> None:
+    """Blocks that int8 is not for follow the plan; that they pass alone is no int8 engine."""
+    report = search_refusing(lambda plan: True)
     assert "openvino-int8" not in {engine["name"] for engine in report["engines"]}
     reasons = {item["precision"]: item["reason"] for item in report["skipped"]}
     assert "fewer blocks in int8 did not pass either" in reasons["int8"]
 
 
-@pytest.mark.parametrize(("refused", "exact"), [((), "bf16"), (("bf16",), "fp32")])
+@pytest.mark.parametrize(("refused", "exact"), [(("int8",), "bf16"), (("int8", "bf16"), "fp32")])
 def test_blocks_that_cannot_be_int8_run_as_the_head_does_or_else_in_fp32(
     refused: tuple[str, ...],
     exact: str,
-    checkpoint_path: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    search_refusing: Search,
 ) -> None:
-    from lnlattennet.runtimes import _openvino as openvino
-
-    if openvino.unsupported_reason(uniform_plan("bf16", NetworkConfig())):
-        pytest.skip("this CPU has no bf16 to put the head in")
-    original = openvino.build
-
-    def build(path: Path, spec: BuildSpec) -> EngineFile:
-        if "int8" in spec.plan.precisions and spec.plan.blocks["unet.stem"] in ("int8", *refused):
-            raise RejectedError("another precision for the stem")
-        return original(path, spec)
-
-    monkeypatch.setattr(openvino, "build", build)
-    options = quick_options(
-        checkpoint_path,
-        tmp_path / "out",
-        precisions=("auto",),
-        verification=limited(),
-        backends=("openvino",),
-    )
-    [plan] = [item["plan"] for item in export_engine(options)["engines"] if item["name"] == "openvino-int8"]
+    report = search_refusing(lambda plan: plan.blocks["unet.stem"] in refused)
+    [plan] = [engine["plan"] for engine in report["engines"] if engine["name"] == "openvino-int8"]
     assert plan["unet.stem"] == exact
     assert {plan[block] for block in plan if block.startswith("unet.")} == {"int8", exact}
