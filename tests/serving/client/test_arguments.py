@@ -14,9 +14,12 @@ import pytest
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ImageError, ImageTypeError, LnlAttenNetError, ServingError, UsageError
 from lnlattennet.serving.client._async_client import AsyncClient
+from lnlattennet.serving.client._calls import Dialog, ReadConfig
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._connection import Connection
 from lnlattennet.serving.client._description import read_description
 from lnlattennet.serving.client._failures import Failures
+from lnlattennet.serving.client._protocols import choose_protocol
 from lnlattennet.serving.triton._process import TritonProcess
 from tests.serving.client.test_client import jpeg
 
@@ -71,6 +74,25 @@ def test_a_closed_client_says_so(server: TritonProcess, scheme: str) -> None:
         with pytest.raises(UsageError, match="this client is closed; make another"):
             question(jpeg())
     stream.close()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_client_that_is_closed_between_two_calls_of_a_question_fails_it(
+    server: TritonProcess, scheme: str
+) -> None:
+    """Whoever waits asked while it was open, so that is no wrong use."""
+    protocol = choose_protocol(getattr(server.endpoints, scheme), 10, None, None)
+
+    def question() -> Dialog[None]:
+        yield ReadConfig("expression", 10)
+        connection.close()
+        yield ReadConfig("expression", 10)
+
+    connection = Connection(protocol)
+    with pytest.raises(ServingError, match="closed before all was answered"):
+        connection.run(question())
+    with pytest.raises(UsageError, match="make another"):
+        connection.run(question())
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
