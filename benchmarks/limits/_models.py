@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
+import onnx_ir
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
+from onnxscript import optimizer
 
 from lnlattennet.benchmarks.limits._entries import Layer
 from lnlattennet.export.precision._quantize import quantize_blocks
@@ -71,6 +73,12 @@ def onnx_model(chain: Chain, precision: str) -> ModelProto:
     shape = (chain.input_shape[0], chain.weight_shapes[-1][0], *chain.input_shape[2:])
     result = make_tensor_value_info(value, TensorProto.FLOAT, shape)
     graph = make_graph(nodes, "chain", [image], [result], constants)
-    if precision == "int8":
-        quantize_blocks(graph, [_BLOCK], ranges, precision, symmetric=False)
-    return make_model(graph, opset_imports=[make_opsetid("", 18)], ir_version=8)
+    model = make_model(graph, opset_imports=[make_opsetid("", 18)], ir_version=8)
+    return model if precision == "fp32" else _quantized(model, ranges)
+
+
+def _quantized(model: ModelProto, ranges: dict[str, tuple[float, float]]) -> ModelProto:
+    quantized = onnx_ir.from_proto(model)
+    quantize_blocks(quantized.graph, [_BLOCK], ranges, "int8", symmetric=False)
+    optimizer.remove_unused_nodes(quantized)
+    return onnx_ir.to_proto(quantized)

@@ -1,7 +1,9 @@
-"""Reading a float32 graph, and insertion of new nodes."""
+"""Reading an exported graph, and insertion of new nodes and constants."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -29,6 +31,36 @@ def shape_of(value: onnx_ir.Value) -> list[int]:
     return [axis if isinstance(axis, int) else 0 for axis in cast(onnx_ir.Shape, value.shape)]
 
 
+def constant(graph: onnx_ir.Graph, name: str, values: NDArray[Any]) -> onnx_ir.Value:
+    """Return the graph's constant of this name; it gets ``values`` where there is none yet."""
+    if name not in graph.initializers:
+        tensor = onnx_ir.tensor(np.asarray(values, order="C"), name=name)
+        graph.register_initializer(onnx_ir.Value(name=name, const_value=tensor))
+    return graph.initializers[name]
+
+
+def named_node(
+    operator: str,
+    name: str,
+    inputs: Sequence[onnx_ir.Value],
+    attributes: Mapping[str, Any] = MappingProxyType({}),
+    data_type: onnx_ir.DataType = onnx_ir.DataType.FLOAT,
+) -> onnx_ir.Node:
+    """Return a node that is in no graph yet; its output has its name and the type."""
+    output = onnx_ir.Value(name=name, type=onnx_ir.TensorType(data_type))
+    return onnx_ir.node(operator, inputs, attributes, name=name, outputs=[output])
+
+
+def insert_behind(graph: onnx_ir.Graph, value: onnx_ir.Value, node: onnx_ir.Node) -> onnx_ir.Value:
+    """Put a node right behind the one that computes a value, or first, and return its output."""
+    producer = value.producer()
+    if producer is None:
+        graph.insert_before(graph[0], node)
+    else:
+        graph.insert_after(producer, node)
+    return node.outputs[0]
+
+
 class Insertion:
     """float32 nodes put behind a node of the graph, in the order of the calls, and named after it."""
 
@@ -44,19 +76,13 @@ class Insertion:
     ) -> onnx_ir.Value:
         """Insert a node and return its output; arrays among the inputs become constants."""
         values = [self._constant(one) if isinstance(one, np.ndarray) else one for one in inputs]
-        node = onnx_ir.node(operator, values, attributes, name=self._name(operator))
-        node.outputs[0].name = node.name
-        node.outputs[0].type = onnx_ir.TensorType(onnx_ir.DataType.FLOAT)
+        node = named_node(operator, self._name(operator), values, attributes)
         self._graph.insert_after(self._last, node)
         self._last = node
         return node.outputs[0]
 
     def _constant(self, values: NDArray[Any]) -> onnx_ir.Value:
-        name = self._name("constant")
-        tensor = onnx_ir.tensor(np.ascontiguousarray(values), name=name)
-        constant = onnx_ir.Value(name=name, const_value=tensor)
-        self._graph.register_initializer(constant)
-        return constant
+        return constant(self._graph, self._name("constant"), values)
 
     def _name(self, kind: str) -> str:
         self._count += 1

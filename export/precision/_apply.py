@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import onnx_ir
 from onnx import ModelProto, version_converter
+from onnxscript import optimizer
 
 from lnlattennet.errors import ExportError
 from lnlattennet.export.onnx._naming import block_of, check_model, name_after_blocks
 from lnlattennet.export.onnx._portable import note_shapes
-from lnlattennet.export.precision._graph import layers
 from lnlattennet.export.precision._half import HALVES, cast_blocks
+from lnlattennet.export.precision._layers import layers
 from lnlattennet.export.precision._quantize import quantize_blocks
 from lnlattennet.export.precision._scale_groups import closed_layers
 from lnlattennet.runtimes._precision import PRECISIONS, QUANTIZED, PrecisionPlan
@@ -50,13 +52,12 @@ def apply_plan(
     variant = _with_versions(model, plan)
     if plan.precisions == {"fp32"}:
         return variant
-    # The noted types are about to change.
-    del variant.graph.value_info[:]
+    edited = onnx_ir.from_proto(variant)
     for precision in QUANTIZED:
-        quantize_blocks(variant.graph, _blocks_in(plan, precision), ranges, precision, symmetric=symmetric)
-    halves = {block: chosen for block, chosen in plan.blocks.items() if chosen in HALVES}
-    if halves:
-        cast_blocks(variant, halves)
+        quantize_blocks(edited.graph, _blocks_in(plan, precision), ranges, precision, symmetric=symmetric)
+    cast_blocks(edited.graph, {block: chosen for block, chosen in plan.blocks.items() if chosen in HALVES})
+    optimizer.remove_unused_nodes(edited)
+    variant = onnx_ir.to_proto(edited)
     name_after_blocks(variant.graph)
     note_shapes(variant)
     variant.metadata_props.add(key=METADATA_KEY, value=plan.to_json())
@@ -78,9 +79,10 @@ def planned_layers(model: ModelProto, plan: PrecisionPlan) -> dict[str, int]:
         ExportError: the plan does not fit the model.
     """
     _check_fit(model, plan)
-    closed = set().union(*(closed_layers(model.graph, _blocks_in(plan, name)) for name in QUANTIZED))
+    graph = onnx_ir.from_proto(model).graph
+    closed = set().union(*(closed_layers(graph, _blocks_in(plan, name)) for name in QUANTIZED))
     counts: Counter[str] = Counter()
-    for layer in layers(model.graph):
+    for layer in layers(graph):
         precision = plan.blocks[layer.block]
         counts["fp32" if precision in QUANTIZED and layer.node.name not in closed else precision] += 1
     return {precision: counts[precision] for precision in PRECISIONS if counts[precision]}

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
 from numpy.typing import NDArray
 from onnx import ModelProto
 
@@ -82,7 +83,7 @@ def _calibrator(model: ModelProto, method: str, folder: Path) -> Any:
     calibrator = getattr(calibrate, name)(
         folder / "model.onnx", augmented_model_path=str(folder / "augmented.onnx"), **settings
     )
-    tensors = set(measured_tensors(model.graph))
+    tensors = set(measured_tensors(onnx_ir.from_proto(model).graph))
     # By default it measures inputs and outputs of every operator, which takes several times as long.
     select = calibrator.select_tensors_to_calibrate
     calibrator.select_tensors_to_calibrate = lambda graph: (tensors, select(graph)[1])

@@ -8,16 +8,16 @@ other precisions.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
+import onnx_ir
 from numpy.typing import NDArray
-from onnx import GraphProto, NodeProto
-from onnx.helper import make_node
 
 from lnlattennet.errors import ExportError
+from lnlattennet.export.onnx._editing import array_of, constant, inputs_of, insert_behind, named_node
 from lnlattennet.export.onnx._naming import block_of
-from lnlattennet.export.precision._graph import GraphEditor, Layer
+from lnlattennet.export.precision._layers import Layer
 from lnlattennet.export.precision._scale_groups import ScaleGroups, quantized_layers
 from lnlattennet.export.precision._scales import (
     FP8,
@@ -33,7 +33,7 @@ from lnlattennet.export.precision._scales import (
 
 
 def quantize_blocks(
-    graph: GraphProto,
+    graph: onnx_ir.Graph,
     blocks: Collection[str],
     ranges: Mapping[str, tuple[float, float]],
     precision: str,
@@ -56,47 +56,45 @@ def quantize_blocks(
     weights = FP8 if precision == "fp8" else INT8
     activations = weights if precision == "fp8" or symmetric else UINT8
     groups = ScaleGroups(graph, blocks)
-    scales: dict[str, Scale] = {}
+    scales: dict[onnx_ir.Value, Scale] = {}
     for group in groups.groups:
         scales.update(dict.fromkeys(group, _scale(groups.origins(group), ranges, activations)))
     quantizer = _Quantizer(graph, precision)
     for layer in quantized_layers(graph, blocks):
-        quantizer.quantize_parameters(
-            layer, weights, scales[layer.activation] if activations is UINT8 else None
-        )
-        quantizer.quantize_inputs(layer.node, [1 - layer.weight], scales)
-    for node in graph.node:
-        if node.output[0] in scales:
-            quantizer.quantize_inputs(node, range(len(groups.moved_inputs(node))), scales)
-    quantizer.commit()
+        activation = layer.activation
+        quantizer.quantize_parameters(layer, weights, scales[activation] if activations is UINT8 else None)
+        quantizer.quantize_input(layer.node, activation, scales[activation])
+    for node in graph:
+        if node.outputs[0] in scales:
+            for tensor in groups.moved_inputs(node):
+                quantizer.quantize_input(node, tensor, scales[tensor])
 
 
-def _scale(origins: list[str], ranges: Mapping[str, tuple[float, float]], number: Number) -> Scale:
-    for tensor in origins:
-        if tensor not in ranges:
-            raise ExportError(f"no range was measured for tensor {tensor!r}; calibrate on this graph")
-    lows, highs = zip(*(ranges[tensor] for tensor in origins), strict=True)
+def _scale(origins: list[onnx_ir.Value], ranges: Mapping[str, tuple[float, float]], number: Number) -> Scale:
+    names = [str(tensor.name) for tensor in origins]
+    for name in names:
+        if name not in ranges:
+            raise ExportError(f"no range was measured for tensor {name!r}; calibrate on this graph")
+    lows, highs = zip(*(ranges[name] for name in names), strict=True)
     try:
         return activation_scale(min(lows), max(highs), number)
     except ExportError as error:
-        raise ExportError(f"{', '.join(origins)}: {error}") from error
+        raise ExportError(f"{', '.join(names)}: {error}") from error
 
 
-class _Quantizer(GraphEditor):
-    """Editor that inserts Q/DQ pairs, one per tensor."""
+class _Quantizer:
+    """Inserts Q/DQ pairs, one per tensor."""
 
-    def __init__(self, graph: GraphProto, precision: str) -> None:
-        super().__init__(graph)
+    def __init__(self, graph: onnx_ir.Graph, precision: str) -> None:
+        self._graph = graph
         self._precision = precision
-        self._pairs: dict[str, str] = {}
+        self._pairs: dict[onnx_ir.Value, onnx_ir.Value] = {}
 
-    def quantize_inputs(self, node: NodeProto, indices: Sequence[int], scales: Mapping[str, Scale]) -> None:
-        """Let a node read some of its inputs through their pairs."""
-        for index in indices:
-            tensor = node.input[index]
-            if tensor not in self._pairs:
-                self._pairs[tensor] = self._pair(tensor, scales[tensor], block_of(node.name))
-            node.input[index] = self._pairs[tensor]
+    def quantize_input(self, node: onnx_ir.Node, tensor: onnx_ir.Value, scale: Scale) -> None:
+        """Let a node read one of its inputs through the tensor's pair."""
+        if tensor not in self._pairs:
+            self._pairs[tensor] = self._pair(tensor, scale, block_of(str(node.name)))
+        node.replace_input_with(node.inputs.index(tensor), self._pairs[tensor])
 
     def quantize_parameters(self, layer: Layer, number: Number, activation: Scale | None) -> None:
         """Store a layer's weight in 8 bits, and its bias in 32 if the scale of its activation is given.
@@ -104,36 +102,36 @@ class _Quantizer(GraphEditor):
         With a float bias ONNX Runtime 1.19 (Triton 24.10) would run no layer in 8 bits.
         """
         node = layer.node
-        name = node.input[layer.weight]
-        weight = self.constant(name)
+        weight, *bias = inputs_of(node)[layer.weight :]
         try:
-            scale = weight_scale(weight, number)
+            scale = weight_scale(array_of(weight), number)
         except ExportError as error:
-            raise ExportError(f"{name}: {error}") from error
-        node.input[layer.weight] = self._parameter(node, name, quantize(weight, scale), scale)
-        if activation is not None and len(node.input) == 3:
-            name = node.input[2]
+            raise ExportError(f"{weight.name}: {error}") from error
+        self._store(node, layer.weight, quantize(array_of(weight), scale), scale)
+        if activation is not None and bias:
             accumulator = bias_scale(activation, scale)
-            values = quantize(self.constant(name), accumulator)
-            node.input[2] = self._parameter(node, name, values, accumulator)
+            self._store(node, 2, quantize(array_of(bias[0]), accumulator), accumulator)
 
-    def _pair(self, tensor: str, scale: Scale, block: str) -> str:
-        name = f"{tensor}.{self._precision}"
+    def _store(self, node: onnx_ir.Node, index: int, values: NDArray[np.generic], scale: Scale) -> None:
+        """Let a node read quantized values in the place of a constant."""
+        name = f"{inputs_of(node)[index].name}.{self._precision}"
+        stored = [constant(self._graph, name, values), *self._constants_of(scale, name)]
+        name = f"{block_of(str(node.name))}/{name}.float"
+        restored = named_node("DequantizeLinear", name, stored, {"axis": 0})
+        self._graph.insert_before(node, restored)
+        node.replace_input_with(index, restored.outputs[0])
+
+    def _pair(self, tensor: onnx_ir.Value, scale: Scale, block: str) -> onnx_ir.Value:
+        name = f"{tensor.name}.{self._precision}"
         constants = self._constants_of(scale, name)
-        quantized = make_node("QuantizeLinear", [tensor, *constants], [name], f"{block}/{name}")
-        floats = f"{name}.float"
-        restored = make_node("DequantizeLinear", [name, *constants], [floats], f"{block}/{floats}")
-        return self.insert_behind(self.insert_behind(tensor, quantized), restored)
+        name, data_type = f"{block}/{name}", onnx_ir.DataType.from_numpy(scale.number.dtype)
+        quantized = named_node("QuantizeLinear", name, [tensor, *constants], data_type=data_type)
+        value = insert_behind(self._graph, tensor, quantized)
+        restored = named_node("DequantizeLinear", f"{name}.float", [value, *constants])
+        return insert_behind(self._graph, value, restored)
 
-    def _parameter(self, node: NodeProto, tensor: str, values: NDArray[np.generic], scale: Scale) -> str:
-        name = self.add_constant(f"{tensor}.{self._precision}", values)
-        constants = self._constants_of(scale, name)
-        block, floats = block_of(node.name), f"{name}.float"
-        restored = make_node("DequantizeLinear", [name, *constants], [floats], f"{block}/{floats}", axis=0)
-        return self.insert_before(node, restored)
-
-    def _constants_of(self, scale: Scale, name: str) -> list[str]:
+    def _constants_of(self, scale: Scale, name: str) -> list[onnx_ir.Value]:
         return [
-            self.add_constant(f"{name}.scale", scale.scale),
-            self.add_constant(f"{name}.zero_point", scale.zero_point),
+            constant(self._graph, f"{name}.scale", scale.scale),
+            constant(self._graph, f"{name}.zero_point", scale.zero_point),
         ]
