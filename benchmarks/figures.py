@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet._statistics import ratio_interval
+from lnlattennet._statistics import median_of_starts, ratio_of_starts
 from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.benchmarks.harness._pages import fill_blocks, markdown, write_pages
-from lnlattennet.benchmarks.harness._samples import Candidates, Samples, read_record, read_samples
+from lnlattennet.benchmarks.harness._samples import CandidateStarts, Starts, read_record, read_starts
 from lnlattennet.benchmarks.limits._picture import draw
 from lnlattennet.benchmarks.limits._roofline import Roofline
 from lnlattennet.benchmarks.scaling._rows import scaling_rows
@@ -77,7 +77,7 @@ def render(path: Path, cases: str = "*") -> str:
     renderer = _RENDERERS.get(record.get("benchmark", ""))
     if renderer is None:
         raise UsageError(f"{path} is of no benchmark that has a table, which are {', '.join(_RENDERERS)}")
-    return "\n\n".join([_origin(path, record), *renderer(record, read_samples(record))])
+    return "\n\n".join([_origin(path, record), *renderer(record, read_starts(record))])
 
 
 def _origin(path: Path, record: Mapping[str, Any]) -> str:
@@ -93,7 +93,7 @@ def _origin(path: Path, record: Mapping[str, Any]) -> str:
     return f"*{', '.join(facts)}; every sample: `{path.as_posix()}`.*"
 
 
-def _latency(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _latency(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     rows = [["model and protocol", "p50, ms", "p90, ms", "p99, ms", "largest, ms"]]
     for name, values in record["summary"].items():
         model, _, url = name.partition(" ")
@@ -102,7 +102,7 @@ def _latency(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(rows)
 
 
-def _serving(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _serving(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     rates = {case: rounds for case, rounds in record["requests_per_second"].items() if case in samples}
     loaded = [case for case in rates if "in flight" in case]
     rows = [["p50 / p99, ms", *samples, *(f"requests a second, {case}" for case in loaded)]]
@@ -116,7 +116,7 @@ def _serving(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(rows)
 
 
-def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _bundle(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     head = ["candidate"]
     for case in samples:
         head += [f"batch {case[1:]}: median, ms", "time over the first"]
@@ -138,7 +138,7 @@ def _bundle(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         yield f"OpenVINO's own `benchmark_app` measures {medians} of `{measured['engine']}`."
 
 
-def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _attention(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     configs = (case.get("config", case) for case in record["cases"])
     rows = [["case", "state", "fused, us", "GB/s", "times as fast as eager torch",
              "as the best of torch.compile and masked SDPA", "share of F.sum()'s rate"]]  # fmt: skip
@@ -151,7 +151,7 @@ def _attention(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
         yield markdown(_gpu_medians(samples))
 
 
-def _attention_row(candidates: Candidates, state: str, config: Mapping[str, Any]) -> list[str]:
+def _attention_row(candidates: CandidateStarts, state: str, config: Mapping[str, Any]) -> list[str]:
     timings = {name: states[state] for name, states in candidates.items() if state in states}
     fused = timings["fused"]
     best = min((timings[name] for name in _BEST if name in timings), key=np.median, default=None)
@@ -160,7 +160,7 @@ def _attention_row(candidates: Candidates, state: str, config: Mapping[str, Any]
     return [f"{np.median(fused):.1f}", f"{config['traffic_bytes'] / np.median(fused) / 1e3:.0f}", *ratios]
 
 
-def _gpu_medians(samples: Samples) -> list[list[str]]:
+def _gpu_medians(samples: Starts) -> list[list[str]]:
     """Return every candidate's medians: of single calls for one image, of calls on changing maps for more."""
     states = {case: "launch" if case.endswith("/b1") else "cold" for case in samples}
     rows = [["median, us", *(f"`{case}`, {state}" for case, state in states.items())]]
@@ -170,7 +170,7 @@ def _gpu_medians(samples: Samples) -> list[list[str]]:
     return rows
 
 
-def _training(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _training(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     [candidates] = samples.values()
     batch = record.get("batch_size") or record["cases"][0]["config"]["batch_size"]
     yield _comparison(candidates, "ms per image", 1e3 * batch)
@@ -180,13 +180,13 @@ def _training(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield f"Waiting for data: {record['waiting_for_data']:.1%} of a step. Resident memory: {ends}, {spread}."
 
 
-def _augmentation(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _augmentation(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     [candidates] = samples.values()
     faces, *_ = record.get("faces") or record["cases"][0]["config"]["shape"]
     yield _comparison(candidates, "ms per face", 1e3 * faces)
 
 
-def _faithfulness(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _faithfulness(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     data, accuracy = record["data"], record["accuracy"]
     yield (
         f"`{record['checkpoint']}` on {data['faces']:,} faces of {Path(data['name']).name}, {data['split']}: "
@@ -210,7 +210,7 @@ def _estimate(estimate: Mapping[str, float] | None, digits: str, scale: float = 
     return f"{value} [{low}, {high}]"
 
 
-def _faces(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _faces(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     finders, outcomes = record["finders"], record["outcomes"]
     measured = list(record["false_alarms"])
     rows = [["faces found", *measured]]
@@ -239,7 +239,7 @@ def _faces(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(head + [[name, *(finders[name][key] for key in keys)] for name in measured])
 
 
-def _images(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _images(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     rows = [["file", "candidate", "processor time, ms", "time over the first", "peak memory, MB"]]
     for case, candidates in samples.items():
         peaks = {name: f"{np.median(values):.0f}" for name, values in record["memory_mb"][case].items()}
@@ -249,7 +249,7 @@ def _images(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(rows)
 
 
-def _limits(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _limits(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     roofline = Roofline(record)
     others = record["load"]["others"]
     yield f"Other programs took {'an unknown part' if others is None else f'{others:.0%}'} of the processors."
@@ -257,11 +257,11 @@ def _limits(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     yield markdown(roofline.engine_rows())
 
 
-def _scaling(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _scaling(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     yield markdown(scaling_rows(record))
 
 
-def _programs(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
+def _programs(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     rows = [["case", "program", "median, ms", "time over the first"]]
     for case, candidates in samples.items():
         rows += [
@@ -279,22 +279,22 @@ def _programs(record: Mapping[str, Any], samples: Samples) -> Iterator[str]:
     )
 
 
-def _comparison(candidates: Candidates, unit: str, per_unit: float) -> str:
+def _comparison(candidates: CandidateStarts, unit: str, per_unit: float) -> str:
     rows = [["", unit, "time over the first"]]
     return markdown(rows + [[name, *_time_and_ratio(candidates, name, per_unit)] for name in candidates])
 
 
-def _time_and_ratio(candidates: Candidates, name: str, per_unit: float) -> list[str]:
+def _time_and_ratio(candidates: CandidateStarts, name: str, per_unit: float) -> list[str]:
     first, timing = next(iter(candidates)), candidates[name]["warm"]
     ratio = "" if name == first else _ratio(timing, candidates[first]["warm"])
-    return [f"{np.median(timing) / per_unit:.2f}", ratio]
+    return [f"{median_of_starts(timing).value / per_unit:.2f}", ratio]
 
 
-def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> str:
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio_interval(numerator, denominator))
+def _ratio(numerator: Sequence[Sequence[float]], denominator: Sequence[Sequence[float]]) -> str:
+    return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio_of_starts(numerator, denominator))
 
 
-_RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Samples], Iterator[str]]] = {
+_RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Starts], Iterator[str]]] = {
     "latency": _latency,
     "engines": _bundle,
     "bundle": _bundle,

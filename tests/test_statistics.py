@@ -1,10 +1,10 @@
-"""Bootstrap intervals of means, of medians and of ratios of medians."""
+"""Intervals of means, of medians and of ratios of medians."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
 
 from lnlattennet import _statistics
 from lnlattennet._statistics import (
@@ -12,7 +12,10 @@ from lnlattennet._statistics import (
     mean_interval,
     mean_ratio_interval,
     median_interval,
+    median_of_starts,
     ratio_interval,
+    ratio_of_starts,
+    student_interval,
     tail_interval,
 )
 
@@ -33,6 +36,37 @@ def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:
     _, low, high = ratio_interval(slow, [2.0] * 40)
     assert low < 4
     assert high > 20
+
+
+def test_starts_are_the_sample_however_many_calls_they_have() -> None:
+    # Every start is slower or faster as a whole, as a process's layout of memory makes it.
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(400):
+        paces = np.exp(rng.normal(0, 0.1, (2, 5, 1)))
+        own, other = paces * [[[2.0]], [[1.0]]] * np.exp(rng.normal(0, 0.01, (2, 5, 50)))
+        _, low, high = ratio_of_starts(own.tolist(), other.tolist())
+        hits += low < 2 < high
+    assert binomtest(hits, 400, 0.95).pvalue > 0.001
+    _, low, high = ratio_interval(own.ravel().tolist(), other.ravel().tolist())
+    assert high - low < 0.2, "the calls alone would have told nothing of it"
+
+
+def test_a_single_start_is_judged_by_its_calls() -> None:
+    calls = [1.0, 2.0, 3.0] * 9
+    assert median_of_starts([calls]) == median_interval(calls)
+    assert ratio_of_starts([calls], [[2.0] * 27]) == ratio_interval(calls, [2.0] * 27)
+
+
+def test_a_figure_of_starts_is_the_geometric_mean_of_their_medians() -> None:
+    assert median_of_starts([[1.0, 1, 9], [4.0, 4, 5]]).value == pytest.approx(2)
+    assert ratio_of_starts([[1.0], [4.0]], [[1.0], [1.0]]).value == pytest.approx(2)
+
+
+def test_an_interval_of_a_mean_is_that_of_scipy() -> None:
+    values = np.random.default_rng(1).normal(size=7)
+    expected = ttest_1samp(values, 0).confidence_interval()
+    assert student_interval(values) == pytest.approx((values.mean(), expected.low, expected.high))
 
 
 def test_a_tail_counts_more_the_rarer_it_is_seen() -> None:

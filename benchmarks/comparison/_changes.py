@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._statistics import Estimate
+from lnlattennet._statistics import Estimate, log_medians
 from lnlattennet.benchmarks.harness._samples import Starts
 
 Floats = NDArray[np.float64]
@@ -107,16 +107,12 @@ def _times(record: Starts) -> dict[Key, _Times]:
         medians: dict[str, dict[str, Floats]] = {}
         for name, states in candidates.items():
             for state, starts in states.items():
-                medians.setdefault(state, {})[name] = _log_medians(starts)
+                medians.setdefault(state, {})[name] = log_medians(starts)
         subject = next(iter(candidates), "")
         for state, timings in medians.items():
             for name, own in timings.items():
                 found[case, name, state] = _Times(own, _over_each(name, timings), name == subject)
     return found
-
-
-def _log_medians(starts: Sequence[Sequence[float]]) -> Floats:
-    return np.log([np.median(samples) for samples in starts])
 
 
 def _over_each(name: str, timings: Mapping[str, Floats]) -> dict[str, Floats]:

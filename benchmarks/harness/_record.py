@@ -15,9 +15,10 @@ import numpy as np
 
 from lnlattennet import __version__
 from lnlattennet._atomic import replace_file
-from lnlattennet._statistics import ratio_interval
+from lnlattennet._statistics import ratio_of_starts
 from lnlattennet.benchmarks.harness._hardware import machine_facts
 from lnlattennet.benchmarks.harness._load import Load, Watch
+from lnlattennet.benchmarks.harness._samples import split_starts
 
 WARM = "warm"
 """State of the caches after calls on the same input."""
@@ -44,6 +45,11 @@ class Timing:
         p10, median, p90 = np.percentile(seconds, [10, 50, 90]) * 1e6
         samples = tuple(round(value * 1e6, 3) for value in seconds)
         return cls(float(median), float(p10), float(p90), samples, tuple(starts))
+
+    @property
+    def by_start(self) -> list[list[float]]:
+        """The samples, those of each process apart."""
+        return split_starts(self.samples_us, self.starts)
 
 
 @dataclass(frozen=True)
@@ -160,8 +166,8 @@ class RequirementResult:
         if own is None or not known:
             return self
         fastest = min(known, key=lambda name: known[name].median_us)
-        pair = known[fastest].samples_us, own.samples_us
-        ratio = ratio_interval(*(pair[::-1] if self.upper else pair))
+        pair = known[fastest].by_start, own.by_start
+        ratio = ratio_of_starts(*(pair[::-1] if self.upper else pair))
         return dataclasses.replace(self.with_value(*ratio), against=fastest)
 
     @property

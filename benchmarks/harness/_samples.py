@@ -14,8 +14,10 @@ Candidates = Mapping[str, Mapping[str, Sequence[float]]]
 """Candidate -> state of the caches -> microseconds."""
 Samples = Mapping[str, Candidates]
 """Case -> candidates."""
-Starts = Mapping[str, Mapping[str, Mapping[str, Sequence[Sequence[float]]]]]
-"""The same with the microseconds of each process apart."""
+CandidateStarts = Mapping[str, Mapping[str, Sequence[Sequence[float]]]]
+"""Candidate -> state of the caches -> microseconds of each process."""
+Starts = Mapping[str, CandidateStarts]
+"""Case -> candidates, the microseconds of each process apart."""
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -37,12 +39,23 @@ def read_record(path: Path) -> dict[str, Any]:
 
 def read_samples(record: Mapping[str, Any]) -> Samples:
     """Return every sample of a record of timings; old records have other names and units."""
+    return {
+        case: {
+            name: {state: list(itertools.chain(*starts)) for state, starts in states.items()}
+            for name, states in candidates.items()
+        }
+        for case, candidates in read_starts(record).items()
+    }
+
+
+def read_starts(record: Mapping[str, Any]) -> Starts:
+    """Return every sample of a record, those of each process apart; none of a record of another kind."""
     if not record.keys() & {"cases", "samples_ms", "samples_s"}:
         return {}
     if "cases" in record:
         return {
             case["name"].replace("tail/", "attention+nonlocal/"): {
-                name: _samples_by_state(result.get("timings", result))
+                name: _starts_by_state(result.get("timings", result))
                 for name, result in case.get("candidates", case.get("rivals")).items()
             }
             for case in record["cases"]
@@ -51,27 +64,21 @@ def read_samples(record: Mapping[str, Any]) -> Samples:
     by_case = samples if any(isinstance(item, dict) for item in samples.values()) else {"": samples}
     return {
         case and f"b{case}": {
-            name: {"warm": [scale * value for value in values]} for name, values in candidates.items()
+            name: {"warm": [[scale * value for value in values]]} for name, values in candidates.items()
         }
         for case, candidates in by_case.items()
     }
 
 
-def _samples_by_state(timings: Mapping[str, Any]) -> dict[str, Sequence[float]]:
-    return {state: timing["samples_us"] for state, timing in timings.items() if isinstance(timing, dict)}
+def split_starts(samples: Sequence[float], counts: Sequence[int]) -> list[list[float]]:
+    """Return samples, those of each process apart; ``counts`` is empty if one process gave them all."""
+    left = iter(samples)
+    return [list(itertools.islice(left, count)) for count in counts or [len(samples)]]
 
 
-def read_starts(record: Mapping[str, Any]) -> Starts:
-    """Return every sample of a record, those of each process apart; none of a record of another kind."""
+def _starts_by_state(timings: Mapping[str, Any]) -> dict[str, list[list[float]]]:
     return {
-        case["name"]: {
-            name: {state: _of_each_start(timing) for state, timing in result["timings"].items()}
-            for name, result in case.get("candidates", {}).items()
-        }
-        for case in record.get("cases", ())
+        state: split_starts(timing["samples_us"], timing.get("starts", ()))
+        for state, timing in timings.items()
+        if isinstance(timing, dict)
     }
-
-
-def _of_each_start(timing: Mapping[str, Any]) -> list[list[float]]:
-    samples = iter(timing["samples_us"])
-    return [list(itertools.islice(samples, count)) for count in timing.get("starts") or [None]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from lnlattennet._statistics import median_interval, ratio_interval
+from lnlattennet._statistics import median_of_starts, ratio_of_starts
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, RequirementResult
 
 _TIMING_COLUMNS = (
@@ -58,8 +58,8 @@ def comparison_table(cases: Iterable[ExperimentResult], subject: str, unit: str,
             timing, own = case.timing(name), case.timing(subject)
             if timing is None or own is None:
                 continue
-            median, *interval = (value / per_unit for value in median_interval(timing.samples_us))
-            ratio, *ratio_bounds = ratio_interval(timing.samples_us, own.samples_us)
+            median, *interval = (value / per_unit for value in median_of_starts(timing.by_start))
+            ratio, *ratio_bounds = ratio_of_starts(timing.by_start, own.by_start)
             rows.append((
                 case.name, name, f"{median:.2f}", _interval(interval), f"{ratio:.3f}", _interval(ratio_bounds)
             ))  # fmt: skip

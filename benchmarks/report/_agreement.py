@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from lnlattennet._charts import LinearAxis, LogAxis, Tick
 from lnlattennet._fronts import front, front_lines, height, label_offsets
+from lnlattennet._statistics import median_of_starts
 from lnlattennet.benchmarks.harness._record import WARM
-from lnlattennet.benchmarks.harness._samples import Samples, read_samples
+from lnlattennet.benchmarks.harness._samples import Starts, read_starts
 from lnlattennet.benchmarks.report._numbers import duration, round_duration
 
 _MEASURES = {"top1_agreement": "same answer as the checkpoint", "accuracy": "accuracy"}
@@ -56,7 +55,7 @@ class Agreement:
 
 def agreement(record: Mapping[str, Any]) -> Agreement | None:
     """Return the chart; None for a record without answers of timed candidates."""
-    samples = read_samples(record)
+    samples = read_starts(record)
     answers = {
         name: {measure: _share(row[measure]) for measure in _MEASURES if measure in row}
         for name, row in record.get("answers", {}).items()
@@ -82,12 +81,12 @@ def _percent(share: float) -> str:
     return f"{share:.2%}"
 
 
-def _medians(samples: Samples, name: str) -> list[str]:
-    return [duration(float(np.median(candidates[name][WARM]))) for candidates in samples.values()]
+def _medians(samples: Starts, name: str) -> list[str]:
+    return [duration(median_of_starts(candidates[name][WARM]).value) for candidates in samples.values()]
 
 
-def _panel(measure: str, case: str, answers: Mapping[str, Mapping[str, float]], samples: Samples) -> Panel:
-    latencies = [float(np.median(samples[case][name][WARM])) for name in answers]
+def _panel(measure: str, case: str, answers: Mapping[str, Mapping[str, float]], samples: Starts) -> Panel:
+    latencies = [median_of_starts(samples[case][name][WARM]).value for name in answers]
     shares = [row[measure] for row in answers.values()]
     across, upwards = LogAxis.around(latencies, least_ratio=2), _axis(shares)
     places = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._charts import IntervalMark, LogAxis, Tick
-from lnlattennet._statistics import median_interval, ratio_interval
-from lnlattennet.benchmarks.harness._samples import Candidates, read_samples
+from lnlattennet._statistics import median_of_starts, ratio_of_starts
+from lnlattennet.benchmarks.harness._samples import CandidateStarts, read_starts
 from lnlattennet.benchmarks.report._figures import FigureTable
 from lnlattennet.benchmarks.report._numbers import (
     duration,
@@ -168,7 +169,7 @@ def _title(path: Path, record: Mapping[str, Any]) -> str:
 
 
 def _cases(record: Mapping[str, Any]) -> Iterator[CaseView]:
-    samples = read_samples(record)
+    samples = read_starts(record)
     if "cases" not in record:
         for name, candidates in samples.items():
             yield _case(name, candidates, {}, record)
@@ -177,11 +178,13 @@ def _cases(record: Mapping[str, Any]) -> Iterator[CaseView]:
         yield _case(name, candidates, case, record)
 
 
-def _case(name: str, candidates: Candidates, case: Mapping[str, Any], record: Mapping[str, Any]) -> CaseView:
+def _case(
+    name: str, candidates: CandidateStarts, case: Mapping[str, Any], record: Mapping[str, Any]
+) -> CaseView:
     medians = {
-        (candidate, state): median_interval(samples)
+        (candidate, state): median_of_starts(starts)
         for candidate, states in candidates.items()
-        for state, samples in states.items()
+        for state, starts in states.items()
     }
     missing = tuple(
         f"{candidate}: {result['failed']}"
@@ -198,7 +201,7 @@ def _case(name: str, candidates: Candidates, case: Mapping[str, Any], record: Ma
             candidate=candidate,
             subject=candidate == next(iter(candidates)),
             state=state,
-            samples=len(candidates[candidate][state]),
+            samples=sum(map(len, candidates[candidate][state])),
             median=duration(median.value),
             interval=f"{duration(median.low)} to {duration(median.high)}",
             mark=axis.interval(*median),
@@ -212,20 +215,22 @@ def _case(name: str, candidates: Candidates, case: Mapping[str, Any], record: Ma
     return CaseView(name, rows, tuple(axis.labels(round_duration)), missing)
 
 
-def _p99(samples: Sequence[float]) -> str:
+def _p99(starts: Sequence[Sequence[float]]) -> str:
+    samples = list(itertools.chain(*starts))
     return duration(float(np.percentile(samples, 99))) if len(samples) >= _FEWEST_FOR_P99 else ""
 
 
-def _over_first(candidates: Candidates, name: str, state: str) -> str:
+def _over_first(candidates: CandidateStarts, name: str, state: str) -> str:
     first = next(iter(candidates))
     own, base = candidates[name][state], candidates[first].get(state)
     if name == first:
         return _SAME
     if base is None:
         return ""
-    if len(own) != len(base):  # not of the same rounds, so nothing is known of how they differ together
-        return f"{np.median(own) / np.median(base):.2f}"
-    return estimate(ratio_interval(own, base))
+    if list(map(len, own)) != list(map(len, base)):
+        # Not of the same rounds, so nothing is known of how they differ together.
+        return f"{median_of_starts(own).value / median_of_starts(base).value:.2f}"
+    return estimate(ratio_of_starts(own, base))
 
 
 def _requirements(record: Mapping[str, Any]) -> Iterator[Requirement]:

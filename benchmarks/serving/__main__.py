@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lnlattennet._statistics import ratio_interval
+from lnlattennet._statistics import ratio_of_starts
 from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report, say
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
 from lnlattennet.benchmarks.harness._tables import aligned
@@ -145,7 +145,7 @@ def _share(rates: Sequence[float], most: Sequence[float] | None) -> str:
     """Return the share of what the cores can do without a server, with its interval."""
     if most is None:
         return ""
-    share, low, high = ratio_interval(rates, most)
+    share, low, high = ratio_of_starts([[rate] for rate in rates], [[rate] for rate in most])
     return f"{share:.2f} [{low:.2f}, {high:.2f}]"
 
 

@@ -25,7 +25,7 @@ def interleave(
         most_rounds: maximum number of rounds, if larger.
         seconds: time after which no further round begins, once there are ``rounds``.
     """
-    order, shuffled = list(turns), random.Random(0)  # noqa: S311 - an order, not a secret
+    order, shuffled = list(turns), random.Random()  # noqa: S311 - an order, not a secret
     samples: dict[str, list[float]] = {name: [] for name in turns}
     deadline = time.monotonic() + seconds
     for index in range(max(rounds, most_rounds)):

@@ -1,7 +1,8 @@
-"""Percentile bootstrap: 95% intervals of figures over faces or timings.
+"""95% intervals of figures over faces, timings or starts of a program: percentile bootstrap, and Student's t.
 
-Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13. It needs numpy only: the
-benchmarks run on machines that have little else.
+Sources: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13; Student, "The probable error
+of a mean", Biometrika 6, 1908. The bootstrap needs numpy only: some benchmarks run on machines that have
+little else.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: figure of the whole sample.
-        low: 2.5th percentile of the resamples.
-        high: 97.5th percentile.
+        low: lower end.
+        high: upper end.
     """
 
     value: float
@@ -108,9 +109,46 @@ def ratio_interval(numerator: Sequence[float], denominator: Sequence[float]) -> 
     return _timing_interval(_ratio_of_medians, numerator, denominator)
 
 
+def median_of_starts(starts: Sequence[Sequence[float]]) -> Estimate:
+    """Return the median of timings that several starts of a program gave, and its interval.
+
+    A new process lays its memory out anew, which alone makes the same code some percent faster or slower in
+    all its calls. So of several starts they are the sample, and not their calls: the figure is the geometric
+    mean of their medians.
+    """
+    if len(starts) == 1:
+        return median_interval(starts[0])
+    return _exp(student_interval(log_medians(starts)))
+
+
+def ratio_of_starts(numerator: Sequence[Sequence[float]], denominator: Sequence[Sequence[float]]) -> Estimate:
+    """Return the ratio of two timings that took turns in several starts (``median_of_starts``)."""
+    if len(numerator) == 1:
+        return ratio_interval(numerator[0], denominator[0])
+    return _exp(student_interval(log_medians(numerator) - log_medians(denominator)))
+
+
+def student_interval(values: Floats) -> Estimate:
+    """Return the mean of independent values [n], n of 2 or more, and its interval by Student's t."""
+    from scipy.stats import t
+
+    mean = float(values.mean())
+    reach = float(t.ppf(0.975, len(values) - 1)) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return Estimate(mean, mean - reach, mean + reach)
+
+
+def log_medians(starts: Sequence[Sequence[float]]) -> Floats:
+    """Return the logarithm of each start's median, [starts]."""
+    return np.log([np.median(samples) for samples in starts])
+
+
 def tail_interval(samples: Sequence[float]) -> Estimate:
     """Return the 99th percentile of timings over their median."""
     return _timing_interval(_tail, samples)
+
+
+def _exp(logarithm: Estimate) -> Estimate:
+    return Estimate(*(math.exp(number) for number in logarithm))
 
 
 def _ratio_of_medians(pairs: Floats) -> Floats:

@@ -74,7 +74,7 @@ def test_a_table_has_the_figures_that_were_published(pattern: str, cells: str) -
 def test_old_and_new_records_are_read_alike(tmp_path: Path) -> None:
     record = Record(benchmark="augmentation")
     record.add(ExperimentResult("2 faces", {"shape": [2, 3, 8, 8]}, warm_results({"a": [0.5, 0.25]})))
-    assert read_samples(record.to_json()) == {"2 faces": {"a": {"warm": (500000.0, 250000.0)}}}
+    assert read_samples(record.to_json()) == {"2 faces": {"a": {"warm": [500000.0, 250000.0]}}}
     assert read_samples({"samples_s": {"a": [0.5]}}) == {"": {"a": {"warm": [500000.0]}}}
     assert read_samples({"samples_ms": {"8": {"a": [0.5]}}}) == {"b8": {"a": {"warm": [500.0]}}}
     old = {"name": "tail/x", "rivals": {"a": {"relative_error": 0.1, "cold": {"samples_us": [3.0]}}}}

@@ -135,6 +135,13 @@ def test_required_figures_come_from_the_samples() -> None:
     assert found["p50 over the earlier version's", "1080p, one at a time"].status == "not measured"
 
 
+def test_a_tail_of_few_requests_is_not_judged() -> None:
+    record = Record(benchmark="serving")
+    record.add(ExperimentResult("512, one at a time", {"rounds": 5}, warm_results({FUSED: [0.01] * 99})))
+    [tail] = [item for item in requirements(record) if item.text.startswith("p99")]
+    assert tail.status == "not measured"
+
+
 @pytest.mark.parametrize(
     ("rounds", "paces", "status"),
     [(4, (0, 0, 0, 0), "reached"), (4, (0, 2, 0, 2), "undecided"), (1, (9,), "missed")],
