@@ -126,7 +126,10 @@ def _bundle(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
             times = [
                 cell for candidates in samples.values() for cell in _time_and_ratio(candidates, name, 1e3)
             ]
-            rows.append([name, *times, f"{answers['accuracy']:.2%}", f"{answers['top1_agreement']:.2%}"])
+            shares = (
+                f"{answers[key]:.2%}" if key in answers else "" for key in ("accuracy", "top1_agreement")
+            )
+            rows.append([name, *times, *shares])
     yield f"The bundle's engine is `{record['engine']['name']}`."
     yield markdown(rows)
     if record.get("benchmark_app"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lnlattennet.benchmarks.bundle import __main__ as benchmark
-from lnlattennet.benchmarks.bundle._accuracy import compare_answers
+from lnlattennet.benchmarks.bundle._accuracy import compare_answers, labeled_faces
 from lnlattennet.benchmarks.bundle._benchmark_app import benchmark_app, openvino_engine
 from lnlattennet.benchmarks.bundle._candidates import (
     AOTI,
@@ -22,7 +22,9 @@ from lnlattennet.benchmarks.bundle._candidates import (
 )
 from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.bundle import read_manifest
+from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import LnlAttenNetError, UsageError
+from lnlattennet.model import Preprocessing
 
 
 def test_answers_are_compared_with_the_reference() -> None:
@@ -42,6 +44,25 @@ def test_answers_are_compared_with_the_reference() -> None:
         "top1_agreement": 0.0,
         "max_abs_logit_difference": 4.0,
     }
+
+
+def test_labels_are_the_checkpoints_whatever_order_its_classes_have() -> None:
+    preprocessing = Preprocessing(size=32)
+    faces, labels = labeled_faces(14, preprocessing, EXPRESSIONS, 1)
+    turned = ("contempt", *reversed(EXPRESSIONS))
+    same_faces, other_labels = labeled_faces(14, preprocessing, turned, 1)
+    np.testing.assert_array_equal(same_faces, faces)
+    assert [turned[index] for index in other_labels] == [EXPRESSIONS[index] for index in labels]
+
+
+def test_faces_of_classes_that_the_checkpoint_lacks_do_not_count() -> None:
+    _, labels = labeled_faces(14, Preprocessing(size=32), ("fear", "boredom"), 1)
+    assert set(labels) == {-1, 0}
+    fear = {"fear": lambda batch: np.tile(np.array([[2.0, 1.0]], np.float32), (len(batch), 1))}
+    faces = np.zeros((14, 3, 4, 4), np.float32)
+    assert compare_answers(fear, "fear", faces, labels)["fear"]["accuracy"] == 1
+    _, labels = labeled_faces(14, Preprocessing(size=32), ("smile", "boredom"), 1)
+    assert "accuracy" not in compare_answers(fear, "fear", faces, labels)["fear"]
 
 
 def test_a_bundle_of_another_checkpoint_is_refused(bundle_path: Path, demo_checkpoint: Path) -> None:
