@@ -200,7 +200,7 @@ def compare(
     the machine was.
     """
     require("scipy", "bench")
-    from lnlattennet.benchmarks.comparison._changes import changes
+    from lnlattennet.benchmarks.comparison._changes import FEWEST_STARTS, changes, unjudged
     from lnlattennet.benchmarks.comparison._tables import change_table
     from lnlattennet.benchmarks.harness._samples import read_record, read_starts
 
@@ -209,7 +209,8 @@ def compare(
     _require_same_benchmark(*records)
     loads = [record.get("load", {}) for record in records]
     quiet = all(load.get("quiet") is not False for load in loads)
-    found = changes(read_starts(records[0]), read_starts(records[1]), tolerance, quiet=quiet)
+    before, after = map(read_starts, records)
+    found = changes(before, after, tolerance, quiet=quiet)
     for path, load in zip((old, new), loads, strict=True):
         if load.get("quiet") is False:
             others = f"others took up to {load['others']:.0%} of the CPUs"
@@ -226,6 +227,12 @@ def compare(
     if fail_on_regression is not None and slower:
         named = ", ".join(f"{c.candidate} in {c.case} ({_growth(c, quiet=quiet)})" for c in slower)
         raise RegressionError(f"slower by more than {fail_on_regression}: {named}")
+    if fail_on_regression is not None and (reasons := unjudged(before, found)):
+        raise UsageError(
+            "--fail-on-regression needs a verdict on the first candidate of every case, which takes "
+            f"{FEWEST_STARTS} starts in both records and, on a machine that is not quiet, other candidates; "
+            f"there is none on {'; '.join(reasons)}"
+        )
 
 
 def _growth(change: Change, *, quiet: bool) -> str:
@@ -270,7 +277,12 @@ def _require_same_benchmark(old: Mapping[str, Any], new: Mapping[str, Any]) -> N
             f"two records can be compared if one benchmark wrote them; these are of {old['benchmark']!r} and "
             f"{new['benchmark']!r}"
         )
-    for fact in ("cpu", "cpus", "threads", "gpu"):
+    if old.get("quick") != new.get("quick"):
+        raise UsageError(
+            "two records can be compared if both are of a --quick run, or neither; one of them is"
+        )
+    # Machines of different features and caches may have processors of the same name.
+    for fact in ("cpu", "cpus", "threads", "gpu", "cpu_flags", "last_level_cache_bytes"):
         before, after = (record.get("machine", {}).get(fact) for record in (old, new))
         if before != after:
             raise UsageError(

@@ -30,6 +30,8 @@ Key = tuple[str, str, str]
 """Case, candidate and state of the caches."""
 Verdict = Literal["slower", "faster", "no significant difference", "too few starts", "too busy to tell"]
 
+_DECIDED: tuple[Verdict, ...] = ("slower", "faster", "no significant difference")
+
 FEWEST_STARTS = 3
 """Starts of a record below which nothing is known of how much two starts differ."""
 
@@ -99,6 +101,18 @@ def changes(old: Starts, new: Starts, tolerance: float = 0.0, *, quiet: bool = T
     tail = _FALSE_ALARMS[quiet] / 2 / max(1, sum(after[key].subject for key in keys))
     margin = math.log1p(tolerance)
     return [_change(key, before[key], after[key], tail, margin, quiet=quiet) for key in keys]
+
+
+def unjudged(old: Starts, found: Sequence[Change]) -> list[str]:
+    """Return the cases of the older record whose subject got no verdict, each with the reason."""
+    verdicts = {(change.case, change.candidate, change.state): change.verdict for change in found}
+    reasons = []
+    for key, times in _times(old).items():
+        verdict = verdicts.get(key, "not in the new record")
+        if times.subject and verdict not in _DECIDED:
+            case, candidate, state = key
+            reasons.append(f"{candidate} in {case}, {state}: {verdict}")
+    return reasons
 
 
 def _times(record: Starts) -> dict[Key, _Times]:

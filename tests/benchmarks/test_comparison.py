@@ -141,6 +141,23 @@ def test_the_command_fails_when_the_subject_became_slower(tmp_path: Path) -> Non
     assert {change["candidate"]: change["verdict"] for change in document["changes"]}[OURS] == "slower"
 
 
+@pytest.mark.parametrize(
+    ("times", "starts", "reason"),
+    [
+        (SAME, 2, "engine in b1, warm: too few starts"),
+        ({PEER: SAME[PEER], OTHER: SAME[OTHER]}, STARTS, "engine in b1, warm: not in the new record"),
+    ],
+)
+def test_a_gate_without_a_verdict_does_not_pass(
+    times: dict[str, float], starts: int, reason: str, tmp_path: Path
+) -> None:
+    old = written(tmp_path, "old.json", record(0, SAME))
+    new = written(tmp_path, "new.json", record(1, times, starts=starts))
+    told = call(main, "lnlattennet", "bench", "compare", old, new, "--fail-on-regression", "5%")
+    assert told.returncode == 2
+    assert reason in told.stderr
+
+
 def test_a_record_of_a_busy_machine_is_named(tmp_path: Path) -> None:
     busy = record(1, SAME)
     busy.load = replace(busy.load, others=0.4, quiet=False)
@@ -178,6 +195,13 @@ def test_what_became_slower_on_a_busy_machine_is_told_by_its_ratio(tmp_path: Pat
             [],
             "their cpu is 'x' and 'y'",
         ),
+        (
+            '{"benchmark": "a", "machine": {"cpu_flags": ["avx2"]}}',
+            '{"benchmark": "a", "machine": {"cpu_flags": ["avx2", "avx512f"]}}',
+            [],
+            "their cpu_flags is ['avx2'] and ['avx2', 'avx512f']",
+        ),
+        ('{"benchmark": "a", "quick": true}', '{"benchmark": "a", "quick": false}', [], "a --quick run"),
         ('{"benchmark": "a"}', '{"benchmark": "a"}', [], "no candidate of a case in common"),
         ("{}", "{}", ["--fail-on-regression", "much"], "takes a percentage from 0% to 99%, got 'much'"),
     ],
