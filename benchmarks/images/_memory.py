@@ -8,15 +8,21 @@ import sys
 from pathlib import Path
 
 from lnlattennet.benchmarks.images._readers import readers
+from lnlattennet.errors import LnlAttenNetError
 
 
 def peak_memory(name: str, file: Path) -> float:
     """Return by how many MB (10^6 bytes) the resident memory of a fresh process grows while it reads a file.
 
     The file's own bytes are in memory before. Linux only.
+
+    Raises:
+        LnlAttenNetError: the candidate failed.
     """
     command = [sys.executable, "-P", "-m", "lnlattennet.benchmarks.images._memory", name, str(file)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise LnlAttenNetError(f"{name} cannot read {file.name}: {done.stderr.splitlines()[-1:]}")
     return float(done.stdout)
 
 
