@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -111,12 +112,11 @@ def run(
         "faceless": faceless,
     }
     given = _given(named)
+    options = _interpreters(earlier, programs or ())
     folder = output or Path("build/bench", f"{datetime.now():%Y-%m-%d-%H%M%S}")
     for suite in chosen:
         if (folder / f"{suite.name}.json").exists():
             raise UsageError(f"{folder} has a record of {suite.name} already; give another --output")
-    options = [("--program", program) for program in programs or ()]
-    options += [("--earlier", earlier)] if earlier else []
     outcomes = run_suites(
         chosen, folder, given, filters or (), options, quick=quick, tables_on_stderr=json_output
     )
@@ -149,6 +149,25 @@ def _given(named: Mapping[str, Path | None]) -> dict[str, str]:
         "perf_analyzer": shutil.which("perf_analyzer"),
     } | {name: path for name, path in named.items() if path is not None}
     return {name: str(path) for name, path in found.items() if path is not None}
+
+
+def _interpreters(earlier: str | None, programs: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the flags that name a Python, and their values, for those suites that take them.
+
+    Raises:
+        UsageError: a program is not known, or a Python cannot be started.
+    """
+    from lnlattennet.benchmarks.harness._command import python_interpreter
+    from lnlattennet.benchmarks.programs.__main__ import program
+
+    flags: list[tuple[str, str, Callable[[str], Any]]] = [("--program", named, program) for named in programs]
+    flags += [("--earlier", earlier, python_interpreter)] if earlier else []
+    for flag, value, check in flags:
+        try:
+            check(value)
+        except ArgumentTypeError as error:
+            raise UsageError(f"{flag} {error}") from error
+    return [(flag, value) for flag, value, _ in flags]
 
 
 def _suite_table(suites: Sequence[Suite]) -> str:

@@ -142,12 +142,21 @@ def test_options_go_to_the_suites_that_have_them() -> None:
     assert "z" not in programs + SUITES["scaling"].command(BUNDLE, (), given, quick=True)
 
 
-def test_a_program_that_is_not_known_skips_its_suite(bundle_path: Path, tmp_path: Path) -> None:
-    arguments = ["--bundle", bundle_path, "--program", "nothing=python", "-o", tmp_path]
-    done = bench("programs", *arguments)
-    assert done.returncode == 4
-    assert "programs skipped: " in done.stderr
-    assert "must be NAME=PYTHON with a NAME of fer, facex" in done.stderr
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (("--program", "nothing=python"), "--program must be NAME=PYTHON with a NAME of fer, facex"),
+        (("--program", "fer=nowhere/python"), "--program must be a Python that can be started"),
+        (("--earlier", "nowhere/python"), "--earlier must be a Python that can be started"),
+    ],
+)
+def test_a_program_that_cannot_be_started_is_refused_before_any_suite(
+    option: tuple[str, str], reason: str, bundle_path: Path, tmp_path: Path
+) -> None:
+    done = bench("startup", "--bundle", bundle_path, *option, "-o", tmp_path / "records")
+    assert done.returncode == 2
+    assert f"error: {reason}" in done.stderr
+    assert not (tmp_path / "records").exists()
 
 
 def test_without_torch_its_suites_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
