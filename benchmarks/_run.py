@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from lnlattennet.benchmarks._suites import Suite
+from lnlattennet.benchmarks.harness._memory import descendants
 from lnlattennet.benchmarks.harness._samples import read_record
 from lnlattennet.errors import RegressionError, UnavailableError, UsageError
 
@@ -140,6 +142,9 @@ def _end(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGINT)
         process.communicate(timeout=_SECONDS_TO_END)
     except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        os.killpg(process.pid, signal.SIGKILL)
+        # Servers have sessions of their own, so the group alone would leave them running.
+        for pid in descendants(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return  # it had ended

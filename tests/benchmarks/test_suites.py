@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lnlattennet._cli import main
-from lnlattennet.benchmarks import _suites
+from lnlattennet.benchmarks import _run, _suites
 from lnlattennet.benchmarks._run import run_suites
 from lnlattennet.benchmarks._suites import SUITES, Suite
 from lnlattennet.benchmarks.harness._load import processes
@@ -87,6 +87,32 @@ def test_ctrl_c_ends_the_suite_with_all_that_it_started(bundle_path: Path, tmp_p
     (group,) = groups
     with pytest.raises(ProcessLookupError):
         os.killpg(group, 0)
+
+
+STUBBORN = """
+import signal, subprocess, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+server = subprocess.Popen(["sleep", "600"], start_new_session=True)
+print(server.pid, flush=True)
+server.wait()
+"""
+
+
+def test_a_suite_that_does_not_end_is_killed_with_the_servers_that_it_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_run, "_SECONDS_TO_END", 0.5)
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", STUBBORN], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as suite:
+        assert suite.stdout is not None
+        server = int(suite.stdout.readline())
+        _run._end(suite)
+    assert suite.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{server}/exe").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{server}/exe").exists()
 
 
 def children() -> set[int]:
