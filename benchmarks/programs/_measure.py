@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -128,16 +129,17 @@ def _measure_starts(
     programs: _Programs, cores: Sequence[int], starts: int, rounds: int
 ) -> tuple[Values, Values, Values]:
     """Return the seconds of first answers and of later ones, and the bytes that processes take then."""
-    first, later, memory = Values(), Values(), Values()
+    names = list(programs.pythons)
+    first, later, memory = (Values({name: [] for name in names}) for _ in range(3))
     image = programs.photograph.read_bytes()
     for _ in range(starts):
         with ExitStack() as stack:
-            started = {name: stack.enter_context(programs.start(name, cores)) for name in programs.pythons}
+            order = random.sample(names, len(names))
+            started = {name: stack.enter_context(programs.start(name, cores)) for name in order}
             turns = {name: turn(program.process, image) for name, program in started.items()}
             interleave(turns, _WARM_UP)
             for name, seconds in interleave(turns, rounds).items():
-                first.setdefault(name, []).append(started[name].seconds)
-                later.setdefault(name, []).extend(seconds)
-                size = proportional_set_size(started[name].process.pid)
-                memory.setdefault(name, []).append(size)
+                first[name].append(started[name].seconds)
+                later[name].extend(seconds)
+                memory[name].append(proportional_set_size(started[name].process.pid))
     return first, later, memory

@@ -106,7 +106,7 @@ def timed_loads(rate: float, requests: int) -> list[Load]:
 
 def _turns(targets: Sequence[Target], rounds: int) -> Iterator[Target]:
     """Yield every target once a round, each round in a new random order."""
-    order, shuffled = list(targets), random.Random(0)  # noqa: S311 - an order, not a secret
+    order, shuffled = list(targets), random.Random()  # noqa: S311 - an order, not a secret
     for _ in range(rounds):
         shuffled.shuffle(order)
         yield from order

@@ -76,7 +76,7 @@ class Turns(L.Callback):
         self.samples: dict[str, list[float]] = {name: [] for name in (TRAINER, *loops)}
         self.resident: list[int] = []
         self._since = 0.0
-        self._random = random.Random(0)  # noqa: S311 - an order, not a secret
+        self._random = random.Random()  # noqa: S311 - an order, not a secret
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Begin the epoch in the plain loops too."""

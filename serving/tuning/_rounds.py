@@ -85,7 +85,7 @@ def run_rounds(
         objective: what is better.
         deadline: of ``time.monotonic``; no further round begins after it.
     """
-    trials, shuffled = [Trial(candidate) for candidate in candidates], random.Random(0)  # noqa: S311
+    trials, shuffled = [Trial(candidate) for candidate in candidates], random.Random()  # noqa: S311
     left = list(trials)
     for number in range(ROUNDS):
         if number and time.monotonic() > deadline:
