@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,17 @@ def test_every_visit_ends_as_it_should(visitor: Visitor, kind: str) -> None:
     tally = Tally()
     tally.count(getattr(visitor, kind))
     assert (dict(tally.done), tally.messages) == ({kind: 1}, [])
+
+
+@pytest.mark.parametrize("kind", ["late", "canceled", "gone_http"])
+def test_a_server_that_is_gone_fails_every_visit(expected: Expected, kind: str) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+        visitor = Visitor({"grpc": f"grpc://{address}", "http": f"http://{address}"}, expected, seed=1)
+        tally = Tally()
+        tally.count(getattr(visitor, kind))
+    assert (tally.failed, tally.done.total()) == (1, 0), tally.messages
 
 
 def test_another_answer_is_wrong(expected: Expected) -> None:

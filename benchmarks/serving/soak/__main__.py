@@ -28,6 +28,7 @@ from lnlattennet.benchmarks.serving.soak._requirements import Findings, requirem
 from lnlattennet.benchmarks.serving.soak._resources import Holding, processes_in, segments
 from lnlattennet.benchmarks.serving.soak._visitor import Visitor
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import LnlAttenNetError
 
 FAILED_EXIT_CODE = 1
 
@@ -105,14 +106,16 @@ def _supervisor_counters(server: Server) -> dict[str, float]:
     """Return the restarts and the failed probes that the supervisor counted."""
     with urllib.request.urlopen(f"{server.urls['health']}/metrics", timeout=30) as answer:  # noqa: S310
         text = answer.read().decode()
-    counters = {
-        "restarts": "lnlattennet_restarts_total",
-        "failed probes": 'lnlattennet_probes_total{result="failed"}',
+    return {
+        "restarts": _counter(text, "lnlattennet_restarts_total"),
+        "failed probes": _counter(text, 'lnlattennet_probes_total{result="failed"}'),
     }
-    values = {
-        name: re.search(rf"^{re.escape(key)} (\S+)$", text, re.MULTILINE) for name, key in counters.items()
-    }
-    return {name: float(value[1]) for name, value in values.items() if value}
+
+
+def _counter(text: str, key: str) -> float:
+    if found := re.search(rf"^{re.escape(key)} (\S+)$", text, re.MULTILINE):
+        return float(found[1])
+    raise LnlAttenNetError(f"the supervisor's metrics have no {key}")
 
 
 def soak_tables(record: Record) -> str:

@@ -7,7 +7,7 @@ import random
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from lnlattennet.benchmarks.serving.soak._expected import (
     WrongAnswerError,
     compare,
 )
-from lnlattennet.errors import ImageError, ServingError, require
+from lnlattennet.errors import DeadlineError, ImageError, ServingError, require
 from lnlattennet.serving.client._client import Client
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
@@ -30,6 +30,16 @@ _PATIENT_SECONDS = 120.0
 _SMOOTHING_SECONDS = 0.5
 
 _NO_IMAGES = (b"not an image", b"GIF89a\x10\0\x10\0\0\0\0;", b"\xff\xd8\xff\xe0\0\x10JFIF")
+
+
+@contextlib.contextmanager
+def _no_answer() -> Iterator[None]:
+    """Raise ServingError where a visit without the product's client does not reach the server."""
+    refused = require("tritonclient.utils", "triton").InferenceServerException
+    try:
+        yield
+    except (OSError, refused) as error:
+        raise ServingError(str(error)) from error
 
 
 class Visitor:
@@ -120,12 +130,12 @@ class Visitor:
     def late(self) -> None:
         """Allow hardly any time: the answer is right, or it comes too late."""
         name = self._name()
-        with contextlib.suppress(ServingError), Client(self._url(), self._model(), timeout=0.02) as client:
+        with contextlib.suppress(DeadlineError), Client(self._url(), self._model(), timeout=0.02) as client:
             compare([client.predict(self._expected.images[name])], [self._expected.largest[name]])
 
     def canceled(self) -> None:
         """Cancel a request that is under way; the connection stays."""
-        with self._grpc() as client:
+        with _no_answer(), self._grpc() as client:
             request = self._begin(client)
             time.sleep(self._random.uniform(0, 0.03))
             request.cancel()
@@ -136,13 +146,13 @@ class Visitor:
         host, _, port = self._urls["http"].removeprefix("http://").rpartition(":")
         request = raw_request(self._expected.images[self._name()])
         sent = self._random.choice([0, 30, len(request) // 2, len(request)])
-        with socket.create_connection((host, int(port)), _PATIENT_SECONDS) as connection:
+        with _no_answer(), socket.create_connection((host, int(port)), _PATIENT_SECONDS) as connection:
             connection.sendall(request[:sent])
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def gone_grpc(self) -> None:
         """Close a connection with a request in flight."""
-        with self._grpc() as client:
+        with _no_answer(), self._grpc() as client:
             self._begin(client)
 
     def _grpc(self) -> Any:
