@@ -42,10 +42,18 @@ def peer_page(path: Path) -> str:
     """Return the tables of a record of peers as Markdown, under a line that says when and where."""
     record = json.loads(path.read_text())
     title = (
-        f"*{path.stem[:10]}, {record['faces']:,} faces, one core of {record['machine']['cpu']}, load average "
-        f"{record['load_average_at_end']:.1f}; every prediction and every time: `{path.as_posix()}`.*"
+        f"*{path.stem[:10]}, {record['faces']:,} faces, one core of {record['machine']['cpu']}, "
+        f"{_load(record)}; every prediction and every time: `{path.as_posix()}`.*"
     )
     return "\n\n".join([title, *map(markdown, peer_tables(record))])
+
+
+def _load(record: Mapping[str, Any]) -> str:
+    """Return how busy the machine was; records of 2026-11-28 have the load average alone."""
+    if "load" not in record:
+        return f"load average {record['load_average_at_end']:.1f}"
+    others = record["load"]["others"]
+    return f"other programs took {'an unknown part' if others is None else f'{others:.0%}'} of it"
 
 
 def _published(test_set: str, methods: Sequence[PublishedMethod]) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from skimage.transform import resize
 
+from lnlattennet.benchmarks.leaderboard._tables import peer_page
 from lnlattennet.benchmarks.peers import __main__ as benchmark
 from lnlattennet.benchmarks.peers._measure import Candidate, common_classes, compare_answers
 from lnlattennet.benchmarks.peers._packages import (
@@ -136,6 +138,7 @@ def test_the_command_compares_a_checkpoint(
     assert record["answers"]["package"]["accuracy"]["value"] == 1
     assert record["answers"][demo_checkpoint.stem]["parameters"] == 551_254
     assert len(record["cases"][0]["candidates"]["package"]["timings"]["warm"]["samples_us"]) == 3
+    assert re.search(r"one core .+, other programs took (\d+%|an unknown part) of it;", peer_page(output))
 
 
 @pytest.mark.slow
