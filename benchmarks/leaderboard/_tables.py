@@ -72,13 +72,17 @@ def _evaluated(records: Sequence[EvaluationRecord]) -> Iterator[Row]:
     for recipe, group in by_recipe(records).items():
         model, year = group[0].document["model"], group[0].document["created"][:4]
         yield statistics.mean(record.accuracy for record in group), [
-            f"**{recipe}**", year, "**LNLAttenNet**, this project", model.get("trained_on", ""),
+            f"**{recipe}**", year, f"**LNLAttenNet**, this project{_training_data(model)}", "",
             f"{int(model['parameters']):,}" if "parameters" in model else "",
             f"**{_accuracy(group)}**", _measured(group),
         ]  # fmt: skip
     if records:
         name, share = records[0].most_frequent
         yield share, [f"always `{name}`", "", "", "", "", f"{share:.2f}", "counted"]
+
+
+def _training_data(model: Mapping[str, Any]) -> str:
+    return f", trained on {model['trained_on']}" if "trained_on" in model else ""
 
 
 def _accuracy(group: Sequence[EvaluationRecord]) -> str:

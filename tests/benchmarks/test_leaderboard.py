@@ -79,7 +79,12 @@ def evaluation(name: str, accuracy: float, sha256: str = "0", **changes: Any) ->
     calibration = {"before": {"temperature": 1.0, "ece": 0.2}, "after": {"temperature": 1.5, "ece": 0.1}}
     return {
         "created": "2030-01-01T00:00:00+00:00",
-        "model": {"name": f"{name}.safetensors", "checkpoint_sha256": sha256, "parameters": "1234567"},
+        "model": {
+            "name": f"{name}.safetensors",
+            "checkpoint_sha256": sha256,
+            "parameters": "1234567",
+            "trained_on": "synthetic",
+        },
         "data": data("ferplus", "test"),
         "covered_regions": 0,
         "faces": 10,
@@ -116,6 +121,7 @@ def test_rows_are_sorted_and_seeds_share_one(tmp_path: Path) -> None:
     head, _, *rows = leaderboard("ferplus", [other], own, None).splitlines()
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
     assert [row[0] for row in cells] == ["**large**", "Other", "**base**", "always `a`"]
+    assert cells[0][2:4] == ["**LNLAttenNet**, this project, trained on synthetic", ""]
     assert cells[0][4:6] == ["1,234,567", "**90.00 [89.0, 91.0]**"]
     assert cells[2][5] == "**81.00 ± 1.41**"
     assert "2 seeds, 10 faces; 2 of classes that it does not know left out" in cells[2][6]
