@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size
+from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.errors import LnlAttenNetError, require
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
@@ -33,7 +36,7 @@ class Server:
     Attributes:
         urls: "grpc", "http" or "health" -> address, as far as it has them.
         pid: its first process; the others are its descendants.
-        start_seconds: from the start of the process until the server answered.
+        start_seconds: from the start of the process until it had answered a request about a photograph.
     """
 
     urls: Mapping[str, str]
@@ -77,14 +80,29 @@ def triton(
     """
     command = [str(python or sys.executable), "-P", "-m", "lnlattennet", "serve", str(bundle), "--json"]
     ports = [option for kind in ("http", "grpc", "metrics") for option in (f"--{kind}-port", "0")]
-    started = time.monotonic()
+    ask, started = _question(), time.monotonic()
     with _process([*command, *ports, *options], environment or {}, subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         document = _first_document(process.stdout)
         if document is None:
             raise LnlAttenNetError(f"`{' '.join(command)}` ended before it served; run it to see why")
         urls = {name: document[name] for name in ("http", "grpc", "health") if document.get(name)}
+        ask(urls["http"])
         yield Server(urls, process.pid, time.monotonic() - started)
+
+
+def _question() -> Callable[[str], None]:
+    """Return a function that asks a server about a photograph, over HTTP; what it needs is imported here."""
+    http = require("tritonclient.http", "triton")
+    tensor = http.InferInput("image", [1, 1], "BYTES")
+    tensor.set_data_from_numpy(np.array([[photographs()["512"]]], dtype=np.object_))
+
+    def ask(url: str) -> None:
+        client = http.InferenceServerClient(url.removeprefix("http://"))
+        client.infer(ENSEMBLE, [tensor])
+        client.close()
+
+    return ask
 
 
 def _first_document(lines: Iterator[str]) -> dict[str, str] | None:
@@ -130,13 +148,14 @@ def peer_server(peer: Peer, bundle: Path) -> Iterator[Server]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-P", "-m", f"{__package__}.peers.{peer.module}"]
-    started = time.monotonic()
+    ask, started = _question(), time.monotonic()
     with _process(command, {PEER_BUNDLE: str(bundle.resolve()), PEER_PORT: str(port)}) as process:
         url = f"http://127.0.0.1:{port}"
         while not _ready(f"{url}/v2/models/{ENSEMBLE}/ready"):
             if process.poll() is not None or time.monotonic() - started > _READY_SECONDS:
                 raise LnlAttenNetError(f"`{' '.join(command)}` does not answer")
             time.sleep(0.05)
+        ask(url)
         yield Server({"http": url}, process.pid, time.monotonic() - started)
 
 
