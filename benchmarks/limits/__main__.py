@@ -1,4 +1,4 @@
-"""What this machine can do at most, and the share of it that the engines of a bundle reach.
+"""The best rates of this machine, and the share of them that the engines of a bundle reach.
 
     python -m lnlattennet.benchmarks.limits                      # the demo checkpoint in torch
     python -m lnlattennet.benchmarks.limits build/auto --json

@@ -1,7 +1,9 @@
 """The limits of a machine in a record, and the shares of them that engines reach.
 
-The roofline bound: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009. No layer takes less than its
-operations at the rate of its precision, nor less than its bytes at the bandwidth of where they fit.
+The roofline bound: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009. At the best rates that were
+measured no layer takes less than its operations at the rate of its precision, nor less than its bytes at the
+bandwidth of where they fit. An engine exceeds them by a shape that none of the limits has, or by fewer
+operations than the network has.
 
 Rates and shares are those of the fastest tenth of the calls: what else a machine does makes calls slower and
 never faster, and McCalpin's STREAM reports its best run for this reason. Medians stand beside them.
@@ -91,7 +93,7 @@ class Roofline:
         )
 
     def least_seconds(self, layer: Layer, precision: str, batch: int) -> tuple[float, float]:
-        """Return what a layer's operations take at least, and what moving its bytes does."""
+        """Return what a layer's operations and its bytes take at the best rates."""
         size = layer.moved_bytes(precision, batch)
         bandwidth = self.rates[CACHE if size <= self._cache_bytes else MEMORY]
         return batch * layer.flops / self.rates[precision], size / bandwidth
