@@ -159,7 +159,9 @@ def _attention_row(candidates: CandidateStarts, state: str, config: Mapping[str,
     fused = timings["fused"]
     best = min((timings[name] for name in _BEST if name in timings), key=np.median, default=None)
     read = None if config["backward"] else timings["read (F.sum())"]
-    ratios = (_ratio(other, fused) if other else "" for other in (timings.get("eager"), best, read))
+    ratios = (
+        ratio_of_starts(other, fused).text() if other else "" for other in (timings.get("eager"), best, read)
+    )
     return [f"{np.median(fused):.1f}", f"{config['traffic_bytes'] / np.median(fused) / 1e3:.0f}", *ratios]
 
 
@@ -289,12 +291,8 @@ def _comparison(candidates: CandidateStarts, unit: str, per_unit: float) -> str:
 
 def _time_and_ratio(candidates: CandidateStarts, name: str, per_unit: float) -> list[str]:
     first, timing = next(iter(candidates)), candidates[name]["warm"]
-    ratio = "" if name == first else _ratio(timing, candidates[first]["warm"])
+    ratio = "" if name == first else ratio_of_starts(timing, candidates[first]["warm"]).text()
     return [f"{median_of_starts(timing).value / per_unit:.2f}", ratio]
-
-
-def _ratio(numerator: Sequence[Sequence[float]], denominator: Sequence[Sequence[float]]) -> str:
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*ratio_of_starts(numerator, denominator))
 
 
 _RENDERERS: Mapping[str, Callable[[Mapping[str, Any], Starts], Iterator[str]]] = {

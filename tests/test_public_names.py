@@ -16,9 +16,10 @@ PUBLIC = {
         "AsyncClient Bundle Client ExportOptions LnlAttenNetError Prediction __version__ export_engine load"
     ),
     "lnlattennet.benchmarks": (
-        "attention bundle faces figures gpu_suite leaderboard network peers serving startup streams training"
+        "attention bundle export faces figures gpu_suite images leaderboard limits network peers programs "
+        "scaling serving startup streams training"
     ),
-    "lnlattennet.benchmarks.serving": "in_process latency",
+    "lnlattennet.benchmarks.serving": "in_process latency soak stalls",
     "lnlattennet.benchmarks.streams": "score",
     "lnlattennet.benchmarks.training": "augmentation throughput",
     "lnlattennet.bundle": "Bundle EngineRecord Manifest Prediction draw_overlays read_manifest save_overlays",

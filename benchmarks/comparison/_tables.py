@@ -31,4 +31,4 @@ def change_table(found: Iterable[Change], *, quiet: bool = True) -> str:
 def _ratio(ratio: Estimate) -> str:
     if math.isinf(ratio.high):
         return f"{ratio.value:.3f}"
-    return "{:.3f} [{:.3f}, {:.3f}]".format(*ratio)
+    return ratio.text(".3f")

@@ -88,4 +88,4 @@ def _percent(recall: Mapping[str, float] | None) -> str:
 
 
 def _ratio(numerator: Sequence[float], denominator: Sequence[float]) -> str:
-    return "{:.3g} [{:.3g}, {:.3g}]".format(*ratio_interval(numerator, denominator))
+    return ratio_interval(numerator, denominator).text(".3g")

@@ -8,8 +8,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lnlattennet._statistics import Estimate
-
 _MOST_VALUES = 8
 """Length of a list beyond which its median and its ends stand for it."""
 _ENDS = {"low", "high"}
@@ -35,11 +33,6 @@ def three_digits(value: float) -> str:
     """Return a number with three digits, or all of an integer part that has more."""
     digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
     return f"{value:,.{min(digits, 3)}f}"
-
-
-def estimate(figure: Estimate) -> str:
-    """Return a figure with its interval, such as "1.03 [1.00, 1.05]"."""
-    return "{:.2f} [{:.2f}, {:.2f}]".format(*figure)
 
 
 def name(key: str) -> str:

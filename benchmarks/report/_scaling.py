@@ -12,7 +12,7 @@ import numpy as np
 from lnlattennet._charts import LogAxis, Tick
 from lnlattennet._statistics import Estimate, median_interval
 from lnlattennet.benchmarks.harness._record import WARM
-from lnlattennet.benchmarks.report._numbers import duration, estimate, round_duration
+from lnlattennet.benchmarks.report._numbers import duration, round_duration
 from lnlattennet.benchmarks.scaling._rows import CANDIDATE
 
 _STEPS = {10**9: "G", 10**6: "M", 10**3: "k"}
@@ -69,7 +69,7 @@ def _sweep(name: str, facts: Mapping[str, Any], record: Mapping[str, Any]) -> Sw
     return Sweep(
         what=what,
         unit=unit,
-        exponent=estimate(Estimate(*facts["exponent"])) if facts["exponent"] else "",
+        exponent=Estimate(*facts["exponent"]).text() if facts["exponent"] else "",
         points=tuple(_point(size, unit, time, across, upwards) for size, time in times.items()),
         line=_line(times, facts["exponent"][0], across, upwards) if facts["exponent"] else None,
         x_ticks=tuple(across.labels(_short)),

@@ -17,7 +17,6 @@ from lnlattennet.benchmarks.harness._samples import CandidateStarts, read_starts
 from lnlattennet.benchmarks.report._figures import FigureTable
 from lnlattennet.benchmarks.report._numbers import (
     duration,
-    estimate,
     is_figure,
     name,
     round_duration,
@@ -230,7 +229,7 @@ def _over_first(candidates: CandidateStarts, name: str, state: str) -> str:
     if list(map(len, own)) != list(map(len, base)):
         # Not of the same rounds, so nothing is known of how they differ together.
         return f"{median_of_starts(own).value / median_of_starts(base).value:.2f}"
-    return estimate(ratio_of_starts(own, base))
+    return ratio_of_starts(own, base).text()
 
 
 def _requirements(record: Mapping[str, Any]) -> Iterator[Requirement]:

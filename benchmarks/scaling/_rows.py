@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from lnlattennet._statistics import Estimate
 from lnlattennet.benchmarks.harness._record import WARM
 
 CANDIDATE = "the bundle"
@@ -22,7 +23,7 @@ def scaling_rows(record: Mapping[str, Any]) -> list[list[str]]:
             if case["config"]["sweep"] == name
         )
         fitted = sweep["exponent"]
-        exponent = "{:.2f} [{:.2f}, {:.2f}]".format(*fitted) if fitted else ""
+        exponent = Estimate(*fitted).text() if fitted else ""
         rows.append([name, sweep["what"], times, exponent])
     return rows
 

@@ -1,3 +1,3 @@
 """Benchmark of served requests."""
 
-__all__ = ["in_process", "latency"]
+__all__ = ["in_process", "latency", "soak", "stalls"]

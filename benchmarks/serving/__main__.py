@@ -145,8 +145,7 @@ def _share(rates: Sequence[float], most: Sequence[float] | None) -> str:
     """Return the share of what the cores can do without a server, with its interval."""
     if most is None:
         return ""
-    share, low, high = ratio_of_starts([[rate] for rate in rates], [[rate] for rate in most])
-    return f"{share:.2f} [{low:.2f}, {high:.2f}]"
+    return ratio_of_starts([[rate] for rate in rates], [[rate] for rate in most]).text()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

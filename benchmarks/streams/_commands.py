@@ -16,7 +16,7 @@ from lnlattennet._interleave import interleave
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.errors import LnlAttenNetError
 
-ALL_CORES, ONE_AT_A_TIME, EARLIER = "all cores", "one at a time", "earlier version"
+ALL_CORES, ONE_AT_A_TIME = "all cores", "one at a time"
 
 _SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER: what a command leaves becomes a child of this process, whose time counts."""

@@ -9,9 +9,9 @@ from lnlattennet._statistics import median_interval
 from lnlattennet.benchmarks.harness._command import say
 from lnlattennet.benchmarks.harness._memory import peak_memory
 from lnlattennet.benchmarks.harness._record import WARM, Record, RequirementResult
+from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.benchmarks.streams._commands import (
     ALL_CORES,
-    EARLIER,
     ONE_AT_A_TIME,
     measure_turns,
     predict_command,

@@ -13,11 +13,14 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
+from lnlattennet.benchmarks.harness._load import processes
+from lnlattennet.benchmarks.harness._memory import descendants
 from lnlattennet.benchmarks.harness._record import Record, RequirementResult
 from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.bundle._bundle import Bundle
@@ -98,28 +101,16 @@ def _scored(options: ScoreOptions) -> tuple[float, float]:
 
 def _processor_seconds() -> tuple[float, float]:
     """Processor seconds of the workers, and of this process and all others that it started and are alive."""
-    parents, times, workers = {}, {}, set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            title = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        process = int(folder.name)
-        parents[process], times[process] = int(fields[1]), sum(map(int, fields[11:13])) / _TICK
-        if b"ShardScorer" in title:
-            workers.add(process)
+    ticks = {process: sum(map(int, fields[11:13])) for process, fields in processes()}
+    mine = [process for process in descendants(os.getpid()) if process in ticks]
+    workers = sum(ticks[process] for process in mine if _is_worker(process))
+    return workers / _TICK, (sum(ticks[process] for process in mine) - workers) / _TICK
 
-    def is_mine(process: int) -> bool:
-        while process > 1:
-            if process == os.getpid():
-                return True
-            process = parents.get(process, 0)
-        return False
 
-    mine = {process: seconds for process, seconds in times.items() if is_mine(process)}
-    scored = sum(seconds for process, seconds in mine.items() if process in workers)
-    return scored, sum(mine.values()) - scored
+def _is_worker(process: int) -> bool:
+    with suppress(OSError):
+        return b"ShardScorer" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -38,6 +38,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    def text(self, digits: str = ".2f") -> str:
+        """Return it as text, such as "1.03 [1.00, 1.05]"."""
+        value, low, high = (format(number, digits) for number in self)
+        return f"{value} [{low}, {high}]"
+
     def to_dict(self) -> dict[str, float]:
         """Return the fields by name, rounded to 4 digits, for JSON."""
         return {name: round(number, 4) for name, number in self._asdict().items()}
