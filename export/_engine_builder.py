@@ -173,7 +173,14 @@ class EngineBuilder:
 
     @functools.cached_property
     def _channels_last(self) -> onnx.ModelProto:
-        return channels_last(self.standard)
+        try:
+            return channels_last(self.standard)
+        except Exception as error:
+            # Another release of torch may write a graph of another structure, and rewriting one trips in many
+            # ways. The standard graph is right for every runtime.
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            _log.warning("%s cannot be rearranged (%s): OpenVINO takes it as it is", ONNX_NAME, reason)
+            return self.standard
 
     def _verify(self, candidate: Candidate, precision: str) -> None:
         """Put an engine through the gate with the limits of ``precision``, the one that the job is for."""

@@ -31,6 +31,11 @@ def shape_of(value: onnx_ir.Value) -> list[int]:
     return [axis if isinstance(axis, int) else 0 for axis in cast(onnx_ir.Shape, value.shape)]
 
 
+def has_attributes(node: onnx_ir.Node, **expected: Any) -> bool:
+    """Return whether a node states these values; one that leaves them to the operator's defaults does not."""
+    return all(name in node.attributes and node.attributes[name].value == expected[name] for name in expected)
+
+
 def constant(graph: onnx_ir.Graph, name: str, values: NDArray[Any]) -> onnx_ir.Value:
     """Return the graph's constant of this name; it gets ``values`` where there is none yet."""
     if name not in graph.initializers:

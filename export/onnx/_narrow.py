@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir
 from numpy.typing import NDArray
 
-from lnlattennet.export.onnx._editing import Insertion, array_of, inputs_of, producer_of, shape_of
+from lnlattennet.export.onnx._editing import Insertion, array_of, has_attributes, inputs_of, shape_of
 
 _NARROW = 32
 """Output channels from which on nothing is gained: two vectors of AVX-512 hold 32 floats."""
@@ -29,9 +29,12 @@ An upper row sees the last row before it and twice its own; a lower row twice it
 _COLUMNS = np.array([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]], np.float32)
 """The same for columns, with three taps for either column, since both are computed from the same three."""
 
+_DOUBLING = {"mode": "nearest", "nearest_mode": "floor", "coordinate_transformation_mode": "asymmetric"}
+"""What makes a Resize to twice the size write every value in four places."""
+
 
 def widen_narrow_convolutions(graph: onnx_ir.Graph) -> None:
-    """Rearrange every 3x3 convolution of fewer than 32 outputs that a ReLU alone reads.
+    """Rearrange every padded 3x3 convolution of fewer than 32 outputs that a ReLU alone reads.
 
     The ReLU keeps its output's name: [B, 2C, H, W/2] there, with columns 2j and 2j + 1 of channel c in
     column j of channels c and C + c. What reads it reads [B, C, H, W] behind it.
@@ -51,6 +54,7 @@ def _is_narrow(node: onnx_ir.Node) -> bool:
     return (
         outputs < _NARROW
         and size == [3, 3]
+        and has_attributes(node, group=1, dilations=(1, 1), pads=(1, 1, 1, 1))
         and shape_of(node.outputs[0])[3] % 2 == 0
         and [reader.op_type for reader in readers] == ["Relu"]
     )
@@ -60,8 +64,8 @@ def _widen(graph: onnx_ir.Graph, convolution: onnx_ir.Node) -> None:
     insert = Insertion(graph, convolution)
     image, weight, bias = inputs_of(convolution)
     _, channels, height, width = shape_of(convolution.outputs[0])
-    stride = int(convolution.attributes["strides"].as_ints()[0])
-    kernel, upsampled = array_of(weight), _upsampled(image)
+    [stride] = set(convolution.attributes["strides"].as_ints())
+    kernel, upsampled = array_of(weight), _upsampled(image) if stride == 1 else None
     if upsampled is not None:
         coarse, image = upsampled
         deep, kernel = np.split(kernel, [shape_of(coarse)[1]], axis=1)
@@ -96,10 +100,21 @@ def _separate_columns(graph: onnx_ir.Graph, relu: onnx_ir.Node, shape: list[int]
 def _upsampled(image: onnx_ir.Value) -> tuple[onnx_ir.Value, onnx_ir.Value] | None:
     """Return coarse and fine values where ``image`` is the first, upsampled, joined with the second."""
     join = image.producer()
-    if join is None or join.op_type != "Concat":
+    if join is None or join.op_type != "Concat" or not has_attributes(join, axis=1):
         return None
     upsampled, fine = inputs_of(join)
-    return inputs_of(producer_of(upsampled))[0], fine
+    coarse = _before_doubling(upsampled.producer())
+    return None if coarse is None else (coarse, fine)
+
+
+def _before_doubling(resize: onnx_ir.Node | None) -> onnx_ir.Value | None:
+    """Return the values that a node writes twice in each direction."""
+    if resize is None or resize.op_type != "Resize" or not has_attributes(resize, **_DOUBLING):
+        return None
+    coarse = inputs_of(resize)[0]
+    channels, height, width = shape_of(coarse)[1:]
+    doubled = shape_of(resize.outputs[0])[1:] == [channels, 2 * height, 2 * width]
+    return coarse if doubled else None
 
 
 def _paired(kernel: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -11,7 +11,15 @@ import numpy as np
 import onnx_ir
 from numpy.typing import NDArray
 
-from lnlattennet.export.onnx._editing import Insertion, array_of, inputs_of, producer_of
+from lnlattennet.errors import ExportError
+from lnlattennet.export.onnx._editing import (
+    Insertion,
+    array_of,
+    has_attributes,
+    inputs_of,
+    producer_of,
+    shape_of,
+)
 from lnlattennet.export.onnx._naming import block_of
 
 _PROJECT = "unet.project"
@@ -26,6 +34,9 @@ def project_pooled(graph: onnx_ir.Graph) -> None:
 
     Args:
         graph: changed in place; what it no longer needs is left without a reader.
+
+    Raises:
+        ExportError: the projection is something else than convolutions of single positions.
     """
     projections = [node for node in graph if block_of(str(node.name)) == _PROJECT]
     features = projections[0].outputs[0]
@@ -33,6 +44,8 @@ def project_pooled(graph: onnx_ir.Graph) -> None:
     if reader.op_type == "Concat":
         features = reader.outputs[0]
         projections = [producer_of(value) for value in inputs_of(reader)]
+    for node in projections:
+        _require_pointwise(node)
     weight, bias = _matrix(projections)
     if weight.shape[0] < weight.shape[1]:
         return
@@ -48,6 +61,15 @@ def project_pooled(graph: onnx_ir.Graph) -> None:
         else:
             result = _projected(graph, insert("MatMul", inputs_of(node)[0], new), weight, bias)
         node.outputs[0].replace_all_uses_with(result)
+
+
+def _require_pointwise(node: onnx_ir.Node) -> None:
+    if (
+        node.op_type != "Conv"
+        or shape_of(inputs_of(node)[1])[2:] != [1, 1]
+        or not has_attributes(node, group=1, strides=(1, 1), pads=(0, 0, 0, 0))
+    ):
+        raise ExportError(f"{node.name} is no 1x1 convolution, which alone can be taken of sums")
 
 
 def _matrix(projections: list[onnx_ir.Node]) -> tuple[Matrix, Matrix]:

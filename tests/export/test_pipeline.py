@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._export_options import VerificationOptions
 from lnlattennet.errors import BundleError, CheckpointError, GateError, UsageError
+from lnlattennet.export import _engine_builder
 from lnlattennet.export._pipeline import export_engine
+from lnlattennet.export.onnx._inline import inlined
 from lnlattennet.export.selection._timing import engine_arguments
 from lnlattennet.runtimes._base import BatchRange
 from tests.export.exports import quick_options
@@ -94,6 +98,29 @@ def test_an_engine_that_fails_to_run_does_not_end_the_others(
     assert "ValueError: this CPU lacks an instruction" in report["skipped"][0]["reason"]
     assert not list((tmp_path / "out").rglob("*openvino*"))
     Bundle.load(tmp_path / "out")
+
+
+def test_a_graph_that_cannot_be_rearranged_is_exported_as_it_is(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another release of torch may put other nodes between those that are known."""
+
+    def with_identity(function_graph: onnx.ModelProto) -> onnx.ModelProto:
+        model = inlined(function_graph)
+        [index] = [index for index, node in enumerate(model.graph.node) if node.name == "unet.project/Conv_0"]
+        features = model.graph.node[index].output[0]
+        model.graph.node[index].output[0] = "projected"
+        name = "unet.project/Identity_0"
+        identity = onnx.helper.make_node("Identity", ["projected"], [features], name=name)
+        model.graph.node.insert(index + 1, identity)
+        return model
+
+    monkeypatch.setattr(_engine_builder, "inlined", with_identity)
+    options = quick_options(checkpoint_path, tmp_path / "out", backends=("openvino",))
+    with caplog.at_level(logging.WARNING, "lnlattennet"):
+        report = export_engine(options)
+    assert [engine["status"] for engine in report["engines"]] == ["passed"]
+    assert "cannot be rearranged (ExportError: unet.project/Identity_0 is no 1x1 convolution" in caplog.text
 
 
 def test_a_checkpoint_that_changes_meanwhile_is_refused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,41 @@ def test_wide_convolutions_and_those_of_odd_columns_stay(
     before, after = convolutions(standard), convolutions(channels_last(standard))
     same = [block_of(node) for node, shape in before.items() if after.get(node) == shape]
     assert same == [f"unet.{block}" for block, count in kept.items() for _ in range(count)]
+
+
+def set_attributes(node: onnx.NodeProto, **values: object) -> None:
+    kept = [attribute for attribute in node.attribute if attribute.name not in values]
+    del node.attribute[:]
+    node.attribute.extend([*kept, *(onnx.helper.make_attribute(*item) for item in values.items())])
+
+
+def dilate(graph: onnx.GraphProto, convolution: onnx.NodeProto) -> None:
+    set_attributes(convolution, dilations=[2, 2], pads=[2, 2, 2, 2])
+
+
+def split_in_groups(graph: onnx.GraphProto, convolution: onnx.NodeProto) -> None:
+    set_attributes(convolution, group=2)
+    [weight] = [tensor for tensor in graph.initializer if tensor.name == convolution.input[1]]
+    halved = onnx.numpy_helper.to_array(weight)
+    weight.CopyFrom(onnx.numpy_helper.from_array(halved[:, ::2].copy(), weight.name))
+
+
+def upsample_otherwise(graph: onnx.GraphProto, convolution: onnx.NodeProto) -> None:
+    [resize] = [node for node in graph.node if node.op_type == "Resize"]
+    set_attributes(resize, nearest_mode="ceil")
+
+
+@pytest.mark.parametrize("change", [dilate, split_in_groups, upsample_otherwise])
+def test_what_computes_otherwise_is_not_taken_for_what_it_knows(
+    change: Callable[[onnx.GraphProto, onnx.NodeProto], None], tmp_path: Path
+) -> None:
+    config = NetworkConfig(image_size=48, widths=(16, 24), out_stride=2, channels=40)
+    standard = standard_graph(config, tmp_path)
+    convolution = next(node for node in standard.graph.node if node.name == "unet.up1/Conv_0")
+    change(standard.graph, convolution)
+    faces = images(config, 2)
+    for one, other in zip(values(channels_last(standard), faces), values(standard, faces), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-5, rtol=1e-4)
 
 
 def test_every_block_of_a_plan_is_there_and_features_are_pooled_before_they_are_projected_to_more(
