@@ -26,7 +26,7 @@ def constant_check(largest: Check, reference: Arrays) -> Check | None:
     through; this does not depend on their scale.
 
     Args:
-        largest: the engine's largest difference of a logit.
+        largest: the engine's largest difference of a logit, whatever is tolerated.
         reference: the checkpoint's outputs for n different faces.
     """
     logits = reference["logits"].astype(np.float64)

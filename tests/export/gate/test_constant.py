@@ -59,6 +59,15 @@ def test_a_constant_never_passes(precision: str, scale: float) -> None:
     assert "a constant answer only twice" in failure_text(checks)
 
 
+def test_no_tolerance_lets_a_constant_pass() -> None:
+    """A relative one allows least at the class whose logits are 0, where a constant differs by nothing."""
+    reference = young(0.3)
+    reference["logits"][:, 2] = 0
+    limits = dict(default_limits("int8")) | {"rtol": dict.fromkeys(OUTPUT_NAMES, 1e9)}
+    checks = check_engine(engine(reference, constant=True), reference, FACES, BatchRange(1, 4, 8), limits)
+    assert "a constant answer only twice" in failure_text(checks)
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_equals_a_young_network_passes(precision: str) -> None:
     reference, limits = young(0.02), default_limits(precision)
