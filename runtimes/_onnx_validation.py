@@ -29,18 +29,20 @@ _FILLING = {"ConstantOfShape": 0, "Expand": 1}
 def check_onnx_file(path: Path) -> None:
     """Refuse an ONNX file that would read other files, or make a runtime reserve memory for data it lacks.
 
-    Only the file's own bytes are read; no tensor is decoded.
+    Only the file's own bytes are read, and no tensor is decoded before all were found sound.
 
     Raises:
         BundleError: too large, not ONNX, a tensor with external data, one whose declared shape does not fit
             its stored bytes, or a node that fills a giant shape; names the file, the tensor, rule and value.
     """
     try:
-        for message in _messages(_parsed(path)):
+        messages = list(_messages(_parsed(path)))
+        for message in messages:
             if isinstance(message, TensorProto):
                 _check_location(message)
                 _check_size(message)
-            elif isinstance(message, GraphProto):
+        for message in messages:
+            if isinstance(message, GraphProto):
                 _check_filled(message.node, message.initializer)
             elif isinstance(message, FunctionProto):
                 _check_filled(message.node, [])

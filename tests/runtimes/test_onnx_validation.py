@@ -57,8 +57,8 @@ def written(model: onnx.ModelProto, folder: Path) -> Path:
     return path
 
 
-def external(location: str) -> TensorProto:
-    tensor = TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=[2])
+def external(location: str, data_type: int = TensorProto.FLOAT) -> TensorProto:
+    tensor = TensorProto(name="weights", data_type=data_type, dims=[2])
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value=location)
     return tensor
@@ -71,11 +71,15 @@ def test_what_this_project_writes_passes(
     check_onnx_file(written(small_standard, tmp_path))
 
 
+@pytest.mark.parametrize("data_type", [TensorProto.FLOAT, TensorProto.INT64])
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/passwd"])
-def test_external_data_is_refused_wherever_it_is(place: Wrap, location: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "absent.bin"])
+def test_external_data_is_refused_wherever_it_is(
+    place: Wrap, location: str, data_type: int, tmp_path: Path
+) -> None:
+    """Also where it might be a shape, whose values are looked at."""
     (tmp_path / "weights.bin").write_bytes(b"\0" * 8)
-    path = written(place(external(location)), tmp_path)
+    path = written(place(external(location, data_type)), tmp_path)
     with pytest.raises(
         BundleError, match=f"model.onnx: tensor 'weights' keeps its data in another file .'{location}'"
     ):
@@ -100,6 +104,8 @@ def test_a_tensor_of_40_gb_in_a_few_bytes_is_refused(place: Wrap, tmp_path: Path
         (TensorProto(data_type=TensorProto.FLOAT, dims=[3], float_data=[1.0]), "the 3 values .* holds 1"),
         (TensorProto(data_type=TensorProto.FLOAT, dims=[1], raw_data=b"\0" * 8), "the 4 bytes .* holds 8"),
         (TensorProto(data_type=TensorProto.FLOAT, dims=[-1], raw_data=b""), "must not be negative"),
+        (TensorProto(data_type=TensorProto.INT64, dims=[3], int64_data=[1]), "the 3 values .* holds 1"),
+        (TensorProto(data_type=TensorProto.INT64, dims=[2], raw_data=b"\0" * 8), "the 16 bytes .* holds 8"),
         (TensorProto(data_type=TensorProto.FLOAT16, dims=[2], int32_data=[1]), "the 2 values .* holds 1"),
         (TensorProto(data_type=TensorProto.STRING, dims=[2], string_data=[b"a"]), "the 2 values .* holds 1"),
         (TensorProto(data_type=TensorProto.INT4, dims=[5], raw_data=b"\0" * 2), "the 3 bytes .* holds 2"),
