@@ -54,6 +54,7 @@ _UNKNOWN_REGION = "Unable to find shared memory region"
 _REGION_IN_USE = "it is currently in use"
 """What Triton says of a region for some milliseconds after the answer to the last request that used it."""
 _UNREGISTER_RETRIES = 5
+_VERSION_ATTEMPTS = 3
 
 
 class Session:
@@ -181,12 +182,23 @@ class Session:
         _require_normalized(faces)
         # A server that runs the engine in a backend of its own does not look.
         check_faces(faces)
+        for _ in range(_VERSION_ATTEMPTS):
+            answer = yield from self._engine_of_one_version(faces)
+            if answer is not None:
+                return answer
+        largest = self.description.max_batch_size
+        raise ServingError(
+            f"{_VERSION_ATTEMPTS} times the server changed its version between two batches of one request; "
+            f"ask again when all servers at its address serve one, or for {largest} faces at most"
+        )
+
+    def _engine_of_one_version(self, faces: NDArray[np.float32]) -> Dialog[Described | None]:
+        """Return None if the version changes meanwhile: the outputs of two networks are not one answer."""
         parts: list[Described] = []
         for _, batch in self._batches(faces):
             outputs, about = yield from self.infer(Infer(ENGINE_MODEL, {INPUT_NAME: batch}, OUTPUT_NAMES))
             if parts and about != parts[0][1]:
-                # The server has changed its version: the outputs of two networks are not one answer.
-                return (yield from self._engine(faces))
+                return None
             _check(outputs, len(batch), about)
             parts.append((outputs, about))
         return {name: np.concatenate([part[name] for part, _ in parts]) for name in OUTPUT_NAMES}, parts[0][1]

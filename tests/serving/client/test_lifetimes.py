@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
+from lnlattennet.errors import ServingError
 from lnlattennet.serving.client._async_client import AsyncClient
+from lnlattennet.serving.client._calls import ReadConfig
 from lnlattennet.serving.client._client import Client
+from lnlattennet.serving.client._description import ModelDescription
+from lnlattennet.serving.client._session import Session
 from lnlattennet.serving.triton._process import TritonProcess
-from tests.serving.client.fake_triton import FakeTriton, fake_triton
+from tests.serving.client.fake_triton import OUTPUTS, FakeTriton, fake_triton
 
 
 @pytest.fixture
@@ -45,6 +51,44 @@ def test_another_server_behind_the_address_of_asyncio(fake: FakeTriton) -> None:
             return (await client.predict(b"\xff\xd8")).label
 
     assert asyncio.run(ask()) == "up"
+
+
+def outputs_for_two_faces(versions: Iterator[str]) -> Any:
+    """What a client makes of a server that takes one face at a time and answers by these versions."""
+    session = Session("expression", 10.0, 0, shared_memory=False)
+    session.description = ModelDescription(["sad", "glad"], 1, "", "", "", 1, {}, version="1")
+    dialog: Any = session.engine_outputs(np.zeros((2, 3, 8, 8), np.float32))
+    answer: Any = None
+    try:
+        while True:
+            call = dialog.send(answer)
+            if isinstance(call, ReadConfig):
+                texts = {"class_names": '["sad", "glad"]', "grid": "1", "version": call.version}
+                parameters = {name: {"string_value": text} for name, text in texts.items()}
+                answer = {"parameters": parameters, "max_batch_size": 1}
+            else:
+                version = next(versions)
+                answer = (
+                    {
+                        "logits": np.array([[0, int(version)]], np.float32),
+                        "region_weights": OUTPUTS["region_weights"],
+                        "region_affinity": OUTPUTS["region_affinity"],
+                    },
+                    version,
+                )
+    except StopIteration as end:
+        return end.value
+
+
+def test_a_version_that_changes_between_two_batches_is_asked_for_both() -> None:
+    outputs = outputs_for_two_faces(iter("1222"))
+    np.testing.assert_array_equal(outputs["logits"], [[0, 2], [0, 2]])
+
+
+def test_versions_that_keep_changing_are_an_error() -> None:
+    """As behind a balancer while one server after the other is changed."""
+    with pytest.raises(ServingError, match=r"3 times the server changed its version.*ask again when"):
+        outputs_for_two_faces(itertools.cycle("12"))
 
 
 _FORKS = """
