@@ -27,6 +27,7 @@ from lnlattennet.errors import (
     UnreachableError,
 )
 from lnlattennet.images._batch import for_each, renumber, without_number
+from lnlattennet.images._decode import check_size
 from lnlattennet.images._encoded import require_encoded
 from lnlattennet.images._face_crop import FaceLocation, check_face_limits
 from lnlattennet.images._read import require_rgb
@@ -163,14 +164,13 @@ class Session:
             outputs, about = yield from self._engine(crops)
             boxes = [(0.0, 0.0, float(crops.shape[3]), float(crops.shape[2]))] * len(crops)
             return _in_boxes(outputs, boxes, about)
-        pixels, predictions = for_each(crops, require_rgb), list[Prediction]()
+        pixels, predictions = for_each(crops, _require_crop), list[Prediction]()
         for (height, width, _), group in itertools.groupby(pixels, key=np.shape):
             same = list(group)
-            for start, batch in self._batches(same):
-                with _numbered_from(start):
-                    outputs, about = yield from self.infer(
-                        Infer(CROPS, {"crop": np.stack(batch)}, (*OUTPUT_NAMES, LABEL))
-                    )
+            for _, batch in self._batches(same):
+                outputs, about = yield from self.infer(
+                    Infer(CROPS, {"crop": np.stack(batch)}, (*OUTPUT_NAMES, LABEL))
+                )
                 predictions += _in_boxes(outputs, [center_square(width, height)] * len(batch), about)
         return predictions
 
@@ -289,6 +289,13 @@ class Session:
         largest = self.description.max_batch_size
         for start in range(0, len(items), largest):
             yield start, items[start : start + largest]
+
+
+def _require_crop(crop: Any) -> NDArray[np.uint8]:
+    pixels = require_rgb(crop)
+    # A server would not say which of a batch it means.
+    check_size(pixels.shape[1], pixels.shape[0])
+    return pixels
 
 
 def _require_normalized(faces: Any) -> None:

@@ -87,3 +87,11 @@ def test_normalized_faces_go_to_the_engine(client: Client, bundle: Bundle) -> No
 def test_other_crops_are_refused(client: Client, crops: NDArray[np.uint8], message: str) -> None:
     with pytest.raises(ImageError, match=message):
         client.predict_crops(crops)
+
+
+@pytest.mark.parametrize("refused", [pixels(8, 40), pixels(40, 40).astype(np.float64)])
+def test_a_refused_crop_is_named(client: Client, refused: NDArray[np.uint8]) -> None:
+    """Also among crops of other sizes, and behind more than a batch of them."""
+    crops = [*pixels(10, 48, 48), refused, pixels(60, 40)]
+    with pytest.raises(ImageError, match=r"^image 10 of the batch: an image must"):
+        client.predict_crops(crops)
