@@ -9,7 +9,7 @@ import itertools
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from lnlattennet.bundle._prediction import Prediction, check_faces, check_outputs, predictions_from_outputs
 from lnlattennet.errors import (
-    EngineOutputError,
     ImageError,
     ImageTypeError,
     OverloadedError,
@@ -53,8 +52,14 @@ _random = random.SystemRandom()
 _UNKNOWN_REGION = "Unable to find shared memory region"
 """What Triton says after a restart."""
 _REGION_IN_USE = "it is currently in use"
-"""What Triton says of a region for some milliseconds after the answer to the last request that used it."""
+"""What Triton says of a region that a request reads, and for some milliseconds after its answer.
+
+It has done so since 2.50; before, it crashed in the request. Later releases unmap the region afterwards.
+https://github.com/triton-inference-server/server/pull/7567
+"""
 _UNREGISTER_RETRIES = 5
+_UNREGISTER_SECONDS = 2.0
+"""A server that hangs is not to hold up the end of its clients for long."""
 _VERSION_ATTEMPTS = 3
 
 
@@ -240,12 +245,8 @@ class Session:
                     raise
                 region.registered = False
                 return (yield from self._infer_from(region, request))
-        except (EngineOutputError, ImageError, OverloadedError):
-            raise
-        except BaseException:  # no answer: also the end of the dialog when its task is canceled
-            region.abandoned = True
-            raise
         finally:
+            # A request that got no answer may still read it, but nobody sees what the server makes of that.
             regions.give_back(region)
 
     def _infer_from(self, region: Region, request: Infer) -> Dialog[_Answer]:
@@ -257,22 +258,25 @@ class Session:
 
     def close(self) -> Dialog[None]:
         """Let go of the shared memory."""
-        for region in self._regions.empty() if self._regions else ():
+        regions = list(self._regions.empty()) if self._regions else []
+        for region in regions:
             region.remove()
-            # Triton would unmap it under a request that still reads from it.
-            if region.registered and not region.abandoned:
-                yield from self._unregister(region)
+        # An error: the server has gone, and its mappings with it.
+        with suppress(ServingError):
+            for region in regions:
+                if region.registered:
+                    yield from self._unregister(region)
 
     def _unregister(self, region: Region) -> Dialog[None]:
         for pause in (*_pauses(_UNREGISTER_RETRIES), None):
             try:
-                yield Register(region, self._timeout, mapped=False)
+                yield Register(region, min(self._timeout, _UNREGISTER_SECONDS), mapped=False)
                 return
             except ServingError as error:
-                # Any other error: the server has gone, and its mapping with it.
-                if _REGION_IN_USE not in str(error) or pause is None:
-                    return
-            yield Pause(pause)
+                if _REGION_IN_USE not in str(error):
+                    raise
+            if pause is not None:
+                yield Pause(pause)
 
     def _retried(self, call: Any, again: bool = True) -> Dialog[Any]:
         deadline = time.monotonic() + self._timeout

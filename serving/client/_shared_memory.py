@@ -21,14 +21,12 @@ class Region:
 
     Attributes:
         registered: whether the server has mapped it.
-        abandoned: whether a request that reads from it may still run in the server: it got no answer.
     """
 
     def __init__(self, size: int) -> None:
         self.name = f"lnlattennet-client-{os.getpid()}-{secrets.token_hex(8)}"
         self.size = size
         self.registered = False
-        self.abandoned = False
         self._memory = SharedMemory(self.name, create=True, size=size)
 
     def write(self, array: NDArray[Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ImageError, OverloadedError, ServingError
+from lnlattennet.errors import DeadlineError, ImageError, OverloadedError, ServingError
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._calls import Infer, Pause, Register
 from lnlattennet.serving.client._client import Client
@@ -150,17 +150,31 @@ def session_after(error: Exception) -> tuple[Session, list[Any]]:
 
 
 @pytest.mark.parametrize(
-    ("error", "let_go"),
-    [(ImageError("too small"), True), (OverloadedError("full"), True), (ServingError("too slow"), False)],
+    "error", [ImageError("too small"), OverloadedError("full"), DeadlineError("too slow")]
 )
-def test_a_region_that_a_request_may_still_read_stays_mapped(error: Exception, let_go: bool) -> None:
+def test_a_region_is_let_go_of_whatever_its_request_ended_with(error: Exception) -> None:
     session, [register, infer] = session_after(error)
     assert isinstance(register, Register)
     assert isinstance(infer, Infer)
     assert infer.region is register.region
     closing_calls: list[Any] = list(session.close())
-    assert [call.mapped for call in closing_calls] == ([False] if let_go else [])
+    assert [(call.region, call.mapped) for call in closing_calls] == [(register.region, False)]
     assert own_regions() == set()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_canceled_request_leaves_no_region(open_server: TritonProcess, scheme: str) -> None:
+    async def ask() -> None:
+        async with AsyncClient(getattr(open_server.endpoints, scheme), shared_memory=True) as client:
+            await client.predict_crops(CROPS)
+            canceled = asyncio.create_task(client.predict_crops(CROPS))
+            await asyncio.sleep(0.002)
+            canceled.cancel()
+            with suppress(asyncio.CancelledError):
+                await canceled
+
+    asyncio.run(ask())
+    assert own_regions() == registered(open_server) == set()
 
 
 def test_a_region_that_the_server_still_counts_as_used_is_let_go_of_later() -> None:
