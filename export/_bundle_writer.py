@@ -60,15 +60,31 @@ def check_output(output: Path, *, force: bool) -> None:
 
 @contextmanager
 def write_errors(output: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to write into an error that says what to do."""
+    """Turn the operating system's refusals during an export into an error that says what to do."""
     try:
         yield
     except OSError as error:
+        if (file := _file_elsewhere(error, output.resolve())) is not None:
+            raise BundleError(
+                f"{file} cannot be used ({error.strerror or error}), so -o {output} was not written; mend "
+                "that, and export again"
+            ) from error
         reason = f" cannot be written ({error.strerror or error}); choose another folder"
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             full = f": the disk is full ({error.strerror})"
             reason = f"{full}; nothing was written, free space or choose another folder"
         raise BundleError(f"-o {output}{reason}") from error
+
+
+def _file_elsewhere(error: OSError, output: Path) -> Path | None:
+    """Return the file of an error, unless it is the output, in it, or drafted beside it."""
+    if not isinstance(error.filename, str | bytes | os.PathLike):
+        return None
+    path = Path(os.fsdecode(error.filename)).absolute()
+    if path in output.parents:
+        return None
+    beside = path.relative_to(output.parent).parts[0] if path.is_relative_to(output.parent) else ""
+    return None if beside == output.name or beside.startswith(f".{output.name}.") else path
 
 
 def write_bundle(

@@ -142,6 +142,25 @@ def test_a_checkpoint_that_changes_meanwhile_is_refused(
     assert list(tmp_path.iterdir()) == [checkpoint]
 
 
+def test_a_file_that_is_gone_is_named_and_not_the_output(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lnlattennet.runtimes import _onnxruntime as onnxruntime
+
+    checkpoint = Path(shutil.copy(checkpoint_path, tmp_path / "mine.safetensors"))
+    build = onnxruntime.build
+
+    def build_and_remove(path: Path, spec: Any) -> Any:
+        checkpoint.unlink()
+        return build(path, spec)
+
+    monkeypatch.setattr(onnxruntime, "build", build_and_remove)
+    gone = f"^{re.escape(str(checkpoint))} cannot be used .No such file.*, so -o .*/out was not written"
+    with pytest.raises(BundleError, match=gone):
+        export_engine(quick_options(checkpoint, tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_engine_that_fails_while_it_is_timed_does_not_end_the_others(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
