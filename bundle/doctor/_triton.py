@@ -19,6 +19,7 @@ from lnlattennet.bundle.doctor._local import (
 )
 from lnlattennet.bundle.doctor._rebuild import rebuild_command
 from lnlattennet.bundle.doctor._triton_releases import TritonRelease, known_releases
+from lnlattennet.errors import UsageError
 from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.runtimes._machine import EXACT_INT8
 from lnlattennet.runtimes._registry import BACKENDS, backend_named, unknown_backend
@@ -46,14 +47,24 @@ def _check(manifest: Manifest, engine: EngineRecord, release: TritonRelease) -> 
     issues = [*_python(release), *_gpu(engine, release), *_cpu(engine)]
     if package:
         issues += _library(manifest, engine, release, package)
-    installed = () if package else tuple(packages_to_run(engine))
-    finder = finder_named(manifest.preprocessing.face_finder).INFO.extra
+    issues.append(_python_packages(manifest, engine, release, natively=bool(package)))
+    return summarize(engine, issues, where=engine.backend if package else "python")
+
+
+def _python_packages(
+    manifest: Manifest, engine: EngineRecord, release: TritonRelease, *, natively: bool
+) -> Issue:
+    """Say what the Python models need, whatever the engine, and the engine unless Triton runs it natively."""
+    try:
+        finder = finder_named(manifest.preprocessing.face_finder).INFO.extra
+    except UsageError as error:
+        return Issue("cannot", str(error))
+    installed = () if natively else tuple(packages_to_run(engine))
     # `lnlattennet serve --deploy-to` in the container writes Triton's configuration with its client.
     extras = ",".join(filter(None, ("triton", finder)))
     install = f"in the container: {install_command(engine, f'./{_WHEEL}[{extras}]', *installed)}"
     install += f" (pip wheel --no-deps CLONE makes {_WHEEL})"
-    issues.append(Issue("runs", f"its Python models need packages that {release.image} lacks", install))
-    return summarize(engine, issues, where=engine.backend if package else "python")
+    return Issue("runs", f"its Python models need packages that {release.image} lacks", install)
 
 
 def _library(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from lnlattennet.bundle.doctor._triton_releases import (
     triton_release,
 )
 from lnlattennet.errors import UsageError
+from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._requirements import Requirements
 from tests.bundle.manifests import engine, manifest
 
@@ -34,6 +36,15 @@ def test_every_fact_about_a_release_has_the_page_it_was_read_from() -> None:
 def test_an_unknown_release_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"--target-triton 99\.01: the contents .* known: 24\.10, .*26\.04"):
         triton_release("99.01")
+
+
+def test_an_unknown_face_finder_is_a_verdict_as_it_is_on_this_machine() -> None:
+    """As in a bundle of a later version of this package."""
+    preprocessing = dataclasses.replace(Preprocessing(), face_finder="later")
+    bundle = manifest(engine()).model_copy(update={"preprocessing": preprocessing})
+    [found] = check_triton(bundle, triton_release("26.04"))
+    assert found.verdict == "cannot"
+    assert found.reasons[-1].startswith("unknown face finder 'later'; known: haar")
 
 
 def test_a_container_runs_what_its_libraries_and_its_python_allow() -> None:
