@@ -22,6 +22,7 @@ from pydantic import (
 
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
+from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.runtimes._base import BatchRange
 from lnlattennet.runtimes._precision import PRECISIONS
 from lnlattennet.runtimes.tensorrt._builder_config import TensorRTBuilderConfig
@@ -103,6 +104,12 @@ class CalibrationOptions(_Options):
         check_choice("--calibration-method", self.method, CALIBRATION_METHODS)
         _check_faces("--calibration-faces", self.faces)
         return self
+
+    def flags(self) -> Iterator[tuple[str, Any, Any]]:
+        """Yield (flag, value, default)."""
+        yield from _changed(
+            self, images="--calibration", faces="--calibration-faces", method="--calibration-method"
+        )
 
 
 class VerificationOptions(_Options):
@@ -205,12 +212,17 @@ class ExportOptions(_Options):
             )
         if AUTO in self.precisions and len(self.precisions) > 1:
             raise UsageError(
-                "--precision auto already means every precision that passes; name others without it"
+                "--precision auto already means every exact precision, and int8; name others without it"
             )
         check_choice("--faces", self.faces, ("auto", "crop", "as-is"))
         for name in self.precisions:
             check_choice("--precision", name, (AUTO, *PRECISIONS))
         return self
+
+    @property
+    def reads_images(self) -> bool:
+        """Whether images are read that ``faces`` is about; rendered faces are crops already."""
+        return self.calibration.images is not None or self.verification.data not in (None, SYNTHETIC)
 
     def command(self) -> list[str]:
         """Return the command line of these options; what has its default is left out."""
@@ -224,12 +236,7 @@ class ExportOptions(_Options):
         yield "--backend", self.backends, ()
         yield "--precision", self.precisions, ()
         yield "--precision-plan", self.plan_file, None
-        yield from _changed(
-            self.calibration,
-            images="--calibration",
-            faces="--calibration-faces",
-            method="--calibration-method",
-        )
+        yield from self.calibration.flags()
         yield from _changed(self.verification, faces="--verification-faces", data="--data", split="--split")
         for name, value in self.verification.limits.items():
             yield f"--{name.replace('_', '-')}", value, None

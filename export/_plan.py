@@ -158,8 +158,8 @@ def plan_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Job],
     Raises:
         UnavailableError: a backend that was asked for by name is missing, or lacks a precision that was asked
             for by name; or nothing at all can be built.
-        UsageError: an unknown backend, a precision plan that breaks a rule, or an option that no engine of
-            this export would use.
+        UsageError: an unknown backend, a precision plan that breaks a rule, an option that no engine of this
+            export would use, or a timing cache that is a folder.
     """
     usable, skipped = choose_backends(options.backends)
     jobs: list[Job] = []
@@ -179,6 +179,9 @@ def plan_jobs(options: ExportOptions, config: NetworkConfig) -> tuple[list[Job],
         reasons = "; ".join(f"{item.backend} {item.precision}: {item.reason}" for item in skipped)
         raise UnavailableError(f"no backend here can build such an engine: {reasons}")
     _require_effect(options, jobs)
+    cache = options.builder.timing_cache
+    if cache is not None and cache.is_dir():
+        raise UsageError(f"--timing-cache {cache} is a folder; name a file")
     return jobs, skipped
 
 
@@ -204,10 +207,18 @@ def _plan(precision: str, config: NetworkConfig, backend: Backend) -> PrecisionP
 
 def _require_effect(options: ExportOptions, jobs: list[Job]) -> None:
     """Raise UsageError for an option without effect, which would otherwise go unnoticed."""
-    if options.calibration.images and not any(job.quantized for job in jobs):
+    calibration = [
+        f"{flag} {value}" for flag, value, default in options.calibration.flags() if value != default
+    ]
+    if calibration and not any(job.quantized for job in jobs):
         raise UsageError(
-            f"--calibration {options.calibration.images} is for int8 and fp8, which no engine of this "
-            "export has; add --precision int8, or leave it out"
+            f"{', '.join(calibration)}: calibration is for int8 and fp8, which no engine of this export has; "
+            "add --precision int8, or leave it out"
+        )
+    if options.faces != "auto" and not options.reads_images:
+        raise UsageError(
+            f"--faces {options.faces} is for images of --calibration and --data: rendered faces are crops "
+            "already; name images, or leave it out"
         )
     if options.builder != TensorRTBuilderConfig() and all(job.backend != TENSORRT.name for job in jobs):
         flags = ", ".join(TENSORRT.builder_flags)

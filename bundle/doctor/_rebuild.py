@@ -33,4 +33,7 @@ def rebuild_command(manifest: Manifest, engine: EngineRecord) -> str:
         changes["calibration"] = CalibrationOptions()
     if not backend_named(engine.backend).INFO.builder_flags:
         changes["builder"] = TensorRTBuilderConfig()
-    return shlex.join(options.model_copy(update=changes).command())
+    rebuilt = options.model_copy(update=changes)
+    if not rebuilt.reads_images:
+        rebuilt = rebuilt.model_copy(update={"faces": "auto"})
+    return shlex.join(rebuilt.command())

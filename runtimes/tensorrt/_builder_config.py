@@ -54,7 +54,6 @@ def apply_builder_config(trt: ModuleType, config: Any, options: TensorRTBuilderC
 
     Raises:
         ExportError: the installed package does not have a flag, or not its value.
-        UsageError: the timing cache is a folder.
     """
     if options.optimization_level is not None:
         config.builder_optimization_level = options.optimization_level
@@ -92,8 +91,6 @@ def _set_hardware_compatibility(trt: ModuleType, config: Any, level: str) -> Non
 
 
 def _set_timing_cache(config: Any, path: Path) -> None:
-    if path.is_dir():
-        raise UsageError(f"--timing-cache {path} is a folder; name a file")
     cache = config.create_timing_cache(path.read_bytes() if path.is_file() else b"")
     if cache is None or not config.set_timing_cache(cache, False):
         _log.warning(

@@ -71,6 +71,15 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
         (["--split", "val"], 2, "--split val is about labeled faces; name them: --data"),
         (["--max-accuracy-drop", "0"], 2, "--max-accuracy-drop 0.0 is about labeled faces"),
         (["--calibration", ".", *FAST], 2, "is for int8 and fp8, which no engine of this export has"),
+        (
+            ["--calibration-method", "entropy", *FAST],
+            2,
+            "-method entropy: calibration is for int8",
+        ),
+        (["--calibration-faces", "64", *FAST], 2, "--calibration-faces 64: calibration is for int8"),
+        (["--faces", "crop", *FAST], 2, "--faces crop is for images of --calibration and --data"),
+        (["--faces", "crop", "--data", "synthetic", *FAST], 2, "--faces crop is for images of --calibration"),
+        (["--timing-cache", ".", "--backend", "tensorrt"], 2, "--timing-cache . is a folder; name a file"),
         (["--builder-optimization-level", "9"], 2, "must be from 0 to 5, got 9"),
         (["--hardware-compatibility-level", "all"], 2, "must be one of none, ampere+"),
         (

@@ -62,13 +62,14 @@ def test_a_searched_plan_is_searched_for_again() -> None:
     ("name", "kept"),
     [
         ("openvino-fp32", ""),
-        ("openvino-int8", " --calibration faces --calibration-method entropy"),
+        ("openvino-int8", " --calibration faces --calibration-method entropy --faces crop"),
         ("tensorrt-fp16", " --timing-cache t --version-compatible"),
     ],
 )
 def test_options_of_other_engines_are_left_out(name: str, kept: str) -> None:
     """An export of this engine alone would refuse it: it would have no effect."""
     exported = options(
+        faces="crop",
         calibration=CalibrationOptions(images=Path("faces"), method="entropy"),
         builder=TensorRTBuilderConfig(timing_cache=Path("t"), version_compatible=True),
     )
