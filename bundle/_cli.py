@@ -24,7 +24,7 @@ from lnlattennet.runtimes._registry import backend_infos
 _JSON = typer.Option("--json", help="Print one JSON document.")
 
 _PACKAGES = {
-    "export": ("onnx", "onnxscript", "safetensors"),
+    "export": ("onnx", "onnxscript", "onnx-ir", "ml-dtypes", "safetensors"),
     "serving": ("nvidia-pytriton", "tritonclient", "numpy"),
 }
 _COMPILERS = ("c++", "g++", "clang++", "nvcc")
