@@ -14,7 +14,7 @@ def print_plan(plan: ExportPlan) -> None:
     table = Table("engine", "action", title=f"{options.checkpoint} -> {options.output}")
     for job in plan.jobs:
         versions = ", ".join(f"{name} {version}" for name, version in job.available.versions.items())
-        search = "; blocks that fail the gate stay in fp32" if job.search else ""
+        search = f"; blocks that fail the gate run in {' or '.join(job.fallbacks)}" if job.search else ""
         blocker = job.available.run_blocker
         table.add_row(
             job.name, f"build ({versions}){search}" + (f"; built, not run: {blocker}" if blocker else "")

@@ -101,7 +101,7 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
         return isinstance(outcomes[-1], Candidate)
 
     kept = None
-    for exact in sorted((job.plan.precisions | {"fp32"}) - set(QUANTIZED)):
+    for exact in job.fallbacks:
         kept = search_plan(job.plan, job.plan.raised(dict.fromkeys(quantized, exact)), passes)
         if kept is not None:
             break

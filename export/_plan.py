@@ -54,6 +54,11 @@ class Job:
         """Whether it needs calibration."""
         return bool(self.plan.precisions & set(QUANTIZED))
 
+    @property
+    def fallbacks(self) -> list[str]:
+        """What a search gives the blocks that it does not quantize, in the order that it tries them."""
+        return sorted((self.plan.precisions | {"fp32"}) - set(QUANTIZED))
+
 
 @dataclass(frozen=True)
 class ExportPlan:

@@ -102,6 +102,19 @@ def test_a_wrong_call_ends_with_its_exit_code_and_reason(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_plan_says_what_a_search_falls_back_to(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lnlattennet.runtimes import _openvino as openvino
+
+    monkeypatch.setattr(openvino, "unsupported_reason", lambda plan: None)
+    arguments = ["-c", checkpoint_path, "-o", tmp_path / "out", "--dry-run", "--precision", "auto"]
+    done = call_export(*arguments, "--backend", "openvino", "--backend", "onnxruntime")
+    rows = " ".join(done.stdout.translate({ord(line): " " for line in "│┃"}).split())
+    assert "blocks that fail the gate run in bf16 or fp32" in rows
+    assert "blocks that fail the gate run in fp32" in rows
+
+
 def test_a_backend_that_is_not_installed_names_its_extra(
     checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

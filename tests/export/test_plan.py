@@ -80,7 +80,9 @@ def test_what_int8_leaves_runs_in_bf16_where_the_backend_has_it(
 
     monkeypatch.setattr(openvino, "unsupported_reason", unsupported_reason)
     jobs, _ = plan_jobs(asked(backends=("openvino",), precisions=(precision,)), CONFIG)
-    blocks = next(job.plan.blocks for job in jobs if job.name == "openvino-int8")
+    [job] = [job for job in jobs if job.name == "openvino-int8"]
+    assert job.fallbacks == list(dict.fromkeys([rest, "fp32"]))
+    blocks = job.plan.blocks
     assert {blocks[name] for name in ("attention", "local_networks", "fusion")} == {rest}
     assert {value for name, value in blocks.items() if name.startswith("unet.")} == {"int8"}
 
