@@ -42,8 +42,9 @@ class Check(_Strict):
         metric: what is compared: "max_abs" (largest difference of an element), "cosine" (smallest over the
             samples), "kl" (mean over the samples, nats), "top1_agreement", "top3_overlap" (shares), "sum"
             (largest distance of a sum from 1), "permutation" (largest change of a sample's output when its
-            batch neighbors change), "accuracy_drop" (share of labeled faces); and, only where an output has
-            the wrong form, "missing", "dtype", "shape", "finite" (how many samples).
+            batch neighbors change), "accuracy_drop" (share of labeled faces); and, only where they fail,
+            "missing", "dtype", "shape", "finite", "negative" (how many samples have an output of that wrong
+            form) and "constant" (largest difference of a logit, which is over half of a constant answer's).
         output: name of the engine's output.
         value: the worst value that was measured.
         limit: smallest value allowed for "cosine", "top1_agreement" and "top3_overlap", else the largest;
