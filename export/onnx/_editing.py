@@ -38,10 +38,17 @@ def has_attributes(node: onnx_ir.Node, **expected: Any) -> bool:
 
 def constant(graph: onnx_ir.Graph, name: str, values: NDArray[Any]) -> onnx_ir.Value:
     """Return the graph's constant of this name; it gets ``values`` where there is none yet."""
-    if name not in graph.initializers:
-        tensor = onnx_ir.tensor(np.asarray(values, order="C"), name=name)
-        graph.register_initializer(onnx_ir.Value(name=name, const_value=tensor))
-    return graph.initializers[name]
+    if name in graph.initializers:
+        return graph.initializers[name]
+    return new_constant(graph, name, values)
+
+
+def new_constant(graph: onnx_ir.Graph, name: str, values: NDArray[Any]) -> onnx_ir.Value:
+    """Give the graph a constant and return it; raise ValueError if it has another one of this name."""
+    tensor = onnx_ir.tensor(np.asarray(values, order="C"), name=name)
+    value = onnx_ir.Value(name=name, const_value=tensor)
+    graph.register_initializer(value)
+    return value
 
 
 def named_node(
@@ -87,7 +94,7 @@ class Insertion:
         return node.outputs[0]
 
     def _constant(self, values: NDArray[Any]) -> onnx_ir.Value:
-        return constant(self._graph, self._name("constant"), values)
+        return new_constant(self._graph, self._name("constant"), values)
 
     def _name(self, kind: str) -> str:
         self._count += 1
