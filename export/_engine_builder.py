@@ -254,8 +254,15 @@ def require_precision(plan: PrecisionPlan, planned: dict[str, int], engine: Engi
     for wanted in sorted(plan.precisions - {"fp32"}):
         expected = planned.get(wanted, 0)
         if engine.layers.get(wanted, 0) < max(expected, wanted == plan.precision):
-            layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
             raise RejectedError(
-                f"of {expected} layers that any runtime can run in {wanted}, this one runs {layers}, so it "
-                f"is not the engine that was asked for; use {wanted} in more blocks, or with another backend"
+                f"{_shortfall(plan, wanted, expected, engine)}, so it is not the engine that was asked for; "
+                f"use {wanted} in more blocks, or with another backend"
             )
+
+
+def _shortfall(plan: PrecisionPlan, wanted: str, expected: int, engine: EngineFile) -> str:
+    layers = ", ".join(f"{count} in {precision}" for precision, count in engine.layers.items())
+    if expected:
+        return f"of {expected} layers that any runtime can run in {wanted}, this one runs {layers}"
+    blocks = ", ".join(block for block, precision in plan.blocks.items() if precision == wanted)
+    return f"the graph for this runtime has no layer in {blocks} that runs in {wanted}: it runs {layers}"
