@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
+import itertools
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import lnlattennet
 
@@ -59,6 +65,33 @@ def test_every_command_starts(command: list[str]) -> None:
     done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+def imported_modules() -> set[str]:
+    """Top-level names of what any module of the package imports, at its head or inside a function."""
+    names: set[str] = set()
+    for folder in (ROOT / "src" / "lnlattennet").iterdir():
+        for path in folder.resolve().rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names.update(alias.name for alias in node.names)
+                elif isinstance(node, ast.ImportFrom):
+                    names.add(node.module or "")
+    return {name.partition(".")[0] for name in names}
+
+
+def test_every_installed_package_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = itertools.chain(*project["optional-dependencies"].values())
+    declared = {canonicalize_name(Requirement(text).name) for text in [*project["dependencies"], *extras]}
+    # They come with onnx, torch, and whatever package has the scheme of an address.
+    declared |= set(map(canonicalize_name, ("protobuf", "setuptools", "fsspec")))
+    owners = importlib.metadata.packages_distributions()
+    for module in imported_modules() - sys.stdlib_module_names - {"lnlattennet"}:
+        packages = {canonicalize_name(name) for name in owners.get(module, [])}
+        assert not packages or packages & declared, (
+            f"{module} is imported, and pyproject.toml has no {packages}"
+        )
 
 
 def test_info_counts_what_the_network_has() -> None:
