@@ -12,11 +12,14 @@ from typing import Any
 from PIL import Image
 
 from lnlattennet._command import printable
+from lnlattennet.data._files import is_system_entry
 from lnlattennet.data._prepare import prepared_faces
 from lnlattennet.data._records import FaceData, Framing
+from lnlattennet.data.formats._class_folders import SPLIT_NAMES
 from lnlattennet.data.formats._prepared import INDEX, index_fields
 from lnlattennet.data.preparation._framing import framing_notes
 from lnlattennet.data.preparation._preparer import PreparationReport
+from lnlattennet.errors import DataError
 from lnlattennet.model._preprocessing import Preprocessing
 
 
@@ -45,6 +48,7 @@ def write_prepared(
     """Write every face of ``data``, S x S pixels, to `[SPLIT/]CLASS/NAME.png`, and an index.
 
     Raises:
+        DataError: a class's name cannot be the name of its folder.
         ImageError: an image cannot be read; it names the face.
         UnavailableError: the package of the face finder is missing or damaged.
     """
@@ -64,6 +68,7 @@ def write_prepared(
 
 def _paths(data: FaceData) -> tuple[str, ...]:
     """Return a path for each face that no other has, also where the file system ignores case."""
+    _check_class_names(data)
     paths: list[str] = []
     used: set[str] = set()
     for face in data.faces:
@@ -77,6 +82,17 @@ def _paths(data: FaceData) -> tuple[str, ...]:
         used.add(path.casefold())
         paths.append(path)
     return tuple(paths)
+
+
+def _check_class_names(data: FaceData) -> None:
+    """Raise if a class has no folder of its name: a shard's classes are any text, also `../x`."""
+    for name in data.class_names:
+        if re.search(r"[/\\\0]", name) or is_system_entry(name) or name.lower() in SPLIT_NAMES:
+            raise DataError(
+                f"{printable(data.root)}: faces are written to a folder of their class, and {name!a} cannot "
+                "name one: a class's name must not hold / or \\, begin with a dot, or be that of a split or "
+                "of a system's folder; rename the class in the data set"
+            )
 
 
 def _document(

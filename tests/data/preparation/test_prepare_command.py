@@ -87,6 +87,16 @@ def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "faces" / "mine").exists()
 
 
+@pytest.mark.parametrize("name", ["../grin", "a\\b", "a\0b", "..", ".grin", "Val", "lost+found"])
+def test_a_class_that_cannot_name_a_folder_is_refused(name: str, tmp_path: Path) -> None:
+    trees.build_webdataset(tmp_path / "shards", classes=("calm", name))
+    result = run(tmp_path / "shards", "--faces", "as-is", "-o", tmp_path / "faces")
+    assert isinstance(result.exception, DataError)
+    assert f"and {name!a} cannot name one" in str(result.exception)
+    assert "rename the class" in str(result.exception)
+    assert {path.name for path in tmp_path.iterdir()} == {"shards"}
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"framings": [{"eyes": 1}], "subjects": {}}', '{"framings": []}']
 )
