@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import ConfigError, UsageError
+from lnlattennet.errors import UsageError
 from lnlattennet.images._alignment import align, crop_turned
 from lnlattennet.images._batch import for_each
 from lnlattennet.images._decode import DecodedImage, Detail
 from lnlattennet.images._read import ImageSource, read
 from lnlattennet.images.finders._base import FoundFace, Point
-from lnlattennet.images.finders._registry import finder_infos, finder_named
+from lnlattennet.images.finders._registry import check_alignment, finder_named
 from lnlattennet.model._preprocessing import Box, Preprocessing, center_square, square_box
 
 _MOST_FACES = 2**31 - 1
@@ -85,12 +85,7 @@ class FaceCropper:
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         finder = finder_named(preprocessing.face_finder)
-        if preprocessing.face_alignment == "five-points" and not finder.INFO.has_landmarks:
-            able = ", ".join(info.name for info in finder_infos() if info.has_landmarks)
-            raise ConfigError(
-                f"face_alignment 'five-points' needs landmarks, which the face finder {finder.INFO.name} "
-                f"does not give: choose the finder {able}, or face_alignment 'none'"
-            )
+        check_alignment(finder.INFO, preprocessing.face_alignment)
         self._preprocessing = preprocessing
         self._sure_score = finder.INFO.sure_score
         self.enough = _enough(preprocessing, finder.INFO.smallest_face)

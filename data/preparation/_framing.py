@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._registry import FORMATS
-from lnlattennet.images.finders._registry import finder_named, version_note
+from lnlattennet.images.finders._registry import check_alignment, finder_named, version_note
 from lnlattennet.model._preprocessing import FaceAlignment, Preprocessing
 
 CLOSE = 0.05
@@ -25,7 +25,7 @@ def face_preprocessing(
 
     Raises:
         UsageError: there is no such finder.
-        ConfigError: the margin or the alignment breaks its rule.
+        ConfigError: the margin or the alignment breaks its rule, or the finder cannot align.
         UnavailableError: the finder's package is missing.
     """
     framings = data.framings if data else ()
@@ -37,12 +37,16 @@ def face_preprocessing(
             margin = framing.margin if margin is None else margin
             alignment = alignment or framing.alignment
     defaults = Preprocessing()
+    alignment = alignment or defaults.face_alignment
+    module = finder_named(finder)
+    # Face crops and rendered faces need no finder in training, but a server does.
+    check_alignment(module.INFO, alignment)
     return Preprocessing(
         size=size,
         face_finder=finder,
-        face_finder_version=finder_named(finder).version(),
+        face_finder_version=module.version(),
         face_margin=defaults.face_margin if margin is None else margin,
-        face_alignment=alignment or defaults.face_alignment,
+        face_alignment=alignment,
     )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, cast
 
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from lnlattennet.images.finders._base import FinderInfo, FinderModule
+    from lnlattennet.model._preprocessing import FaceAlignment
 
 FINDERS = {
     "haar": "_haar",
@@ -31,6 +32,16 @@ def finder_named(name: str) -> FinderModule:
 def finder_infos() -> list[FinderInfo]:
     """Return the facts about every finder, in the order of ``FINDERS``."""
     return [finder_named(name).INFO for name in FINDERS]
+
+
+def check_alignment(finder: FinderInfo, alignment: FaceAlignment) -> None:
+    """Raise ConfigError if faces are to be aligned and the finder gives no landmarks."""
+    if alignment == "five-points" and not finder.has_landmarks:
+        able = ", ".join(info.name for info in finder_infos() if info.has_landmarks)
+        raise ConfigError(
+            f"face_alignment 'five-points' needs landmarks, which the face finder {finder.name} "
+            f"does not give: choose the finder {able}, or face_alignment 'none'"
+        )
 
 
 def version_note(name: str, trained: str) -> str | None:

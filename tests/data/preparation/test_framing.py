@@ -74,9 +74,10 @@ def test_another_version_of_the_finder(tmp_path: Path) -> None:
 
 
 def test_other_alignment(tmp_path: Path) -> None:
-    data = replace(opened("prepared", tmp_path), framings=(Framing("haar", 0.1, "1", "five-points"),))
+    framing = Framing("libfacedetection", 0.1, "1", "five-points")
+    data = replace(opened("prepared", tmp_path), framings=(framing,))
     assert face_preprocessing(64, data).face_alignment == "five-points"
-    [note] = framing_notes(data, Preprocessing(), training=False)
+    [note] = framing_notes(data, Preprocessing(face_finder="libfacedetection"), training=False)
     assert "have alignment five-points, the network's is none" in note
 
 
@@ -85,3 +86,5 @@ def test_wrong_recipes() -> None:
         face_preprocessing(64, finder="eyes")
     with pytest.raises(ConfigError, match="face_margin must be from 0 to 1, got 2"):
         face_preprocessing(64, margin=2)
+    with pytest.raises(ConfigError, match="needs landmarks, which the face finder haar does not give"):
+        face_preprocessing(64, alignment="five-points")
