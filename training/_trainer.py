@@ -25,6 +25,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lnlattennet._atomic import replace_file
 from lnlattennet._console import shows_progress
+from lnlattennet.training._checkpoint_io import AtomicCheckpointIO
 from lnlattennet.training._module import REGION_METRIC
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._run_folder import REGION_WEIGHTS
@@ -159,6 +160,7 @@ def build_run(options: TrainingOptions) -> Run:
         precision=options.precision,
         devices=options.devices,
         num_nodes=options.nodes,
+        plugins=[AtomicCheckpointIO()],
         callbacks=[best, last, timer, history, progress, *_chosen_callbacks(options)],
         enable_progress_bar=shows_progress(),
         enable_model_summary=False,

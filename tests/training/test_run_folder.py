@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import lightning as L
 import pytest
 import torch
 
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._results import CrossValidationResult
@@ -159,6 +160,30 @@ def test_a_run_that_was_stopped_in_its_first_epoch_is_resumed_by_the_same_comman
     assert "the run was stopped in its first epoch, so it starts anew" in caplog.text
     with pytest.raises(UsageError, match=r"no training checkpoint at .*; start the run without --resume"):
         train(replace(chosen, run_folder=tmp_path / "runs" / "never", resume=True))
+
+
+def test_checkpoints_are_written_beside_the_earlier_ones(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a temporary folder in another file system they would be copied, byte by byte."""
+    chosen = options(tmp_path, tree, epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "there is none"))
+        train(chosen)
+    assert {path.name for path in chosen.run_folder.glob("*.ckpt")} == {"best.ckpt", "last.ckpt"}
+
+
+def test_a_damaged_training_checkpoint_is_named(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree, epochs=1)
+    expected = train_one(chosen)
+    last = chosen.run_folder / "last.ckpt"
+    whole = last.read_bytes()
+    for content in (whole[: len(whole) // 2], b"no checkpoint", b""):
+        last.write_bytes(content)
+        with pytest.raises(CheckpointError, match=r"last\.ckpt is damaged or cut off: remove it"):
+            train(replace(chosen, resume=True))
+    last.unlink()
+    assert train_one(replace(chosen, resume=True)).judged_right == expected.judged_right
 
 
 class TestOutput:
