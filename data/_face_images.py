@@ -13,6 +13,7 @@ from lnlattennet._command import printable
 from lnlattennet.data._files import images_below
 from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import Face, FaceData, FacesOption, ImageKind
+from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import DataError
 from lnlattennet.machine._hardware import usable_cpus
@@ -50,8 +51,8 @@ def read_faces(
     """Read faces from the images in a folder and the folders in it, prepared as for training.
 
     Of more than ``count`` files, evenly spread ones are taken. With faces "auto" each is cropped to its face,
-    unless the face fills it; with "crop" always, and with "as-is" never. A warning says if fewer than
-    ``MIN_IMAGES`` faces are different.
+    unless the face fills it; with "crop" always, and with "as-is" never. Warnings say in how many a face was
+    found, name images without one, and say if fewer than ``MIN_IMAGES`` faces are different.
 
     Returns:
         Normalized, float32 [min(count, images), 3, S, S].
@@ -71,7 +72,10 @@ def read_faces(
     spread = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
     chosen = tuple(Face(names[index], label=0) for index in spread)
     data = FaceData("folder", folder, (), chosen, image_kind=_KINDS[faces])
-    images, _ = load_prepared(data, preprocessing, usable_cpus())
+    report = PreparationReport()
+    images, _ = load_prepared(data, preprocessing, usable_cpus(), report)
+    for note in report.notes():
+        _log.warning("%s: %s", printable(folder), note)
     different = len({hashlib.sha256(image.tobytes()).digest() for image in images})
     if different < MIN_IMAGES:
         _log.warning(

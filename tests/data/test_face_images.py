@@ -71,13 +71,20 @@ def test_a_folder_that_does_not_serve_is_refused(folder: Path, tmp_path: Path) -
 
 def test_copies_of_one_face_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "lnlattennet"):
-        read_faces(folder, PREPROCESSING, 40)
+        read_faces(folder, PREPROCESSING, 40, "as-is")
         assert not caplog.records
         first = (folder / "a" / "00.png").read_bytes()
         for path in folder.rglob("[0-9]*.*"):
             path.write_bytes(first)
-        read_faces(folder, PREPROCESSING, 40)
+        read_faces(folder, PREPROCESSING, 40, "as-is")
     assert "only 1 of 40 faces are different" in caplog.text
+
+
+def test_images_without_a_face_are_told(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "lnlattennet"):
+        read_faces(folder, PREPROCESSING, 40)
+    assert f"{folder}: faces were found in 0 of 40 images" in caplog.text
+    assert "no face was found in 40 images, whose center square counts: a/00.png, a/01.PNG" in caplog.text
 
 
 def test_a_file_that_is_no_image_is_named(folder: Path) -> None:
