@@ -12,9 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lnlattennet._command import printable
 from lnlattennet.errors import DataError, ImageError
 from lnlattennet.images._decode import FILE_SUFFIXES, DecodedImage, Detail, read_data_set_image
@@ -98,11 +95,6 @@ def images_below(folder: Path) -> list[str]:
 
     walk(folder, "")
     return found
-
-
-def read_image(path: Path, enough: Detail | None = None) -> NDArray[np.uint8]:
-    """Decode an image file, RGB uint8 [H, W, 3], as ``read_decoded`` does."""
-    return read_decoded(path, enough).pixels
 
 
 def read_decoded(path: Path, enough: Detail | None = None) -> DecodedImage:

@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.data._files import read_image
-from lnlattennet.images._decode import Detail
+from lnlattennet.data._files import read_decoded
+from lnlattennet.images._decode import DecodedImage, Detail
 from lnlattennet.model._preprocessing import FaceAlignment
 
 SPLITS = ("train", "val", "test")
@@ -72,7 +72,7 @@ class FaceData:
         root: the folder or file that it was read from.
         class_names: expressions in the order of the labels.
         faces: its faces, in a fixed order.
-        reader: returns a face's image as ``read`` does; None reads the file ``root / name``.
+        reader: decodes a face's image as ``decode`` does; None decodes the file ``root / name``.
         notes: sentences on what was left out, and why.
         image_kind: what its images show, which decides how faces are made from them.
         framings: how much around the face its crops show, as far as that is known.
@@ -82,7 +82,7 @@ class FaceData:
     root: Path
     class_names: tuple[str, ...]
     faces: tuple[Face, ...]
-    reader: Callable[[Face], NDArray[np.uint8]] | None = None
+    reader: Callable[[Face, Detail | None], DecodedImage] | None = None
     notes: tuple[str, ...] = ()
     image_kind: ImageKind = "crops"
     framings: tuple[Framing, ...] = ()
@@ -109,13 +109,17 @@ class FaceData:
         return self.select([index for index, face in enumerate(self.faces) if face.split == name])
 
     def read(self, face: Face, enough: Detail | None = None) -> NDArray[np.uint8]:
-        """Return a face's image, RGB uint8 [H, W, 3]; raises ImageError that names the face.
+        """Return a face's image, RGB uint8 [H, W, 3], as ``decode`` does."""
+        return self.decode(face, enough).pixels
+
+    def decode(self, face: Face, enough: Detail | None = None) -> DecodedImage:
+        """Return a face's image and its full size; raises ImageError that names the face.
 
         Args:
             face: one of ``faces``.
-            enough: detail that a JPEG file is decoded with if no ``reader`` makes the image; None for all.
+            enough: detail that a JPEG file is decoded with; None for all.
         """
-        return self.reader(face) if self.reader else read_image(self.root / face.name, enough)
+        return self.reader(face, enough) if self.reader else read_decoded(self.root / face.name, enough)
 
     def counts(self) -> dict[str | None, Counter[int]]:
         """Return split -> label -> number of faces."""

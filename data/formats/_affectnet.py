@@ -16,7 +16,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, listing, read_decoded, readable
@@ -24,6 +23,7 @@ from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._label_table import read_table, whole_number
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError, ImageError
+from lnlattennet.images._decode import DecodedImage, Detail
 
 CODES = (
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt",
@@ -131,24 +131,24 @@ class _ListedFace:
     box: _Box | None
 
 
-def _read_box(root: Path, boxes: dict[str, _Box], face: Face) -> NDArray[np.uint8]:
-    """Return the part of a face's box that lies in its image, RGB uint8 [H, W, 3]."""
+def _read_box(root: Path, boxes: dict[str, _Box], face: Face, enough: Detail | None) -> DecodedImage:
+    """Return the part of a face's box that lies in its image, which is a face crop: with all its detail."""
     image = read_decoded(root / face.name)
     left, top, right, bottom = boxes[face.name]
-    rows = _span(top, min(bottom, image.height), image.scale)
-    columns = _span(left, min(right, image.width), image.scale)
+    left, top, right, bottom = max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)
+    rows, columns = _span(top, bottom, image.scale), _span(left, right, image.scale)
     crop = image.pixels[rows, columns]
     if not crop.size:
         raise ImageError(
             f"{face.name}: the face's box {boxes[face.name]} lies outside the image of "
             f"{image.width} x {image.height} pixels; unpack lists and images of the same release"
         )
-    return np.ascontiguousarray(crop)
+    return DecodedImage(np.ascontiguousarray(crop), right - left, bottom - top, image.scale)
 
 
 def _span(first: int, end: int, scale: int) -> slice:
     """Return the pixels of an image at a reduced size that a span of its full size touches."""
-    return slice(max(first, 0) // scale, max(-(-end // scale), 0))
+    return slice(first // scale, max(-(-end // scale), 0))
 
 
 def _read_lists(path: Path) -> Iterator[_ListedFace]:

@@ -19,6 +19,7 @@ from lnlattennet.data._label_table import delimiter_of, whole_number
 from lnlattennet.data._records import Face, FaceData, Framing, ordered_splits
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.errors import DataError, ImageError
+from lnlattennet.images._decode import DecodedImage, Detail
 
 SIDE = 48
 """Pixels per side of every image."""
@@ -71,11 +72,11 @@ class PixelRow:
         return f"{printable(file.name)}:{self.line}"
 
 
-def pixel_reader(file: Path, rows: Sequence[PixelRow]) -> Callable[[Face], NDArray[np.uint8]]:
+def pixel_reader(file: Path, rows: Sequence[PixelRow]) -> Callable[[Face, Detail | None], DecodedImage]:
     """Return the reader of faces from their rows in ``file``, which has 300 MB and stays on the disk."""
     places = {row.name(file): (row.start, row.length) for row in rows}
 
-    def read(face: Face) -> NDArray[np.uint8]:
+    def read(face: Face, enough: Detail | None) -> DecodedImage:
         start, length = places[face.name]
         try:
             with file.open("rb") as stream:
@@ -87,7 +88,7 @@ def pixel_reader(file: Path, rows: Sequence[PixelRow]) -> Callable[[Face], NDArr
                 f"{face.name}: the pixels must be {SIDE * SIDE} numbers from 0 to 255: {error}; "
                 "download the file again"
             ) from error
-        return np.repeat(gray, 3, axis=2)
+        return DecodedImage(np.repeat(gray, 3, axis=2), SIDE, SIDE)
 
     return read
 

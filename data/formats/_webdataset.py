@@ -12,16 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from lnlattennet._command import printable
 from lnlattennet.data._files import first_few, ignored_notes, listing, read_lines, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.formats._class_folders import SPLIT_NAMES
 from lnlattennet.errors import DataError, ImageError
-from lnlattennet.images._decode import FILE_SUFFIXES, decode_file
+from lnlattennet.images._decode import FILE_SUFFIXES, DecodedImage, Detail, decode_file
 from lnlattennet.images._whole_file import read_stream
 
 NAMES = "classnames.txt"
@@ -194,15 +191,15 @@ def _classes(path: Path, used: set[str]) -> tuple[tuple[str, ...], dict[str, int
     return tuple(listed), labels
 
 
-def _reader(path: Path, samples: Sequence[_Sample]) -> Callable[[Face], NDArray[np.uint8]]:
+def _reader(path: Path, samples: Sequence[_Sample]) -> Callable[[Face, Detail | None], DecodedImage]:
     places: Mapping[str, _Sample] = {sample.name: sample for sample in samples}
 
-    def read(face: Face) -> NDArray[np.uint8]:
+    def read(face: Face, enough: Detail | None) -> DecodedImage:
         place = places[face.name]
         try:
             with (path / place.shard).open("rb") as stream:
                 stream.seek(place.start)
-                return decode_file(read_stream(stream, place.size), 1).pixels
+                return decode_file(read_stream(stream, place.size), 1, enough)
         except (OSError, ImageError) as error:
             raise ImageError(f"{printable(str(path / face.name))}: {error}") from error
 

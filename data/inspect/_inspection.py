@@ -145,9 +145,8 @@ def _look_at(
 
 def _look(data: FaceData, prepare: FacePreparer, face: Face, chosen: bool) -> _Look:
     try:
-        image = data.read(face, prepare.enough)
+        image = data.decode(face, prepare.enough)
     except ImageError as error:
         return _Look(face, error=str(error))
-    height, width, _ = image.shape
-    thumbnail = Thumbnail(*prepare(image)) if chosen or data.image_kind != "crops" else None
-    return _Look(face, (width, height), image_digest(image), thumbnail, chosen)
+    thumbnail = Thumbnail(*prepare(image.pixels)) if chosen or data.image_kind != "crops" else None
+    return _Look(face, (image.width, image.height), image_digest(image.pixels), thumbnail, chosen)

@@ -12,6 +12,7 @@ from lnlattennet.data._duplicates import image_digest, without_duplicates
 from lnlattennet.data._protocols import partitions
 from lnlattennet.data._records import Face
 from lnlattennet.errors import DataError
+from lnlattennet.images._decode import DecodedImage
 
 # One number is one image; class 0 and class 1 in turn.
 SPLITS = {"train": [1, 2, 3, 4, 4, 5, 6, 7], "val": [3, 9, 10, 11], "test": [4, 5, 20, 21]}
@@ -25,7 +26,7 @@ def opened(splits: dict[str, list[int]]) -> FaceData:
         Path("faces"),
         ("a", "b"),
         faces,
-        lambda face: np.full((4, 4, 3), shades[face.name], np.uint8),
+        lambda face, enough: DecodedImage(np.full((4, 4, 3), shades[face.name], np.uint8), 4, 4),
     )
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from lnlattennet.data._protocols import (
     Folds,
@@ -21,9 +20,10 @@ from lnlattennet.data._protocols import (
 )
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.errors import DataError, UsageError
+from lnlattennet.images._decode import DecodedImage, Detail
 
 
-def no_image(face: Face) -> NDArray[np.uint8]:
+def no_image(face: Face, enough: Detail | None) -> DecodedImage:
     raise AssertionError(f"a partition needs no image, and read {face.name}")
 
 

@@ -265,12 +265,12 @@ def build_webdataset(
             )
 
 
-def write_shard(path: Path, samples: Mapping[str, tuple[bytes, str]]) -> None:
-    """Write `KEY.png` and `KEY.cls` of every sample."""
+def write_shard(path: Path, samples: Mapping[str, tuple[bytes, str]], suffix: str = ".png") -> None:
+    """Write the image `KEY.png`, or of another ``suffix``, and `KEY.cls` of every sample."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as archive:
         for key, (image, label) in samples.items():
-            for name, data in ((f"{key}.png", image), (f"{key}.cls", label.encode())):
+            for name, data in ((f"{key}{suffix}", image), (f"{key}.cls", label.encode())):
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))

@@ -16,6 +16,7 @@ from lnlattennet.evaluation._class_match import match_classes
 from lnlattennet.evaluation._data import dataset_faces
 from lnlattennet.evaluation._predictions import MISTAKES, predict_data
 from lnlattennet.evaluation.predictors._base import Predictor
+from lnlattennet.images._decode import DecodedImage, Detail
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Arrays
 
@@ -28,11 +29,11 @@ def face_data(*splits: str | None, classes: tuple[str, ...] = ("a", "b", "c"), c
         Face(f"{split}/{index}", index % len(classes), split) for split in splits for index in range(count)
     ]
 
-    def read(face: Face) -> NDArray[np.uint8]:
+    def read(face: Face, enough: Detail | None) -> DecodedImage:
         image = np.zeros((20, 24, 3), np.uint8)
         image[..., 0] = 40 * ord(classes[face.label][0]) % 251
         image[..., 1] = int(face.name.rpartition("/")[2]) % 256
-        return image
+        return DecodedImage(image, 24, 20)
 
     return FaceData("folder", Path("faces"), classes, tuple(faces), read, ("a note of the loader",))
 

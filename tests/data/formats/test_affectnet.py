@@ -34,7 +34,9 @@ def test_a_box_is_in_pixels_of_the_full_size_of_a_reduced_image(tmp_path: Path) 
     name = file.read_text().split(",")[0]
     large.save(tmp_path / "Manually_Annotated_Images" / name, quality=95)
     data = load_dataset(tmp_path).split("val")
-    crop = data.read(data.faces[0])
+    decoded = data.decode(data.faces[0])
+    assert (decoded.width, decoded.height, decoded.scale) == (1203, 801, 2)
+    crop = decoded.pixels
     assert crop.shape == (401, 602, 3)
     assert (crop[1:-1, 1:-1] > 250).all()
 

@@ -67,6 +67,18 @@ def test_counts_and_sizes(tmp_path: Path) -> None:
     assert found["subjects"] is None
 
 
+def test_sizes_are_those_of_the_files_where_large_ones_are_read_at_a_reduced_size(tmp_path: Path) -> None:
+    for number, name in enumerate(("calm", "grin")):
+        trees.write_image(tmp_path / "folders" / name / "large.jpg", (3200, 2400 + number))
+    images = {name: (tmp_path / "folders" / name / "large.jpg").read_bytes() for name in ("calm", "grin")}
+    trees.write_shard(tmp_path / "shards/0.tar", {name: (images[name], name) for name in images}, ".jpg")
+    for source in ("folders", "shards"):
+        assert document(tmp_path / source, "--faces", "crop")["sizes"] == {
+            "width": {"min": 3200, "median": 3200.0, "max": 3200},
+            "height": {"min": 2400, "median": 2400.5, "max": 2401},
+        }
+
+
 def test_copies_are_found_by_their_pixels(tmp_path: Path) -> None:
     trees.build_folder(tmp_path, splits=("train", "test"))
     train, test = tmp_path / "train", tmp_path / "test"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from lnlattennet.images.finders._base import FoundFace
 from lnlattennet.images.finders._registry import FINDERS
 from lnlattennet.model._preprocessing import Preprocessing, center_square
 from tests.data.preparation.photographs import build_jaffe, face, photograph, write
+from tests.data.trees import write_shard
 
 RECIPE = Preprocessing(size=48)
 FOUND = [FoundFace((1.5, 2.0, 30.0, 31.0), 0.75, ((3.0, 4.5),) * 5), FoundFace((0.0, 0.0, 9.0, 9.0), 0.5)]
@@ -43,15 +45,18 @@ def test_a_photographs_face_is_the_servers(finder: str) -> None:
 def test_a_large_photographs_face_is_the_servers(finder: str, tmp_path: Path) -> None:
     """Both decode a JPEG file with just the detail that the face needs."""
     recipe = replace(RECIPE, face_finder=finder)
-    large = Image.fromarray(photograph(1)).resize((1600, 1200))
-    for name in ("a/1.jpg", "b/2.jpg"):
-        (tmp_path / name).parent.mkdir()
-        large.save(tmp_path / name)
-    crop = FaceCropper(recipe)((tmp_path / "a/1.jpg").read_bytes())
+    stream = io.BytesIO()
+    Image.fromarray(photograph(1)).resize((1600, 1200)).save(stream, "JPEG")
+    large = stream.getvalue()
+    write_shard(tmp_path / "shards/0.tar", {"1": (large, "a"), "2": (large, "b")}, ".jpg")
+    for name in ("folders/a/1.jpg", "folders/b/2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(large)
+    crop = FaceCropper(recipe)(large)
     assert crop.image_scale == (2 if finder == "haar" else 1)
-    data = replace(load_dataset(tmp_path), image_kind="whole")
-    faces, _ = load_prepared(data, recipe)
-    np.testing.assert_array_equal(faces, [crop.face, crop.face])
+    for source in ("folders", "shards"):
+        faces, _ = load_prepared(load_dataset(tmp_path / source, faces="crop"), recipe)
+        np.testing.assert_array_equal(faces, [crop.face, crop.face], source)
 
 
 def test_face_crops_are_taken_as_they_are() -> None:
