@@ -43,8 +43,9 @@ class Mixing:
             targets: class indices [B], or class probabilities [B, classes].
             batch: a number that no other batch of the epoch has.
         """
-        # A fourth number: with three of them, these are the draws of a face's own changes.
-        rng = np.random.default_rng((self.seed, self.epoch, batch, 0))
+        # A fourth number: with three of them, these are the draws of a face's own changes. With a zero they
+        # are as well, since numpy fills up with zeros.
+        rng = np.random.default_rng((self.seed, self.epoch, batch, 1))
         alphas = [alpha for alpha in (self.mixup, self.cutmix) if alpha]
         kind = int(rng.integers(len(alphas)))
         share, others = float(rng.beta(alphas[kind], alphas[kind])), faces.roll(1, dims=0)

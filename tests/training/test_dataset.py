@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
@@ -101,6 +102,20 @@ def test_a_batch_is_mixed_alike_only_when_its_epoch_is_repeated() -> None:
     assert mixed(1, 5) == mixed(1, 5)
     assert mixed(1, 5) != mixed(1, 6)
     assert mixed(1, 5) != mixed(2, 5)
+
+
+def test_mixing_shares_no_draws_with_the_changes_of_a_face() -> None:
+    drawn: list[float] = []
+
+    def change(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+        rng.integers(1)
+        drawn.append(float(rng.beta(0.4, 0.4)))
+        return image
+
+    faces = FaceImages(np.zeros((6, 16, 16, 3), np.uint8), np.arange(6), (7, 1), change)
+    # Of the second face, whose pixels are 1, is left what its neighbor, of zeros, has not got.
+    shares = [float(mixing(0.4, 0.0)(*batch(), faces[number].draw)[0][1].mean()) for number in range(6)]
+    assert all(abs(share - other) > 1e-3 for share, other in zip(shares, drawn, strict=True))
 
 
 def test_probabilities_are_mixed_as_they_are() -> None:
