@@ -63,7 +63,7 @@ def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
         check_output(options)
         _write(started_with, settings | known)
         return Start(None)
-    if not started_with.is_file():
+    if not has_begun(options.run_folder):
         raise UsageError(
             f"--resume: there is no training checkpoint at {last}; start the run without --resume"
         )
@@ -88,9 +88,14 @@ def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
     return Start(last, (before | known).get(_FIRST_EPOCH, 0))
 
 
+def has_begun(run_folder: Path) -> bool:
+    """Return whether a run was started in the folder."""
+    return (run_folder / _SETTINGS).is_file()
+
+
 def check_output(options: TrainingOptions) -> None:
     """Raise a UsageError if ``output`` exists, without ``force``, and is not this run's own."""
-    if options.force or not options.output.exists() or (options.resume and _wrote_output(options)):
+    if options.force or not options.output.exists() or wrote_output(options):
         return
     raise UsageError(f"--output {printable(options.output)} exists; choose another file, or give --force")
 
@@ -116,8 +121,10 @@ def _is_longer(options: TrainingOptions, started_with: dict[str, Any]) -> bool:
     return (options.run_folder / _FIGURES).is_file() and options.epochs > started_with.get("epochs", 0)
 
 
-def _wrote_output(options: TrainingOptions) -> bool:
-    """Return whether the run in the run folder writes, or wrote, to ``output``."""
+def wrote_output(options: TrainingOptions) -> bool:
+    """Return whether the run that ``resume`` continues writes, or wrote, to ``output``."""
+    if not options.resume:
+        return False
     for name, entry in ((_SETTINGS, _OUTPUT), (_FIGURES, "checkpoint")):
         path = options.run_folder / name
         if path.is_file() and (written := _read(path).get(entry)):

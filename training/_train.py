@@ -34,7 +34,15 @@ from lnlattennet.training._results import (
     evaluate_best_epoch,
     summarize,
 )
-from lnlattennet.training._run_folder import LAST, check_output, finished_result, start_of, write_result
+from lnlattennet.training._run_folder import (
+    LAST,
+    check_output,
+    finished_result,
+    has_begun,
+    start_of,
+    write_result,
+    wrote_output,
+)
 from lnlattennet.training._teachers import Teachers, load_teachers
 from lnlattennet.training._trainer import Run, build_run, quiet_lightning
 
@@ -81,17 +89,12 @@ def _cross_validate(options: TrainingOptions, folds: Sequence[TrainingData]) -> 
     Fold I writes `OUTPUT-foldI.safetensors` and runs in `RUN_FOLDER/foldI`. With ``resume``, folds that ended
     are taken as they are, and one that was interrupted continues.
     """
-    if options.resume and not (options.run_folder / "fold0" / "settings.json").is_file():
+    chosen = [_fold_options(options, index) for index in range(len(folds))]
+    if options.resume and not chosen[0].resume:
         raise UsageError(f"--resume: there is no run of all folds in {options.run_folder}")
     results: dict[str, TrainingResult] = {}
-    chosen = [_fold_options(options, index) for index in range(len(folds))]
     path = options.output.with_name(f"{options.output.stem}-folds.json")
-    if options.resume:
-        # If the first fold's output is its own, so are the others' and the summary.
-        check_output(dataclasses.replace(chosen[0], force=options.force))
-    else:
-        for run in (dataclasses.replace(options, output=path), *chosen):
-            check_output(run)
+    _check_outputs(chosen, path)
     for index, data in enumerate(folds):
         _log.info("%s (%d of %d)", data.name, index + 1, len(folds))
         # None is for helper processes, which the options refuse here.
@@ -104,6 +107,15 @@ def _cross_validate(options: TrainingOptions, folds: Sequence[TrainingData]) -> 
     return dataclasses.replace(result, summary=str(path))
 
 
+def _check_outputs(folds: Sequence[TrainingOptions], summary: Path) -> None:
+    """Raise a UsageError if a fold's output or the summary exists, and is not this run's own."""
+    for fold in folds:
+        check_output(fold)
+    # No file tells whose the summary is: it lies beside the outputs of the run that wrote it.
+    own = wrote_output(folds[0])
+    check_output(dataclasses.replace(folds[0], output=summary, force=folds[0].force or own))
+
+
 def _fold_options(options: TrainingOptions, index: int) -> TrainingOptions:
     folder, output = options.run_folder / f"fold{index}", options.output
     return dataclasses.replace(
@@ -111,14 +123,13 @@ def _fold_options(options: TrainingOptions, index: int) -> TrainingOptions:
         fold=index,
         output=output.with_name(f"{output.stem}-fold{index}{output.suffix}"),
         run_folder=folder,
-        force=options.force or options.resume,
-        resume=options.resume and (folder / LAST).is_file(),
+        resume=options.resume and has_begun(folder),
     )
 
 
 def _train_fold(fold: TrainingOptions, data: TrainingData) -> TrainingResult | None:
     # Without its checkpoint a fold that ended is evaluated and written again.
-    ended = fold.resume and fold.output.is_file()
+    ended = wrote_output(fold) and fold.output.is_file()
     return (finished_result(fold, data.fingerprint) if ended else None) or _train_one(fold, data)
 
 

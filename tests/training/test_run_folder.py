@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import logging
+import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +221,26 @@ class TestOutput:
                 train(options(tmp_path, tree, folds=2, epochs=1))
             assert not (tmp_path / "runs").exists()
             (tmp_path / name).unlink()
+
+    def test_folds_that_are_to_write_elsewhere(self, tree: Path, tmp_path: Path) -> None:
+        """Another output of the first fold says nothing of the others."""
+        chosen = options(tmp_path, tree, folds=2, epochs=1)
+        train(chosen)
+        for name in ("b-folds.json", "b-fold1.safetensors"):
+            (tmp_path / name).write_bytes(b"somebody's")
+            with pytest.raises(UsageError, match=f"{name} exists"):
+                train(replace(chosen, resume=True, output=tmp_path / "b.safetensors"))
+            assert (tmp_path / name).read_bytes() == b"somebody's"
+        train(replace(chosen, resume=True, force=True, output=tmp_path / "b.safetensors"))
+        for name in ("b-fold1.safetensors", "b-folds.json"):
+            assert (tmp_path / name).read_bytes() != b"somebody's"
+
+    def test_a_fold_that_had_not_begun(self, tree: Path, tmp_path: Path) -> None:
+        chosen = options(tmp_path, tree, folds=2, epochs=1)
+        train(chosen)
+        shutil.rmtree(chosen.run_folder / "fold1")
+        with pytest.raises(UsageError, match=r"a-fold1\.safetensors exists"):
+            train(replace(chosen, resume=True))
 
     def test_a_run_of_an_earlier_version_knows_its_own(self, tree: Path, tmp_path: Path) -> None:
         """Its settings do not name it, its figures do."""
