@@ -228,15 +228,9 @@ def train(
 
 
 def _images(data: str, chosen: dict[str, int | None]) -> dict[str, int]:
-    """Return the number of synthetic faces per split, none for a data set."""
-    if data == SYNTHETIC:
-        return {split: count or _IMAGES[split] for split, count in chosen.items()}
-    for split, count in chosen.items():
-        if count is not None:
-            raise UsageError(
-                f"--{split}-images {count} is for --data synthetic; a data set has its own faces"
-            )
-    return {}
+    """Return the number of synthetic faces per split: those chosen, and the usual ones without a data set."""
+    usual = _IMAGES if data == SYNTHETIC else {}
+    return usual | {split: count for split, count in chosen.items() if count is not None}
 
 
 def _sentence(result: TrainingResult | CrossValidationResult) -> str:

@@ -33,6 +33,21 @@ LARGEST_HOLDOUT = 0.5
 """More held out than trained on is a typing error: 20 for 0.2."""
 
 
+_INTEGERS = {
+    "epochs": (1, math.inf),
+    "batch_size": (2, math.inf),
+    "patience": (1, math.inf),
+    "seed": (0, 4095),
+    "devices": (1, math.inf),
+    "nodes": (1, math.inf),
+    "workers": (1, math.inf),
+}
+"""Option -> its least and its largest value."""
+
+_FEWEST_RENDERED = 7
+"""One face of every expression."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
     """One run, or one run per fold.
@@ -55,7 +70,8 @@ class TrainingOptions:
         folds: number of folds, "loso" for leave-one-subject-out, None for the official split.
         fold: the one fold to train, from 0; None for all.
         holdout: share of a data set without official split that becomes its test split; None for no such.
-        images: split -> number of synthetic faces.
+        images: split -> number of synthetic faces: of train, val and, if there is to be one, test; none for
+            a data set.
         epochs: epochs of the run.
         first_epoch: epochs that a finished run had before ``epochs`` was raised; those that follow have a
             schedule of their own.
@@ -161,7 +177,9 @@ class TrainingOptions:
 
     def check(self) -> None:
         """Raise an error for options that are invalid whatever the data: UsageError, or CheckpointError."""
+        self._check_integers()
         self._check_ranges()
+        self._check_images()
         given = [("init", self.init)] if self.init else []
         for name, path in (*given, *(("teacher", teacher) for teacher in self.teachers)):
             if not path.is_file():
@@ -204,6 +222,31 @@ class TrainingOptions:
             raise UsageError(
                 f"{faces} training faces at --batch-size {self.batch_size} and {epochs} make "
                 f"less than three steps of training; give more images or a smaller batch"
+            )
+
+    def _check_integers(self) -> None:
+        for name, (least, most) in _INTEGERS.items():
+            value = getattr(self, name)
+            if value is None and name == "patience":
+                continue
+            # True is an int to Python.
+            if type(value) is not int or not least <= value <= most:
+                rule = f"an integer from {least}" + (f" to {most}" if most < math.inf else "")
+                raise UsageError(f"--{name.replace('_', '-')} must be {rule}, got {value!r}")
+
+    def _check_images(self) -> None:
+        if self.data != SYNTHETIC:
+            for split, count in self.images.items():
+                raise UsageError(
+                    f"--{split}-images {count} is for --data synthetic; a data set has its own faces"
+                )
+            return
+        splits = set(self.images)
+        few = [count for count in self.images.values() if type(count) is not int or count < _FEWEST_RENDERED]
+        if few or not {"train", "val"} <= splits <= {"train", "val", "test"}:
+            raise UsageError(
+                f"--data synthetic needs images: how many faces, {_FEWEST_RENDERED} or more, are rendered "
+                f"for train, for val and, if there is to be one, for test; got {self.images}"
             )
 
     def _check_ranges(self) -> None:

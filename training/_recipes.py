@@ -70,10 +70,8 @@ def read_recipe(name: str) -> Recipe:
     return Recipe(path.stem, hashlib.sha256(content).hexdigest(), values)
 
 
-def _as_argument(value: Any) -> str | bool | list[str]:
-    """Return a value as an argument, so that it is checked like one: 2.5 is no number of epochs."""
-    if isinstance(value, bool):
-        return value
+def _as_argument(value: Any) -> str | list[str]:
+    """Return a value as an argument, so that it is checked like one: 2.5 and true are no number of epochs."""
     if isinstance(value, list):
         return [str(item) for item in value]
     return json.dumps(value) if isinstance(value, dict) else str(value)

@@ -76,8 +76,16 @@ def test_a_wrong_recipe_is_refused_by_name(text: str, message: str, folder: Path
         options("--data", "faces", "--recipe", "mine.toml")
 
 
-def test_values_are_checked_like_arguments(folder: Path) -> None:
-    (folder / "mine.toml").write_text("epochs = 2.5\n")
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_a_flag_is_true_or_false(value: str, folder: Path) -> None:
+    (folder / "mine.toml").write_text(f"drop-duplicates = {value}\nforce = {value}\n")
+    chosen = options("--data", "faces", "--recipe", "mine.toml")
+    assert (chosen.drop_duplicates, chosen.force) == (value == "true",) * 2
+
+
+@pytest.mark.parametrize("value", ["2.5", "true"])
+def test_values_are_checked_like_arguments(value: str, folder: Path) -> None:
+    (folder / "mine.toml").write_text(f"epochs = {value}\n")
     with pytest.raises(AssertionError, match="Invalid value for '--epochs'"):
         options("--data", "faces", "--recipe", "mine.toml")
 
