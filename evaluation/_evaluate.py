@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -141,15 +142,14 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         CheckpointError, BundleError, ServingError, UnavailableError: the model cannot.
     """
     with open_predictor(options.model, options.engine, allow_pickle=options.allow_pickle) as predictor:
+        temperature, temperature_from = _choose_temperature(options, predictor)
         data = _load_data(options, predictor)
         match = match_classes(predictor.class_names, data.class_names, common_only=options.common_classes)
-        temperature = options.temperature or predictor.temperature or 1.0
         _log.info("evaluating %s on %d faces of %s", options.model, len(data.faces), data.name)
         covering = partial(cover, grid=predictor.grid, count=options.covered_regions, seed=options.seed)
         transform = covering if options.covered_regions else None
         predictions = predict_data(predictor, data, match, temperature=temperature, transform=transform)
     preparation_notes = data.preparation.notes() if data.preparation else ()
-    stored = "default" if predictor.temperature is None else "model"
     figures = compute_figures(
         predictions.logits,
         predictions.labels,
@@ -165,7 +165,7 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         data=data.summary(),
         covered_regions=options.covered_regions,
         regions=predictor.grid**2,
-        temperature_from=stored if options.temperature is None else "command line",
+        temperature_from=temperature_from,
         notes=(
             *predictor.notes,
             *data.notes,
@@ -177,6 +177,24 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         throughput=predictions.throughput(),
     )
     return Evaluation(document, data, predictions)
+
+
+def _choose_temperature(options: EvaluationOptions, predictor: Predictor) -> tuple[float, str]:
+    """Return the temperature, and whose it is.
+
+    Raises:
+        UsageError: none was given, and the one that the model states is no positive number.
+    """
+    stated = predictor.temperature
+    if options.temperature is not None:
+        return options.temperature, "command line"
+    if stated is None:
+        return 1.0, "default"
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not 0 < stated < math.inf:
+        raise UsageError(
+            f"the model's stored temperature must be a positive number, got {stated!r}; give --temperature"
+        )
+    return float(stated), "model"
 
 
 def _temperature_notes(figures: Figures) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ All three get the same prepared faces, so only the model makes a difference betw
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet.errors import UsageError
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Arrays
 
@@ -33,7 +31,7 @@ class Predictor:
         preprocessing: steps from an image to the faces that ``predict`` takes.
         grid: regions per side; K = grid * grid.
         description: kind, name, hashes and runtime, for the report.
-        temperature: number that divides the logits for confidences, if the model stores one.
+        temperature: number that divides the logits for confidences, as the model states it, or None.
         predict: faces uint8 [n, S, S, 3], n of 1 or more, to the outputs "logits" float32 [n, classes] and
             "region_weights" float32 [n, K].
         notes: caveats about its figures.
@@ -58,22 +56,6 @@ def in_batches(run: Callable[[Faces], Arrays], largest: int = BATCH) -> Callable
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     return predict
-
-
-def stored_temperature(provenance: Mapping[str, Any]) -> float | None:
-    """Return the temperature that training stored, or None.
-
-    Raises:
-        UsageError: the stored value is not a positive number.
-    """
-    value = provenance.get("temperature")
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise UsageError(
-            f"the model's stored temperature must be a positive number, got {value!r}; give --temperature"
-        )
-    return float(value)
 
 
 def trained_on(provenance: Mapping[str, Any]) -> str:

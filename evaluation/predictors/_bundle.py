@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
+from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches
 from lnlattennet.runtimes._base import Arrays
 
 
@@ -38,7 +38,7 @@ def bundle_predictor(path: Path, engine: str | None = None) -> Predictor:
             "checkpoint_sha256": manifest.checkpoint_sha256,
             "runtime": f"{record.backend}, {record.precision}, built with {versions}",
         },
-        temperature=stored_temperature(manifest.provenance),
+        temperature=manifest.provenance.get("temperature"),
         predict=in_batches(run),
         provenance=manifest.provenance,
     )

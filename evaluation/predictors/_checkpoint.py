@@ -9,13 +9,7 @@ import torch
 from lnlattennet._command import printable
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.errors import require
-from lnlattennet.evaluation.predictors._base import (
-    Faces,
-    Predictor,
-    in_batches,
-    stored_temperature,
-    trained_on,
-)
+from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, trained_on
 from lnlattennet.runtimes._base import Arrays
 
 
@@ -55,7 +49,7 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
             "trained_on": printable(trained_on(info.provenance)),
             "runtime": f"torch {torch.__version__} on {device.type}, float32",
         },
-        temperature=stored_temperature(info.provenance),
+        temperature=info.provenance.get("temperature"),
         predict=in_batches(run),
         provenance=info.provenance,
     )

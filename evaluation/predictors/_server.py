@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lnlattennet.errors import ConfigError, ServingError
-from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches, stored_temperature
+from lnlattennet.evaluation.predictors._base import Faces, Predictor, in_batches
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import Arrays
 from lnlattennet.serving.client._client import Client
@@ -47,7 +47,7 @@ def server_predictor(url: str) -> Iterator[Predictor]:
                 "served_model": ENGINE_MODEL,
                 "runtime": f"Triton backend {_backend(client, url)}",
             },
-            temperature=stored_temperature(provenance),
+            temperature=provenance.get("temperature"),
             predict=in_batches(run, served.max_batch_size),
             provenance=provenance,
         )

@@ -72,6 +72,21 @@ def test_the_figures_are_those_of_the_checkpoint_face_by_face(
     assert speed["predict_faces_per_second"] > speed["total_faces_per_second"] > 0
 
 
+@pytest.mark.parametrize("value", ["hot", 0, -1.0, True])
+def test_a_stored_temperature_that_is_none_is_refused_where_it_is_needed(
+    checkpoint_path: Path, tmp_path: Path, value: object
+) -> None:
+    checkpoint = load_checkpoint(checkpoint_path)
+    info = dataclasses.replace(checkpoint.info, provenance={"temperature": value})
+    save_checkpoint(tmp_path / "odd.safetensors", checkpoint.network(), info)
+    arguments = (tmp_path / "odd.safetensors", "--data", "synthetic", "--images", 7)
+    error = run(*arguments).exception
+    assert isinstance(error, UsageError)
+    assert f"must be a positive number, got {value!r}; give --temperature" in str(error)
+    found = document(*arguments, "--temperature", 2)
+    assert (found["temperature"], found["temperature_from"]) == (2, "command line")
+
+
 def test_a_bundle_has_the_checkpoints_figures(
     checkpoint_path: Path, bundle_path: Path, face_folder: Path
 ) -> None:

@@ -118,20 +118,6 @@ def test_the_temperature_comes_with_a_checkpoint_and_with_its_bundle(
             assert predictor.temperature == 1.75
 
 
-@pytest.mark.parametrize("value", ["hot", 0, -1.0, True])
-def test_a_stored_temperature_that_is_none_is_refused(
-    checkpoint_path: Path, tmp_path: Path, value: object
-) -> None:
-    checkpoint = load_checkpoint(checkpoint_path)
-    info = dataclasses.replace(checkpoint.info, provenance={"temperature": value})
-    save_checkpoint(tmp_path / "odd.safetensors", checkpoint.network(), info)
-    with (
-        pytest.raises(UsageError, match=r"must be a positive number, got .*; give --temperature"),
-        open_predictor(str(tmp_path / "odd.safetensors")),
-    ):
-        pass
-
-
 def refusal(model: str, engine: str | None = None) -> LnlAttenNetError:
     with pytest.raises(LnlAttenNetError) as caught, open_predictor(model, engine):
         pass
