@@ -21,6 +21,7 @@ from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.errors import UsageError
 from lnlattennet.machine._hardware import usable_cpus
+from lnlattennet.model._class_names import composed
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.model._provenance import SYNTHETIC
 
@@ -134,6 +135,7 @@ def _load(data: FaceData, preprocessing: Preprocessing) -> PreparedFaces:
 
 def _order(model: Sequence[str], data: Sequence[str], where: str) -> NDArray[np.int64]:
     """Return for every class of the data its index in the model; they are matched by name."""
+    model, data = composed(model), composed(data)
     sides = (("the checkpoint", set(model) - set(data)), (where, set(data) - set(model)))
     differences = [f"only {side} has {', '.join(sorted(names))}" for side, names in sides if names]
     if differences:
@@ -141,4 +143,4 @@ def _order(model: Sequence[str], data: Sequence[str], where: str) -> NDArray[np.
             f"--data: the classes differ: {' and '.join(differences)}; rename the data's classes to the "
             "checkpoint's"
         )
-    return np.array([list(model).index(name) for name in data], np.int64)
+    return np.array([model.index(name) for name in data], np.int64)

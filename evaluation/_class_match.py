@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import UsageError
+from lnlattennet.model._class_names import composed
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ def match_classes(model: Sequence[str], data: Sequence[str], *, common_only: boo
     Raises:
         UsageError: the names differ and ``common_only`` is not set, or fewer than two names are common.
     """
-    # A file system may decompose "joie fière" that a checkpoint holds composed: both look alike.
-    model, data = ([unicodedata.normalize("NFC", name) for name in names] for names in (model, data))
+    model, data = composed(model), composed(data)
     only_model = [name for name in model if name not in data]
     only_data = [name for name in data if name not in model]
     common = [name for name in model if name in data]

@@ -38,6 +38,14 @@ def class_names_problem(names: Sequence[str]) -> str | None:
     return None
 
 
+def composed(names: Sequence[str]) -> tuple[str, ...]:
+    """Return names in the one form in which they are matched, with every accent part of its letter.
+
+    A file system may decompose "joie fière" that a checkpoint holds composed: both look alike.
+    """
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
+
+
 def _problem(name: str) -> str | None:
     if not name:
         return "is empty"

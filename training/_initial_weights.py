@@ -11,6 +11,7 @@ import torch
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.model._checkpoint import Checkpoint, load_checkpoint
+from lnlattennet.model._class_names import composed
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.model._network import LNLAttenNet
 
@@ -28,7 +29,7 @@ def start_from(path: Path, network: LNLAttenNet, class_names: tuple[str, ...]) -
         UsageError: its network is another one.
     """
     checkpoint, state = load_checkpoint(path), network.state_dict()
-    same_classes = checkpoint.info.class_names == class_names
+    same_classes = composed(checkpoint.info.class_names) == composed(class_names)
     anew = set() if same_classes else _class_layers(network.config)
     for name in sorted(set(state) | set(checkpoint.weights)):
         if name in anew:

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.model._checkpoint import Checkpoint, load_checkpoint
+from lnlattennet.model._class_names import composed
 from lnlattennet.model._preprocessing import Preprocessing
 
 SHARE = 0.5
@@ -38,7 +39,8 @@ class Teachers:
             for checkpoint in checkpoints
         ]
         self.orders = [
-            [checkpoint.info.class_names.index(name) for name in class_names] for checkpoint in checkpoints
+            [composed(checkpoint.info.class_names).index(name) for name in composed(class_names)]
+            for checkpoint in checkpoints
         ]
 
     @torch.no_grad()
@@ -74,7 +76,7 @@ def load_teachers(
     """
     teachers = [load_checkpoint(path) for path in paths]
     for path, info in zip(paths, (teacher.info for teacher in teachers), strict=True):
-        if set(info.class_names) != set(class_names):
+        if set(composed(info.class_names)) != set(composed(class_names)):
             raise UsageError(
                 f"--teacher {printable(path)} predicts {', '.join(info.class_names)}; this training has the "
                 f"classes {', '.join(class_names)}: give a checkpoint of the same classes"

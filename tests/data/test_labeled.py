@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,6 +58,13 @@ def test_classes_that_differ_are_named(folder: Path) -> None:
         labeled(str(folder), None, 100, ("happy", "fear"))
     with pytest.raises(UsageError, match="only rendered faces has"):
         labeled("synthetic", None, 4, EXPRESSIONS[1:])
+
+
+def test_names_are_matched_however_their_accents_are_stored(folder: Path, tmp_path: Path) -> None:
+    for place, name in enumerate(("cole\u0300re", "joie")):
+        shutil.copytree(folder / "test" / CLASSES[place], tmp_path / "test" / name)
+    for classes in (("joie", "col\u00e8re"), ("joie", "cole\u0300re")):
+        assert labeled(str(tmp_path), None, 100, classes).labels.tolist() == [1] * 6 + [0] * 6
 
 
 def test_a_split_that_is_not_there_names_those_that_are(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,7 @@ from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._initial_weights import start_from
 from lnlattennet.training._train import train
 from tests.commands import call
 from tests.training.trees import CLASSES, TINY, options, write_faces
@@ -44,6 +46,15 @@ def test_layers_of_other_classes_start_anew(
     assert after.weights["fusion.weight"].shape[0] == 2
     assert "start anew: fusion.bias, fusion.weight, local_heads.weight, nonlocal_head.bias" in caplog.text
     assert after.info.license == before.info.license
+
+
+def test_a_class_is_the_same_however_its_accents_are_stored(tmp_path: Path) -> None:
+    names = ("colère", "joie", "peur")
+    info = CheckpointInfo(config=TINY, class_names=names, preprocessing=Preprocessing(size=16))
+    stored, network = LNLAttenNet(TINY), LNLAttenNet(TINY)
+    save_checkpoint(tmp_path / "a.safetensors", stored, info)
+    start_from(tmp_path / "a.safetensors", network, (unicodedata.normalize("NFD", names[0]), *names[1:]))
+    assert network.fusion.weight.equal(stored.fusion.weight)
 
 
 def test_both_notes_on_licenses_are_kept(tree: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +17,7 @@ from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet, Outputs
 from lnlattennet.model._preprocessing import Preprocessing
-from lnlattennet.training._teachers import Teachers
+from lnlattennet.training._teachers import Teachers, load_teachers
 from lnlattennet.training._train import train
 from tests.commands import call
 from tests.training.trees import CLASSES, TINY, options
@@ -51,9 +52,12 @@ def test_half_of_a_target_is_the_mean_of_the_predictions(tmp_path: Path) -> None
 
 
 def test_a_teacher_may_order_its_classes_otherwise(tmp_path: Path) -> None:
-    turned = teacher(tmp_path / "a.safetensors", 1, classes=CLASSES[::-1])
-    targets = Teachers([turned], CLASSES).targets(FACES, torch.zeros(5, 3))
-    torch.testing.assert_close(2 * targets, predicted(turned, FACES).flip(1))
+    classes, path = ("colère", "peur", "joie"), tmp_path / "a.safetensors"
+    for accented in ("colère", unicodedata.normalize("NFD", "colère")):
+        turned = teacher(path, 1, classes=("joie", "peur", accented))
+        loaded = load_teachers([path], classes, turned.info.preprocessing)
+        targets = Teachers(loaded, classes).targets(FACES, torch.zeros(5, 3))
+        torch.testing.assert_close(2 * targets, predicted(turned, FACES).flip(1))
 
 
 def test_a_teacher_of_another_size_sees_the_faces_at_its_own(tmp_path: Path) -> None:
