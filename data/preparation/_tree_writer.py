@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from PIL import Image
@@ -20,6 +20,7 @@ from lnlattennet.data.formats._prepared import INDEX, index_fields
 from lnlattennet.data.preparation._framing import framing_notes
 from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.errors import DataError
+from lnlattennet.images._decode import FILE_SUFFIXES
 from lnlattennet.model._preprocessing import Preprocessing
 
 
@@ -73,7 +74,7 @@ def _paths(data: FaceData) -> tuple[str, ...]:
     used: set[str] = set()
     for face in data.faces:
         folder = f"{face.split}/" if face.split else ""
-        stem = re.sub(r"[/\\:]", "_", face.name.rpartition(".")[0] or face.name)
+        stem = re.sub(r"[/\\:]", "_", _without_image_suffix(face.name))
         path = f"{folder}{data.class_names[face.label]}/{stem}.png"
         number = 2
         while path.casefold() in used:
@@ -82,6 +83,12 @@ def _paths(data: FaceData) -> tuple[str, ...]:
         used.add(path.casefold())
         paths.append(path)
     return tuple(paths)
+
+
+def _without_image_suffix(name: str) -> str:
+    """Return a face's name without the ending of its file; that of `fer2013.csv:17` has none."""
+    suffix = PurePath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in FILE_SUFFIXES else name
 
 
 def _check_class_names(data: FaceData) -> None:

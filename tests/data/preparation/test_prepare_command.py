@@ -67,6 +67,25 @@ def test_splits_classes_and_people_are_kept(name: str, tmp_path: Path) -> None:
     assert counts(data) == counts(source)
 
 
+def test_a_row_of_a_csv_file_keeps_its_number(tmp_path: Path) -> None:
+    trees.build_fer2013(tmp_path / "source")
+    assert run(tmp_path / "source", "--size", 24, "-o", tmp_path / "faces").exit_code == 0
+    written = {face.name.rpartition("/")[2] for face in load_dataset(tmp_path / "faces").faces}
+    assert written == {f"fer2013.csv_{line}.png" for line in range(2, 44)}
+
+
+def test_names_that_differ_in_their_ending_only_are_kept_apart(tmp_path: Path) -> None:
+    for name in ("calm/a.png", "calm/A.JPG", "grin/a.v2.png", "grin/a.v3.png"):
+        trees.write_image(tmp_path / "source" / name)
+    assert run(tmp_path / "source", "--faces", "as-is", "-o", tmp_path / "faces").exit_code == 0
+    assert [face.name for face in load_dataset(tmp_path / "faces").faces] == [
+        "calm/calm_A.png",
+        "calm/calm_a-2.png",
+        "grin/grin_a.v2.png",
+        "grin/grin_a.v3.png",
+    ]
+
+
 def test_a_damaged_image_leaves_nothing(tmp_path: Path) -> None:
     build_jaffe(tmp_path / "jaffe")
     (tmp_path / "jaffe" / "KL.SA1.6.png").write_bytes(b"damaged")
