@@ -33,7 +33,10 @@ def explain(
     faces: Faces = "auto",
     split: Annotated[
         str | None,
-        typer.Option(help="Split: train, val, test or all.", show_default="test, else val, else all"),
+        typer.Option(
+            help="Split: train, val, test or all.",
+            show_default="held out by the model's training, else test, else val, else all",
+        ),
     ] = None,
     count: Annotated[
         int | None,
@@ -73,8 +76,8 @@ def explain(
     configure_logging(verbose, quiet)
     if not images and data is None and history is None:
         raise UsageError("there is nothing to explain: give images, --data or --history")
-    if data is None and (format_ or split or count):
-        raise UsageError("--format, --split and --images choose faces of a data set: add --data")
+    if data is None and (format_ or split or count or faces != "auto"):
+        raise UsageError("--format, --faces, --split and --images choose faces of a data set: add --data")
     from lnlattennet.model._provenance import SYNTHETIC
 
     if data == SYNTHETIC and (format_ or split):

@@ -140,6 +140,7 @@ def test_the_history_becomes_a_strip_and_an_animation(
     [
         ((), "nothing to explain"),
         (("IMAGE", "--images", "3"), "add --data"),
+        (("IMAGE", "--faces", "crop"), "--faces, --split and --images choose faces of a data set"),
         (("--data", "synthetic", "--split", "val"), "has no --format and no --split"),
         (("IMAGE", "--region", "16"), "--region must be from 0 to 15"),
     ],
