@@ -28,7 +28,7 @@ class FaceBatches(L.LightningDataModule):
     """The faces of a run, decoded and cropped (or rendered) once.
 
     One process keeps up to ``memory_limit`` bytes of them in memory. Beyond that, and where several
-    processes train together, they lie in memory-mapped files, `FOLDER/faces-SPLIT.npy`.
+    processes train together, they lie in memory-mapped files, `FOLDER/faces-SPLIT-NODE.npy`.
     """
 
     def __init__(
@@ -126,4 +126,7 @@ class FaceBatches(L.LightningDataModule):
         return DataLoader(faces, self.options.batch_size, collate_fn=collate_fn, **options)
 
     def _file(self, split: str) -> Path:
-        return self.options.run_folder / f"faces-{split}.npy"
+        # Each machine has its own, also in a run folder that all share: one that has ended removes its file
+        # while the first still evaluates.
+        node = self.trainer.node_rank if self.trainer else 0
+        return self.options.run_folder / f"faces-{split}-{node}.npy"

@@ -26,6 +26,7 @@ from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._train import train
+from lnlattennet.training._trainer import build_run
 from tests.data.preparation.photographs import photograph, write
 from tests.data.trees import build_ferplus_folders
 from tests.training.trees import CLASSES, options, train_one, write_faces, write_tree
@@ -150,7 +151,7 @@ def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path
         data.prepare_data()
         data.setup("fit")
     assert (memory.on_disk, disk.on_disk) == (False, True)
-    assert (chosen.run_folder / "faces-test.npy").is_file()
+    assert (chosen.run_folder / "faces-test-0.npy").is_file()
     for (first, labels), (second, _) in zip(memory.in_order("test"), disk.in_order("test"), strict=True):
         assert torch.equal(first, second)
         assert len(labels) == 6
@@ -159,6 +160,25 @@ def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path
     assert np.array_equal(prepared(source, "test")[6 + 3], expected)
     disk.remove_files()
     assert not list(chosen.run_folder.iterdir())
+
+
+def test_machines_that_share_a_run_folder_have_faces_of_their_own(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has ended removes its faces while the first still evaluates."""
+    chosen = options(tmp_path, tree, nodes=2)
+    [source] = open_training_data(chosen)
+    data = FaceBatches(source, Preprocessing(size=16), chosen)
+    data.trainer = build_run(chosen).trainer
+    for machine in "01":
+        monkeypatch.setenv("NODE_RANK", machine)
+        data.prepare_data()
+    data.remove_files()
+    monkeypatch.setenv("NODE_RANK", "0")
+    data.setup("fit")
+    assert len(data.prepared("test")) == 18
+    data.remove_files()
+    assert not list(chosen.run_folder.glob("*.npy"))
 
 
 def test_all_folds_are_trained_and_summed_up_and_go_on_after_a_stop(tree: Path, tmp_path: Path) -> None:
