@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.progress import Progress
 from rich.text import Text
 
-from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_folder
+from lnlattennet._atomic import output_errors, replace_file, replace_folder, sole_writer, try_folder
 from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
-from lnlattennet._console import Table, shows_progress, stderr, stdout
+from lnlattennet._console import Table, progress, stdout
 from lnlattennet.errors import UsageError
 from lnlattennet.machine._hardware import usable_cpus
 
@@ -70,7 +67,7 @@ def inspect(
 
     opened = load_dataset(path, format, faces=cast("FacesOption", faces))
     preprocessing = face_preprocessing(THUMBNAIL.size, opened, finder)
-    with _progress("reading images", len(opened)) as advance:
+    with progress("reading images", len(opened)) as advance:
         inspection = inspect_data(opened, workers, advance, preprocessing)
     if output is not None:
         with replace_file(output) as temporary:
@@ -124,7 +121,7 @@ def prepare(
     with (
         sole_writer(output, UsageError),
         replace_folder(output) as draft,
-        _progress("preparing faces", len(opened)) as advance,
+        progress("preparing faces", len(opened)) as advance,
     ):
         tree = write_prepared(opened, preprocessing, draft, workers, advance)
         draw_prepared(opened, draft, tree.paths, tree.report.without_face).save(draft / SHEET, "PNG")
@@ -164,14 +161,6 @@ def render(
     stdout().print(Text(f"wrote {sum(counts.values()):,} faces to {on_one_line(printable(output))}"))
 
 
-@contextmanager
-def _progress(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on a terminal; yield the function that advances it."""
-    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
-        task = progress.add_task(name, total=total)
-        yield lambda count: progress.advance(task, count)
-
-
 def _check_folder(output: Path, force: bool, name: str) -> None:
     if output.exists() and not (force and output.is_dir()):
         raise UsageError(f"{name} {printable(output)} exists; choose another folder, or give --force")
@@ -183,12 +172,8 @@ def _check_output(output: Path | None) -> None:
         return
     if output.suffix.lower() != ".png" or output.is_dir():
         raise UsageError(f"--output must be a file that ends in .png, got {printable(output)}")
-    try:
+    with output_errors(output):
         try_folder(output.parent)
-    except OSError as error:
-        raise UsageError(
-            f"--output {printable(output)} cannot be written ({error.strerror}): choose another folder"
-        ) from error
 
 
 def _print_tables(document: dict[str, Any]) -> None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
-from lnlattennet._console import shows_progress, stderr
+from lnlattennet._console import progress
 from lnlattennet.errors import DataError
 from lnlattennet.evaluation._class_match import ClassMatch
 from lnlattennet.evaluation._data import EvaluationData
@@ -125,15 +124,14 @@ def evaluated_chunks(
         DataError: fewer or more faces could be read than are listed.
     """
     done = 0
-    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
-        task = progress.add_task(activity, total=len(labels))
+    with progress(activity, len(labels)) as advance:
         for faces in data.chunks():
             indices = np.arange(done, done + len(faces))
             wanted = labels[indices] >= 0
             if wanted.any():
                 yield indices[wanted], faces[wanted]
             done += len(faces)
-            progress.advance(task, len(faces))
+            advance(len(faces))
     if done != len(labels):
         raise DataError(f"{data.name}: {len(labels)} faces are listed, but {done} could be read")
 

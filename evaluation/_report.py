@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from lnlattennet._atomic import replace_file, try_folder
+from lnlattennet._atomic import output_errors, replace_file, try_folder
 from lnlattennet._charts import IntervalMark, LinearAxis, Tick, report_environment
 from lnlattennet.errors import UsageError, require
 from lnlattennet.evaluation._evaluate import Evaluation
@@ -43,10 +43,8 @@ def check_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder} must be a folder, and is a file: choose another")
-    try:
+    with output_errors(folder):
         try_folder(folder)
-    except OSError as error:
-        raise UsageError(f"--output {folder} cannot be written ({error.strerror}): choose another") from error
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:
@@ -55,7 +53,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     Raises:
         UsageError: the folder cannot be written.
     """
-    try:
+    with output_errors(folder):
         with replace_file(folder / "predictions.csv") as draft:
             _write_predictions(evaluation, draft)
         with replace_file(folder / "report.json") as draft:
@@ -63,8 +61,6 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
             draft.write_text(text + "\n", encoding="utf-8")
         with replace_file(folder / "report.html") as draft:
             draft.write_text(render_html(evaluation), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--output {folder} cannot be written ({error.strerror})") from error
 
 
 def render_html(evaluation: Evaluation) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lnlattennet._atomic import replace_file, replace_folder, sole_writer, try_folder
+from lnlattennet._atomic import output_errors, replace_file, replace_folder, sole_writer, try_folder
 from lnlattennet.errors import BundleError, UsageError
 from lnlattennet.streams.cli._overlay_paths import OverlayPaths
 from lnlattennet.streams.sources._files import Files
@@ -119,6 +119,15 @@ def test_a_writer_killed_in_the_middle_of_the_swap_loses_nothing(old: Path) -> N
     with sole_writer(old, BundleError):
         assert (old / "content").read_text() == "old"
     assert list(old.parent.iterdir()) == [old]
+
+
+def test_an_output_that_cannot_be_written_is_the_users_to_change(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UsageError, match=r"out cannot be written \(File exists\): choose another$"),
+        output_errors(tmp_path / "file" / "out"),
+    ):
+        try_folder(tmp_path / "file")
 
 
 @contextmanager

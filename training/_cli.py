@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lnlattennet._atomic import try_folder
+from lnlattennet._atomic import output_errors, try_folder
 from lnlattennet._cli_options import Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json, printable
 from lnlattennet._console import stdout
@@ -257,7 +257,5 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"--output must end in .safetensors, got {output}")
     if output.is_dir():
         raise UsageError(f"--output {output} is a folder: choose another")
-    try:
+    with output_errors(output):
         try_folder(output.parent)
-    except OSError as error:
-        raise UsageError(f"--output {output} cannot be written ({error.strerror}): choose another") from error

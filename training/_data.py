@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from lnlattennet._command import printable
-from lnlattennet._console import shows_progress, stderr
+from lnlattennet._console import progress
 from lnlattennet.data._duplicates import without_duplicates
 from lnlattennet.data._format import DatasetFormat
 from lnlattennet.data._prepare import fill_prepared
@@ -123,7 +121,7 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
 def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) -> TrainingData:
     stated_digest = _published_digest(data, partition, options)
     if options.drop_duplicates:
-        with _progress("looking for copies", len(data)) as advance:
+        with progress("looking for copies", len(data)) as advance:
             partition = without_duplicates(data, partition, options.workers, advance)
         _log.info("%s", partition.notes[-1])
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}
@@ -132,7 +130,7 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
 
     def fill(split: str, preprocessing: Preprocessing, out: NDArray[np.uint8]) -> None:
         part, report = parts[split], PreparationReport()
-        with _progress("preparing faces", len(part)) as advance:
+        with progress("preparing faces", len(part)) as advance:
             fill_prepared(out, part, preprocessing, options.workers, advance, report)
         for note in report.notes():
             _log.log(logging.WARNING if report.without_face else logging.INFO, "%s: %s", split, note)
@@ -180,14 +178,6 @@ def _license_note(format: DatasetFormat) -> str:
             "data set: read it before you use or pass them on."
         )
     return f"Trained on {format.tree.title}: {format.license}. The weights inherit this."
-
-
-@contextmanager
-def _progress(task: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; yield the function that advances it."""
-    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
-        bar = progress.add_task(task, total=total)
-        yield lambda count: progress.advance(bar, count)
 
 
 def _counts(part: FaceData) -> dict[str, int]:

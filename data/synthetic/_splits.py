@@ -14,9 +14,8 @@ from typing import IO, cast
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
-from lnlattennet._console import shows_progress, stderr
+from lnlattennet._console import progress
 from lnlattennet.data._streaming import bounded_map
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
 from lnlattennet.errors import DataError, UsageError
@@ -84,11 +83,10 @@ def rendered_chunks(
     """
     _check(seed, count)
     ranges = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
-    with Progress(console=stderr, transient=True, disable=not shows_progress()) as progress:
-        task = progress.add_task(f"rendering {split}", total=count)
+    with progress(f"rendering {split}", count) as advance:
         for faces, chunk in zip(ranges, _in_parallel(split, ranges, size, seed, workers), strict=True):
             yield faces, chunk
-            progress.advance(task, len(chunk))
+            advance(len(chunk))
     _log.info("rendered %d faces for %s", count, split)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lnlattennet._atomic import replace_file
+from lnlattennet._atomic import output_errors, replace_file
 from lnlattennet._command import printable
 from lnlattennet._statistics import mean_interval
 from lnlattennet._version import __version__
@@ -172,15 +172,13 @@ def write_faithfulness(result: Faithfulness, folder: Path) -> list[Path]:
         result.measured.scores[result.examples],
         math.isqrt(result.steps.regions),
     )
-    try:
+    with output_errors(folder):
         with replace_file(paths[0]) as draft:
             draft.write_text(json.dumps(result.document, indent=1) + "\n", encoding="utf-8")
         with replace_file(paths[1]) as draft:
             _write_faces(result, draft)
         save_png(curves_figure(result.document), paths[2])
         save_png(panel, paths[3])
-    except OSError as error:
-        raise UsageError(f"--output {folder} cannot be written ({error.strerror}): choose another") from error
     return paths
 
 

@@ -69,6 +69,16 @@ def try_folder(folder: Path) -> None:
 
 
 @contextmanager
+def output_errors(output: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a UsageError: ``output`` cannot be written, and another may."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"--output {output} cannot be written ({reason}): choose another") from error
+
+
+@contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
     """Yield a temporary file beside ``path``; on success it replaces ``path``, on any error it is removed.
 

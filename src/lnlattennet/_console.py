@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -73,6 +73,16 @@ def status(text: str) -> Iterator[None]:
     with stderr.status(text) if shows_progress() else nullcontext():
         yield
     _log.debug(STATUS_TOOK, text, time.perf_counter() - start)
+
+
+@contextmanager
+def progress(activity: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar where progress is shown; yield the function that advances it by a number of items."""
+    from rich.progress import Progress
+
+    with Progress(console=stderr, transient=True, disable=not shows_progress()) as bars:
+        bar = bars.add_task(activity, total=total)
+        yield lambda count: bars.advance(bar, count)
 
 
 class Table(rich.table.Table):
