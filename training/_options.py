@@ -179,7 +179,6 @@ class TrainingOptions:
         """Raise an error for options that are invalid whatever the data: UsageError, or CheckpointError."""
         self._check_integers()
         self._check_ranges()
-        self._check_images()
         given = [("init", self.init)] if self.init else []
         for name, path in (*given, *(("teacher", teacher) for teacher in self.teachers)):
             if not path.is_file():
@@ -195,6 +194,7 @@ class TrainingOptions:
                 f"--targets {self.targets} is for the official split of a data set with votes: rendered "
                 "faces have none, and a fold would be judged on faces whose votes have no majority"
             )
+        self._check_images()
         self._check_holdout()
         if self.folds is None and self.fold is not None:
             raise UsageError(f"--fold {self.fold} needs --folds: how many, or loso")
