@@ -227,7 +227,9 @@ def _load_pickle(path: Path) -> Checkpoint:
             # torch warns of foreign pickles before it refuses them; the error below is clearer.
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # It cannot be read; one without a name is torch's about what it read.
         raise CheckpointError(
             f"a pickle that torch's weights_only loader refuses: {_unpickling_reason(str(error))}"
         ) from error
@@ -251,7 +253,9 @@ def _unpickling_reason(message: str) -> str:
             f"it holds an object of {refused[1]!r}, which is no tensor, number or text; save it without "
             "(a plain number in place of a numpy scalar, a text in place of a path), or its weights alone"
         )
-    return text.rpartition("WeightsUnpickler error: ")[2].partition("\n")[0] or "it is empty"
+    if "WeightsUnpickler error: " in text:
+        return text.rpartition("WeightsUnpickler error: ")[2].partition("\n")[0]
+    return f"it is truncated or foreign ({text.partition(chr(10))[0]})" if text else "it is empty"
 
 
 def _network_without_weights(config: NetworkConfig) -> LNLAttenNet:

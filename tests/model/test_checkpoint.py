@@ -100,6 +100,16 @@ def test_a_pickle_is_refused_and_never_runs_code(tmp_path: Path, writer: str) ->
     assert not trace.exists()
 
 
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.5, 0.99])
+def test_a_truncated_pickle_is_refused(tmp_path: Path, share: float) -> None:
+    whole, cut = tmp_path / "whole.ckpt", tmp_path / "cut.ckpt"
+    torch.save({"state_dict": {"weight": torch.zeros(50_000)}}, whole)
+    data = whole.read_bytes()
+    cut.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(CheckpointError, match="it is truncated or foreign"):
+        load_checkpoint(cut, allow_pickle=True)
+
+
 def test_a_header_length_that_looks_like_a_pickle_is_none(checkpoint_path: Path, tmp_path: Path) -> None:
     """The first byte of a safetensors file is the low byte of a length; pickles begin with 0x80."""
     path, length = tmp_path / "a.safetensors", 0
