@@ -39,6 +39,8 @@ def page_socket(port: int) -> Iterator[socket.socket]:
             "or 0 for a free one"
         ) from error
     with listening:
+        # asyncio would set it only on a socket that names its protocol; a connection has it from here.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listening
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,17 @@ pytest.importorskip("starlette")
 
 from lnlattennet.serving.gateway._engines import Engines
 from lnlattennet.serving.gateway._page import PageOptions
+from lnlattennet.serving.gateway._page_address import page_socket
 from tests.serving.gateway.in_thread import gateway_in_thread
 
 pytestmark = pytest.mark.slow
+
+
+def test_an_answer_does_not_wait_for_the_acknowledgment_of_its_head() -> None:
+    with page_socket(0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_there_is_no_page_unless_it_is_asked_for(server: TritonProcess) -> None:
