@@ -72,8 +72,9 @@ def drain(endpoints: Endpoints, models: Collection[str], key: str, seconds: floa
         status, index = _call(endpoints, "POST", "/v2/repository/index", {}, {KEY_HEADER: key})
         if status != http.client.OK:
             return False
-        states = {entry["name"]: entry.get("state") for entry in index}
-        if all(states.get(model, "UNAVAILABLE") == "UNAVAILABLE" for model in models):
+        # It has an entry for every version, also for those unloaded long ago.
+        states = {entry.get("state", "UNAVAILABLE") for entry in index if entry["name"] in models}
+        if states <= {"UNAVAILABLE"}:
             return True
         time.sleep(_POLL_SECONDS)
     return False
