@@ -177,9 +177,9 @@ class Deployment(_Servable):
             return int((self.path / "served").read_text(encoding="utf-8"))
         return 0
 
-    def remove_oldest(self, keep: int) -> None:
-        """Remove the oldest versions above a number, but not the active one nor the one before it."""
-        protected = {self.active.number, self.served()}
+    def remove_oldest(self, keep: int, newest: Version) -> None:
+        """Remove the oldest versions above a number, but not the newest, the active nor the one before it."""
+        protected = {newest.number, self.active.number, self.served()}
         with suppress(ServingError):
             protected.add(self.previous().number)
         versions = self.versions()

@@ -113,7 +113,7 @@ def add_version(
             version = deployment.version(number)
             if not _is_whole(deployment):
                 _complete(deployment, version)
-            deployment.remove_oldest(max(keep, 1))
+            deployment.remove_oldest(keep, version)
     except OSError as error:
         raise ServingError(f"cannot write the deployment {destination}: {error.strerror or error}") from error
     finally:

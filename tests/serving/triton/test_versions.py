@@ -89,6 +89,9 @@ def test_the_oldest_versions_are_removed_but_not_those_in_use(bundle: Bundle, tm
         add_version(bundle, deployment.path, keep=3)
     assert numbers(deployment) == [1, 2, 5]
     assert deployment.previous() == first
+    newest = add_version(bundle, deployment.path, keep=2)
+    assert numbers(deployment) == [1, 2, 6]
+    assert newest.models.is_dir()
 
 
 def test_a_deploy_that_is_killed_leaves_the_old_version(bundle: Bundle, tmp_path: Path) -> None:
