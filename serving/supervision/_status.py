@@ -7,9 +7,10 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Phase = Literal["starting", "serving", "failing", "stopping"]
+ProbeResult = Literal["right", "busy", "failed"]
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Status:
         reason: why it is not serving; "" where the phase says all.
         restarts: how often the server was started again.
         model_restarts: name of a Python model -> how often it was started again alone.
-        probes: result ("right", "failed") -> number of probes.
+        probes: result -> number of probes; "busy" ones have no answer, and no fault either.
         probe_seconds: model -> duration of its last probe.
     """
 
@@ -29,7 +30,7 @@ class Status:
     reason: str = ""
     restarts: int = 0
     model_restarts: Counter[str] = field(default_factory=Counter)
-    probes: dict[str, int] = field(default_factory=lambda: {"right": 0, "failed": 0})
+    probes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(get_args(ProbeResult), 0))
     probe_seconds: dict[str, float] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _since: float = field(default_factory=time.monotonic, repr=False)
@@ -44,10 +45,10 @@ class Status:
         with self._lock:
             self.model_restarts.update(models)
 
-    def count_probe(self, model: str, seconds: float, right: bool) -> None:
+    def count_probe(self, model: str, seconds: float, result: ProbeResult) -> None:
         """Count a probe."""
         with self._lock:
-            self.probes["right" if right else "failed"] += 1
+            self.probes[result] += 1
             self.probe_seconds[model] = seconds
 
     @property

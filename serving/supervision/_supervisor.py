@@ -11,7 +11,7 @@ from lnlattennet.errors import ServingError
 from lnlattennet.serving.supervision._filler_requests import filler_requests
 from lnlattennet.serving.supervision._hot_swap import HotSwap
 from lnlattennet.serving.supervision._known_face import HungServerError, KnownAnswers
-from lnlattennet.serving.supervision._status import Status
+from lnlattennet.serving.supervision._status import ProbeResult, Status
 from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 from lnlattennet.serving.triton._process import PythonModelError, TritonProcess
 
@@ -68,6 +68,7 @@ class Supervisor:
         try:
             with self._start() as process:
                 try:
+                    self._answers.started()
                     self._probe_all(process)
                     self._status.enter("serving")
                     if self._swap is not None:
@@ -123,12 +124,12 @@ class Supervisor:
     def _probe_all(self, process: TritonProcess) -> None:
         for model in PUBLIC_MODELS:
             process.check()
-            started, right = time.monotonic(), False
+            started = time.monotonic()
+            result: ProbeResult = "failed"
             try:
-                self._answers.check(process, model)
-                right = True
+                result = "right" if self._answers.check(process, model) else "busy"
             finally:
-                self._status.count_probe(model, time.monotonic() - started, right)
+                self._status.count_probe(model, time.monotonic() - started, result)
 
     def _before_restart(self, error: ServingError) -> None:
         """Wait; longer each time."""

@@ -112,7 +112,7 @@ class TritonProcess:
         self._deployment = deployment
         self._version = version or deployment.active
         self._loaded = LoadedModels(deployment)
-        self._timeout = startup_timeout
+        self.startup_timeout = startup_timeout
         self._probed = probed
         self._shared_memory_prefix = f"lnlattennet-{os.getpid()}-{secrets.token_hex(4)}-"
         self._key = secrets.token_urlsafe(32)
@@ -216,7 +216,7 @@ class TritonProcess:
         earlier = [pid for pid, model in self._models.items() if model in broken.models]
         for model in broken.models:
             self._loaded.touch(model)
-            load_model(self.endpoints, model, self._key, self._timeout)
+            load_model(self.endpoints, model, self._key, self.startup_timeout)
         # The server does not end the processes of a model one of which was killed.
         self._wait_until_idle(earlier)
         _kill(earlier, self.pid)
@@ -232,10 +232,10 @@ class TritonProcess:
             ServingError: a model cannot be loaded; some public models may be of the other version then.
         """
         for model in self._loaded.add_inner(version):
-            load_model(self.endpoints, model, self._key, self._timeout)
+            load_model(self.endpoints, model, self._key, self.startup_timeout)
         for model in KEPT_MODELS:
             self._loaded.replace(model, version)
-            load_model(self.endpoints, model, self._key, self._timeout)
+            load_model(self.endpoints, model, self._key, self.startup_timeout)
         drain(self.endpoints, self._loaded.keep_only(version), self._key, _DRAIN_SECONDS)
         self._note_members()
 
@@ -249,13 +249,13 @@ class TritonProcess:
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.startup_timeout
         while not is_ready(self.endpoints, ENSEMBLE):
             self.check()
             if time.monotonic() > deadline:
                 raise ServingError(
-                    f"the server was not ready within {self._timeout:g} s; allow more with --startup-timeout"
-                    f"{failure_reasons(self.log)}"
+                    f"the server was not ready within {self.startup_timeout:g} s; "
+                    f"allow more with --startup-timeout{failure_reasons(self.log)}"
                 )
             time.sleep(0.1)
         for model in PUBLIC_MODELS if self._probed else ():

@@ -36,8 +36,9 @@ def test_it_follows_the_status() -> None:
 def test_prometheus_can_read_the_metrics() -> None:
     status = Status()
     status.enter("serving")
-    status.count_probe("expression", 0.012, right=True)
-    status.count_probe("expression", 3.0, right=False)
+    status.count_probe("expression", 0.012, "right")
+    status.count_probe("expression", 3.0, "busy")
+    status.count_probe("expression", 2.0, "failed")
     status.count_model_restarts(["expression_pipeline"])
     with health_address(status, "127.0.0.1", 0) as address:
         families = list(text_string_to_metric_families(ask(address, "/metrics")[1]))
@@ -52,8 +53,9 @@ def test_prometheus_can_read_the_metrics() -> None:
         ("lnlattennet_restarts_total",): 0,
         ("lnlattennet_model_restarts_total", "expression_pipeline"): 1,
         ("lnlattennet_probes_total", "right"): 1,
+        ("lnlattennet_probes_total", "busy"): 1,
         ("lnlattennet_probes_total", "failed"): 1,
-        ("lnlattennet_probe_seconds", "expression"): 3.0,
+        ("lnlattennet_probe_seconds", "expression"): 2.0,
     }
     assert all(family.type != "unknown" and family.documentation for family in families)
 

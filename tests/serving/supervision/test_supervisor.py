@@ -22,7 +22,8 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from lnlattennet.errors import LnlAttenNetError, ServingError
+from lnlattennet.bundle._prediction import Prediction
+from lnlattennet.errors import LnlAttenNetError, OverloadedError, ServingError
 from lnlattennet.serving import Client, load
 from lnlattennet.serving.supervision import _known_face
 from lnlattennet.serving.supervision._known_face import KnownAnswers, WrongAnswerError, known_face
@@ -236,7 +237,7 @@ class Failing:
 def test_a_server_that_fails_again_and_again_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     delays: list[float] = []
     monkeypatch.setattr(time, "sleep", delays.append)
-    monkeypatch.setattr(KnownAnswers, "check", lambda *_: None)
+    monkeypatch.setattr(KnownAnswers, "check", lambda *_: True)
     monkeypatch.setattr(Failing, "starts", 0)
     announced: list[object] = []
     status = Status()
@@ -265,26 +266,94 @@ def test_a_changed_answer_is_wrong(server: TritonProcess, monkeypatch: pytest.Mo
         answers.check(server, ENSEMBLE)
 
 
-@pytest.mark.parametrize(("cpu_seconds", "passes"), [([0.0, 3.0], True), ([0.0, 0.0], False)])
-def test_a_busy_server_is_not_taken_for_a_hung_one(
-    cpu_seconds: list[float], passes: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def too_slow(*_: object) -> None:
-        raise ServingError("no answer within 0 s")
+class BusyServer:
+    """One whose answers, counts of requests and processor time are given; time passes in probes and pauses.
 
-    monkeypatch.setattr(_known_face, "probe_model", too_slow)
-    monkeypatch.setattr(_known_face, "PROBE_SECONDS", 0.0)
-    process = SimpleNamespace(
-        endpoints=Endpoints("127.0.0.1", 1, 2, 3),
-        cpu_seconds=lambda models=True: cpu_seconds.pop(0) if models else 0.0,
-        has_work=lambda: False,
-    )
-    answers = KnownAnswers()
-    if passes:
+    Attributes:
+        results: what it does with the next probes: the last one for good.
+    """
+
+    endpoints = Endpoints("127.0.0.1", 1, 2, 3)
+    startup_timeout = 120.0
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.answered, self.results = 0.0, 0, ["answer"]
+        self.computes = True
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.wait)
+        monkeypatch.setattr(_known_face, "time", clock)
+        monkeypatch.setattr(_known_face, "probe_model", self.probe)
+        monkeypatch.setattr(_known_face, "answered_requests", lambda *_: self.answered)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    def probe(self, *_: object) -> Prediction:
+        result = self.results.pop(0) if len(self.results) > 1 else self.results[0]
+        if result == "refuse":
+            raise OverloadedError("Exceeds maximum queue size")
+        if result == "answer":
+            return SimpleNamespace(probabilities={"happiness": 1.0})  # type: ignore[return-value]
+        self.wait(_known_face.PROBE_SECONDS)
+        self.answered += result == "answer another"
+        raise ServingError("no answer within 3 s")
+
+    def check(self) -> None:
+        pass
+
+    def cpu_seconds(self, models: bool = True) -> float:
+        return self.now if models and self.computes else 0.0
+
+    def has_work(self) -> bool:
+        return False
+
+
+def check_for(answers: KnownAnswers, process: BusyServer, seconds: float) -> None:
+    """Ask as often as the supervisor does."""
+    end = process.now + seconds
+    while process.now < end:
         answers.check(process, ENSEMBLE)  # type: ignore[arg-type]
-    else:
-        with pytest.raises(ServingError, match="no answer"):
-            answers.check(process, ENSEMBLE)  # type: ignore[arg-type]
+        process.wait(1.0)
+
+
+def started(process: BusyServer) -> KnownAnswers:
+    answers = KnownAnswers()
+    assert answers.check(process, ENSEMBLE)  # type: ignore[arg-type]
+    return answers
+
+
+def test_a_server_that_computes_without_an_answer_has_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = BusyServer(monkeypatch)
+    answers = started(process)
+    process.results = ["be late"]
+    check_for(answers, process, 55)
+    with pytest.raises(ServingError, match="no answer"):
+        check_for(answers, process, 10)
+    # The next server has as long.
+    answers.started()
+    check_for(answers, process, 55)
+    process.computes = False
+    with pytest.raises(ServingError, match="no answer"):
+        answers.check(process, ENSEMBLE)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sign", ["refuse", "answer another", "answer"])
+def test_an_overloaded_server_that_works_goes_on(sign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    process = BusyServer(monkeypatch)
+    answers = started(process)
+    for _ in range(10):
+        process.results = ["be late", "be late", "be late", sign, "be late"]
+        check_for(answers, process, 30)
+
+
+def test_a_start_needs_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = BusyServer(monkeypatch)
+    process.results = ["refuse", "answer another", "answer"]
+    assert KnownAnswers().check(process, ENSEMBLE)  # type: ignore[arg-type]
+    assert process.results == ["answer"]
+    process.results = ["refuse"]
+    with pytest.raises(ServingError, match=r"too busy .* within 120 s .* --startup-timeout"):
+        KnownAnswers().check(process, ENSEMBLE)  # type: ignore[arg-type]
+    assert process.now > process.startup_timeout
 
 
 def test_the_known_face_is_found(bundle_path: Path) -> None:
