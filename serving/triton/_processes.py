@@ -48,7 +48,7 @@ def _stat(pid: int) -> list[str]:
 def _stat_line(path: Path) -> list[str]:
     """Return the fields of a stat file behind the name (state, parent, group, ...); of none "X", zeros."""
     try:
-        # "pid (name) state ...": the name may hold spaces and parentheses.
-        return path.read_text().rpartition(")")[2].split()
+        # "pid (name) state ...": the name may hold spaces, parentheses and, cut at 15 bytes, half a letter.
+        return path.read_text(errors="replace").rpartition(")")[2].split()
     except OSError:
         return ["X", *["0"] * 12]
