@@ -6,9 +6,10 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from lnlattennet.errors import LnlAttenNetError, ServingError
+from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.serving.supervision._known_face import KnownAnswers
 from lnlattennet.serving.triton._deployment import Deployment, Version
 from lnlattennet.serving.triton._deployment_check import check_deployment
@@ -16,6 +17,8 @@ from lnlattennet.serving.triton._model_names import PUBLIC_MODELS
 from lnlattennet.serving.triton._process import TritonProcess
 
 _TRIAL = ".trial."
+
+_FAULTS = (LnlAttenNetError, OSError)
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class HotSwap:
 
     def started(self) -> None:
         """Note that the server answers."""
-        self._deployment.note_served(self.version)
+        _note(partial(self._deployment.note_served, self.version))
 
     def follow(self, process: TritonProcess) -> KnownAnswers | None:
         """Serve the active version if it is another than before.
@@ -45,6 +48,9 @@ class HotSwap:
 
         Returns:
             The answers of the new version; None if nothing changed.
+
+        Raises:
+            ServingError: the server or a Python model died during the trial; the version is tried again.
         """
         wanted, before = self._deployment.active, self.version
         if wanted == before:
@@ -53,14 +59,14 @@ class HotSwap:
         _log.info("trying version %d", wanted.number, extra={"event": "try_version", **fields})
         try:
             answers = self._try(wanted)
-            try:
-                process.serve_version(wanted)
-                for model in PUBLIC_MODELS:
-                    answers.check(process, model)
-            except ServingError:
-                process.serve_version(before)
-                raise
-        except LnlAttenNetError as error:
+        except _FAULTS as error:
+            self._refuse(wanted, before, str(error))
+            return None
+        # Nobody watched it meanwhile; what happened to it is no fault of the version.
+        process.check()
+        try:
+            self._change(process, wanted, answers)
+        except _FAULTS as error:
             self._refuse(wanted, before, str(error))
             return None
         self.version = wanted
@@ -87,6 +93,16 @@ class HotSwap:
                     answers.check(process, model)
         return answers
 
+    def _change(self, process: TritonProcess, wanted: Version, answers: KnownAnswers) -> None:
+        """Serve a version in place of the one before, or that again if it does not answer."""
+        try:
+            process.serve_version(wanted)
+            for model in PUBLIC_MODELS:
+                answers.check(process, model)
+        except _FAULTS:
+            process.serve_version(self.version)
+            raise
+
     def _refuse(self, version: Version, before: Version, reason: str) -> None:
         _log.error(
             "version %d is refused, and version %d goes on: %s",
@@ -95,6 +111,14 @@ class HotSwap:
             reason,
             extra={"event": "refused_version", "version": version.number, "before": before.number},
         )
-        version.refuse(reason)
+        _note(partial(version.refuse, reason))
         if self._deployment.active == version:
-            self._deployment.point_to(before)
+            _note(partial(self._deployment.point_to, before))
+
+
+def _note(write: Callable[[], None]) -> None:
+    """Write to the deployment; a full disk or another user's folder is no reason to end what is served."""
+    try:
+        write()
+    except OSError as error:
+        _log.warning("cannot note in the deployment which version is served or refused: %s", error)

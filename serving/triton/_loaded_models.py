@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+from lnlattennet.errors import ServingError
 from lnlattennet.serving.triton._deployment import Deployment, Version, link
 from lnlattennet.serving.triton._model_config import CONFIG_NAME
 from lnlattennet.serving.triton._model_names import KEPT_MODELS
@@ -35,15 +36,25 @@ class LoadedModels:
         return added
 
     def replace(self, name: str, version: Version) -> None:
-        """Put a model of the same name in place of the one that is there."""
+        """Put a model of the same name in place of the one that is there; raises as ``touch`` does."""
         self._add(name, version)
         self.touch(name)
 
     def touch(self, name: str) -> None:
-        """Make the files of a model newer: the server loads it again only then."""
+        """Make the files of a model newer: the server loads it again only then.
+
+        Raises:
+            ServingError: they are another user's.
+        """
         for pattern in (CONFIG_NAME, "*/model.py"):
             for file in (self.folder / name).glob(pattern):
-                os.utime(file)
+                try:
+                    os.utime(file)
+                except OSError as error:
+                    raise ServingError(
+                        f"cannot load the model {name} again, since the time of {file.resolve()} cannot be "
+                        f"changed ({error.strerror}): serve as the user who wrote the deployment"
+                    ) from error
 
     def keep_only(self, version: Version) -> list[str]:
         """Let go of the models that a version has not; return their names."""

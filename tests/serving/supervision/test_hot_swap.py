@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +18,13 @@ import pytest
 
 from lnlattennet._cli import main
 from lnlattennet.bundle._bundle import Bundle, hash_file
+from lnlattennet.errors import ServingError
 from lnlattennet.runtimes._requirements import Requirements
 from lnlattennet.serving import Client
-from lnlattennet.serving.supervision._known_face import known_face
-from lnlattennet.serving.triton._deployment import Deployment, Version
+from lnlattennet.serving.supervision._hot_swap import HotSwap
+from lnlattennet.serving.supervision._known_face import KnownAnswers, known_face
+from lnlattennet.serving.triton._deployment import Deployment, Version, serving_lock
+from lnlattennet.serving.triton._loaded_models import LoadedModels
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.serving.triton._repository import add_version
 from tests.commands import call
@@ -119,3 +125,74 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
     assert listed[2]["refused"] == broken.refused
     assert "version 3 is refused, and version 1 goes on" in served.log.read_text()
     assert deployment.active == first
+
+
+@pytest.fixture
+def swap(bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HotSwap]:
+    """A server whose version 2 is activated; every model that is asked answers."""
+    deployment = Deployment(tmp_path / "deployment")
+    add_version(Bundle.load(bundle_path), deployment.path)
+    with serving_lock(deployment.path):
+        follower = HotSwap(deployment, lambda _: nullcontext())  # type: ignore[arg-type, return-value]
+        follower.started()
+        deployment.activate(add_version(Bundle.load(bundle_path), deployment.path))
+        monkeypatch.setattr(KnownAnswers, "check", lambda *_: True)
+        yield follower
+
+
+def running(**calls: Callable[..., None]) -> Any:
+    """A server that is well, but for the calls that are given."""
+    return SimpleNamespace(**{"check": lambda: None, "serve_version": lambda _: None} | calls)
+
+
+def test_a_server_that_died_during_a_trial_is_no_fault_of_the_version(swap: HotSwap, tmp_path: Path) -> None:
+    def dead() -> None:
+        raise ServingError("the server stopped by itself")
+
+    second = Deployment(tmp_path / "deployment").active
+    with pytest.raises(ServingError, match="stopped by itself"):
+        swap.follow(running(check=dead))
+    assert second.refused == ""
+    # The next server tries it again.
+    assert swap.follow(running()) is not None
+    assert swap.version == second
+
+
+def test_a_full_disk_ends_a_change_and_not_the_service(swap: HotSwap, tmp_path: Path) -> None:
+    def full(version: Version) -> None:
+        if version == second:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    deployment = Deployment(tmp_path / "deployment")
+    first, second = deployment.versions()
+    assert swap.follow(running(serve_version=full)) is None
+    assert "No space left" in second.refused
+    assert deployment.active == swap.version == first
+
+
+def test_a_refusal_that_cannot_be_noted_goes_on_with_the_version_before(
+    swap: HotSwap, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    first, second = deployment.versions()
+    (second.models / ENSEMBLE / "config.pbtxt").unlink()
+    # In place of the file to write.
+    (second.path / "refused" / "in").mkdir(parents=True)
+    with caplog.at_level("WARNING", "lnlattennet"):
+        assert swap.follow(running()) is None
+    assert "cannot note in the deployment" in caplog.text
+    assert deployment.active == swap.version == first
+
+
+def test_files_of_another_user_are_named(
+    swap: HotSwap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    deployment = Deployment(tmp_path / "deployment")
+    loaded = LoadedModels(deployment)
+    loaded.start_with(swap.version)
+    monkeypatch.setattr(os, "utime", refused)
+    with pytest.raises(ServingError, match="serve as the user who wrote the deployment"):
+        loaded.touch(ENSEMBLE)
