@@ -1,5 +1,7 @@
 // Asks about one frame after the other: the next is taken when the last is answered, so that nothing queues.
 
+import { asProblem } from "./problems.js";
+
 // ask(frame, signal) answers or throws a Problem. It ends when signal is aborted.
 export async function follow(source, { ask, show, fail, signal, retry }) {
   while (!signal.aborted) {
@@ -9,8 +11,9 @@ export async function follow(source, { ask, show, fail, signal, retry }) {
       const answer = await ask(frame, signal);
       source.answered();
       show(frame, answer);
-    } catch (problem) {
+    } catch (error) {
       if (signal.aborted) return;
+      const problem = asProblem(error);
       fail(problem);
       if (problem.again === null && problem.kind !== "key") source.answered();
       else await pause(problem.again, signal, retry);

@@ -43,37 +43,41 @@ function close() {
   at("empty").hidden = false;
 }
 
-function open(caption, load) {
+function open(caption, load, accepted = () => {}) {
   close();
-  return viewer.open(caption, async () => {
-    const opened = await load();
+  return viewer.open(caption, load, opened => {
     at("empty").hidden = true;
-    return opened;
+    accepted(opened);
   });
 }
 
 // id: of a camera, "" takes the one that faces the visitor.
 function startCamera(id = "") {
-  return open("Camera", async () => {
-    const stream = await openCamera(id, () => { close(); problems.show(new Problem("camera-gone")); });
-    const element = document.createElement("video");
-    Object.assign(element, { muted: true, playsInline: true, srcObject: stream });
-    element.setAttribute("aria-label", "Camera");
-    await element.play();
-    await offerCameras(stream);
-    video = element;
-    at("start").textContent = "Stop camera";
-    at("pause").textContent = "Pause";
-    at("pause").hidden = false;
-    return { element, image: null, isCamera: true, close: () => closeCamera(stream) };
-  });
+  return open("Camera", () => loadCamera(id), offerControls);
 }
 
-async function offerCameras(stream) {
-  const cameras = await listCameras();
+async function loadCamera(id) {
+  const stream = await openCamera(id, () => { close(); problems.show(new Problem("camera-gone")); });
+  const element = document.createElement("video");
+  Object.assign(element, { muted: true, playsInline: true, srcObject: stream });
+  element.setAttribute("aria-label", "Camera");
+  try {
+    await element.play();
+    return { element, image: null, isCamera: true, cameras: await listCameras(), close: () => closeCamera(stream) };
+  } catch {
+    closeCamera(stream);
+    throw new Problem("camera-busy");
+  }
+}
+
+function offerControls({ element, cameras }) {
+  video = element;
+  at("start").textContent = "Stop camera";
+  at("pause").textContent = "Pause";
+  at("pause").hidden = false;
   const select = at("cameras").querySelector("select");
   select.replaceChildren(...cameras.map(({ label, deviceId }) => new Option(label, deviceId)));
-  select.value = stream.getVideoTracks()[0].getSettings().deviceId;
+  select.value = video.srcObject.getVideoTracks()[0].getSettings().deviceId;
   at("cameras").hidden = cameras.length < 2;
 }
 

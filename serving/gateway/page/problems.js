@@ -9,6 +9,11 @@ export class Problem extends Error {
   }
 }
 
+// A fault of the page itself is told like any other.
+export function asProblem(error) {
+  return error instanceof Problem ? error : new Problem("broken", error.message);
+}
+
 const WORDS = {
   "camera-refused": () => "This page may not use the camera. Allow it beside the address of the page, then start the camera again; or choose an image.",
   "camera-missing": () => "There is no camera. Connect one and try again, or choose an image.",
@@ -25,5 +30,6 @@ const WORDS = {
   model: () => "The gateway answers, but the model behind it does not: it may be starting. This page goes on by itself.",
   busy: () => "The server is overloaded. This page goes on by itself.",
   slow: () => "The model took too long. This page tries again by itself.",
+  broken: text => `This page failed: ${text}. Load it again.`,
   failed: text => `The gateway could not answer: ${text}. Its log says more.`,
 };

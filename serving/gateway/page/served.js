@@ -19,7 +19,8 @@ export class ServedModel {
 
   // Another one may serve from one answer to the next; returns whether its facts are to be asked for.
   seen(hash) {
-    if (hash === this.#hash) return false;
+    // Without facts they have been asked for already.
+    if (this.#facts === null || hash === this.#hash) return false;
     this.#hash = hash;
     at("serves").textContent = `Served by ${this.name(hash)}, model hash ${hash.slice(0, SHOWN_DIGITS)}`;
     at("about").replaceChildren(...this.#about());

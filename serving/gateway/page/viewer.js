@@ -3,6 +3,7 @@
 import { StillImage, VideoFrames } from "./frames.js";
 import { follow } from "./loop.js";
 import { Overlay } from "./overlay.js";
+import { asProblem } from "./problems.js";
 
 export class Viewer {
   #overlay;
@@ -20,20 +21,22 @@ export class Viewer {
   }
 
   // load(): gives { element, image, isCamera, close } or throws a Problem; what was open is closed first.
-  async open(caption, load) {
+  // accepted(opened): called unless something else was opened meanwhile.
+  async open(caption, load, accepted) {
     this.close();
     const { signal } = this.#ending = new AbortController();
     let opened;
     try {
       opened = await load();
-    } catch (problem) {
-      if (!signal.aborted) this.handlers.fail(problem);
+    } catch (error) {
+      if (!signal.aborted) this.handlers.fail(asProblem(error));
       return;
     }
     if (signal.aborted) {
       opened.close();
       return;
     }
+    accepted(opened);
     this.#close = opened.close;
     this.#source = opened.image ? new StillImage(opened.image, opened.element) : new VideoFrames(opened.element);
     // A camera goes on while a frame is answered: boxes belong on that frame.

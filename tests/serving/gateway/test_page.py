@@ -33,7 +33,7 @@ from tests.serving.gateway.conftest import as_jpeg
 from tests.serving.gateway.in_thread import GatewayInThread, gateway_in_thread
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Request
+    from playwright.sync_api import Browser, Page, Request, Route
 
 pytestmark = pytest.mark.slow
 
@@ -294,6 +294,64 @@ def test_a_camera_that_is_refused_missing_or_gone(gateway: GatewayInThread, open
         page.page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {missing}; }}")
         page.page.click("text=Start camera")
         page.page.wait_for_selector("text=There is no camera")
+
+
+HELD_CAMERA = """
+const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+navigator.mediaDevices.getUserMedia = async options => {
+  await new Promise(allow => { window.allow = allow; });
+  return window.stream = await ask(options);
+};
+"""
+"""The browser asks for a permission that the test gives later."""
+
+CAMERA_IS_OFF = "window.stream?.getTracks()[0].readyState === 'ended'"
+
+
+def test_a_camera_that_is_allowed_too_late(gateway: GatewayInThread, opened: Opened, group: Path) -> None:
+    with opened(gateway.port) as page:
+        page.page.evaluate(f"() => {{ {HELD_CAMERA} }}")
+        page.page.click("text=Start camera")
+        page.page.set_input_files("#files", group)
+        page.page.wait_for_selector(CARD)
+        page.page.evaluate("window.allow()")
+        while not page.page.evaluate(CAMERA_IS_OFF):
+            page.page.wait_for_timeout(50)
+        assert page.page.inner_text("#start") == "Start camera"
+        assert not page.page.is_visible("#pause")
+        assert page.page.inner_text("figcaption") == group.name
+
+
+def test_a_camera_that_fails_after_it_was_allowed(gateway: GatewayInThread, opened: Opened) -> None:
+    with opened(gateway.port) as page:
+        failing = "navigator.mediaDevices.enumerateDevices = () => Promise.reject(new Error());"
+        page.page.evaluate(f"() => {{ {HELD_CAMERA} {failing} }}")
+        page.page.click("text=Start camera")
+        page.page.evaluate("window.allow()")
+        page.page.wait_for_selector("text=The camera cannot be opened")
+        assert page.page.evaluate(CAMERA_IS_OFF)
+        assert page.page.inner_text("#start") == "Start camera"
+
+
+def test_an_answer_before_the_facts_about_the_server(
+    gateway: GatewayInThread, opened: Opened, group: Path
+) -> None:
+    with opened(gateway.port) as page:
+        held: list[Route] = []
+        page.page.route("**/page/model", lambda route: held.append(route))
+        page.page.reload()
+        page.page.set_input_files("#files", group)
+        page.page.wait_for_selector(CARD)
+        assert not page.page.is_visible("#problem")
+        held[0].continue_()
+        page.wait("#serves", "Served by .*, model hash ")
+
+
+def test_a_fault_of_the_page_itself_is_told(gateway: GatewayInThread, opened: Opened, group: Path) -> None:
+    with opened(gateway.port) as page:
+        page.page.route("**/v1/predict*", lambda route: route.fulfill(json={"predictions": []}))
+        page.page.set_input_files("#files", group)
+        page.page.wait_for_selector("text=This page failed: ")
 
 
 def test_images_that_cannot_be_used(gateway: GatewayInThread, opened: Opened, tmp_path: Path) -> None:
