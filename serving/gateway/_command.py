@@ -7,9 +7,10 @@ import ipaddress
 import logging
 import re
 import resource
+import socket
 import ssl
-from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +23,8 @@ from lnlattennet.serving.gateway._packages import require_gateway
 if TYPE_CHECKING:
     from lnlattennet.serving.gateway._limits import Limits
     from lnlattennet.serving.gateway._page import PageOptions
+
+_log = logging.getLogger(__name__)
 
 _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
@@ -69,6 +72,7 @@ def gateway(
     require_gateway()
     from lnlattennet.serving.gateway._json_log import log_requests
     from lnlattennet.serving.gateway._limits import Limits, read_keys
+    from lnlattennet.serving.gateway._listening import listening_socket
     from lnlattennet.serving.gateway._page import PageOptions
 
     if keys is None and not without_keys and not _is_loopback(host):
@@ -88,26 +92,40 @@ def gateway(
     # A form that it cannot read is answered, and that is logged.
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     limits = Limits(read_keys(keys) if keys else (), max_body, read_timeout, rate, cors_origin or ())
-    options: dict[str, Any] = {"host": host, "port": port}
-    options |= {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
+    options: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     if log_format == "json":
         log_requests()
         options["log_config"] = None
     # Connections that wait for their TLS handshake, a minute at most, are in no other limit.
     most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
-    # uvicorn drains, and raises the signal again.
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_run(url, timeout, limits, options, PageOptions() if page else None))
+    answering = Event()
+    with listening_socket(host, port, "choose others with --host and --port") as listening:
+        try:
+            asyncio.run(
+                _run(listening, answering, url, timeout, limits, options, PageOptions() if page else None)
+            )
+        except KeyboardInterrupt:
+            # uvicorn drains, and raises the signal again.
+            if not answering.is_set():
+                raise
 
 
 async def _run(
-    url: str, timeout: float, limits: Limits, options: dict[str, Any], page: PageOptions | None
+    listening: socket.socket,
+    answering: Event,
+    url: str,
+    timeout: float,
+    limits: Limits,
+    options: dict[str, Any],
+    page: PageOptions | None,
 ) -> None:
     from lnlattennet.serving.gateway._server import gateway_server
 
     async with gateway_server(url, timeout, limits, options, page) as server:
-        await server.serve()
+        _log.info("answering on %s port %d", *listening.getsockname()[:2])
+        answering.set()
+        await server.serve(sockets=[listening])
 
 
 def _check_certificate(certificate: Path, key: Path | None) -> None:

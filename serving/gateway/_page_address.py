@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ServingError
+from lnlattennet.serving.gateway._listening import listening_socket
 
 if TYPE_CHECKING:
     import uvicorn
@@ -23,25 +22,13 @@ _RATE = 1000.0
 """Who reaches this address reaches Triton, too, which has no limit."""
 
 
-@contextmanager
-def page_socket(port: int) -> Iterator[socket.socket]:
+def page_socket(port: int) -> AbstractContextManager[socket.socket]:
     """Take the page's port on the loopback address; 0 takes a free one.
 
     Raises:
         ServingError: the port is taken.
     """
-    try:
-        listening = socket.create_server((_HOST, port))
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise ServingError(
-            f"cannot listen on {_HOST} port {port} ({reason}): choose another with --page-port, "
-            "or 0 for a free one"
-        ) from error
-    with listening:
-        # asyncio would set it only on a socket that names its protocol; a connection has it from here.
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        yield listening
+    return listening_socket(_HOST, port, "choose another with --page-port, or 0 for a free one")
 
 
 @contextmanager

@@ -19,6 +19,8 @@ import pytest
 import trustme
 
 from lnlattennet._cli import main
+from lnlattennet.errors import UnavailableError
+from lnlattennet.serving.gateway._packages import require_gateway
 from lnlattennet.serving.supervision._known_face import known_face
 from lnlattennet.serving.triton._process import TritonProcess
 from tests.commands import call
@@ -52,6 +54,11 @@ class Running:
             return answer.status, answer.read().decode(), answer.headers
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 @pytest.fixture(scope="module")
 def gateway(server: TritonProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("gateway")
@@ -60,8 +67,7 @@ def gateway(server: TritonProcess, tmp_path_factory: pytest.TempPathFactory) -> 
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(folder / "pem"))
     tls = ssl.create_default_context()
     authority.configure_trust(tls)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = _free_port()
     command = [sys.executable, "-m", "lnlattennet", "gateway", "--url", server.endpoints.grpc]
     command += ["--port", str(port), "--keys", str(folder / "keys"), "--certificate", str(folder / "pem")]
     command += ["--max-body", str(LIMIT), "--read-timeout", "1", "--rate", "30"]
@@ -264,6 +270,37 @@ def test_the_network_needs_keys(host: str) -> None:
     result = call(main, "lnlattennet", "gateway", "--host", host)
     assert result.returncode == 2
     assert "--keys FILE" in result.stderr
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = call(main, "lnlattennet", "gateway", "--port", port)
+    assert result.returncode == 1
+    text = f"cannot listen on 127.0.0.1 port {port} (Address already in use): choose others with --host and"
+    assert text in result.stderr
+    unknown = call(main, "lnlattennet", "gateway", "--host", "nowhere.invalid", "--without-keys")
+    assert unknown.returncode == 1
+    assert "cannot listen on nowhere.invalid port 8080" in unknown.stderr
+
+
+def test_an_interrupt_before_it_answers() -> None:
+    command = [sys.executable, "-m", "lnlattennet", "gateway", "--port", str(_free_port())]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"grpc://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen([*command, "--url", url], stderr=subprocess.PIPE, text=True)
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, log = process.communicate(timeout=30)
+    assert process.returncode == 130, log
+    assert log.endswith("interrupted\n")
+
+
+@pytest.mark.parametrize("package", ["uvicorn", "httptools", "starlette", "python_multipart"])
+def test_a_package_that_is_missing(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UnavailableError, match=r"lnlattennet\[gateway\]"):
+        require_gateway()
 
 
 def test_certificates_that_are_none(tmp_path: Path) -> None:
