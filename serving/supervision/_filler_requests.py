@@ -9,11 +9,11 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from lnlattennet.serving.triton._endpoints import Endpoints
-from lnlattennet.serving.triton._model_names import FUSED
+from lnlattennet.serving.triton._model_names import FUSED, PIPELINE
 
 _AT_ONCE, _PAUSE_SECONDS = 5, 0.01
 """So many follow one another until the dead process has one again; then there is a pause between them."""
@@ -29,8 +29,16 @@ _BODY, _HEADERS = b"no image", {"Inference-Header-Content-Length": "0"}
 
 
 @contextmanager
-def filler_requests(endpoints: Endpoints) -> Iterator[None]:
-    """Send such requests during the block."""
+def filler_requests(endpoints: Endpoints, models: Collection[str]) -> Iterator[None]:
+    """Send such requests during the block.
+
+    Args:
+        endpoints: of the server.
+        models: those with a dead process; only the pipeline, of whichever version, has others beside it.
+    """
+    if not any(model.startswith(PIPELINE) for model in models):
+        yield
+        return
     ended = threading.Event()
     thread = threading.Thread(target=_send, args=(endpoints, ended), name="filler-requests", daemon=True)
     thread.start()

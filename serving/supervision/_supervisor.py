@@ -96,7 +96,7 @@ class Supervisor:
                 fields = {"event": "restart_models", "models": error.models}
                 _log.warning("starting the model %s again", " and ".join(error.models), extra=fields)
                 self._status.count_model_restarts(error.models)
-                with filler_requests(process.endpoints):
+                with filler_requests(process.endpoints, error.models):
                     process.restart_models(error)
                 self._probe_all(process)
             if not self._status.ready:
