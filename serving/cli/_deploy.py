@@ -73,6 +73,13 @@ def deploy(
             help="Image to send: one as your clients send.", show_default="a rendered face of 192 pixels"
         ),
     ] = None,
+    backend_directory: Annotated[
+        Path | None,
+        typer.Option(
+            help="Backends of the tritonserver on PATH, for --tune.",
+            show_default="/opt/tritonserver/backends",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     verbose: Verbose = 0,
     quiet: Quiet = False,
@@ -93,14 +100,14 @@ def deploy(
             # Else a misspelled name would leave the engine in the python backend, unnoticed.
             raise UsageError(f"--server-backend must be one of {', '.join(native)}, got {name!r}")
     backends = {"python", *(server_backend or ())}
-    options = _tuning_options(tune, tune_objective, tune_concurrency, tune_image)
+    options = _tuning_options(tune, tune_objective, tune_concurrency, tune_image, backend_directory)
     verified, scheduling, records = Bundle.load(bundle), None, dict[str, str]()
     check_destination(output)
     if options is not None:
         from lnlattennet.serving.tuning._report import records_of
         from lnlattennet.serving.tuning._tune import tune_bundle
 
-        tuning = tune_bundle(verified, backends, engine, topology, options)
+        tuning = tune_bundle(verified, backends, engine, topology, options, backend_directory)
         scheduling, records = tuning.chosen.scheduling, records_of(tuning)
         (stderr if json else stdout()).print(
             records["tune.md"], highlight=False, markup=False, soft_wrap=True
@@ -140,11 +147,17 @@ def _tuning_options(
     objective: Literal["throughput", "latency"] | None,
     concurrency: str | None,
     image: Path | None,
+    backend_directory: Path | None,
 ) -> TuningOptions | None:
     from lnlattennet.errors import UsageError
 
     if not tune:
-        given = {"--tune-objective": objective, "--tune-concurrency": concurrency, "--tune-image": image}
+        given = {
+            "--tune-objective": objective,
+            "--tune-concurrency": concurrency,
+            "--tune-image": image,
+            "--backend-directory": backend_directory,
+        }
         for flag, value in given.items():
             if value is not None:
                 raise UsageError(f"{flag} is for --tune: add it, or leave {flag} out")

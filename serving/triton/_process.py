@@ -255,7 +255,7 @@ class TritonProcess:
             if time.monotonic() > deadline:
                 raise ServingError(
                     f"the server was not ready within {self.startup_timeout:g} s; "
-                    f"allow more with --startup-timeout{failure_reasons(self.log)}"
+                    f"`lnlattennet serve` allows more with --startup-timeout{failure_reasons(self.log)}"
                 )
             time.sleep(0.1)
         for model in PUBLIC_MODELS if self._probed else ():

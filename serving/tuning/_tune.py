@@ -96,6 +96,7 @@ def tune_bundle(
     engine: str | None,
     topology: Topology | None,
     options: TuningOptions,
+    backend_directory: Path | None = None,
 ) -> Tuning:
     """Serve a bundle with every candidate under load, one server at a time, and choose the best.
 
@@ -105,6 +106,7 @@ def tune_bundle(
         engine: name of the engine that serves; None takes the selected one.
         topology: as for ``add_version``.
         options: objective and load.
+        backend_directory: backends of the tritonserver on PATH; None takes those of NVIDIA's container.
 
     Raises:
         ImageError: the image to send cannot be read.
@@ -114,7 +116,7 @@ def tune_bundle(
     """
     require("matplotlib", "tune")
     record = bundle.manifest.engine(engine or bundle.manifest.selected)
-    with find_server() as server, temporary_program_folder("lnlattennet-tuning-") as folder:
+    with find_server(backend_directory) as server, temporary_program_folder("lnlattennet-tuning-") as folder:
         if missing := set(backends) - server.backends:
             raise UsageError(
                 f"--server-backend {', '.join(sorted(missing))} cannot be tuned here: this machine's "

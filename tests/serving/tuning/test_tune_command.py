@@ -135,6 +135,7 @@ def test_load_keeps_requests_in_flight_and_refuses_another_answer(
         (["--tune-objective", "latency"], "--tune-objective is for --tune"),
         (["--tune-concurrency", "1"], "--tune-concurrency is for --tune"),
         (["--tune-image", "face.jpg"], "--tune-image is for --tune"),
+        (["--backend-directory", "backends"], "--backend-directory is for --tune"),
         (["--tune", "--tune-concurrency", "1;2"], "must be numbers with commas between"),
         (["--tune", "--tune-concurrency", "0"], "must be different numbers from 1 to 128"),
         (["--tune", "--tune-image", "none.jpg"], "none.jpg: No such file"),
@@ -161,4 +162,9 @@ def test_without_a_tritonserver_the_error_names_the_extra(
     done = call(main, "lnlattennet", "deploy", bundle_path, "-o", "served", "--tune", folder=tmp_path)
     assert done.returncode == 4
     assert "pip install 'lnlattennet[server]'" in done.stderr
+    backends = ["--backend-directory", "none"]
+    done = call(
+        main, "lnlattennet", "deploy", bundle_path, "-o", "served", "--tune", *backends, folder=tmp_path
+    )
+    assert "--backend-directory none needs a tritonserver on PATH" in done.stderr
     assert not (tmp_path / "served").exists()
