@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -34,6 +35,9 @@ from lnlattennet.errors import ServingError, UsageError
 
 FACTS_NAME = "version.json"
 _ACTIVATED, _REFUSED = "activated", "refused"
+
+_LOOK_SECONDS = 0.2
+"""Far longer than a look whether a deployment is served, which holds its lock, too."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class Deployment(_Servable):
 
     def served(self) -> int | None:
         """Return the number of the version that a server serves; 0 while it starts, None if none runs."""
-        with locked(self.path) as free:
+        with locked(self.path, shared=True) as free:
             if free:
                 return None
         with suppress(FileNotFoundError, ValueError):
@@ -225,9 +229,14 @@ def serving_lock(deployment: Path) -> Iterator[None]:
     Raises:
         ServingError: another process holds the lock.
     """
-    with locked(deployment) as free:
-        if not free:
+    deadline = time.monotonic() + _LOOK_SECONDS
+    while True:
+        with locked(deployment) as free:
+            if free:
+                yield
+                return
+        if time.monotonic() > deadline:
             raise ServingError(
                 f"{deployment} is being served by another process: stop it, or choose another folder"
             )
-        yield
+        time.sleep(_LOOK_SECONDS / 10)

@@ -58,12 +58,17 @@ def temporary_program_folder(prefix: str) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[bool]:
-    """Hold the lock of a folder, which ends with the process; yield whether it was free."""
+def locked(folder: Path, shared: bool = False) -> Iterator[bool]:
+    """Hold the lock of a folder, which ends with the process; yield whether it was free.
+
+    Args:
+        folder: one that exists.
+        shared: leave it free for others that hold it so: who only looks whether it is held.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:

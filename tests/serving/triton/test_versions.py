@@ -9,12 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from lnlattennet._cli import app
+from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ServingError, UsageError
 from lnlattennet.serving.cli._versions import activate_version
@@ -113,6 +115,17 @@ def test_a_served_deployment_gets_a_version(bundle: Bundle, tmp_path: Path) -> N
         with pytest.raises(ServingError, match="is being served by another process"):
             serving_lock(tmp_path / "deployment").__enter__()
     assert Deployment(tmp_path / "deployment").active == first
+
+
+def test_a_look_whether_it_is_served_keeps_nobody_out(tmp_path: Path) -> None:
+    looking = ExitStack()
+    looking.enter_context(locked(tmp_path, shared=True))
+    assert Deployment(tmp_path).served() is None
+    end = threading.Timer(0.05, looking.close)
+    end.start()
+    with serving_lock(tmp_path):
+        assert Deployment(tmp_path).served() == 0
+    end.join()
 
 
 def test_the_command_lists_and_activates(bundle: Bundle, tmp_path: Path) -> None:
