@@ -50,18 +50,27 @@ class Endpoints:
         return self.host.startswith("127.")
 
 
-def choose_endpoints(host: str, http_port: int, grpc_port: int, metrics_port: int) -> Endpoints:
+def choose_endpoints(
+    host: str, http_port: int, grpc_port: int, metrics_port: int, health_port: int | None = None
+) -> Endpoints:
     """Check three ports of ``host`` and replace each 0 by a free one.
+
+    Args:
+        host: address or name of this machine.
+        http_port: of the HTTP protocol.
+        grpc_port: of the gRPC protocol.
+        metrics_port: of Triton's metrics.
+        health_port: of the health address, which must be another; None or 0 is.
 
     Raises:
         UsageError: ``host`` is not an IPv4 address or name of this machine, or two ports are the same.
         ServingError: a port is taken; the message names it and its flag.
     """
     wanted = {"--http-port": http_port, "--grpc-port": grpc_port, "--metrics-port": metrics_port}
-    fixed = [port for port in wanted.values() if port]
-    if len(set(fixed)) < len(fixed):
-        numbers = ", ".join(map(str, fixed))
-        raise UsageError(f"--http-port, --grpc-port and --metrics-port must differ, got {numbers}")
+    fixed = {flag: port for flag, port in (wanted | {"--health-port": health_port}).items() if port}
+    if len(set(fixed.values())) < len(fixed):
+        numbers = ", ".join(f"{flag} {port}" for flag, port in fixed.items())
+        raise UsageError(f"the ports must differ, got {numbers}: choose others, or 0 for free ones")
     address = _resolve(host)
     # All three stay bound until each is known, so that no free port is chosen twice.
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in wanted]

@@ -76,7 +76,7 @@ def serve_bundle(
         verified = Bundle.load(source)
         # The server's models would fail to load without it; here its reason stands alone.
         finder_named(verified.manifest.preprocessing.face_finder).create()
-        endpoints = choose_endpoints(host, *ports)
+        endpoints = choose_endpoints(host, *ports, health_port)
         server = stack.enter_context(find_server(backend_directory))
         require_runnable(verified.manifest, server.backends)
         if source != bundle:

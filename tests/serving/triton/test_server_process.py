@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lnlattennet._cli import main
 from lnlattennet.bundle._bundle import Bundle, hash_file
 from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import ServingError, UnavailableError, UsageError
@@ -22,6 +23,7 @@ from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton._repository import deploy
 from lnlattennet.serving.triton._service import serve_bundle
+from tests.commands import call
 
 pytestmark = pytest.mark.slow
 
@@ -158,9 +160,22 @@ def test_free_ports_differ() -> None:
     assert len({endpoints.http_port, endpoints.grpc_port, endpoints.metrics_port}) == 3
 
 
-def test_the_same_port_twice_is_refused() -> None:
-    with pytest.raises(UsageError, match="must differ, got 8000, 8000"):
-        choose_endpoints("127.0.0.1", 8000, 8000, 0)
+@pytest.mark.parametrize(
+    ("ports", "said"),
+    [
+        ((8000, 8000, 0, None), "--http-port 8000, --grpc-port 8000: choose"),
+        ((8000, 8001, 0, 8000), "--http-port 8000, --grpc-port 8001, --health-port 8000: choose"),
+    ],
+)
+def test_the_same_port_twice_is_refused(ports: tuple[int, int, int, int | None], said: str) -> None:
+    with pytest.raises(UsageError, match=f"the ports must differ, got {said}"):
+        choose_endpoints("127.0.0.1", *ports)
+
+
+def test_the_health_port_is_compared_before_a_server_starts(bundle_path: Path) -> None:
+    result = call(main, "lnlattennet", "serve", bundle_path, "--health-port", "8000")
+    assert result.returncode == 2
+    assert "--health-port 8000: choose others" in result.stderr
 
 
 def test_an_unknown_host_is_refused() -> None:
