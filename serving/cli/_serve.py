@@ -72,7 +72,7 @@ def serve(
 
     show = _print_json if json else _say_nothing if log_format == "json" else _print_addresses
     with ExitStack() as stack:
-        open_page = _page(stack, page_port) if page else None
+        open_page = _page(stack, page_port, log_format) if page else None
 
         def announce(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
             show(process, deployment, health, open_page and open_page(process, deployment))
@@ -90,11 +90,14 @@ def serve(
         )
 
 
-def _page(stack: ExitStack, port: int) -> Callable[[TritonProcess, Deployment], str]:
+def _page(stack: ExitStack, port: int, log_format: LogFormat) -> Callable[[TritonProcess, Deployment], str]:
     """Take the page's port before a server starts; the page itself opens when the server answers."""
     require_gateway()
+    from lnlattennet.serving.gateway._json_log import log_requests
     from lnlattennet.serving.gateway._page_address import page_address, page_socket
 
+    if log_format == "json":
+        log_requests()
     listening = stack.enter_context(page_socket(port))
 
     def open_page(process: TritonProcess, deployment: Deployment) -> str:

@@ -89,8 +89,6 @@ def gateway(
             )
     if certificate is not None:
         _check_certificate(certificate, certificate_key)
-    # A form that it cannot read is answered, and that is logged.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     limits = Limits(read_keys(keys) if keys else (), max_body, read_timeout, rate, cors_origin or ())
     options: dict[str, Any] = {"ssl_certfile": certificate, "ssl_keyfile": certificate_key}
     if log_format == "json":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -41,6 +42,8 @@ async def gateway_server(
         "server_header": False,
     }
     config |= connection_options(limits.read_seconds, timeout)
+    # A form that cannot be read is answered, and that is logged.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     async with AsyncClient(url, timeout=timeout) as client, AsyncClient(url, timeout=timeout) as prober:
         app = Gateway(client, prober, limits, page).app()
         yield uvicorn.Server(uvicorn.Config(app, **config, **options))

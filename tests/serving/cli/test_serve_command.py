@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
@@ -69,18 +70,26 @@ def test_it_answers_until_ctrl_c_and_leaves_nothing(
     bundle_path: Path, tmp_path: Path, images: list[bytes], processes_of: ProcessesOf
 ) -> None:
     """SIGTERM: tests/serving/supervision/test_supervisor.py."""
-    with serving(bundle_path, tmp_path / "temporary", "--json", "--page", "--page-port", "0") as process:
+    options = ["--json", "--log-format", "json", "--page", "--page-port", "0"]
+    with serving(bundle_path, tmp_path / "temporary", *options) as process:
         document = read_document(process)
         with Client(document["grpc"], document["model"]) as client:
             assert len(client.predict(images)) == len(images)
         with urlopen(document["page"] + "/model", timeout=30) as answer:  # noqa: S310 - it is of this machine
             engines = json.load(answer)["engines"]
         assert {"onnxruntime", "openvino"} <= {engine["name"].partition("-")[0] for engine in engines}
+        address = urlsplit(document["page"])
+        with socket.create_connection((address.hostname, address.port)) as connection:
+            # Which uvicorn logs.
+            connection.sendall(b"no HTTP\r\n\r\n")
+            assert connection.recv(1000).startswith(b"HTTP/1.1 400")
         process.send_signal(signal.SIGINT)
         rest, log = process.communicate(timeout=30)
     assert process.returncode == 0, log
     assert rest == ""
-    assert "for development only" in log
+    messages = [json.loads(line)["message"] for line in log.splitlines()]
+    assert any("for development only" in message for message in messages)
+    assert "Invalid HTTP request received." in messages
     assert_nothing_left(process, tmp_path / "temporary")
     assert processes_of(tmp_path) == []
 
