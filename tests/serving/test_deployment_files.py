@@ -111,6 +111,12 @@ def test_the_probes_ask_what_is_answered(container: Any, compose: Any) -> None:
                 assert answer.status == 200
 
 
+def test_killed_processes_are_reaped(pod: Any, compose: Any) -> None:
+    """By a process 1 that is not `serve`, which waits for its own children only."""
+    assert pod["shareProcessNamespace"]
+    assert compose["init"]
+
+
 def test_the_times_are_long_enough(pod: Any, container: Any, compose: Any) -> None:
     startup = container["startupProbe"]
     patience = startup["periodSeconds"] * startup["failureThreshold"]
