@@ -12,8 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from lnlattennet._atomic import require_outside_bundles
-from lnlattennet.errors import UsageError
 from lnlattennet.images._overlay import DrawnFace, draw_faces
 from lnlattennet.model._preprocessing import Box
 from lnlattennet.streams._frame import Frame
@@ -27,17 +25,6 @@ _CODEC = "libx264"
 _QUALITY = {"preset": "veryfast", "crf": "20"}
 _HD = 1
 """What FFmpeg calls the color matrix ITU-R BT.709, which players assume for large videos."""
-
-
-def check_overlay(path: Path, sources: Sequence[str]) -> None:
-    """Raise UsageError if the ending is wrong, there are several sources, or the source would be replaced."""
-    if path.suffix.lower() != ".mp4":
-        raise UsageError(f"--overlay of a video must end in .mp4, got {path}")
-    if len(sources) != 1:
-        raise UsageError(f"--overlay draws one video, got {len(sources)} sources; name one, or leave it out")
-    if path.exists() and Path(sources[0]).exists() and path.samefile(sources[0]):
-        raise UsageError(f"--overlay would replace the video {path}; choose another name")
-    require_outside_bundles(path)
 
 
 @contextmanager

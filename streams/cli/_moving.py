@@ -10,10 +10,12 @@ from typing import Any
 
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._frame import Frame
-from lnlattennet.streams._overlay_video import check_overlay, overlay_video
+from lnlattennet.streams._overlay_video import overlay_video
 from lnlattennet.streams._rows import Row
 from lnlattennet.streams._run import Stage
+from lnlattennet.streams.cli._overlay_paths import check_overlay_video
 from lnlattennet.streams.sources._camera import is_camera
+from lnlattennet.streams.sources._files import Files
 from lnlattennet.streams.sources._frames import moves
 from lnlattennet.streams.sources._selection import Selection
 from lnlattennet.streams.tracks._follower import Follower
@@ -22,6 +24,36 @@ from lnlattennet.streams.tracks._smoothing import smoother
 
 _BATCH = 2
 """Frames of a video that a process is given at a time: eight of a large video would take gigabytes."""
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """What the names of a run stand for, as far as they are known before it: those of ``@-`` are read later.
+
+    Attributes:
+        images: how many are image files.
+        moving: names of videos and cameras.
+    """
+
+    images: int
+    moving: tuple[str, ...]
+
+    @classmethod
+    def of(cls, files: Files) -> Kinds:
+        """Read all names once."""
+        names = files if files.repeatable else [name for name in files.arguments if name != "@-"]
+        images, moving = 0, []
+        for name in names:
+            if moves(name):
+                moving.append(name)
+            else:
+                images += 1
+        return cls(images, tuple(moving))
+
+    @property
+    def has_camera(self) -> bool:
+        """Whether one is a camera."""
+        return any(map(is_camera, self.moving))
 
 
 @dataclass(frozen=True)
@@ -68,23 +100,22 @@ class Moving:
             yield follow_and_draw
 
 
-def check_moving(sources: Sequence[str], moving: Moving, output: Path | None, resume: bool) -> None:
+def check_moving(files: Files, kinds: Kinds, moving: Moving, output: Path | None, resume: bool) -> None:
     """Raise UsageError if an option does not go with the sources that are given."""
-    videos = [source for source in sources if moves(source)]
-    if videos and output is None:
-        raise UsageError(f"{videos[0]} has a row for every frame: add --output FILE")
-    if resume and any(map(is_camera, sources)):
+    if kinds.moving and output is None:
+        raise UsageError(f"{kinds.moving[0]} has a row for every frame: add --output FILE")
+    if resume and kinds.has_camera:
         raise UsageError("--resume needs the same frames again, which a camera does not have; begin anew")
     if moving.time_constant <= 0:
         raise UsageError(f"--time-constant must be above 0 s, got {moving.time_constant:g}")
-    if moving.selection != Selection() and not videos and all(Path(source).is_file() for source in sources):
+    if moving.selection != Selection() and not kinds.moving and files.repeatable:
         raise UsageError("--every, --start and --end choose frames of videos and cameras; there is none")
     if moving.overlay is not None:
-        check_overlay(moving.overlay, sources)
+        check_overlay_video(moving.overlay, files)
 
 
-def batch_of(sources: Sequence[str], usual: int) -> int:
+def batch_of(kinds: Kinds, usual: int) -> int:
     """Return how many frames a process is given at a time: of a camera one, so that rows come at once."""
-    if any(map(is_camera, sources)):
+    if kinds.has_camera:
         return 1
-    return _BATCH if any(map(moves, sources)) else usual
+    return _BATCH if kinds.moving else usual

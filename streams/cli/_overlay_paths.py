@@ -1,4 +1,4 @@
-"""Paths of the overlay files; none replaces an input image."""
+"""Paths of the overlay files; none replaces an input file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 from lnlattennet._atomic import require_outside_bundles
 from lnlattennet.errors import UsageError
 from lnlattennet.streams.sources._files import Files
+from lnlattennet.streams.sources._frames import moves
 
 
 class OverlayPaths:
-    """Gives each image its overlay file, if overlays are wanted; ask for every image, in order.
+    """Gives each image its overlay file, if overlays are wanted; ask for every file, in order.
 
     With one image, an ``overlay`` that ends in .png is that file. Otherwise it is a folder, made if needed,
-    for files called STEM-overlay.png, or STEM-2-overlay.png where that is taken.
+    for files called STEM-overlay.png, or STEM-2-overlay.png where that is taken. Videos get none.
 
     Args:
         overlay: file or folder; None gives no image an overlay.
-        files: all images.
+        files: all images, and videos.
 
     Raises:
         UsageError: several images and a file, or a file would replace an image or lie in a bundle.
@@ -32,7 +33,9 @@ class OverlayPaths:
             self._check(overlay, files)
 
     def __call__(self, image: str) -> Path | None:
-        """Return the file for the next image's overlay, or None if none is wanted."""
+        """Return the file for the next image's overlay, or None if none is wanted or it is a video."""
+        if moves(image):
+            return None
         if self._overlay is None or self._is_file:
             return self._overlay
         stem = Path(image).stem
@@ -43,9 +46,8 @@ class OverlayPaths:
         return self._overlay / name
 
     def _check(self, overlay: Path, files: Files) -> None:
-        if not files.repeatable:
-            raise UsageError("--overlay needs all names before the first image: give @FILE in place of @-")
-        count = sum(1 for _ in files)
+        _require_names(files)
+        count = sum(not moves(name) for name in files)
         if self._is_file and count > 1:
             raise UsageError(f"--overlay must be a folder for {count} images, got the file {overlay}")
         if not self._is_file and overlay.exists() and not overlay.is_dir():
@@ -71,13 +73,33 @@ class OverlayPaths:
         return existing
 
 
+def check_overlay_video(overlay: Path, files: Files) -> None:
+    """Raise UsageError if the ending is wrong, there is not one video, or a file that is read is replaced."""
+    if overlay.suffix.lower() != ".mp4":
+        raise UsageError(f"--overlay of a video must end in .mp4, got {overlay}")
+    _require_names(files)
+    count = sum(map(moves, files))
+    if count != 1:
+        raise UsageError(f"--overlay draws one video, got {count} videos; name one, or leave it out")
+    require_outside_bundles(overlay)
+    _require_outside(overlay, files)
+    replaced = _identity(overlay)
+    if replaced and any(_identity(name) == replaced for name in files):
+        raise UsageError(f"--overlay would replace the file {overlay}, which is read; choose another name")
+
+
+def _require_names(files: Files) -> None:
+    if not files.repeatable:
+        raise UsageError("--overlay needs all names before the first image: give @FILE in place of @-")
+
+
 def _require_outside(overlay: Path, files: Files) -> None:
-    """Refuse a folder that is read, or lies in one: the next run would take the overlays for images."""
+    """Refuse what is read as a folder, or lies in one: the next run would take the overlays for images."""
     target = overlay.resolve()
     for argument in files.arguments:
         folder = Path(argument)
         if folder.is_dir() and target.is_relative_to(folder.resolve()):
-            raise UsageError(f"--overlay {overlay} lies in {folder}, which is read; choose a folder outside")
+            raise UsageError(f"--overlay {overlay} lies in {folder}, which is read; choose a place outside")
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:

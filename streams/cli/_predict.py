@@ -114,11 +114,10 @@ def predict(
     configure_logging(verbose, quiet)
     from lnlattennet.streams._local import BATCH, Faces, LocalFramePredictor
     from lnlattennet.streams._served import ServedFramePredictor, ServerOptions
-    from lnlattennet.streams.cli._moving import Moving, batch_of, check_moving
+    from lnlattennet.streams.cli._moving import Kinds, Moving, batch_of, check_moving
     from lnlattennet.streams.cli._overlay_paths import OverlayPaths
     from lnlattennet.streams.cli._print import print_answers, print_document, write_rows
     from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, IMAGE_SUFFIXES, Files
-    from lnlattennet.streams.sources._frames import moves
     from lnlattennet.streams.sources._selection import Selection, parse_time
 
     if bundle is not None and url is not None:
@@ -134,20 +133,22 @@ def predict(
     if resume and output is None:
         raise UsageError("--resume goes on with a table: add --output FILE")
     selection = Selection(every, parse_time(start or "0"), None if end is None else parse_time(end))
-    drawn = overlay is not None and (overlay.suffix.lower() == ".mp4" or any(map(moves, images)))
-    moving = Moving(selection, smooth, time_constant, overlay if drawn else None)
-    check_moving(images, moving, output, resume)
     files = Files(images, IMAGE_SUFFIXES if output is None else FOLDER_SUFFIXES)
-    if files.repeatable and next(iter(files), None) is None:
+    kinds = Kinds.of(files)
+    if files.repeatable and not (kinds.images or kinds.moving):
         raise UsageError(
             f"there is no image in {', '.join(images)}: a file in a folder is one by its ending, such as .jpg"
         )
+    only_moving = bool(kinds.moving) and not kinds.images
+    drawn = overlay is not None and (overlay.suffix.lower() == ".mp4" or only_moving)
+    moving = Moving(selection, smooth, time_constant, overlay if drawn else None)
+    check_moving(files, kinds, moving, output, resume)
     overlays = OverlayPaths(None if drawn else overlay, files)
     faces = Faces(max_faces, min_face)
 
     def frame_predictor() -> FramePredictor:
         if bundle is not None:
-            return LocalFramePredictor(bundle, engine, faces, batch_of(images, BATCH))
+            return LocalFramePredictor(bundle, engine, faces, batch_of(kinds, BATCH))
         headers = dict(map(_header, header or []))
         options = ServerOptions(
             url=url or DEFAULT_URL,

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lnlattennet.errors import UsageError
 from lnlattennet.streams._frame import Frame
-from lnlattennet.streams._overlay_video import check_overlay, overlay_video
+from lnlattennet.streams._overlay_video import overlay_video
 from lnlattennet.streams._rows import Row
 from tests.streams.films import images
 
@@ -77,14 +76,3 @@ def test_what_was_drawn_before_an_end_is_whole(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         draw(tmp_path / "o.mp4", interrupted(), [FACE])
     assert len(read(tmp_path / "o.mp4")[1]) == 5
-
-
-def test_wrong_paths_are_refused(tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    film.touch()
-    with pytest.raises(UsageError, match=r"must end in \.mp4, got .*o\.avi"):
-        check_overlay(tmp_path / "o.avi", ["film.mp4"])
-    with pytest.raises(UsageError, match="draws one video, got 2 sources"):
-        check_overlay(tmp_path / "o.mp4", ["a.mp4", "b.mp4"])
-    with pytest.raises(UsageError, match="would replace the video"):
-        check_overlay(film, [str(film)])

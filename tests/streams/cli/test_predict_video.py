@@ -11,11 +11,14 @@ import av
 import numpy as np
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._rows import Row
+from lnlattennet.streams.cli._moving import Kinds, batch_of
 from lnlattennet.streams.cli._predict import predict
+from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, Files
 from lnlattennet.streams.tables._journal import Journal
 from tests.streams.films import images, write_film
 
@@ -84,6 +87,21 @@ def test_two_processes_give_the_rows_of_one(
     assert rows(tmp_path / "two.jsonl") == rows(tmp_path / "one.jsonl")
 
 
+def test_of_images_beside_a_video_only_the_images_have_files_of_weights(
+    bundle_path: Path, film: Path, tmp_path: Path
+) -> None:
+    mixed, drawn = tmp_path / "mixed", tmp_path / "drawn"
+    mixed.mkdir()
+    (mixed / "a.mp4").symlink_to(film)
+    Image.fromarray(next(images(1))).save(mixed / "a.png")
+    result = run(mixed, "--bundle", bundle_path, "--output", tmp_path / "rows.jsonl", "--overlay", drawn)
+    assert result.exit_code == 0, result.output
+    assert len(rows(tmp_path / "rows.jsonl")) == 23
+    assert [path.name for path in drawn.iterdir()] == ["a-overlay.png"]
+    with Image.open(drawn / "a-overlay.png") as image:
+        assert image.width >= 480
+
+
 def test_frames_can_be_chosen(bundle_path: Path, film: Path, tmp_path: Path) -> None:
     table = tmp_path / "rows.jsonl"
     result = run(
@@ -141,12 +159,36 @@ def test_without_pyav_a_video_says_what_to_install(
     assert "lnlattennet[video]" in rows(tmp_path / "rows.jsonl")[0]["message"]
 
 
+def test_folders_and_lists_are_opened_to_decide_on_the_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("films").mkdir()
+    Path("films/in.mp4").touch()
+    Path("cameras").write_text("face.jpg\nrtsp://camera/1\n")
+    sizes = {
+        name: batch_of(Kinds.of(Files([name], FOLDER_SUFFIXES)), 8) for name in ("a.jpg", "films", "@cameras")
+    }
+    assert sizes == {"a.jpg": 8, "films": 2, "@cameras": 1}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["film.mp4"], "film.mp4 has a row for every frame: add --output FILE"),
         (["film.mp4", "--output", "r.csv", "--overlay", "o.png"], r"must end in \.mp4, got o\.png"),
-        (["a.mp4", "b.mp4", "--output", "r.csv", "--overlay", "o.mp4"], "draws one video, got 2 sources"),
+        (["a.mp4", "b.mp4", "--output", "r.csv", "--overlay", "o.mp4"], "draws one video, got 2 videos"),
+        (["face.jpg", "--output", "r.csv", "--overlay", "o.mp4"], "draws one video, got 0 videos"),
+        (["films", "--output", "r.csv", "--overlay", "films/o.mp4"], "o.mp4 lies in films, which is read"),
+        (["films", "a.mp4", "--output", "r.csv", "--overlay", "o.mp4"], "draws one video, got 2 videos"),
+        (
+            ["films/*", "--output", "r.csv", "--overlay", "films/in.mp4"],
+            "would replace the file films/in.mp4",
+        ),
+        (["@list", "--output", "r.csv", "--overlay", "link.mp4"], "would replace the file link.mp4"),
+        (["@list"], "films/in.mp4 has a row for every frame: add --output FILE"),
+        (["@cameras", "--output", "r.csv", "--resume"], "a camera does not have"),
+        (["@-", "--output", "r.csv", "--overlay", "o.mp4"], "give @FILE in place of @-"),
         (["film.mp4", "--output", "r.csv", "--start", "5", "--end", "4"], "--end must be after --start"),
         (["film.mp4", "--output", "r.csv", "--start", "1:99"], "a time must be seconds"),
         (["film.mp4", "--output", "r.csv", "--time-constant", "0"], "--time-constant must be above 0 s"),
@@ -159,6 +201,11 @@ def test_flags_that_contradict_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("face.jpg").touch()
+    Path("films").mkdir()
+    Path("films/in.mp4").touch()
+    Path("link.mp4").symlink_to("films/in.mp4")
+    Path("list").write_text("films/in.mp4\n")
+    Path("cameras").write_text("tcp://127.0.0.1:1\n")
     result = run(*arguments, "--bundle", "nowhere")
     assert isinstance(result.exception, UsageError)
     with pytest.raises(UsageError, match=message):
