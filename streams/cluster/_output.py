@@ -39,6 +39,7 @@ class Manifest:
         preprocessing_id: of the bundle.
         source_digest: ``Plan.digest``.
         shards: their number.
+        column: column with the images of Parquet files.
         max_faces: faces of an image, at most; None for the largest.
         min_face: pixels below which a face is too small.
     """
@@ -48,6 +49,7 @@ class Manifest:
     preprocessing_id: str
     source_digest: str
     shards: int
+    column: str
     max_faces: int | None
     min_face: float
 
@@ -58,6 +60,7 @@ _WHAT = {
     "preprocessing_id": "another preprocessing",
     "source_digest": "another list of images, or other shards of it",
     "shards": "another number of shards",
+    "column": "another --column",
     "max_faces": "another --max-faces",
     "min_face": "another --min-face",
 }

@@ -111,6 +111,7 @@ def score(options: ScoreOptions, progress: Progress = lambda result: None) -> Sc
         preprocessing_id=model.preprocessing_id,
         source_digest=plan.digest,
         shards=len(plan.shards),
+        column=options.column,
         max_faces=options.max_faces,
         min_face=options.min_face,
     )

@@ -53,7 +53,8 @@ def write_parquet(path: Path, values: list[Any], name: str = "image", rows: int 
 
 
 def identity(model: Model, plan: Plan) -> Manifest:
-    return Manifest("0", model.model_hash, model.preprocessing_id, plan.digest, len(plan.shards), None, 0)
+    ids = (model.model_hash, model.preprocessing_id, plan.digest)
+    return Manifest("0", *ids, shards=len(plan.shards), column="image", max_faces=None, min_face=0)
 
 
 def job_of(bundle_path: Path, sources: list[Place], output: Place) -> Job:

@@ -225,6 +225,8 @@ def test_a_table_is_gone_on_with_if_it_is_the_same(
     (out / "_manifest.json").write_text(manifest.replace('"version": "0"', f'"version": "{__version__}"'))
     with pytest.raises(DataError, match="another --max-faces"):
         score(dataclasses.replace(again, max_faces=2))
+    with pytest.raises(DataError, match="another --column"):
+        score(dataclasses.replace(again, column="thumbnail"))
     with pytest.raises(DataError, match="another list of images"):
         score(dataclasses.replace(again, shard_images=5))
     (tmp_path / "faces/0.jpg").write_bytes(faces[0] + b"\0")
