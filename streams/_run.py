@@ -78,6 +78,7 @@ def write_table(
     *,
     run: Run,
     resume: bool = False,
+    repeatable: bool = True,
     stage: Stage | None = None,
     total: int | None = None,
 ) -> Summary:
@@ -89,6 +90,8 @@ def write_table(
         output: file of the table; its ending names the format.
         run: what the table is made of.
         resume: go on with the table of an earlier run, if there is one.
+        repeatable: whether a later run gets the same frames. If not, nothing goes on with the rows of a run
+            that is stopped: they become the table at once.
         stage: changes rows before they are written.
         total: number of frames, if it is known.
 
@@ -118,8 +121,13 @@ def write_table(
                     summary.add(task.frame, rows)
                     advance(summary.frames)
             journal.finish()
-        except BaseException:
-            _log.warning("the rows of %s are kept; the same command with --resume goes on", summary.counted)
+        except BaseException as error:
+            if repeatable:
+                advice = "the same command with --resume goes on"
+                _log.warning("the rows of %s are kept; %s", summary.counted, advice)
+            elif not isinstance(error, OSError):
+                journal.finish()
+                _log.warning("%s has the rows of %s", on_one_line(output), summary.counted)
             raise
     return summary
 

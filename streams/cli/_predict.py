@@ -165,7 +165,15 @@ def predict(
     with frame_predictor() as predictor:
         if output is not None:
             failed = write_rows(
-                files, overlays, predictor, output, faces, moving=moving, resume=resume, json=json
+                files,
+                overlays,
+                predictor,
+                output,
+                faces,
+                moving=moving,
+                resume=resume,
+                repeatable=not kinds.has_camera,
+                json=json,
             )
         elif json:
             failed = print_document(files, overlays, predictor)

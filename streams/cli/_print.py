@@ -38,9 +38,13 @@ def write_rows(
     *,
     moving: Moving,
     resume: bool,
+    repeatable: bool,
     json: bool,
 ) -> bool:
-    """Write a row for every image and face to a file; return whether an image or an overlay failed."""
+    """Write a row for every image and face to a file; return whether an image or an overlay failed.
+
+    ``repeatable`` tells whether a later run gets the same frames.
+    """
     with moving.stage() as stage:
         summary = write_table(
             _tasks(files, overlays, moving.selection),
@@ -48,6 +52,7 @@ def write_rows(
             output,
             run=Run(predictor.model, asdict(faces) | moving.options),
             resume=resume,
+            repeatable=repeatable,
             stage=stage,
             total=_total(files, moving.selection) if shows_progress() and files.repeatable else None,
         )

@@ -20,6 +20,7 @@ from lnlattennet.streams.cli._moving import Kinds, batch_of
 from lnlattennet.streams.cli._predict import predict
 from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, Files
 from lnlattennet.streams.tables._journal import Journal
+from tests.streams.cameras import camera
 from tests.streams.films import images, write_film
 
 pytestmark = pytest.mark.usefixtures("own_logging")
@@ -135,6 +136,29 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_rows(
     assert result.exit_code == 0, result.output
     assert rows(table) == rows(whole)
     np.testing.assert_allclose(overlay_times(drawn), TIMES, atol=0.001)
+
+
+def test_a_camera_that_is_stopped_leaves_its_table(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing could go on with its rows: a camera does not have the same frames again."""
+    film, table = write_film(tmp_path / "film.ts", images(24)), tmp_path / "rows.jsonl"
+    add, count = Journal.add, 0
+
+    def add_or_stop(journal: Journal, some: Iterable[Row]) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise KeyboardInterrupt
+        add(journal, some)
+
+    monkeypatch.setattr(Journal, "add", add_or_stop)
+    with camera(film) as address:
+        result = run(address, "--bundle", bundle_path, "--output", table)
+    assert result.exit_code == 130
+    assert "rows.jsonl has the rows of 1 frame" in result.output
+    assert len(rows(table)) == 1
+    assert not (tmp_path / "rows.jsonl.partial").exists()
 
 
 def test_a_bad_video_costs_no_row_of_the_others(bundle_path: Path, film: Path, tmp_path: Path) -> None:

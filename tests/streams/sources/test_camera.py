@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,26 +9,8 @@ import pytest
 
 from lnlattennet.streams.sources._camera import camera_frames, is_camera, shown_address
 from lnlattennet.streams.sources._selection import Selection
+from tests.streams.cameras import camera
 from tests.streams.films import images, write_film
-
-
-@contextmanager
-def camera(film: Path) -> Iterator[str]:
-    """Address of a camera that sends a film to who connects, and goes away after it."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.sendall(film.read_bytes())
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_camera_that_comes_back_goes_on(tmp_path: Path) -> None:
