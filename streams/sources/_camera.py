@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import threading
 import time
@@ -134,8 +135,9 @@ class _Reader:
                 self._put(_Item(f"the camera went away: {reason}", self._index, self._seconds()))
                 self._index += 1
                 pause = _FIRST_PAUSE
-            _log.warning("camera away (%s); next try in %g s", reason, pause)
-            if self._stopped.wait(pause):
+            pause = min(pause, self._left())
+            _log.warning("camera away (%s); next try in %.3g s", reason, pause)
+            if self._stopped.wait(pause) or not self._left():
                 return
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -168,6 +170,11 @@ class _Reader:
 
     def _seconds(self) -> float:
         return time.monotonic() - self._began
+
+    def _left(self) -> float:
+        """Return the seconds until the end that was asked for."""
+        end = self._selection.end
+        return math.inf if end is None else max(end - self._seconds(), 0.0)
 
     def _put(self, item: _Item) -> None:
         with self._changed:

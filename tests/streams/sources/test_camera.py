@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_the_end_that_was_asked_for_ends_a_camera(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.ts", images(24))
     with camera(film) as address:
         assert list(camera_frames(address, Selection(end=1e-9))) == []
+
+
+def test_the_end_that_was_asked_for_ends_a_camera_that_is_away(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.ts", images(24))
+    with camera(film) as address:
+        frames = camera_frames(address, Selection(end=3))
+        seen = [next(frames)]
+    reader = threading.Thread(target=lambda: seen.extend(frames), daemon=True)
+    reader.start()
+    reader.join(30)
+    assert not reader.is_alive()
+    assert seen[-1].image == "the camera went away: it ended the stream"
 
 
 @pytest.mark.parametrize("source", ["tcp://127.0.0.1:1", "rtsp://me:secret@127.0.0.1:1/a", "/dev/video77"])
