@@ -99,7 +99,7 @@ class Output:
             if names is None or not names:
                 if self.place.is_local:
                     try_folder(Path(self.place.inner))
-                self.place.filesystem.create_dir(self.place.inner, recursive=True)
+                self.place.filesystem.create_dir(self.place.inner_bytes, recursive=True)
                 self._put(MANIFEST, json.dumps(dataclasses.asdict(manifest), indent=2).encode())
                 try:
                     yield frozenset()
@@ -110,7 +110,7 @@ class Output:
             self._require_same(manifest, names, resume)
             for name in names:
                 if name.startswith(_DRAFT):
-                    self.place.filesystem.delete_file((self.place / name).inner)
+                    self.place.filesystem.delete_file((self.place / name).inner_bytes)
             yield frozenset(int(match[1]) for name in names if (match := PART.fullmatch(name)))
 
     def _leave_nothing(self, new: bool) -> None:
@@ -118,13 +118,14 @@ class Output:
         # What went wrong before counts, not that the same store cannot be cleaned up either.
         with suppress(OSError):
             if self._names() == [MANIFEST]:
-                self.place.filesystem.delete_file((self.place / MANIFEST).inner)
+                self.place.filesystem.delete_file((self.place / MANIFEST).inner_bytes)
                 if new:
-                    self.place.filesystem.delete_dir(self.place.inner)
+                    self.place.filesystem.delete_dir(self.place.inner_bytes)
 
     def require_reached(self) -> None:
         """Raise UsageError if this machine does not see the folder that another one has claimed."""
-        if self.place.filesystem.get_file_info((self.place / MANIFEST).inner).type != fs.FileType.File:
+        info = self.place.filesystem.get_file_info((self.place / MANIFEST).inner_bytes)
+        if info.type != fs.FileType.File:
             raise UsageError(
                 f"{on_one_line(self.place.name)} is another folder on a node than where the run was started: "
                 "take a file system that every node mounts, or an object store"
@@ -143,7 +144,7 @@ class Output:
 
     def _names(self) -> list[str] | None:
         """Return the names in the folder; None if there is none."""
-        info = self.place.filesystem.get_file_info(self.place.inner)
+        info = self.place.filesystem.get_file_info(self.place.inner_bytes)
         if info.type == fs.FileType.NotFound:
             return None
         if info.type != fs.FileType.Directory:
@@ -153,7 +154,7 @@ class Output:
             )
         return [
             entry.base_name
-            for entry in self.place.filesystem.get_file_info(fs.FileSelector(self.place.inner))
+            for entry in self.place.filesystem.get_file_info(fs.FileSelector(self.place.inner_bytes))
         ]
 
     def _require_same(self, manifest: Manifest, names: list[str], resume: bool) -> None:
@@ -162,7 +163,7 @@ class Output:
             raise UsageError(f"{name} holds other files, and no table of this command: choose another place")
         if not resume:
             raise UsageError(f"{name} is there already: go on with it by --resume, or choose another place")
-        with self.place.filesystem.open_input_stream((self.place / MANIFEST).inner) as stream:
+        with self.place.filesystem.open_input_stream((self.place / MANIFEST).inner_bytes) as stream:
             try:
                 found: dict[str, Any] = json.loads(stream.read())
             except ValueError as error:
@@ -184,7 +185,7 @@ class Output:
         # An object appears when its upload is complete; other file systems show a file that grows.
         stores = isinstance(self.place.filesystem, fs.S3FileSystem | fs.GcsFileSystem)
         draft = target if stores else self.place / f".{name}.{secrets.token_hex(4)}"
-        with self.place.filesystem.open_output_stream(draft.inner) as stream:
+        with self.place.filesystem.open_output_stream(draft.inner_bytes) as stream:
             stream.write(data)
         if draft is not target:
-            self.place.filesystem.move(draft.inner, target.inner)
+            self.place.filesystem.move(draft.inner_bytes, target.inner_bytes)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow
 from pyarrow import fs
 
-from lnlattennet._command import on_one_line
+from lnlattennet._command import on_one_line, printable
 from lnlattennet.errors import UsageError
 
 
@@ -53,7 +53,8 @@ class Place:
         """
         scheme, mark, rest = text.partition("://")
         if not mark:
-            return cls(_store("", "", ""), os.path.abspath(text), text)  # noqa: PTH100  # keeps symbolic links
+            path = os.path.abspath(text)  # noqa: PTH100  # keeps symbolic links
+            return cls(_store("", "", ""), path, printable(text))
         address, _, options = rest.partition("?")
         host, slash, path = address.partition("/")
         store = _store(scheme, host, options)
@@ -66,7 +67,7 @@ class Place:
 
     @property
     def filesystem(self) -> Any:
-        """The file system, for ``inner``."""
+        """The file system, for ``inner_bytes``."""
         return self.store.filesystem
 
     @property
@@ -74,11 +75,15 @@ class Place:
         """Path in ``filesystem``."""
         return (self.store.base + self.path).rstrip("/") or "/"
 
+    @property
+    def inner_bytes(self) -> bytes:
+        """``inner`` as ``filesystem`` takes it: of texts, pyarrow refuses names that are not UTF-8."""
+        return os.fsencode(self.inner)
+
     def __truediv__(self, relative: str) -> Place:
         """Return the place ``relative`` to this folder."""
-        return Place(
-            self.store, posixpath.join(self.path, relative), posixpath.join(self.name or ".", relative)
-        )
+        name = posixpath.join(self.name or ".", printable(relative))
+        return Place(self.store, posixpath.join(self.path, relative), name)
 
     def beside(self, text: str) -> Place:
         """Return the place that a file at this one names: by a URL, or relative to the file's folder."""
@@ -88,7 +93,7 @@ class Place:
         if "://" in text:
             return Place.of(text)
         path = posixpath.normpath(posixpath.join(posixpath.dirname(self.path), text))
-        return Place(self.store, path, self.store.origin + path)
+        return Place(self.store, path, printable(self.store.origin + path))
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pyarrow
 import pyarrow.parquet
 
-from lnlattennet._command import on_one_line
+from lnlattennet._command import on_one_line, printable
 from lnlattennet.errors import UnreachableError
 from lnlattennet.images._decode import FILE_SUFFIXES
 from lnlattennet.images._whole_file import LARGEST_FILE
@@ -101,7 +101,7 @@ def _frame_of_file(place: Place) -> Frame:
         return Frame(place.name, image="it is no file, or a link to none")
     for attempt in range(_ATTEMPTS):
         try:
-            with place.filesystem.open_input_stream(place.inner) as stream:
+            with place.filesystem.open_input_stream(place.inner_bytes) as stream:
                 data = stream.read(LARGEST_FILE + 1)
             return _frame(place.name, data, len(data))
         except OSError as error:
@@ -141,7 +141,8 @@ class _Tail:
 
 def _frames_of_tar(place: Place, shard: Shard, column: str) -> Iterator[Frame]:
     compressed = not place.path.lower().endswith(".tar")
-    with place.filesystem.open_input_stream(place.inner, compression=None, buffer_size=_BUFFER) as stream:
+    path, filesystem = place.inner_bytes, place.filesystem
+    with filesystem.open_input_stream(path, compression=None, buffer_size=_BUFFER) as stream:
         tail = _Tail(stream)
         with tarfile.open(fileobj=tail, mode="r|gz" if compressed else "r|") as archive:  # type: ignore[call-overload]
             for member in archive:
@@ -149,14 +150,14 @@ def _frames_of_tar(place: Place, shard: Shard, column: str) -> Iterator[Frame]:
                     continue
                 small = member.size <= LARGEST_FILE
                 data = archive.extractfile(member).read() if small else None
-                yield _frame(f"{place.name}/{member.name}", data, member.size)
+                yield _frame(f"{place.name}/{printable(member.name)}", data, member.size)
         # tarfile takes a file that is cut between two members, or within a header, for a whole one.
         if not compressed and not tail.is_zero:
             raise tarfile.ReadError("it has no end mark, and may be cut off")
 
 
 def _frames_of_parquet(place: Place, shard: Shard, column: str) -> Iterator[Frame]:
-    with place.filesystem.open_input_file(place.inner) as stream:
+    with place.filesystem.open_input_file(place.inner_bytes) as stream:
         parquet = pyarrow.parquet.ParquetFile(stream)
         start, stop = shard.rows or (0, parquet.metadata.num_rows)
         cells = enumerate(_cells(parquet, column, start, stop), start)
@@ -201,7 +202,7 @@ def _damaged(place: Place, shard: Shard, given: int, error: Exception) -> Iterat
 
 def _can_be_read(place: Place) -> bool:
     try:
-        with place.filesystem.open_input_stream(place.inner) as stream:
+        with place.filesystem.open_input_stream(place.inner_bytes) as stream:
             stream.read(1)
     except OSError:
         return False

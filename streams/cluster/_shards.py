@@ -117,7 +117,7 @@ def plan_shards(sources: Sequence[Place], images: int, column: str) -> Plan:
 
 
 def _list(source: Place) -> list[_File]:
-    info = source.filesystem.get_file_info(source.inner)
+    info = source.filesystem.get_file_info(source.inner_bytes)
     if info.type == fs.FileType.File:
         file = _File(source, "", info.size)
         if file.kind is None:
@@ -131,7 +131,7 @@ def _list(source: Place) -> list[_File]:
     if source.is_local:
         return sorted(_walk(source, ""), key=lambda file: file.name)
     # An object store lists a prefix in one go.
-    found = source.filesystem.get_file_info(fs.FileSelector(source.inner, recursive=True))
+    found = source.filesystem.get_file_info(fs.FileSelector(source.inner_bytes, recursive=True))
     inside = source.inner.rstrip("/") + "/"
     files = [entry for entry in found if entry.type == fs.FileType.File]
     return sorted(
@@ -186,7 +186,7 @@ def _row_ranges(rows: int | None, images: int) -> list[tuple[int, int] | None]:
 def _rows(file: _File, column: str) -> int | None:
     """Return the number of rows of a Parquet file; None if it is damaged, which the worker will tell."""
     try:
-        with file.place.filesystem.open_input_file(file.place.inner) as stream:
+        with file.place.filesystem.open_input_file(file.place.inner_bytes) as stream:
             parquet = pyarrow.parquet.ParquetFile(stream)
             names = parquet.schema_arrow.names
             count = int(parquet.metadata.num_rows)

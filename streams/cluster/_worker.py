@@ -146,7 +146,7 @@ class ShardScorer:
     def _require_reached(self) -> None:
         self._job.output.require_reached()
         for source in self._job.sources:
-            if source.filesystem.get_file_info(source.inner).type == fs.FileType.NotFound:
+            if source.filesystem.get_file_info(source.inner_bytes).type == fs.FileType.NotFound:
                 raise DataError(
                     f"there is no {on_one_line(source.name)} on a node of the cluster: take a file system "
                     "that every node mounts, or an object store"

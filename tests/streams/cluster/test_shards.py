@@ -121,6 +121,23 @@ def test_tar_members_are_rows_up_to_where_it_is_cut(
     assert found["e.tar.gz"][-1] == "damaged"
 
 
+def test_names_that_are_not_utf_8_are_scored(bundle_path: Path, faces: list[bytes], tmp_path: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    folder = tmp_path / odd
+    folder.mkdir()
+    (folder / f"{odd}.jpg").write_bytes(faces[0])
+    (folder / "b.jpg").write_bytes(faces[1])
+    write_tar(folder / f"{odd}.tar", {f"{odd}.jpg": faces[2]})
+    (folder / f"{odd}.parquet").write_bytes(write_parquet(tmp_path / "c.parquet", [faces[3]]).read_bytes())
+    results, rows = score_here(bundle_path, [str(folder)], str(tmp_path / "out"))
+    assert not any(result.error for result in results)
+    names = {Path(row["source"]).relative_to(tmp_path).as_posix() for row in rows}
+    assert names == {
+        "caf�/b.jpg", "caf�/caf�.jpg", "caf�/caf�.tar/caf�.jpg", "caf�/caf�.parquet/0",
+    }  # fmt: skip
+    assert {row["status"] for row in rows} == {"ok"}
+
+
 def test_what_cannot_be_scored_is_refused(faces: list[bytes], tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("text")
     write_parquet(tmp_path / "a.parquet", faces, name="photo")
