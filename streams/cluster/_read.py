@@ -16,7 +16,7 @@ import pyarrow
 import pyarrow.parquet
 
 from lnlattennet._command import on_one_line, printable
-from lnlattennet.errors import UnreachableError
+from lnlattennet.errors import UnreachableError, UsageError
 from lnlattennet.images._decode import FILE_SUFFIXES
 from lnlattennet.images._whole_file import LARGEST_FILE
 from lnlattennet.streams._frame import Frame
@@ -185,7 +185,10 @@ def _frame_of_cell(place: Place, row: int, cell: Any) -> Frame:
     if isinstance(cell, bytes):
         return _frame(name, cell, len(cell))
     if isinstance(cell, str):
-        return _frame_of_file(place.beside(cell))
+        try:
+            return _frame_of_file(place.beside(cell))
+        except UsageError as error:
+            return Frame(name, image=f"its address cannot be opened: {error}")
     got = "null" if cell is None else type(cell).__name__
     return Frame(name, image=f"a cell must hold the bytes or the path of an image, got {got}")
 

@@ -73,7 +73,7 @@ def test_parquet_cells_are_bytes_paths_or_both(bundle_path: Path, faces: list[by
     (tmp_path / "face.jpg").write_bytes(faces[5])
     path = str(tmp_path / "face.jpg")
     write_parquet(tmp_path / "a.parquet", [*faces, None, b"no image"])
-    write_parquet(tmp_path / "b.parquet", ["face.jpg", path, f"file://{path}", "missing.jpg"])
+    write_parquet(tmp_path / "b.parquet", ["face.jpg", path, f"file://{path}", "missing.jpg", "foo://a/b"])
     write_parquet(tmp_path / "c.parquet", [{"bytes": faces[5], "path": "x"}, {"bytes": None, "path": path}])
     write_parquet(tmp_path / "empty.parquet", [])
     # Damaged where the rows are known, and where they are not.
@@ -93,6 +93,7 @@ def test_parquet_cells_are_bytes_paths_or_both(bundle_path: Path, faces: list[by
     assert unreadable["face.jpg"] == [False] * 3
     assert unreadable["file:"] == [False]
     assert unreadable["missing.jpg"] == [True]
+    assert unreadable["b.parquet"] == [True]
     assert unreadable["c.parquet"] == [False]
     assert len(unreadable["d.parquet"]) == 8
     assert unreadable["d.parquet"][:4] == [False] * 4
