@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lnlattennet._command import on_one_line
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams._overlay_video import overlay_video
 from lnlattennet.streams._rows import Row
 from lnlattennet.streams._run import Stage
 from lnlattennet.streams.cli._overlay_paths import check_overlay_video
-from lnlattennet.streams.sources._camera import is_camera
+from lnlattennet.streams.sources._camera import is_camera, shown_address
 from lnlattennet.streams.sources._files import Files
 from lnlattennet.streams.sources._frames import moves
 from lnlattennet.streams.sources._selection import Selection
@@ -103,7 +104,8 @@ class Moving:
 def check_moving(files: Files, kinds: Kinds, moving: Moving, output: Path | None, resume: bool) -> None:
     """Raise UsageError if an option does not go with the sources that are given."""
     if kinds.moving and output is None:
-        raise UsageError(f"{kinds.moving[0]} has a row for every frame: add --output FILE")
+        name = on_one_line(shown_address(kinds.moving[0]))
+        raise UsageError(f"{name} has a row for every frame: add --output FILE")
     if resume and kinds.has_camera:
         raise UsageError("--resume needs the same frames again, which a camera does not have; begin anew")
     if moving.time_constant <= 0:

@@ -20,7 +20,9 @@ from lnlattennet.streams.sources._shots import ShotCounter
 
 _SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "rtmps://", "rtp://", "udp://", "tcp://")
 _DEVICE = re.compile(r"/dev/video\d+")
-_USER = re.compile(r"(?<=://)[^/@]*@")
+_USER = re.compile(r"(?<=://)[^/?#]*@")
+"""User and password, up to the last @ before the path, as FFmpeg reads an address."""
+
 
 _PATIENCE = (10.0, 5.0)
 """Seconds that a camera may take to open, and to give its next bytes, before it counts as away."""

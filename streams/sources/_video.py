@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lnlattennet._command import printable
 from lnlattennet.errors import UnavailableError
 from lnlattennet.streams._frame import Frame
+from lnlattennet.streams.sources._camera import shown_address
 from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, pyav, video_stream
 from lnlattennet.streams.sources._selection import Selection
 from lnlattennet.streams.sources._shots import ShotCounter
@@ -56,7 +57,7 @@ def video_frames(source: str, selection: Selection) -> Iterator[Frame]:
         Frames with pixels, or a frame that says why it, or the whole video, cannot be read.
 
     """
-    shown = printable(source)
+    shown = shown_address(printable(source))
     try:
         errors = pyav().error
     except UnavailableError as error:

@@ -211,6 +211,7 @@ def test_folders_and_lists_are_opened_to_decide_on_the_batch(
         ),
         (["@list", "--output", "r.csv", "--overlay", "link.mp4"], "would replace the file link.mp4"),
         (["@list"], "films/in.mp4 has a row for every frame: add --output FILE"),
+        (["rtsp://me:secret@camera/1"], "^rtsp://camera/1 has a row for every frame"),
         (["@cameras", "--output", "r.csv", "--resume"], "a camera does not have"),
         (["@-", "--output", "r.csv", "--overlay", "o.mp4"], "give @FILE in place of @-"),
         (["film.mp4", "--output", "r.csv", "--start", "5", "--end", "4"], "--end must be after --start"),

@@ -69,4 +69,16 @@ def test_addresses_and_devices_are_known(tmp_path: Path, monkeypatch: pytest.Mon
     assert not any(map(is_camera, ["film.mp4", "https://example.org/film.mp4", "-", ""]))
     Path("0").touch()
     assert not is_camera("0")
-    assert shown_address("rtsp://me:secret@camera/1?x=a@b") == "rtsp://camera/1?x=a@b"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://me:secret@camera/1?x=a@b", "rtsp://camera/1?x=a@b"),
+        ("rtsp://me:sec@ret@camera/1", "rtsp://camera/1"),
+        ("rtsp://camera?x=a@b", "rtsp://camera?x=a@b"),
+        ("films/me@home.mp4", "films/me@home.mp4"),
+    ],
+)
+def test_user_and_password_are_not_shown(address: str, shown: str) -> None:
+    assert shown_address(address) == shown

@@ -173,6 +173,12 @@ def test_files_without_images_say_what_they_are(tmp_path: Path) -> None:
     assert "No such file" in errors(tmp_path / "missing.mp4")[0]
 
 
+def test_rows_of_an_address_have_no_password() -> None:
+    (frame,) = video_frames("http://me:secret@127.0.0.1:1/film.mp4", Selection())
+    assert frame.source == "http://127.0.0.1:1/film.mp4"
+    assert "secret" not in str(frame.image)
+
+
 def test_cuts_are_counted(tmp_path: Path) -> None:
     film = write_film(tmp_path / "cuts.mp4", [*images(6, seed=7), *images(6, seed=5), *images(6, seed=7)])
     assert [frame.shot for frame in frames(film)] == [0] * 6 + [1] * 6 + [2] * 6
