@@ -52,6 +52,13 @@ class Decoded:
     reformatter: VideoReformatter | None = field(default=None, repr=False)
     damage: str = ""
 
+    @property
+    def duration(self) -> float:
+        """Seconds for which the frame is shown; 0 if the file does not tell."""
+        if self.frame is None or self.frame.time_base is None:
+            return 0.0
+        return float((self.frame.duration or 0) * self.frame.time_base)
+
     def image(self) -> NDArray[np.uint8] | str:
         """Return upright RGB pixels, uint8 [H, W, 3], or why there are none."""
         if self.frame is None or self.reformatter is None:

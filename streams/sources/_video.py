@@ -111,12 +111,14 @@ class _Reading:
         self._shot = 0
         self._index = 0
         self._time = 0.0
+        self._longest = 0.0
         self._yielded = 0
 
     def frames(self) -> Iterator[Frame]:
         try:
             for decoded in decoded_frames(self._container, self._stream):
-                self._time = self._time_of(decoded)
+                before, self._time = self._time, self._time_of(decoded)
+                self._longest = max(self._longest, self._time - before, decoded.duration)
                 if self._selection.is_over(self._time):
                     break
                 if self._selection.holds(self._index, self._time):
@@ -151,7 +153,10 @@ class _Reading:
         return Frame(self._source, self._index, self._time, message + advice, self._shot)
 
     def _missing(self) -> float:
-        """Return the seconds that the file announces and does not have, or 0."""
+        """Return the seconds that the file announces and does not have, or 0.
+
+        The last frame may be shown as long as any before it: of slides and time lapses for minutes.
+        """
         stream, container = self._stream, self._container
         if stream.duration is not None and stream.time_base is not None:
             announced = float(stream.duration * stream.time_base)
@@ -160,7 +165,7 @@ class _Reading:
         else:
             return 0.0
         missing = announced - self._time
-        return missing if missing > _MISSING else 0.0
+        return missing if missing - self._longest > _MISSING else 0.0
 
     def _nothing(self) -> str:
         if not self._index:

@@ -48,11 +48,12 @@ def write_film(
 ) -> Path:
     """Write a film; ``times`` are seconds of its frames, 1/30 s apart by default."""
     turn, color_range = options.pop("rotation", None), options.pop("color_range", None)
+    rate = options.pop("rate", RATE)
     with av.open(str(path), "w", format=options.pop("format", None), options=options) as container:
         stream: Any = None  # codec names do not tell the type checker that it is one of images
         for index, image in enumerate(frames):
             if stream is None:
-                stream = container.add_stream(codec, rate=RATE)
+                stream = container.add_stream(codec, rate=rate)
                 stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt, stream.gop_size = "yuv420p", 12
                 stream.codec_context.time_base = _TICK

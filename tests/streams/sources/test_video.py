@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,15 @@ def test_a_video_cut_off_keeps_its_first_frames(tmp_path: Path) -> None:
     assert len(kept) > 4
     assert isinstance(last.image, str)
     assert "s are missing: the video was cut off" in last.image
+
+
+@pytest.mark.parametrize("name", ["lapse.mp4", "lapse.mkv", "lapse.mov"])
+def test_a_last_frame_that_lasts_is_not_missing(tmp_path: Path, name: str) -> None:
+    """A time lapse or slides: the announced seconds count those for which the last frame is shown."""
+    film = write_film(tmp_path / name, images(5), [0, 5, 10, 15, 20], rate=Fraction(1, 5))
+    with av.open(str(film)) as container:
+        assert (container.duration or 0) / 1e6 > 24
+    assert [frame.time for frame in frames(film)] == [0, 5, 10, 15, 20]
 
 
 def test_a_video_without_its_index_names_the_way_out(tmp_path: Path, film: Path) -> None:
