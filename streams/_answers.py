@@ -74,7 +74,7 @@ class FramePredictor(Protocol):
 def in_order(
     submit: Submit, batches: Iterable[Sequence[Task]], in_flight: int
 ) -> Iterator[tuple[Task, Answer]]:
-    """Have batches of tasks answered, several at a time; yield the answers in order.
+    """Have batches of tasks answered, several at a time; yield the answers in order, once they are there.
 
     Args:
         submit: begins a batch.
@@ -84,7 +84,8 @@ def in_order(
     pending: deque[tuple[Sequence[Task], Future[list[Answer]]]] = deque()
     for batch in batches:
         pending.append((batch, submit(batch)))
-        if len(pending) >= in_flight:
+        # A camera's next batch may take its time.
+        while pending and (len(pending) >= in_flight or pending[0][1].done()):
             yield from _first(pending)
     while pending:
         yield from _first(pending)

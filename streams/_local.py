@@ -56,7 +56,7 @@ class LocalFramePredictor:
         bundle: folder of the bundle.
         engine: name of its engine; None takes the selected one, "any" one that runs here.
         faces: which faces are judged.
-        batch: frames that a process is given at a time; fewer answer a camera sooner.
+        batch: frames that a process is given at a time; 1 answers a camera soonest.
 
     Raises:
         BundleError: there is no bundle, a file in it was changed, or it has no engine of that name.
@@ -89,7 +89,8 @@ class LocalFramePredictor:
         processes, context = usable_cpus(), multiprocessing.get_context("forkserver")
         # The server of processes imports once what each of them needs.
         context.set_forkserver_preload([__name__, "cv2"])
-        in_flight = 3 * processes
+        # Single frames are those of a camera: what waits in line is old when it is judged.
+        in_flight = processes if self._batch == 1 else 3 * processes
         pixels = SharedPixels.for_tasks(first, in_flight, self._batch)
         pool = self._pool = ProcessPoolExecutor(
             processes,
