@@ -23,11 +23,15 @@ class Follower:
     def __init__(self, smooth: Smoother) -> None:
         self._smooth = smooth
         self._source: str | None = None
+        self._index = -1
 
     def __call__(self, frame: Frame, rows: Sequence[Row]) -> Sequence[Row]:
         """Return all rows of one frame with tracks; a source's frames must come in order, and together."""
         if frame.time is None:
             return rows
-        if frame.source != self._source:
+        index = frame.index or 0
+        # A source that is named twice begins anew.
+        if frame.source != self._source or index <= self._index:
             self._source, self._tracks = frame.source, Tracks(self._smooth)
+        self._index = index
         return self._tracks(rows, frame.time, frame.shot)

@@ -29,3 +29,12 @@ def test_each_source_has_its_own_tracks_and_image_files_none() -> None:
     assert [row.track for row in follow(Frame("a.mp4", 1, 0.03), rows[1:])] == [1]
     assert [row.track for row in follow(Frame("b.mp4", 0, 0.0), rows)] == [0, 1]
     assert [row.track for row in follow(Frame("b.mp4", 1, 0.03, shot=1), rows)] == [2, 3]
+
+
+def test_a_source_that_is_named_twice_is_followed_anew() -> None:
+    follow = Follower(smoother(Smoothing.EXPONENTIAL, 0.5))
+    other = dataclasses.replace(FACE, probabilities=(0.1, 0.9))
+    frames = [(Frame("a.mp4", 0, 0.0), FACE), (Frame("a.mp4", 1, 0.5), other)]
+    once = [follow(frame, [row]) for frame, row in frames]
+    assert once[1][0].smoothed != other.probabilities
+    assert [follow(frame, [row]) for frame, row in frames] == once
