@@ -42,11 +42,14 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
         if number == "0" or controller in controllers.split(","):
             paths["cgroup2" if number == "0" else "cgroup"] = path
     for line in _lines(root / "proc/self/mountinfo", " - "):
-        mount, _, file_system = line.partition(" - ")
-        kind, _, options = file_system.split()[:3]
+        # A single space divides fields: one, such as the source of a mount, may be empty.
+        mount, file_system = (part.split(" ") for part in line.split(" - ", 1))
+        if len(mount) < 5 or len(file_system) < 3:
+            continue
+        kind, _, options = file_system[:3]
         if kind not in paths or (kind == "cgroup" and controller not in options.split(",")):
             continue
-        top, point = mount.split()[3:5]
+        top, point = mount[3:5]
         place = root / point.lstrip("/")
         inside = paths[kind].removeprefix(top.rstrip("/")).strip("/")
         # Seen from inside of a container, the path may be one of the host.

@@ -51,6 +51,8 @@ def write_groups(root: Path, groups: str | None, mounts: str | None, files: dict
         ("4:cpu,cpuacct:/x", V1, {"cpu,cpuacct/x/cpu.cfs_quota_us": "100000"}, 1),
         ("4:cpu,cpuacct:/docker/ab", DOCKER_V1, {"cpu,cpuacct/cpu.cfs_quota_us": "300000"}, 3),
         ("4:cpu,cpuacct:/\n0::/", f"{V1}\n{UNIFIED}", {"cpu,cpuacct/cpu.cfs_quota_us": "100000"}, 1),
+        ("0::/", V2.replace("cgroup2 cgroup2", "cgroup2 "), {"cpu.max": "150000 100000"}, 1.5),
+        ("0::/", f"30 24 0:25 / /mnt rw - tmpfs\n{V2}", {"cpu.max": "150000 100000"}, 1.5),
         ("", "", {}, None),
         (None, None, {}, None),
     ],
