@@ -19,6 +19,8 @@ from lnlattennet.kernels._toolchain import find_compilers
 
 _SWITCH = "LNLATTENNET_KERNELS"
 _TARGET = "LNLATTENNET_CPU_TARGET"
+_VARIANT = "LNLATTENNET_CUDA_VARIANT"
+_VARIANTS = ("automatic", "portable", "cluster_bands", "cluster_regions")
 _SWITCHED_OFF = f"switched off by {_SWITCH}=reference"
 _OLDEST_ARCHITECTURE = 75
 
@@ -48,6 +50,9 @@ def load_kernels(device: str) -> bool:
     """Load the compiled kernels of a device type, built if need be; return whether they are loaded.
 
     Tried once per process; a failure gives one warning, which says why and what to do.
+
+    Raises:
+        ConfigError: a variable that chooses the implementation has a wrong value.
     """
     with _lock:
         if device not in _load_errors:
@@ -138,9 +143,11 @@ def _load(device: str) -> str:
         return f"there are compiled kernels for {' and '.join(TITLES)} only"
     try:
         needed = architectures(device)
-        _load_file(find_library(device, needed) or build_library(device, needed))
+        library = find_library(device, needed) or build_library(device, needed)
+        _load_file(library)
     except LnlAttenNetError as error:
         return str(error)
+    _target(device, library)
     return ""
 
 
@@ -160,16 +167,22 @@ def _load_file(library: Path) -> None:
 
 
 def _implementation(kind: str, reason: str, device: str, library: Path | None) -> Implementation:
-    target = None
-    if library and device == "cpu":
+    return Implementation(kind, reason, library, _target(device, library) if library else None)
+
+
+def _target(device: str, library: Path) -> str:
+    """Return ``Implementation.target``; raise ConfigError if a variable asks for one that there is not."""
+    if device == "cpu":
         name = ctypes.CDLL(str(library)).lnlattennet_cpu_target
         name.restype = ctypes.c_char_p
-        target = name().decode()
+        target = str(name().decode())
         if target.startswith(_TARGET):
             raise ConfigError(target)
-    elif library:
-        target = " ".join(f"sm_{number}" for number in architectures_of(library))
-    return Implementation(kind, reason, library, target)
+        return target
+    variant = os.environ.get(_VARIANT, "")
+    if variant and variant not in _VARIANTS:
+        raise ConfigError(f"{_VARIANT} is {variant!r}: choose {', '.join(_VARIANTS)}, or unset it")
+    return " ".join(f"sm_{number}" for number in architectures_of(library))
 
 
 def _switched_off() -> bool:

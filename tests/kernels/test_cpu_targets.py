@@ -76,5 +76,5 @@ def test_the_best_target_is_the_default() -> None:
 def test_an_unknown_target_is_refused_at_first_use(target: str) -> None:
     done = run(target, "-c", PROGRAM)
     assert done.returncode != 0
-    assert f"LNLATTENNET_CPU_TARGET is '{target}'" in done.stderr
+    assert f"lnlattennet.errors.ConfigError: LNLATTENNET_CPU_TARGET is '{target}'" in done.stderr
     assert "generic" in done.stderr

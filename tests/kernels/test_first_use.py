@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lnlattennet.errors import UnavailableError
+from lnlattennet.errors import ConfigError, UnavailableError
 from lnlattennet.kernels._cache import host, is_complete, library_path, write_checksum
-from lnlattennet.kernels._loader import architectures, implementation
+from lnlattennet.kernels._loader import _target, architectures, implementation
 from lnlattennet.kernels._toolchain import find_cxx
 from tests.kernels.support.cached_compiler import write_caching_compiler
 from tests.kernels.support.marks import slow
@@ -178,6 +178,15 @@ def test_gpus_decide_what_is_compiled_and_too_old_ones_are_refused(monkeypatch: 
     capabilities.append((7, 0))
     with pytest.raises(UnavailableError, match=r"need compute capability 7.5 or later, a GPU here has 7\.0"):
         architectures("cuda")
+
+
+def test_a_cuda_variant_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Path("lnlattennet_cuda-80.90-a-b.so")
+    monkeypatch.setenv("LNLATTENNET_CUDA_VARIANT", "portable")
+    assert _target("cuda", library) == "sm_80 sm_90"
+    monkeypatch.setenv("LNLATTENNET_CUDA_VARIANT", "clusters")
+    with pytest.raises(ConfigError, match="is 'clusters': choose automatic, portable"):
+        _target("cuda", library)
 
 
 def test_importing_needs_only_torch_and_starts_nothing(cache: Path) -> None:
