@@ -146,6 +146,8 @@ def _remove_leftovers(folder: Path, device: str) -> None:
     """Remove the files of a build that was killed; the caller holds the lock, so no build is under way."""
     for leftover in folder.glob(f".{device}.*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for draft in folder.glob(f".lnlattennet_{device}-*.so.*"):
+        draft.unlink()
 
 
 def _print(text: str, end: str = "\n") -> None:

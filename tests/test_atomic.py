@@ -111,6 +111,15 @@ def test_the_drafts_of_a_killed_writer_are_removed_and_nothing_else(old: Path) -
     assert set(old.parent.iterdir()) == {old, old.parent / ".bundle.notes"}
 
 
+def test_the_draft_of_a_file_is_removed_too(tmp_path: Path) -> None:
+    table, others = tmp_path / "rows.csv", {tmp_path / ".rows.csv.settings", tmp_path / ".rows.csv.0123"}
+    for path in (table, tmp_path / ".rows.csv.0123abcd", *others):
+        path.touch()
+    with sole_writer(table, UsageError):
+        pass
+    assert set(tmp_path.iterdir()) == {table, *others}
+
+
 def test_a_writer_killed_in_the_middle_of_the_swap_loses_nothing(old: Path) -> None:
     """The older folder was moved aside, the new one was not yet moved in."""
     aside = old.parent / ".bundle.old.abcd1234"

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import IO
@@ -137,9 +137,9 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
-    """Lock the folder at ``path`` against other writers; remove the drafts that a killed one left beside it.
+    """Lock a file or folder against other writers; remove the drafts that a killed one left beside it.
 
-    The lock is a file beside the folder; the system frees it when its holder dies, however it dies.
+    The lock is a file beside ``path``; the system frees it when its holder dies, however it dies.
 
     Raises:
         error: another process is writing there.
@@ -154,11 +154,10 @@ def sole_writer(path: Path, error: type[LnlAttenNetError]) -> Iterator[None]:
 
     with file_lock(lock, refuse):
         try:
-            drafts = re.compile(rf"\.{re.escape(path.name)}\.(old\.)?[a-z0-9_]{{8}}")
+            drafts = re.compile(rf"\.{re.escape(path.name)}\.(old\.)?[0-9a-f]{{8}}")
             for draft in path.parent.iterdir():
-                if drafts.fullmatch(draft.name) and draft.is_dir():
-                    _put_back(draft, path)
-                    shutil.rmtree(draft, ignore_errors=True)
+                if drafts.fullmatch(draft.name):
+                    _remove(draft, path)
             yield
         finally:
             lock.unlink(missing_ok=True)
@@ -226,6 +225,15 @@ def _rehearse(path: Path) -> None:
             (aside / path.name).replace(path)
         finally:
             aside.rmdir()
+
+
+def _remove(draft: Path, path: Path) -> None:
+    if draft.is_dir():
+        _put_back(draft, path)
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _put_back(draft: Path, path: Path) -> None:
