@@ -81,6 +81,11 @@ def _listed(name: str) -> Iterator[str]:
         raise UsageError(f"cannot read the list {on_one_line(name)}: {error.strerror}") from error
     with stream:
         for line in stream:
+            if b"\0" in line:
+                raise UsageError(
+                    f"the list {on_one_line(name)} has a zero byte, which no path has: write each path on a "
+                    "line of its own, as find does without -print0"
+                )
             if path := line.rstrip(b"\r\n"):
                 yield os.fsdecode(path)
 

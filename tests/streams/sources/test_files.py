@@ -52,6 +52,9 @@ def test_patterns_lists_and_names_that_look_like_them(tree: Path, monkeypatch: p
     assert list(Files(["@list"])) == ["@list"]
     with pytest.raises(UsageError, match="cannot read the list none: No such file"):
         list(Files(["@none"]))
+    Path("zeros").write_bytes(b"tree/b.jpg\0tree/a.PNG\0")
+    with pytest.raises(UsageError, match=r"the list zeros has a zero byte.* find does without -print0"):
+        list(Files(["@zeros"]))
 
     class Stdin:
         buffer = io.BytesIO(b"tree/b.jpg\n-\n")
