@@ -86,6 +86,9 @@ def expected_frames(source: str, selection: Selection) -> int | None:
                 return None
             seconds = container.duration / 1e6
             rate = stream.frames / seconds if stream.frames else float(stream.guessed_rate or _USUAL_RATE)
+    except UnavailableError:
+        # Whoever reads the video says so.
+        return None
     except (pyav().error.FFmpegError, ZeroDivisionError):
         return None
     end = seconds if selection.end is None else min(selection.end, seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams.sources._selection import Selection, parse_time
-from lnlattennet.streams.sources._video import is_video, video_frames
+from lnlattennet.streams.sources._video import expected_frames, is_video, video_frames
 from tests.streams.films import HEIGHT, RATE, WIDTH, images, write_film
 
 UNEVEN = [0.0, 0.02, 0.5, 0.54, 1.7, 1.74, 2.0, 2.5, 2.52, 3.0]
@@ -83,6 +84,15 @@ def test_every_start_and_end_choose_frames(film: Path) -> None:
     chosen = frames(film, Selection(every=5, start=0.3, end=0.7))
     assert [frame.index for frame in chosen] == [10, 15, 20]
     assert chosen[0].time == pytest.approx(10 / RATE, abs=0.001)
+
+
+def test_expected_frames_are_those_that_come_if_anything_can_tell(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert expected_frames(str(film), Selection()) == 24
+    assert expected_frames(str(tmp_path / "missing.mp4"), Selection()) is None
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert expected_frames(str(film), Selection()) is None
 
 
 def test_a_start_beyond_the_end_is_told(film: Path) -> None:
