@@ -103,16 +103,16 @@ def plan_shards(sources: Sequence[Place], images: int, column: str) -> Plan:
     """
     files = [file for source in sources for file in _list(source)]
     known = [file for file in files if file.kind]
-    if not known:
+    digest, shards = hashlib.sha256(), []
+    for shard, size in _divide(known, images, column):
+        digest.update(f"{shard.kind}\0{shard.root.name}\0{shard.files}\0{shard.rows}\0{size}\n".encode())
+        shards.append(shard)
+    if not shards:
         names = ", ".join(on_one_line(source.name) for source in sources)
         raise DataError(
             f"{names}: no image among {len(files):,} files; images end in "
             f"{', '.join(sorted(FILE_SUFFIXES))}, tables of images in .parquet, WebDataset shards in .tar"
         )
-    digest, shards = hashlib.sha256(), []
-    for shard, size in _divide(known, images, column):
-        digest.update(f"{shard.kind}\0{shard.root.name}\0{shard.files}\0{shard.rows}\0{size}\n".encode())
-        shards.append(shard)
     return Plan(tuple(shards), digest.hexdigest(), len(files) - len(known))
 
 
@@ -133,11 +133,13 @@ def _list(source: Place) -> list[_File]:
     # An object store lists a prefix in one go.
     found = source.filesystem.get_file_info(fs.FileSelector(source.inner_bytes, recursive=True))
     inside = source.inner.rstrip("/") + "/"
-    files = [entry for entry in found if entry.type == fs.FileType.File]
-    return sorted(
-        (_File(source, entry.path.removeprefix(inside), entry.size) for entry in files),
-        key=lambda file: file.name,
-    )
+    files = [
+        _File(source, entry.path.removeprefix(inside), entry.size)
+        for entry in found
+        if entry.type == fs.FileType.File
+    ]
+    shown = [file for file in files if not any(part.startswith(".") for part in file.name.split("/"))]
+    return sorted(shown, key=lambda file: file.name)
 
 
 def _walk(source: Place, below: str, parents: tuple[Path, ...] = ()) -> Iterator[_File]:

@@ -154,6 +154,24 @@ def test_what_cannot_be_scored_is_refused(faces: list[bytes], tmp_path: Path) ->
     (tmp_path / "a.parquet").unlink()
     with pytest.raises(DataError, match="no image among 1 files"):
         plan_shards([Place.of(str(tmp_path))], 4, "image")
+    write_parquet(tmp_path / "empty.parquet", [])
+    with pytest.raises(DataError, match="no image among 2 files"):
+        plan_shards([Place.of(str(tmp_path))], 4, "image")
+
+
+def test_hidden_files_of_a_store_are_left_out(tmp_path: Path) -> None:
+
+    class Store(LocalFileSystem):  # type: ignore[misc]
+        protocol = "store"
+
+    fsspec.register_implementation("store", Store)
+    folder = tmp_path / ".data"
+    for name in ("a.jpg", ".b.jpg", ".c/d.jpg", "e/.f.jpg", "e/g.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    for source in (str(folder), f"store://{folder}"):
+        plan = plan_shards([Place.of(source)], 4, "image")
+        assert [shard.files for shard in plan.shards] == [("a.jpg", "e/g.jpg")]
 
 
 def test_a_place_tells_no_password() -> None:
