@@ -152,7 +152,7 @@ def test_what_cannot_be_done_is_refused_before_the_first_image(
 
 def test_overlays_do_not_go_where_images_are_read(bundle_path: Path, folder: Path) -> None:
     result = run(folder, "--bundle", bundle_path, "--overlay", folder / "drawn")
-    assert "which is read; choose a folder outside" in str(result.exception)
+    assert "which is read; choose a place outside" in str(result.exception)
 
 
 @pytest.fixture
