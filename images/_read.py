@@ -27,6 +27,10 @@ ImageSource = EncodedImage | str | os.PathLike[str] | IO[bytes] | Image.Image | 
 """Bytes of a JPEG or PNG file, a file's path, a binary file, a Pillow image, or RGB uint8 [H, W, 3]."""
 
 
+class FileBytes(bytes):
+    """Content of an image file of this machine: of the formats and sizes that a path's file may have."""
+
+
 def read_image(source: ImageSource) -> NDArray[np.uint8]:
     """Return the upright RGB pixels of an image, uint8 [H, W, 3]; an array is returned as it is.
 
@@ -44,6 +48,8 @@ def read_image(source: ImageSource) -> NDArray[np.uint8]:
 
 def read(source: ImageSource, enough: Detail | None = None) -> DecodedImage:
     """Read as ``read_image`` does, or a JPEG file with just ``enough`` detail, and tell the full size."""
+    if isinstance(source, FileBytes):
+        return decode_file(source, enough=enough)
     data = encoded_bytes(source)
     if data is not None:
         return decode(data, enough=enough)

@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet.errors import ImageError
-from lnlattennet.images._decode import as_jpeg_or_png
+from lnlattennet.images._read import FileBytes
 from lnlattennet.images._whole_file import read_image_file
 from lnlattennet.streams._frame import Frame
 
 
-def read_content(frame: Frame) -> bytes | NDArray[np.uint8] | str:
-    """Return a JPEG or PNG file, RGB pixels uint8 [H, W, 3], or why there is no image."""
+def read_content(frame: Frame) -> FileBytes | NDArray[np.uint8] | str:
+    """Return an image file, RGB pixels uint8 [H, W, 3], or why there is no image."""
     image = frame.image
     if isinstance(image, str | np.ndarray):
         return image
     try:
-        return as_jpeg_or_png(read_image_file(image) if isinstance(image, Path) else image)
+        return FileBytes(read_image_file(image) if isinstance(image, Path) else image)
     except IsADirectoryError:
         return "is a folder that cannot be read; change its permissions"
     except OSError as error:

@@ -17,6 +17,8 @@ from PIL import Image
 
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import EngineOutputError, ImageError, ServingError
+from lnlattennet.images._decode import as_jpeg_or_png
+from lnlattennet.images._read import FileBytes
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._tls import TLSConfig
 from lnlattennet.streams._answers import Answer, Task, batched, in_order
@@ -112,8 +114,8 @@ class ServedFramePredictor:
         image = await asyncio.to_thread(read_content, task.frame)
         if isinstance(image, str):
             return [Answer(error=image)]
-        data = await asyncio.to_thread(_encoded, image) if isinstance(image, np.ndarray) else image
         try:
+            data = await asyncio.to_thread(_encoded, image)
             predictions = await self._predict(data)
         except self._recorded as error:
             return [Answer(error=str(error))]
@@ -142,7 +144,10 @@ class ServedFramePredictor:
         self._loop.close()
 
 
-def _encoded(pixels: NDArray[np.uint8]) -> bytes:
+def _encoded(image: FileBytes | NDArray[np.uint8]) -> bytes:
+    """Return an image file or pixels in a format that servers take."""
+    if isinstance(image, FileBytes):
+        return as_jpeg_or_png(image)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", compress_level=1)
+    Image.fromarray(image).save(stream, "PNG", compress_level=1)
     return stream.getvalue()

@@ -296,6 +296,20 @@ def test_a_header_has_a_name_and_a_value(portrait: Path, header: str) -> None:
     assert f"a header must be NAME:VALUE, got {header!r}" in str(result.exception)
 
 
+@pytest.mark.parametrize("name", ["large.png", "large.tiff"])
+def test_files_of_this_machine_may_have_more_than_16_megapixels(
+    bundle_path: Path, tmp_path: Path, name: str
+) -> None:
+    large = Image.new("RGB", (4200, 4000), (90, 90, 90))
+    large.paste(Image.fromarray(astronaut()).resize((2048, 2048)))
+    large.save(tmp_path / name, compress_level=1)
+    result = run(tmp_path / name, "--bundle", bundle_path, "--json", "--overlay", tmp_path / "drawn.png")
+    assert result.exit_code == 0, result.output
+    (prediction,) = json.loads(result.stdout)["predictions"]
+    assert prediction["face_found"]
+    assert (tmp_path / "drawn.png").exists()
+
+
 @pytest.mark.parametrize("name", ["face.tiff", "face.webp", "face.bmp", "face.jfif", "face.ppm"])
 def test_files_of_this_machine_may_be_of_any_kind(bundle_path: Path, tmp_path: Path, name: str) -> None:
     lossless = tmp_path / "face.png"
