@@ -170,7 +170,7 @@ def test_the_front_is_of_latency_and_answers() -> None:
     peers = agreement(committed("2026-11-28-peers-ferplus"))
     assert peers is not None
     assert [panel.title for panel in peers.panels] == ["Accuracy, one face, one core"]
-    assert agreement(committed("2026-11-29-images-2cores-avx2")) is None
+    assert agreement(committed("2026-11-30-images-2cores-avx512")) is None
 
 
 def test_a_sweep_is_drawn_with_its_exponent() -> None:
