@@ -214,6 +214,7 @@ class TritonProcess:
         """
         _kill(broken.pids, self.pid)
         earlier = [pid for pid, model in self._models.items() if model in broken.models]
+        others = {pid: model for pid, model in self._models.items() if model not in broken.models}
         for model in broken.models:
             self._loaded.touch(model)
             load_model(self.endpoints, model, self._key, self.startup_timeout)
@@ -222,6 +223,9 @@ class TritonProcess:
         _kill(earlier, self.pid)
         self._pulses.forget(earlier)
         self._note_members(ended=earlier)
+        # Those that died in the meantime too, which ``check`` has yet to find.
+        self._models |= others
+        self._members = list(self._models)
 
     def serve_version(self, version: Version) -> None:
         """Load another version beside the one that is served, then let it take over each public model.

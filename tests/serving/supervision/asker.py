@@ -49,4 +49,6 @@ def asking(askers: Sequence[Asker]) -> Iterator[None]:
             asker.ended.set()
         for asker in askers:
             asker.join()
-    assert [asker.error for asker in askers] == [None] * len(askers)
+    for asker in askers:
+        if asker.error is not None:
+            raise AssertionError(f"{asker.model} at {asker.url}") from asker.error

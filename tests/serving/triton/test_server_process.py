@@ -20,10 +20,13 @@ from lnlattennet.errors import ServingError, UnavailableError, UsageError
 from lnlattennet.serving.triton._deployment import Deployment
 from lnlattennet.serving.triton._discovery import TritonServer
 from lnlattennet.serving.triton._endpoints import Endpoints, choose_endpoints
-from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.serving.triton._model_names import PIPELINE
+from lnlattennet.serving.triton._process import PythonModelError, TritonProcess
+from lnlattennet.serving.triton._processes import group_members, is_member, model_of
 from lnlattennet.serving.triton._repository import deploy
 from lnlattennet.serving.triton._service import serve_bundle
 from tests.commands import call
+from tests.conftest import Serve
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +63,24 @@ def test_a_dead_python_process_is_noticed_and_nothing_is_left(
     assert len(running) >= 4
     assert processes_of(deployment.path) == []
     assert shared_memory() == before
+
+
+def test_a_process_that_dies_while_another_model_is_started_again_is_found(
+    bundle_path: Path, serve: Serve
+) -> None:
+    with serve(bundle_path) as process:
+        models = {model: pid for pid in group_members(process.pid) if (model := model_of(pid))}
+        (pipeline,) = (model for model in models if model.startswith(PIPELINE))
+        others = {pid: model for model, pid in models.items() if model != pipeline}
+        for pid in (models[pipeline], *others):
+            os.kill(pid, signal.SIGKILL)
+        while any(is_member(pid, process.pid) for pid in (models[pipeline], *others)):
+            time.sleep(0.01)
+        process.restart_models(PythonModelError("died", others))
+        with pytest.raises(PythonModelError, match=f"{pipeline} died") as found:
+            process.check()
+        process.restart_models(found.value)
+        process.check()
 
 
 def test_a_flipped_byte_stops_the_start_with_its_reason(
