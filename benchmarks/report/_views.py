@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._charts import IntervalMark, LogAxis, Tick
-from lnlattennet._statistics import median_of_starts, ratio_of_starts
+from lnlattennet._statistics import FEWEST_FOR_P99, median_of_starts, ratio_of_starts
 from lnlattennet.benchmarks.harness._samples import CandidateStarts, read_starts
 from lnlattennet.benchmarks.report._figures import FigureTable
 from lnlattennet.benchmarks.report._numbers import (
@@ -25,7 +25,6 @@ from lnlattennet.benchmarks.report._numbers import (
 )
 from lnlattennet.benchmarks.report._tables import figures
 
-_FEWEST_FOR_P99 = 100
 _SAME = "1"
 _DATE = re.compile(r"^\d{4}-\d\d-\d\d-")
 
@@ -216,7 +215,7 @@ def _case(
 
 def _p99(starts: Sequence[Sequence[float]]) -> str:
     samples = list(itertools.chain(*starts))
-    return duration(float(np.percentile(samples, 99))) if len(samples) >= _FEWEST_FOR_P99 else ""
+    return duration(float(np.percentile(samples, 99))) if len(samples) >= FEWEST_FOR_P99 else ""
 
 
 def _over_first(candidates: CandidateStarts, name: str, state: str) -> str:

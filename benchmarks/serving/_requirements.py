@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet._statistics import Estimate, ratio_of_starts, student_interval, tail_interval
+from lnlattennet._statistics import FEWEST_FOR_P99, Estimate, ratio_of_starts, student_interval, tail_interval
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult
 from lnlattennet.benchmarks.serving._measure import EIGHT, ONE
 from lnlattennet.benchmarks.serving._targets import FASTAPI, Peer
@@ -34,8 +34,6 @@ _OWN = ("fused", "ensemble")
 _OVER_EARLIER = {"512": 0.55, "1080p": 0.42, "24 MP": 0.3}
 _HOP_US = {FUSED: 1000.0, ENSEMBLE: 1800.0}
 _TAIL = 2.5
-_FEWEST_FOR_TAIL = 100
-"""Requests below which the 99th percentile is the slowest or the last but one."""
 _OVER_PEER = 2.2
 
 
@@ -101,7 +99,7 @@ def _tails(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]
             if target.startswith(_OWN):
                 tail = RequirementResult(text=f"p99 over p50 of {target}", case=name, bound=_TAIL, upper=True)
                 samples = result.timings[WARM].samples_us
-                enough = len(samples) >= _FEWEST_FOR_TAIL
+                enough = len(samples) >= FEWEST_FOR_P99
                 yield tail.with_value(*tail_interval(samples)) if enough else tail
 
 

@@ -122,7 +122,7 @@ class TritonProcess:
         self._pulses = Pulses(_SHARED_MEMORY / f"{self._shared_memory_prefix}pulse-")
         self._environment = {**NO_TELEMETRY, **_ALLOCATOR, **os.environ, **server.environment}
         self._environment[VARIABLE] = str(self._pulses.prefix)
-        self._members: list[int] = []
+        self._models: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         """Start the server and wait until it answers.
@@ -199,9 +199,9 @@ class TritonProcess:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise ServingError(f"the server stopped by itself ({reason}){failure_reasons(self.log)}")
         # The server neither restarts a python model's process nor reports itself unhealthy.
-        if dead := [pid for pid in self._members if not is_member(pid, self.pid)]:
+        if dead := [pid for pid in self._models if not is_member(pid, self.pid)]:
             raise PythonModelError("died", {pid: self._models[pid] for pid in dead})
-        if hung := self._pulses.hung(self._members):
+        if hung := self._pulses.hung(self._models):
             raise PythonModelError("hangs", {pid: self._models[pid] for pid in hung})
 
     def restart_models(self, broken: PythonModelError) -> None:
@@ -225,7 +225,6 @@ class TritonProcess:
         self._note_members(ended=earlier)
         # Those that died in the meantime too, which ``check`` has yet to find.
         self._models |= others
-        self._members = list(self._models)
 
     def serve_version(self, version: Version) -> None:
         """Load another version beside the one that is served, then let it take over each public model.
@@ -245,11 +244,11 @@ class TritonProcess:
 
     def has_work(self) -> bool:
         """Return whether the server, or a process of its python models, computes or waits for a core."""
-        return any(map(has_work, self._members))
+        return any(map(has_work, self._models))
 
     def cpu_seconds(self, models: bool = True) -> float:
         """Return the CPU time that the server, and the processes of its python models, have used."""
-        ticks = sum(cpu_ticks(pid) for pid in (self._members if models else [self.pid]))
+        ticks = sum(cpu_ticks(pid) for pid in (self._models if models else [self.pid]))
         return ticks / os.sysconf("SC_CLK_TCK")
 
     def _wait_until_ready(self) -> None:
@@ -272,7 +271,6 @@ class TritonProcess:
         models = {pid: model_of(pid) for pid in group_members(self.pid) if pid not in ended}
         # The processes of an unloaded model may take a moment to end.
         self._models = {pid: name for pid, name in models.items() if not name or name in self._loaded}
-        self._members = list(self._models)
 
     def _stop(self) -> None:
         self._process.terminate()

@@ -21,6 +21,9 @@ RESAMPLES = 1000
 _TIMING_RESAMPLES = 400
 """Number that every recorded interval of the benchmarks was computed with."""
 
+FEWEST_FOR_P99 = 100
+"""Timings below which the 99th percentile is about the slowest of them, and says little."""
+
 _DRAWS_AT_ONCE = 1_000_000
 """Bound of the memory that the draws take; the random numbers do not depend on it."""
 
