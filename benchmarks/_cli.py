@@ -87,7 +87,7 @@ def run(
         typer.Option(
             "--program",
             metavar="NAME=PYTHON",
-            help="Python of an environment with fer or facex, for programs; repeatable.",
+            help="Python of an environment with fer, facex or DeepFace, for programs; repeatable.",
         ),
     ] = None,
     list_suites: Annotated[bool, typer.Option("--list", help="List the suites, and stop.")] = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,8 @@ _PROGRAM = """
 import importlib.metadata, json, os, sys, time, warnings
 warnings.simplefilter("ignore")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-code, package, photograph, bundle, cores = sys.argv[1:]
+code, package, photograph, folders, cores = sys.argv[1:]
+globals().update(json.loads(folders))
 os.sched_setaffinity(0, map(int, cores.split(",")))
 # What packages print is no answer.
 answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -61,7 +62,7 @@ class Started:
 
 @contextmanager
 def start(
-    program: Program, python: Path, photograph: Path, bundle: Path, cores: Collection[int]
+    program: Program, python: Path, photograph: Path, folders: Mapping[str, Path], cores: Collection[int]
 ) -> Iterator[Started]:
     """Start a program and let it answer once.
 
@@ -69,10 +70,11 @@ def start(
         program: what is run.
         python: interpreter of the environment that has its package.
         photograph: an encoded image with a face.
-        bundle: folder of a bundle, of which only ours takes notice.
+        folders: variables of the program's code.
         cores: CPUs that the process may use.
     """
-    arguments = [program.code, program.package, str(photograph), str(bundle), ",".join(map(str, cores))]
+    variables = json.dumps({name: str(folder) for name, folder in folders.items()})
+    arguments = [program.code, program.package, str(photograph), variables, ",".join(map(str, cores))]
     begun = time.perf_counter()
     with worker(python, _PROGRAM, *arguments) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 OURS = "lnlattennet"
+DEEPFACE = "DeepFace"
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,8 @@ class Program:
 
     Attributes:
         package: name on PyPI.
-        code: defines `answer(photograph: bytes) -> str`; may use the variable `bundle`, and `os` and `sys`.
+        code: defines `answer(photograph: bytes) -> str`; may use the variables `bundle` and `deepface_home`,
+            and `os` and `sys`.
         install: arguments of `pip install` for an environment of its own; "" for this project's.
     """
 
@@ -45,6 +47,14 @@ def answer(photograph):
     emotions = model.predict(pixels)[0]["emot"]
     return max(emotions, key=emotions.get)
 """
+_DEEPFACE = """
+import cv2, numpy
+os.environ["DEEPFACE_HOME"] = deepface_home
+from deepface import DeepFace
+def answer(photograph):
+    pixels = cv2.imdecode(numpy.frombuffer(photograph, numpy.uint8), cv2.IMREAD_COLOR)
+    return DeepFace.analyze(pixels, actions=["emotion"], silent=True)[0]["dominant_emotion"]
+"""
 
 PROGRAMS = {
     OURS: Program("lnlattennet", _OURS),
@@ -60,12 +70,12 @@ PROGRAMS = {
         _FACEX,
         "opencv-contrib-python-headless tensorflow-cpu scikit-image && pip install --no-deps facex==1.1.0",
     ),
+    # deepface 0.0.103 imports werkzeug and does not declare it; OpenCV 5 has no cascade.
+    DEEPFACE: Program("deepface", _DEEPFACE, "deepface==0.0.103 'opencv-contrib-python-headless<5' werkzeug"),
 }
 """Name in the record -> program; ours is the first."""
 
 NEED_DOWNLOADS = {
-    "DeepFace": "deepface 0.0.103 downloads its networks at first use (ValueError: An exception occurred "
-    "while downloading facial_expression_model_weights.onnx)",
     "Py-Feat": "py-feat 2.1.5 downloads its networks at first use (LocalEntryNotFoundError: cannot find the "
     "requested files in the local cache)",
     "EmotiEffLib": "emotiefflib 1.1.1 downloads its networks at first use, and finds no faces (URLError: "

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnxruntime import InferenceSession
 
 from lnlattennet.benchmarks.figures import render
 from lnlattennet.benchmarks.harness._samples import read_starts
 from lnlattennet.benchmarks.programs import __main__ as benchmark
-from lnlattennet.benchmarks.programs import _programs
+from lnlattennet.benchmarks.programs import _deepface, _programs
 from lnlattennet.benchmarks.programs._measure import measure
 from lnlattennet.benchmarks.programs._programs import NEED_DOWNLOADS, OURS, Program
 from lnlattennet.errors import BundleError, LnlAttenNetError
@@ -25,15 +28,36 @@ class PoolManager:
         return [{"emot": {"anger": 0.25, "happy": 0.75}}] if pixels.shape == self.shape else []
 """
 """Stands for the package, which needs TensorFlow: its interface, on the photograph's pixels."""
+DEEPFACE = """
+import os, pathlib
+NETWORK = pathlib.Path(os.environ["DEEPFACE_HOME"], ".deepface/weights/facial_expression_model_weights.onnx")
+class DeepFace:
+    @staticmethod
+    def analyze(pixels, actions, silent):
+        assert NETWORK.is_file() and actions == ["emotion"] and pixels.shape == (512, 512, 3)
+        return [{"dominant_emotion": "sad"}]
+"""
+"""Stands for the package: its interface, and where it looks for its network."""
 
 
 @pytest.fixture
 def facex(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An interpreter that can import a stand-in for facex."""
-    (tmp_path / "facex.py").write_text(FACEX)
-    (tmp_path / "facex-9.9.dist-info").mkdir()
-    (tmp_path / "facex-9.9.dist-info" / "METADATA").write_text("Name: facex\nVersion: 9.9\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return _with_package("facex", FACEX, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def deepface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An interpreter that can import a stand-in for DeepFace, whose home has no network."""
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "home"))
+    return _with_package("deepface", DEEPFACE, tmp_path, monkeypatch)
+
+
+def _with_package(name: str, code: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (folder / f"{name}.py").write_text(code)
+    (folder / f"{name}-9.9.dist-info").mkdir()
+    (folder / f"{name}-9.9.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: 9.9\n")
+    monkeypatch.setenv("PYTHONPATH", str(folder))
     return HERE
 
 
@@ -58,11 +82,12 @@ def test_every_program_answers_in_turn_or_is_named_with_the_reason(
         assert {name: case.candidates[name].failed for name in NEED_DOWNLOADS} == NEED_DOWNLOADS
     assert record.cases[0].config["cores"] >= record.cases[2].config["cores"] == 1
     assert record.facts["answers"]["facex"] == {"expression": "happy", "version": "9.9"}
-    assert [row.case for row in record.requirements] == [
-        "later answers, every core",
-        "later answers, one core",
+    assert [(row.case, row.bound, row.against) for row in record.requirements] == [
+        ("later answers, every core", 3, "facex"),
+        ("later answers, every core", 10, ""),
+        ("later answers, one core", 3, "facex"),
+        ("later answers, one core", 10, ""),
     ]
-    assert {row.against for row in record.requirements} == {"facex"}
     for memory in record.facts["memory_bytes"].values():
         assert min(memory[OURS]) > 30e6
 
@@ -75,7 +100,31 @@ def test_every_program_answers_in_turn_or_is_named_with_the_reason(
     record.write(tmp_path / "programs.json")
     page = render(tmp_path / "programs.json")
     assert "| later answers, one core | facex | " in page
-    assert "- DeepFace is left out: deepface 0.0.103 downloads" in page
+    assert "- DeepFace is left out: not asked for: `pip install deepface==0.0.103" in page
+
+
+def test_deepface_is_timed_without_its_own_network(bundle_path: Path, deepface: Path, tmp_path: Path) -> None:
+    record = measure(bundle_path, {"DeepFace": deepface}, starts=1, rounds=1)
+    assert record.facts["answers"]["DeepFace"] == {"expression": "none: random weights", "version": "9.9"}
+    assert {(row.bound, row.against) for row in record.requirements} == {(3, "DeepFace"), (10, "DeepFace")}
+    assert not (tmp_path / "home").exists()
+
+    _deepface.write_untrained_network(tmp_path / "home")
+    record = measure(bundle_path, {"DeepFace": deepface}, starts=1, rounds=1)
+    assert record.facts["answers"]["DeepFace"]["expression"] == "sad", "its own network is there"
+
+
+def test_the_untrained_network_has_the_size_of_deepfaces(tmp_path: Path) -> None:
+    _deepface.write_untrained_network(tmp_path)
+    network = InferenceSession(next(tmp_path.rglob("*.onnx")))
+    faces = np.random.default_rng(0).random((1, 48, 48, 1), np.float32)
+    [probabilities] = network.run(None, {network.get_inputs()[0].name: faces})
+    assert probabilities.shape == (1, 7)
+    assert probabilities.sum() == pytest.approx(1)
+    # `EmotionModel` of DeepFace 0.0.103, which its torch backend runs, has as many.
+    graph = onnx.load(next(tmp_path.rglob("*.onnx"))).graph
+    weights = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer]
+    assert sum(values.size for values in weights if values.dtype == np.float32) == 1_485_831
 
 
 def test_ours_must_answer(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +138,8 @@ def test_ours_must_answer(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("program", "reason"),
     [
-        ("nothing=python", "must be NAME=PYTHON with a NAME of fer, facex"),
-        ("DeepFace=python", "deepface 0.0.103 downloads its networks"),
+        ("nothing=python", "must be NAME=PYTHON with a NAME of fer, facex, DeepFace"),
+        ("Py-Feat=python", "py-feat 2.1.5 downloads its networks"),
         ("fer=/nowhere/python", "must be a Python that can be started, got /nowhere/python"),
         ("fer", "must be a Python that can be started, got "),
     ],
