@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from lnlattennet.errors import LnlAttenNetError
 
@@ -29,6 +31,20 @@ def proportional_set_size(pid: int, kinds: Collection[str] = ("Pss",)) -> int:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
         fields = [line.split() for line in lines]
         return sum(int(size) * 1024 for name, size, _ in fields if name.rstrip(":") in kinds)
+    return 0
+
+
+def resident_size(field: Literal["VmRSS", "VmHWM"], pid: int | None = None) -> int:
+    """Return the bytes that a process has in memory, or (VmHWM) has had at most; 0 if it has ended.
+
+    Args:
+        field: the line of its status.
+        pid: the process; None is this one.
+    """
+    with suppress(OSError):
+        status = Path(f"/proc/{pid or 'self'}/status").read_text()
+        if found := re.search(rf"{field}:\s+(\d+) kB", status):
+            return 1024 * int(found[1])
     return 0
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
+from lnlattennet.benchmarks.harness._memory import resident_size
 from lnlattennet.benchmarks.images._readers import readers
 from lnlattennet.errors import LnlAttenNetError
 
@@ -31,14 +31,9 @@ def _measure(name: str, file: Path) -> float:
     # What the first call of a library allocates for good is not the image's.
     read(_TINY)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before = _status("VmRSS")
+    before = resident_size("VmRSS")
     read(data)
-    return (_status("VmHWM") - before) / 1e6
-
-
-def _status(field: str) -> int:
-    [kibibytes] = re.findall(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    return 1024 * int(kibibytes)
+    return (resident_size("VmHWM") - before) / 1e6
 
 
 if __name__ == "__main__":

@@ -80,6 +80,7 @@ def measure(
             name.strip() or "this version": {
                 "start_seconds": server.start_seconds,
                 "memory_bytes": server.memory_bytes(),
+                "largest_peak_bytes": server.largest_peak_bytes(),
             }
             for name, server in servers.items()
         }
@@ -112,9 +113,10 @@ def _anatomies(
 def serving_tables(record: Record) -> str:
     """Return the percentiles and rates of every case, and the required figures, as plain text."""
     cases = [f"{case.name}\n{aligned(_case_rows(record, case))}" for case in record.cases]
-    servers = [("server", "first answer after", "memory")]
+    servers = [("server", "first answer after", "memory", "largest process, peak")]
     for name, facts in record.facts["servers"].items():
-        servers.append((name, f"{facts['start_seconds']:.1f} s", f"{facts['memory_bytes'] / 1e6:.0f} MB"))
+        memory = (f"{facts[key] / 1e6:.0f} MB" for key in ("memory_bytes", "largest_peak_bytes"))
+        servers.append((name, f"{facts['start_seconds']:.1f} s", *memory))
     required = [("required", "case", "bound", "value", "")]
     for item in record.requirements:
         value = "" if item.value is None else f"{item.value:.2f}"

@@ -35,13 +35,15 @@ _OVER_EARLIER = {"512": 0.55, "1080p": 0.42, "24 MP": 0.3}
 _HOP_US = {FUSED: 1000.0, ENSEMBLE: 1800.0}
 _TAIL = 2.5
 _OVER_PEER = 2.2
+_MEMORY_OVER_EARLIER = 0.6
 
 
 def requirements(record: Record) -> list[RequirementResult]:
     """Return every figure that the record's samples allow."""
     cases = {case.name: case for case in record.cases}
     rates: Mapping[str, Mapping[str, Sequence[float]]] = record.facts.get("requests_per_second", {})
-    return [*_over_earlier(cases), *_hops(cases), *_tails(cases), *_over_peer(rates)]
+    memory = _memory_over_earlier(record.facts.get("servers", {}))
+    return [*_over_earlier(cases), *_hops(cases), *_tails(cases), *_over_peer(rates), *memory]
 
 
 def _over_earlier(cases: Mapping[str, ExperimentResult]) -> Iterator[RequirementResult]:
@@ -116,3 +118,20 @@ def _over_peer(rates: Mapping[str, Mapping[str, Any]]) -> Iterator[RequirementRe
             ratio = ratio_of_starts(own_rates, peer_rates)
             text = f"requests a second of {target} over FastAPI's"
             yield RequirementResult(text=text, case=name, bound=_OVER_PEER, against=PEER).with_value(*ratio)
+
+
+def _memory_over_earlier(servers: Mapping[str, Mapping[str, float]]) -> Iterator[RequirementResult]:
+    if "earlier" not in servers:
+        return
+    for key, whose in (
+        ("memory_bytes", "all processes"),
+        ("largest_peak_bytes", "the largest process, peak"),
+    ):
+        wanted = RequirementResult(
+            text=f"memory of {whose}, over the earlier version's",
+            case="after all cases",
+            bound=_MEMORY_OVER_EARLIER,
+            upper=True,
+            against=EARLIER,
+        )
+        yield wanted.with_value(servers["this version"][key] / servers["earlier"][key])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size
+from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size, resident_size
 from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.errors import LnlAttenNetError, require
 from lnlattennet.serving.triton._model_names import ENSEMBLE
@@ -50,6 +50,10 @@ class Server:
     def memory_bytes(self) -> int:
         """Return the proportional set size of all its processes."""
         return sum(proportional_set_size(pid) for pid in self.pids())
+
+    def largest_peak_bytes(self) -> int:
+        """Return the most memory that the largest of its processes has taken, shared libraries included."""
+        return max(resident_size("VmHWM", pid) for pid in self.pids())
 
     def written_bytes(self) -> int:
         """Return the part of it that they wrote themselves.

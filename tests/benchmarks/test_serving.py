@@ -135,6 +135,15 @@ def test_required_figures_come_from_the_samples() -> None:
     assert found["p50 over the earlier version's", "1080p, one at a time"].status == "not measured"
 
 
+def test_memory_is_judged_beside_an_earlier_version() -> None:
+    record = Record(benchmark="serving")
+    record.facts["servers"] = {"this version": {"memory_bytes": 300e6, "largest_peak_bytes": 140e6}}
+    assert not [item for item in requirements(record) if item.text.startswith("memory")]
+    record.facts["servers"]["earlier"] = {"memory_bytes": 600e6, "largest_peak_bytes": 160e6}
+    found = [item for item in requirements(record) if item.text.startswith("memory")]
+    assert [(item.value, item.status) for item in found] == [(0.5, "reached"), (0.875, "missed")]
+
+
 def test_a_tail_of_few_requests_is_not_judged() -> None:
     record = Record(benchmark="serving")
     record.add(ExperimentResult("512, one at a time", {"rounds": 5}, warm_results({FUSED: [0.01] * 99})))
@@ -204,6 +213,7 @@ def test_a_peer_answers_as_the_bundle_does(peer: Peer, bundle_path: Path) -> Non
         answer = client.infer("expression", [tensor])
         client.close()
         assert 50e6 < server.written_bytes() < server.memory_bytes()
+        assert 50e6 < server.largest_peak_bytes() < 400e6
         started = server.pids()
     deadline = time.monotonic() + 10
     while any(map(proportional_set_size, started)):
