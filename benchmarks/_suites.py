@@ -178,7 +178,7 @@ SUITES = {
         ),
         Suite(
             "scaling",
-            "how time grows with batch, threads, size of the image and number of faces",
+            "how time grows with batch, threads, size of the image and number of faces or requests",
             "scaling",
             0.2,
             ("{bundle}",),

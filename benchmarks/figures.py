@@ -264,6 +264,8 @@ def _limits(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
 
 def _scaling(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     yield markdown(scaling_rows(record))
+    if left_out := record.get("left_out"):
+        yield _left_out(left_out)
 
 
 def _programs(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
@@ -278,10 +280,12 @@ def _programs(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
         memory = (f"{np.median(values[name]) / 1e6:.0f}" for values in record["memory_bytes"].values())
         rows.append([name, facts["version"], facts["expression"], *memory])
     yield markdown(rows)
-    left_out = record["cases"][0]["candidates"].items()
-    yield "\n".join(
-        f"- {name} is left out: {result['failed']}" for name, result in left_out if result["failed"]
-    )
+    results = record["cases"][0]["candidates"].items()
+    yield _left_out({name: result["failed"] for name, result in results if result["failed"]})
+
+
+def _left_out(reasons: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name} is left out: {reason}" for name, reason in reasons.items())
 
 
 def _comparison(candidates: CandidateStarts, unit: str, per_unit: float) -> str:

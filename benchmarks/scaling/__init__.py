@@ -1,1 +1,1 @@
-"""How the time of a bundle grows with batch, threads, size of the image and number of faces."""
+"""How the time of a bundle grows with batch, threads, size of the image and number of faces or requests."""

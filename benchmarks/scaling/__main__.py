@@ -1,4 +1,4 @@
-"""How the time of a bundle grows with batch, threads, size of the image and number of faces.
+"""How the time of a bundle grows with batch, threads, size of the image and number of faces or requests.
 
     python -m lnlattennet.benchmarks.scaling build/auto --json
 
@@ -30,6 +30,7 @@ from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.benchmarks.scaling._rows import CANDIDATE, scaling_rows
 from lnlattennet.benchmarks.scaling._sweeps import SWEEPS, Sweep
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import UnavailableError
 
 _WARM_UP = 2
 
@@ -47,11 +48,18 @@ def measure(bundle: Path, names: Sequence[str], rounds: int) -> Record:
     """
     record, loaded = Record(benchmark="scaling"), Bundle.load(bundle)
     sweeps: dict[str, dict[str, Any]] = {}
-    record.facts = {"face_finder": loaded.manifest.preprocessing.face_finder, "sweeps": sweeps}
+    left_out: dict[str, str] = {}
+    finder = loaded.manifest.preprocessing.face_finder
+    record.facts = {"face_finder": finder, "sweeps": sweeps, "left_out": left_out}
     for name in names:
         say(name)
-        sweep = SWEEPS[name](loaded)
-        seconds = _take_turns(sweep, rounds)
+        try:
+            with SWEEPS[name](loaded) as sweep:
+                seconds = _take_turns(sweep, rounds)
+        except UnavailableError as error:
+            left_out[name] = str(error)
+            say(f"{name} is left out: {error}")
+            continue
         for size, samples in seconds.items():
             config = {"sweep": name, "size": size}
             record.add(ExperimentResult(f"{name} {size}", config, warm_results({CANDIDATE: samples})))

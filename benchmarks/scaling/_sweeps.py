@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,16 +16,19 @@ from PIL import Image
 
 from lnlattennet._interleave import Turn
 from lnlattennet.benchmarks.harness._jpeg import jpeg
+from lnlattennet.benchmarks.serving._targets import triton
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
-from lnlattennet.serving import LocalPredictor
+from lnlattennet.serving import AsyncClient, LocalPredictor
+from lnlattennet.serving.triton._discovery import find_server
 
 _BATCHES = (1, 2, 4, 8, 16, 32)
 _SIDES = (256, 512, 1024, 2048, 4096)
 _ROWS = (1, 2, 3, 4)
+_IN_FLIGHT = (1, 2, 4, 8, 16, 32)
 _TILE = 256
 _THREADS_WITH = 8
 
@@ -43,33 +48,37 @@ class Sweep:
     turns: Mapping[int, Turn]
 
 
-def batch_sweep(bundle: Bundle) -> Sweep:
+@contextmanager
+def batch_sweep(bundle: Bundle) -> Iterator[Sweep]:
     """Call the selected engine, on all cores, with ever more faces."""
     largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
     runner = bundle.runner()
     turns = {count: _call(runner, _noise(bundle, count)) for count in _BATCHES if count <= largest}
-    return Sweep("batch", "a call of the engine, faces", turns)
+    yield Sweep("batch", "a call of the engine, faces", turns)
 
 
-def thread_sweep(bundle: Bundle) -> Sweep:
+@contextmanager
+def thread_sweep(bundle: Bundle) -> Iterator[Sweep]:
     """Call the selected engine with the same faces on ever more cores."""
     largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
     faces = _noise(bundle, min(_THREADS_WITH, largest))
     counts = sorted({1, *(2**power for power in range(1, 10) if 2**power < usable_cpus()), usable_cpus()})
     turns = {count: _call(bundle.runner(threads=count), faces) for count in counts}
-    return Sweep("threads", f"a call of the engine with {len(faces)} faces, threads", turns)
+    yield Sweep("threads", f"a call of the engine with {len(faces)} faces, threads", turns)
 
 
-def pixel_sweep(bundle: Bundle) -> Sweep:
+@contextmanager
+def pixel_sweep(bundle: Bundle) -> Iterator[Sweep]:
     """Predict the largest face of ever larger JPEG files."""
     predictor = LocalPredictor(bundle)
     (face,), _ = render_split("test", 1, _SIDES[1], workers=1)
     images = {side * side: jpeg(Image.fromarray(cv2.resize(face, (side, side)))) for side in _SIDES}
     turns = {pixels: _timed(partial(predictor.predict, image)) for pixels, image in images.items()}
-    return Sweep("pixels", "bytes of a JPEG file to its answer, pixels", turns)
+    yield Sweep("pixels", "bytes of a JPEG file to its answer, pixels", turns)
 
 
-def face_sweep(bundle: Bundle) -> Sweep:
+@contextmanager
+def face_sweep(bundle: Bundle) -> Iterator[Sweep]:
     """Predict every face of an image of one size that has ever more of them."""
     predictor, most = LocalPredictor(bundle), _ROWS[-1] ** 2
     faces, _ = render_split("test", most, _TILE, workers=1)
@@ -79,14 +88,41 @@ def face_sweep(bundle: Bundle) -> Sweep:
         # A finder may miss one, or take two for one: the size is what was judged.
         found = len(predictor.predict(image, max_faces=most))
         turns[found] = _timed(partial(predictor.predict, image, max_faces=most))
-    return Sweep("faces", "bytes of a JPEG file to the answers of all its faces, faces", turns)
+    yield Sweep("faces", "bytes of a JPEG file to the answers of all its faces, faces", turns)
 
 
-SWEEPS: Mapping[str, Callable[[Bundle], Sweep]] = {
+@contextmanager
+def request_sweep(bundle: Bundle) -> Iterator[Sweep]:
+    """Ask a server, over gRPC, for the face of ever more images at once.
+
+    Raises:
+        UnavailableError: there is no tritonserver, or no client of it.
+    """
+    (face,), _ = render_split("test", 1, _SIDES[1], workers=1)
+    image = jpeg(Image.fromarray(face))
+    # `find_server` says what is missing; the command that `triton` runs would say it in a log.
+    with find_server(), triton(bundle.path) as server:
+        url = f"grpc://{server.urls['grpc'].removeprefix('grpc://')}"
+        turns = {count: partial(_ask_at_once, url, image, count) for count in _IN_FLIGHT}
+        yield Sweep("requests", "a server's answers to all of several requests, requests at once", turns)
+
+
+def _ask_at_once(url: str, image: bytes, count: int) -> float:
+    async def seconds() -> float:
+        async with AsyncClient(url) as client:
+            start = time.perf_counter()
+            await asyncio.gather(*(client.predict(image) for _ in range(count)))
+            return time.perf_counter() - start
+
+    return asyncio.run(seconds())
+
+
+SWEEPS: Mapping[str, Callable[[Bundle], AbstractContextManager[Sweep]]] = {
     "batch": batch_sweep,
     "threads": thread_sweep,
     "pixels": pixel_sweep,
     "faces": face_sweep,
+    "requests": request_sweep,
 }
 
 

@@ -175,15 +175,15 @@ def _ready(url: str) -> bool:
 def _process(
     command: list[str], environment: Mapping[str, str], stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=stdout, text=True, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_STOP_SECONDS)
-        # LitServe's other processes go on after the first one, and hold what this one prints to.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_STOP_SECONDS)
+            # LitServe's other processes go on after the first one, and hold what this one prints to.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ def test_every_sweep_is_measured(
     monkeypatch.setattr(_sweeps, "_BATCHES", (1, 2, 64))
     monkeypatch.setattr(_sweeps, "_SIDES", (128, 256))
     monkeypatch.setattr(_sweeps, "_ROWS", (1, 2))
+    monkeypatch.setattr(_sweeps, "_IN_FLIGHT", (1, 4))
     monkeypatch.setattr(_sweeps, "usable_cpus", lambda: 2)
     path = tmp_path / "2030-01-01-scaling.json"
     assert benchmark.run([str(bundle_path), "--rounds", "2", "-o", str(path)]) == 0
@@ -46,6 +48,8 @@ def test_every_sweep_is_measured(
     assert sizes["threads"] == [1, 2]
     assert sizes["pixels"] == [128**2, 256**2]
     assert 1 <= min(sizes["faces"]) < max(sizes["faces"]) <= 4
+    assert sizes["requests"] == [1, 4]
+    assert record["left_out"] == {}
     for sweep in record["sweeps"].values():
         value, low, high = sweep["exponent"]
         assert low <= value <= high
@@ -53,6 +57,24 @@ def test_every_sweep_is_measured(
     assert "| pixels | bytes of a JPEG file to its answer, pixels | 16,384: " in render(path)
 
 
+def test_a_sweep_that_cannot_run_is_named_with_the_reason(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_sweeps, "_BATCHES", (1, 2))
+    monkeypatch.setitem(sys.modules, "pytriton", None)
+    monkeypatch.setenv("PATH", "")
+    path = tmp_path / "2030-01-01-scaling.json"
+    arguments = [str(bundle_path), "--rounds", "2", "--case", "batch", "--case", "requests", "-o", str(path)]
+    assert benchmark.run(arguments) == 0
+    record = json.loads(path.read_text())
+    assert list(record["sweeps"]) == ["batch"]
+    assert list(record["left_out"]) == ["requests"]
+    assert f"requests is left out: {record['left_out']['requests']}" in capsys.readouterr().err
+    assert "\n- requests is left out: " in render(path)
+
+
 def test_an_unknown_sweep_is_refused(bundle_path: Path) -> None:
-    with pytest.raises(UsageError, match="--case width matches none of: batch, threads, pixels, faces"):
+    with pytest.raises(
+        UsageError, match="--case width matches none of: batch, threads, pixels, faces, requests"
+    ):
         benchmark.run([str(bundle_path), "--case", "width"])
