@@ -158,7 +158,7 @@ SUITES = {
         ),
         Suite(
             "serving",
-            "served requests at every pattern of arrivals, beside this process, FastAPI and LitServe",
+            "served requests at every pattern of arrivals, beside this process and other servers",
             "serving",
             4.1,
             ("{bundle}", "--perf-analyzer", "{perf_analyzer}"),

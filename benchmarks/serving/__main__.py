@@ -50,7 +50,7 @@ def measure(
         bundle: folder of a bundle.
         perf_analyzer: the program or its wheel; None takes the one on PATH.
         earlier: interpreter of an environment that has an earlier version, or None.
-        peers: whether FastAPI and LitServe take part.
+        peers: whether FastAPI, LitServe and PyTriton take part.
         requests: requests of each run.
         rounds: runs of every target in every case.
 
@@ -156,7 +156,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="bundle written by export-engine")
     add_perf_analyzer(parser)
     add_earlier(parser)
-    parser.add_argument("--no-peer", action="store_true", help="leave FastAPI and LitServe out")
+    parser.add_argument("--no-peer", action="store_true", help="leave FastAPI, LitServe and PyTriton out")
     add_count(parser, "--requests", 100, 10, "requests of each run")
     add_count(parser, "--rounds", 5, 1, "runs of every target in every case")
     options = parser.parse_args(arguments)

@@ -126,7 +126,7 @@ class Peer:
     Attributes:
         name: what tables call it.
         module: in ``peers``.
-        packages: that it needs, all in the extra `bench`.
+        packages: that it needs, all in the extras `bench` and `server`.
     """
 
     name: str
@@ -135,7 +135,11 @@ class Peer:
 
 
 FASTAPI = Peer("FastAPI", "_fastapi", ("fastapi", "uvicorn"))
-PEERS = (FASTAPI, Peer("LitServe", "_litserve", ("fastapi", "litserve")))
+PEERS = (
+    FASTAPI,
+    Peer("LitServe", "_litserve", ("fastapi", "litserve")),
+    Peer("PyTriton", "_pytriton", ("fastapi", "pytriton")),
+)
 
 
 @contextmanager
@@ -147,7 +151,7 @@ def peer_server(peer: Peer, bundle: Path) -> Iterator[Server]:
         UnavailableError: a package that it needs is not installed.
     """
     for package in peer.packages:
-        require(package, "bench")
+        require(package, "bench,server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
