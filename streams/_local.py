@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -175,8 +174,6 @@ def _start(bundle: Path, engine: str, faces: Faces, pixels: SharedPixels) -> Non
     # Ctrl-C goes to every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # OpenVINO imports its converter if it can, which is more than half of its import.
-    sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
     import cv2
 
     cv2.setNumThreads(1)

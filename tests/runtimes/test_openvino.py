@@ -173,3 +173,22 @@ def test_it_names_what_it_cannot_convert(tmp_path: Path) -> None:
     spec = BuildSpec(tmp_path, BATCH, 48, plan("fp32"), tmp_path / "unused.safetensors")
     with pytest.raises(ExportError, match=r"OpenVINO cannot convert broken\.onnx"):
         BACKEND.build(path, spec)
+
+
+def test_the_import_leaves_the_converter_to_whoever_asks_for_it(
+    small_standard: onnx.ModelProto, tmp_path: Path
+) -> None:
+    code = """
+import sys
+from lnlattennet.runtimes._openvino import import_openvino
+openvino = import_openvino()
+loaded = [name for name in sys.modules if name.startswith("openvino.tools.ovc")]
+assert not loaded, loaded
+assert not hasattr(openvino, "nothing")
+model = openvino.convert_model(sys.argv[1])
+assert "logits" in {name for output in model.outputs for name in output.names}
+import openvino.tools.ovc
+assert import_openvino() is openvino
+"""
+    onnx.save_model(small_standard, str(tmp_path / "model.onnx"))
+    subprocess.run([sys.executable, "-P", "-c", code, "model.onnx"], check=True, cwd=tmp_path)

@@ -7,7 +7,6 @@ a python model would pay again.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,8 +68,6 @@ class ServedBundle:
             BundleError: its runtime refuses the file.
             UnavailableError: its runtime is not installed, or cannot run engines on this machine.
         """
-        # OpenVINO imports its converter if it can, which is more than half of its import.
-        sys.modules.setdefault("openvino.tools.ovc", None)  # type: ignore[arg-type]
         try:
             size = self.preprocessing.size
             return load_runner(f"engine {self.engine}", self.backend, self.file, size, threads)
