@@ -114,6 +114,8 @@ def _serving(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
         measured = (rates[case].get(name) for case in loaded)
         rows.append([name, *cells, *(f"{np.median(rounds):.0f}" if rounds else "" for rounds in measured)])
     yield markdown(rows)
+    if left_out := record.get("left_out"):
+        yield _left_out(left_out)
 
 
 def _bundle(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:

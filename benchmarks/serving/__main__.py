@@ -34,6 +34,7 @@ from lnlattennet.benchmarks.serving._perf_analyzer import (
 )
 from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, over_http, requirements
 from lnlattennet.benchmarks.serving._targets import PEERS, Server, peer_server, triton
+from lnlattennet.errors import UnavailableError
 from lnlattennet.serving import load
 from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL
 from lnlattennet.serving.triton._model_names import FUSED as FUSED_MODEL
@@ -56,7 +57,7 @@ def measure(
 
     Raises:
         LnlAttenNetError: a server does not start, or a request failed.
-        UnavailableError: perf_analyzer, a server or a peer is not installed.
+        UnavailableError: perf_analyzer or tritonserver is not installed; a peer that is not is left out.
     """
     record = Record(benchmark="serving")
     with ExitStack() as stack:
@@ -68,7 +69,12 @@ def measure(
         targets = [Target(HERE, partial(predict_here, load(bundle))), Target(BARE, bare.run)]
         targets += _triton_targets(servers, generator)
         for peer in PEERS if peers else ():
-            server = servers[peer.name] = stack.enter_context(peer_server(peer, bundle))
+            try:
+                server = servers[peer.name] = stack.enter_context(peer_server(peer, bundle))
+            except UnavailableError as error:
+                record.facts.setdefault("left_out", {})[peer.name] = str(error)
+                say(f"{peer.name} is left out: {error}")
+                continue
             send = partial(generator.run, server.urls["http"], ENSEMBLE_MODEL)
             targets.append(Target(over_http(peer), send))
         measurement = Measurement(record, targets)

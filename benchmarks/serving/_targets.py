@@ -13,13 +13,14 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size, resident_size
 from lnlattennet.benchmarks.serving._images import photographs
-from lnlattennet.errors import LnlAttenNetError, require
+from lnlattennet.errors import LnlAttenNetError, UnavailableError, require
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 PEER_BUNDLE, PEER_PORT = "LNLATTENNET_BENCHMARK_BUNDLE", "LNLATTENNET_BENCHMARK_PORT"
@@ -151,7 +152,12 @@ def peer_server(peer: Peer, bundle: Path) -> Iterator[Server]:
         UnavailableError: a package that it needs is not installed.
     """
     for package in peer.packages:
-        require(package, "bench,server")
+        # Not imported: PyTriton would configure this process's logging.
+        if find_spec(package) is None:
+            raise UnavailableError(
+                f"it needs the Python package '{package}', which is not installed: "
+                "pip install 'lnlattennet[bench,server]'"
+            )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import time
 import zipfile
@@ -200,6 +201,13 @@ def test_parts_of_a_request_add_up_to_what_the_client_waits(bundle_path: Path, s
     assert min(steps.values()) > 0
     measured = ("tensors in", "tensors out", "wire and client")
     assert min(parts[name] for name in measured) > 0
+
+
+def test_a_peer_that_is_not_installed_is_named_with_the_way_out(bundle_path: Path) -> None:
+    peer = Peer("Other", "_other", ("package_of_nobody",))
+    reason = "'package_of_nobody', which is not installed: pip install 'lnlattennet[bench,server]'"
+    with pytest.raises(UnavailableError, match=re.escape(reason)), peer_server(peer, bundle_path):
+        pass
 
 
 @pytest.mark.slow
