@@ -90,16 +90,17 @@ def mean_ratio_interval(numerator: Floats, denominator: Floats, seed: int = 0) -
     """Return the ratio of the means of two values per face [n]; None where the second mean is not positive.
 
     Both values of a face are drawn together. A resample whose second mean is not positive has no ratio and is
-    left out.
+    left out. A mean that is 0 but for rounding, such as that of 2/3, -1/3 and -1/3, is not positive.
     """
     pairs = np.stack([numerator, denominator])
+    rounding = 1e-12 * np.abs(denominator).max()
 
     def ratios(draws: Indices) -> Floats:
         above, below = pairs[:, draws].mean(axis=2)
-        return np.asarray(np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0))
+        return np.asarray(np.divide(above, below, out=np.full_like(above, np.nan), where=below > rounding))
 
     above, below = pairs.mean(axis=1)
-    if below <= 0:
+    if below <= rounding:
         return None
     return Estimate(float(above / below), *interval(bootstrap(ratios, pairs.shape[1], seed=seed)))
 
