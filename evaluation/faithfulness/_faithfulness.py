@@ -122,6 +122,7 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
             yield faces, labels[indices]
 
     measured = measure(predictor, chunks(), options.seed)
+    per_class = np.bincount(labels[kept], minlength=len(match.class_names)).tolist()
     document = {
         # Its name among the records that `make figures` reads.
         "benchmark": "faithfulness",
@@ -131,7 +132,8 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
         "checkpoint": printable(options.checkpoint.name),
         "checkpoint_sha256": hash_file(options.checkpoint).sha256,
         "runtime": f"torch {torch.__version__} on {device.type}, float32",
-        "data": data.summary() | {"faces": len(kept)},
+        "data": data.summary()
+        | {"faces": len(kept), "faces_per_class": dict(zip(match.class_names, per_class, strict=True))},
         "classes": list(match.class_names),
         "notes": [*data.notes, *(data.preparation.notes() if data.preparation else ()), *match.notes],
         "regions": steps.regions,

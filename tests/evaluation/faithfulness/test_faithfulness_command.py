@@ -62,7 +62,11 @@ def test_a_data_set_is_measured_on_the_classes_it_shares_with_the_model(
     (tree / "fear").rename(tree / "contempt")
     with pytest.raises(UsageError, match="only the data has contempt"):
         run(checkpoint_path, "--data", tree)
-    printed = run(checkpoint_path, "--data", tree, "--common-classes", "--images", 6)
+    few = (checkpoint_path, "--data", tree, "--common-classes", "--images", 6)
+    measured = json.loads(run(*few, "--json"))["data"]
+    assert measured["faces"] == sum(measured["faces_per_class"].values()) == 6
+    assert "contempt" not in measured["faces_per_class"]
+    printed = run(*few)
     rows = {line[1:].partition("│")[0].strip() for line in printed.splitlines() if "│" in line}
     assert {"region weight", "Grad-CAM", "random order"} <= rows
     assert "the model may not predict fear here" in printed
