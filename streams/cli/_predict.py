@@ -54,7 +54,9 @@ def predict(
     model: Annotated[Model, typer.Option(help="Model of the server.")] = Model.EXPRESSION,
     output: Annotated[
         Path | None,
-        typer.Option(help="Write a row for every image and face to a .csv, .jsonl or .parquet file."),
+        typer.Option(
+            "--output", "-o", help="Write a row for every image and face to a .csv, .jsonl or .parquet file."
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with --output where a run was stopped.")

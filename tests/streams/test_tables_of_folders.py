@@ -79,7 +79,7 @@ def test_every_format_has_a_row_for_every_image_and_face(
     for ending in ("csv", "jsonl", "parquet"):
         output = tmp_path / f"rows.{ending}"
         flags = ["--bundle", bundle_path, "--max-faces", 5, "--min-face", 80]
-        result = run(folder, *flags, "--output", output, "--json")
+        result = run(folder, *flags, "-o", output, "--json")
         assert result.exit_code == 1, result.output
         document = json.loads(result.stdout)
         assert document == {
