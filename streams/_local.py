@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, save_overlays
@@ -46,6 +46,11 @@ class Faces:
 
     most: int | None = None
     smallest: float = 0.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What changes rows, as a table records it."""
+        return {"max_faces": self.most, "min_face": self.smallest}
 
 
 class LocalFramePredictor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from lnlattennet._command import on_one_line, print_json
@@ -50,7 +49,7 @@ def write_rows(
             _tasks(files, overlays, moving.selection),
             predictor,
             output,
-            run=Run(predictor.model, asdict(faces) | moving.options),
+            run=Run(predictor.model, faces.options | moving.options),
             resume=resume,
             repeatable=repeatable,
             stage=stage,

@@ -191,12 +191,19 @@ def _require_same_run(partial: Path, run: Run) -> None:
         earlier = json.loads((partial / _RUN).read_bytes())
     except ValueError as error:
         raise DataError(f"{name}/{_RUN} is damaged: {error}; remove {name} and begin anew") from error
-    for key, value in run.to_json().items():
-        if earlier.get(key) != value:
+    was, now = _told(earlier), _told(run.to_json())
+    for key, value in now.items():
+        if was.get(key) != value:
             raise UsageError(
-                f"{name} was made with {key} {earlier.get(key)!r}, and now it is {value!r}: go on as it was "
+                f"{name} was made with {key} {was.get(key)!r}, and now it is {value!r}: go on as it was "
                 "begun, or choose another output"
             )
+
+
+def _told(run: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a run is compared by, its options by their names on the command line."""
+    flags = {f"--{name.replace('_', '-')}": value for name, value in run.get("options", {}).items()}
+    return {**{name: value for name, value in run.items() if name != "options"}, **flags}
 
 
 def _require_same_model(output: Path, model: Model) -> None:

@@ -210,7 +210,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_rows(
     refused = run(many, "--bundle", bundle_path, "--output", output)
     assert "go on with --resume" in str(refused.exception)
     changed = run(many, "--bundle", bundle_path, "--output", output, "--resume", "--max-faces", 2)
-    assert "was made with options" in str(changed.exception)
+    assert "was made with --max-faces None, and now it is 2" in str(changed.exception)
     others = run(many / "399.png", "--bundle", bundle_path, "--output", output, "--resume")
     assert "--resume goes on with the same images" in str(others.exception)
     # What a process writes when it dies may end anywhere.
