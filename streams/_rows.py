@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -224,9 +225,13 @@ class Columns:
         """
         classes = [name.removeprefix(_PROBABILITY) for name in names if name.startswith(_PROBABILITY)]
         columns = cls(tuple(classes), sum(name.startswith(_WEIGHT) for name in names))
-        if list(names) != list(columns.types):
-            wanted = ", ".join(columns.types)
-            raise DataError(f"a table of answers has the columns {wanted}; got {', '.join(names)}")
+        for number, (wanted, name) in enumerate(itertools.zip_longest(columns.types, names), 1):
+            if name != wanted:
+                raise DataError(
+                    f"a table of answers has the columns source, frame, time, ...: column {number} must be "
+                    f"{wanted or 'left out'}, got {name or 'none'}; give a table that `lnlattennet predict "
+                    "--output` or `lnlattennet score` wrote"
+                )
         return columns
 
 

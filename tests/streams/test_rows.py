@@ -55,6 +55,10 @@ def test_columns_are_read_from_a_header() -> None:
     for wrong in (names[:-1], [*names, "more"], names[::-1], []):
         with pytest.raises(DataError, match="has the columns source, frame"):
             Columns.from_names(wrong)
+    with pytest.raises(DataError, match=r"column 1 must be source, got Unnamed: 0; give a table that"):
+        Columns.from_names(["Unnamed: 0", *names])
+    with pytest.raises(DataError, match=f"column {len(names)} must be preprocessing_id, got none"):
+        Columns.from_names(names[:-1])
     with pytest.raises(DataError, match="no column 'source'"):
         COLUMNS.row({})
     with pytest.raises(DataError, match="must be one of ok, no_face"):
