@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TextIO
 
 from lnlattennet._command import printable
@@ -213,12 +213,19 @@ def ignored_notes(ignored: Iterable[str]) -> tuple[str, ...]:
     """Return a sentence for each kind of ignored entry."""
     names = sorted(ignored)
     folders = [name for name in names if name.endswith("/")]
-    files = [name for name in names if not name.endswith("/")]
+    stray = {name for name in names if _is_called_an_image(name)}
+    files = [name for name in names if not name.endswith("/") and name not in stray]
     kinds = (
+        ("images that lie in no folder of a class", sorted(stray)),
         ("folders inside folders of images; no image in them is read", folders),
         ("hidden entries, folders of the system, or files that are no images", files),
     )
     return tuple(f"ignored {len(found):,} {kind}: {first_few(found)}" for kind, found in kinds if found)
+
+
+def _is_called_an_image(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in FILE_SUFFIXES and not (name.endswith("/") or is_system_entry(path.name))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

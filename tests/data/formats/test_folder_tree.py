@@ -40,6 +40,15 @@ def test_folders_inside_those_of_classes_are_told_of(tmp_path: Path) -> None:
     assert note in data.notes
 
 
+def test_images_beside_the_folders_of_classes_are_told_apart_from_other_files(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path)
+    for name in ("a.JPG", "train/b.png", "notes.txt", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"left out")
+    notes = load_dataset(tmp_path).notes
+    assert "ignored 2 images that lie in no folder of a class: a.JPG, train/b.png" in notes
+    assert any(note.endswith("files that are no images: .hidden.png, notes.txt") for note in notes)
+
+
 def test_digits_may_be_names_of_ones_own_classes(tmp_path: Path) -> None:
     trees.build_rafdb_digits(tmp_path)
     assert load_dataset(tmp_path, "folder").class_names == tuple("1234567")
