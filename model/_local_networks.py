@@ -58,7 +58,9 @@ class LocalEvidence(nn.Module):
             expected: weights from the whole face, [B, K].
             local: local features u, [B, K, D].
         """
-        evidence = (local * self.weight).sum(dim=2) + self.bias
+        # The sum keeps its axis: OpenVINO's CPU plugin (2026.4.1) adds what follows a sum without its axis to
+        # the wrong places where there are several faces.
+        evidence = (local * self.weight).sum(dim=2, keepdim=True).squeeze(2) + self.bias
         # A weight may underflow to 0, whose logarithm is not finite.
         prior = expected.clamp_min(torch.finfo(expected.dtype).tiny).log()
         return torch.softmax(prior + evidence, dim=1)

@@ -19,6 +19,7 @@ from lnlattennet.export.precision._apply import apply_plan
 from lnlattennet.export.precision._calibration import activation_ranges
 from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._io_spec import OUTPUT_NAMES
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.runtimes._base import BatchRange
@@ -51,6 +52,9 @@ def standard_graph(config: NetworkConfig, folder: Path) -> onnx.ModelProto:
             torch.nn.init.normal_(module.bias)
             assert module.running_mean is not None
             torch.nn.init.normal_(module.running_mean)
+    for name, parameter in network.named_parameters():
+        if name.startswith("local_evidence"):  # zeros at first
+            torch.nn.init.normal_(parameter)
     with torch.no_grad():
         network.nonlocal_attention.score.weight.mul_(20)
     info = CheckpointInfo(
@@ -89,6 +93,17 @@ def test_it_gives_the_same_answers(standard: onnx.ModelProto, config: NetworkCon
     faces = images(config, count)
     for one, other in zip(values(channels_last(standard), faces), values(standard, faces), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-5, rtol=1e-4)
+
+
+def test_openvino_gives_the_answers_of_both_graphs(standard: onnx.ModelProto, config: NetworkConfig) -> None:
+    core = pytest.importorskip("openvino").Core()
+    faces = images(config, 8)
+    for form in (standard, channels_last(standard)):
+        network = core.read_model(form.SerializeToString())
+        network.reshape(faces.shape)
+        answers = core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})({"image": faces})
+        for name, wanted in zip(OUTPUT_NAMES, values(standard, faces), strict=True):
+            np.testing.assert_allclose(answers[name], wanted, atol=1e-4, rtol=1e-4, err_msg=name)
 
 
 def test_the_u_nets_tensors_of_a_name_have_the_same_values(
