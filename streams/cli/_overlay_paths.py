@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lnlattennet._atomic import require_outside_bundles
 from lnlattennet.errors import UsageError
-from lnlattennet.streams.sources._files import Files
+from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, Files
 from lnlattennet.streams.sources._frames import moves
 
 
@@ -22,7 +22,8 @@ class OverlayPaths:
         files: all images, and videos.
 
     Raises:
-        UsageError: several images and a file, or a file would replace an image or lie in a bundle.
+        UsageError: several images and a file, a file of another format, or a file would replace an image or
+            lie in a bundle.
     """
 
     def __init__(self, overlay: Path | None, files: Files) -> None:
@@ -52,6 +53,8 @@ class OverlayPaths:
             raise UsageError(f"--overlay must be a folder for {count} images, got the file {overlay}")
         if not self._is_file and overlay.exists() and not overlay.is_dir():
             raise UsageError(f"--overlay must be a .png file or a folder, got the file {overlay}")
+        if not self._is_file and not overlay.exists() and overlay.suffix.lower() in FOLDER_SUFFIXES:
+            raise UsageError(f"--overlay must be a .png file or a folder, got {overlay}")
         if not self._is_file:
             _require_outside(overlay, files)
         replaced = self._existing(files)

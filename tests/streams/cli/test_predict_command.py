@@ -177,6 +177,16 @@ def test_several_images_need_a_folder(bundle_path: Path, portrait: Path, wall: P
     assert "must be a .png file or a folder" in str(result.exception)
 
 
+@pytest.mark.parametrize("name", ["drawn.jpg", "drawn.TIFF", "drawn.avi"])
+def test_no_folder_is_named_as_an_image(bundle_path: Path, wall: Path, tmp_path: Path, name: str) -> None:
+    result = run(wall, "--bundle", bundle_path, "--overlay", tmp_path / name)
+    assert isinstance(result.exception, UsageError)
+    assert str(result.exception).endswith(f"must be a .png file or a folder, got {tmp_path / name}")
+    assert not (tmp_path / name).exists()
+    (tmp_path / name).mkdir()
+    assert run(wall, "--bundle", bundle_path, "--overlay", tmp_path / name).exit_code == 0
+
+
 def test_an_image_is_never_overwritten(bundle_path: Path, wall: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.png"
     link.symlink_to(wall)
