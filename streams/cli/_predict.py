@@ -124,8 +124,8 @@ def predict(
 
     if bundle is not None and url is not None:
         raise UsageError("--url asks a server and --bundle runs here: give one of the two")
-    if bundle is not None and (retries or ca or header):
-        raise UsageError("--retries, --ca and --header are for a server; --bundle runs here")
+    if bundle is not None and (retries or ca or header or model is not Model.EXPRESSION):
+        raise UsageError("--model, --retries, --ca and --header are for a server; --bundle runs here")
     if engine is not None and bundle is None:
         raise UsageError(f"--engine {engine} chooses an engine of a bundle: add --bundle DIR")
     if min_face and max_faces is None:

@@ -290,13 +290,15 @@ def test_a_server_gives_the_bundles_answers(
         assert "damaged or cut off" in theirs["errors"][0]["error"]
 
 
-@pytest.mark.parametrize("option", [("--retries", 2), ("--ca", "ca.pem"), ("--header", "a:b")])
+@pytest.mark.parametrize(
+    "option", [("--retries", 2), ("--ca", "ca.pem"), ("--header", "a:b"), ("--model", "expression_fused")]
+)
 def test_options_for_a_server_are_refused_beside_a_bundle(
     bundle_path: Path, portrait: Path, option: tuple[str, object]
 ) -> None:
     result = run(portrait, "--bundle", bundle_path, *option)
     assert isinstance(result.exception, UsageError)
-    assert "--retries, --ca and --header are for a server" in str(result.exception)
+    assert "--model, --retries, --ca and --header are for a server" in str(result.exception)
 
 
 @pytest.mark.parametrize("header", ["key", ": key", ""])
