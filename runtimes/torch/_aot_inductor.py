@@ -9,8 +9,10 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -100,8 +102,13 @@ def load(engine_file: Path, threads: int = 0) -> Runner:
     from lnlattennet.runtimes.torch import _network as torch_network
 
     torch_network.use_threads(threads)
-    # Torch unpacks the code into a temporary folder to load it.
-    with temporary_files_in(program_folder()):
+    # Torch unpacks the code into a temporary folder to load it, which a process that is killed would leave.
+    # On a CPU nothing is read from there afterwards; a GPU's kernels are, at the first call.
+    with ExitStack() as stack:
+        folder = program_folder()
+        if torch_network.device_here() == "cpu":
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
+        stack.enter_context(temporary_files_in(folder))
         package = torch._inductor.aoti_load_package(str(engine_file))
     device = package.get_metadata()["AOTI_DEVICE_KEY"]
     # A package runs one call at a time and waits for its turn without letting other threads run, while

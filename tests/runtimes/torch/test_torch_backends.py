@@ -112,6 +112,19 @@ def test_a_compiled_engine_may_be_called_from_several_threads(compiled: EngineFi
 
 
 @pytest.mark.slow
+@no_gpu
+def test_a_compiled_engine_is_unpacked_only_while_it_is_loaded(
+    compiled: EngineFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is killed later, such as a process that times it, leaves nothing behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    runner = backend_named("aoti").load(compiled.path, 1)
+    assert list(tmp_path.iterdir()) == []
+    assert runner({"image": faces(2)})["logits"].shape == (2, 7)
+
+
+@pytest.mark.slow
 def test_a_compiled_engine_reads_faces_of_any_memory_layout(compiled: EngineFile) -> None:
     """Its code takes the strides that it was compiled for as given."""
     runner = load_runner("aoti", "aoti", compiled.path, 48, 1)
