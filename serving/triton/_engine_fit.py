@@ -30,7 +30,7 @@ def require_runnable(manifest: Manifest, backends: Collection[str]) -> None:
         return
     others = [name for name in runnable_engines(manifest) if name != manifest.selected]
     raise UnavailableError(
-        f"engine {report.engine}, which the bundle selects, cannot run here: {'; '.join(report.reasons)}. "
+        f"engine {report.engine}, which is to be served, cannot run here: {'; '.join(report.reasons)}. "
         f"What to do: {'; '.join(report.remedies)}. Engines that can: {', '.join(others) or 'none'}"
         + ("; deploy one of them with --engine, and serve that deployment" if others else "")
     )

@@ -138,7 +138,7 @@ def test_an_engine_for_another_machine_is_served_nowhere_here(bundle_copy: Path,
     for folder in (bundle_copy, tmp_path / "out"):
         served = call(main, "lnlattennet", "serve", folder, *ANY_PORTS)
         assert served.returncode == 4
-        assert f"engine {chosen.name}, which the bundle selects, cannot run here" in served.stderr
+        assert f"engine {chosen.name}, which is to be served, cannot run here" in served.stderr
         assert "==1.0, here is " in served.stderr
         assert "deploy one of them with --engine" in served.stderr
     other = next(one.name for one in manifest.engines if one.name != chosen.name)

@@ -119,7 +119,7 @@ def test_no_request_fails_while_versions_change(served: SimpleNamespace, bundle_
     assert refused.returncode == 1
     assert f"the server refused version 3, and version 1 goes on: {broken.refused}" in refused.stderr
     assert foreign.returncode == 1
-    assert "engine onnxruntime-fp32, which the bundle selects, cannot run here" in foreign.stderr
+    assert "engine onnxruntime-fp32, which is to be served, cannot run here" in foreign.stderr
     listed = json.loads(change(served).stdout)["versions"]
     assert [one["version"] for one in listed if one["active"] and one["served"]] == [1]
     assert listed[2]["refused"] == broken.refused
