@@ -22,6 +22,8 @@ def read_content(frame: Frame) -> FileBytes | NDArray[np.uint8] | str:
         return FileBytes(read_image_file(image) if isinstance(image, Path) else image)
     except IsADirectoryError:
         return "is a folder that cannot be read; change its permissions"
+    except FileNotFoundError:
+        return "there is no such file; check the path"
     except OSError as error:
         return f"cannot read the file: {error.strerror}"
     except ImageError as error:

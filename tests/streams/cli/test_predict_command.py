@@ -123,7 +123,7 @@ def test_one_bad_image_does_not_lose_the_others(
     assert [entry["photo"] for entry in document["predictions"]] == [str(portrait), str(wall)]
     errors = {Path(entry["photo"]).name: entry["error"] for entry in document["errors"]}
     assert "must be a JPEG or PNG file, got text" in errors["notes.jpg"]
-    assert errors["missing.jpg"] == "cannot read the file: No such file or directory"
+    assert errors["missing.jpg"] == "there is no such file; check the path"
 
     for_people = run(*arguments)
     assert for_people.exit_code == 1
