@@ -21,6 +21,7 @@ MISSING = [
     "explain nothing face.png -o out",
     "explain CHECKPOINT nothing.png -o out",
     "serve nothing",
+    "versions nothing",
     "predict nothing.png --bundle BUNDLE",
     "predict face.png --bundle nothing",
     "predict face.png --bundle BUNDLE --engine none",

@@ -32,11 +32,11 @@ def versions(
 ) -> None:
     """List a deployment's versions, or serve another one."""
     configure_logging(verbose, quiet)
-    from lnlattennet.errors import UsageError
+    from lnlattennet.errors import ServingError, UsageError
     from lnlattennet.serving.triton._deployment import Deployment, is_deployment
 
     if not is_deployment(deployment):
-        raise UsageError(f"{deployment} is no deployment; write one with `lnlattennet deploy BUNDLE -o DIR`")
+        raise ServingError(f"{deployment} is no deployment; write one: `lnlattennet deploy BUNDLE -o DIR`")
     if activate is not None and rollback:
         raise UsageError("--activate and --rollback both choose a version: leave one out")
     found = Deployment(deployment.resolve())

@@ -141,7 +141,7 @@ def test_the_command_lists_and_activates(bundle: Bundle, tmp_path: Path) -> None
     assert versions[0]["deployed"] < versions[1]["deployed"]
     with pytest.raises(UsageError, match="has no version 7; it has: 1, 2"):
         run(app, ["versions", str(folder), "--activate", "7"], catch_exceptions=False)
-    with pytest.raises(UsageError, match="is no deployment"):
+    with pytest.raises(ServingError, match="is no deployment"):
         run(app, ["versions", str(tmp_path)], catch_exceptions=False)
 
 
