@@ -11,6 +11,8 @@ import lnlattennet
 from lnlattennet.errors import ImageError
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     bundle, folder = sys.argv[1:]
     model = lnlattennet.load(bundle)
     writer = csv.writer(sys.stdout)

@@ -9,6 +9,8 @@ from pathlib import Path
 from lnlattennet import Client
 
 if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
     url, *paths = sys.argv[1:]
     with Client(url) as client:
         print(f"{url} knows {', '.join(client.description.class_names)}")

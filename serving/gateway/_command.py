@@ -30,7 +30,7 @@ _ORIGIN = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 
 def gateway(
-    url: Annotated[str, typer.Option(help="Triton server, over gRPC.")] = "grpc://127.0.0.1:8001",
+    url: Annotated[str, typer.Option(help="Triton server, grpc:// or http://.")] = "grpc://127.0.0.1:8001",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
     keys: Annotated[

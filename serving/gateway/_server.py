@@ -25,7 +25,7 @@ async def gateway_server(
     """Connect to a Triton server, and yield a server whose ``serve`` answers clients.
 
     Args:
-        url: of Triton, over gRPC.
+        url: of Triton, grpc:// or http://.
         timeout: seconds that it may take for one image.
         limits: what clients may do.
         options: of uvicorn.

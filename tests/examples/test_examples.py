@@ -35,6 +35,16 @@ def test_an_example_is_short_and_the_list_has_it(path: Path) -> None:
         assert f"python examples/{path.name}" in text
 
 
+@pytest.mark.parametrize("name", ["folder", "image", "server"])
+def test_an_example_without_arguments_says_how_it_is_called(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", EXAMPLES / f"{name}.py"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert f"\npython examples/{name}.py " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_own_network_with_the_op_learns(tmp_path: Path) -> None:
     losses = [float(line.rpartition(" ")[2]) for line in run_example("kernel_op", cwd=tmp_path).splitlines()]
     assert losses[-1] < losses[0]
