@@ -16,7 +16,7 @@ from PIL import Image
 
 from lnlattennet._interleave import Turn
 from lnlattennet.benchmarks.harness._jpeg import jpeg
-from lnlattennet.benchmarks.serving._targets import triton
+from lnlattennet.benchmarks.harness._server import triton
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic._splits import render_split
 from lnlattennet.machine._hardware import usable_cpus

@@ -20,12 +20,14 @@ import numpy as np
 
 from lnlattennet._statistics import ratio_of_starts
 from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report, say
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
+from lnlattennet.benchmarks.harness._server import Server, triton
 from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
-from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import ONE, Measurement, Target, predict_here
+from lnlattennet.benchmarks.serving._peer_servers import PEERS, peer_server
 from lnlattennet.benchmarks.serving._perf_analyzer import (
     Load,
     PerfAnalyzer,
@@ -33,7 +35,6 @@ from lnlattennet.benchmarks.serving._perf_analyzer import (
     open_perf_analyzer,
 )
 from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, over_http, requirements
-from lnlattennet.benchmarks.serving._targets import PEERS, Server, peer_server, triton
 from lnlattennet.errors import UnavailableError
 from lnlattennet.serving import load
 from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL

@@ -10,7 +10,7 @@ import numpy as np
 from lnlattennet._statistics import FEWEST_FOR_P99, Estimate, ratio_of_starts, student_interval, tail_interval
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record, RequirementResult
 from lnlattennet.benchmarks.serving._measure import EIGHT, ONE
-from lnlattennet.benchmarks.serving._targets import FASTAPI, Peer
+from lnlattennet.benchmarks.serving._peer_servers import FASTAPI, Peer
 
 FUSED, ENSEMBLE, EARLIER, HERE, BARE = (
     "fused, gRPC",

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from lnlattennet._interleave import interleave
 from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main, option_parser, report
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import comparison_table
 from lnlattennet.benchmarks.harness._versions import EARLIER, turn, worker
-from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.bundle import read_manifest
 
 NOW = "this version"

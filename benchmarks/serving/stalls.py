@@ -18,16 +18,16 @@ import numpy as np
 
 from lnlattennet._interleave import interleave
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._server import triton
 from lnlattennet.benchmarks.harness._tables import aligned
-from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._perf_analyzer import (
     Load,
     PerfAnalyzer,
     add_perf_analyzer,
     open_perf_analyzer,
 )
-from lnlattennet.benchmarks.serving._targets import triton
 from lnlattennet.serving.triton._model_names import FUSED
 
 LATE_SECONDS = 0.4

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.benchmarks.serving import in_process
-from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving.in_process import NOW, measure
 from lnlattennet.errors import LnlAttenNetError
 

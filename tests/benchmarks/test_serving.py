@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import tritonclient.http
 
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._memory import proportional_set_size
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.serving import _perf_analyzer
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
-from lnlattennet.benchmarks.serving._images import photographs
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
+from lnlattennet.benchmarks.serving._peer_servers import PEERS, Peer, peer_server
 from lnlattennet.benchmarks.serving._perf_analyzer import Load, Served, open_perf_analyzer, read_export
 from lnlattennet.benchmarks.serving._requirements import BARE, EARLIER, FUSED, HERE, PEER, requirements
-from lnlattennet.benchmarks.serving._targets import PEERS, Peer, peer_server
 from lnlattennet.errors import LnlAttenNetError, UnavailableError
 from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.serving import load

@@ -10,7 +10,7 @@ import numpy as np
 from fastapi import APIRouter, Response
 from tritonclient.utils import serialize_byte_tensor
 
-from lnlattennet.benchmarks.serving._targets import PEER_BUNDLE, PEER_PORT
+from lnlattennet.benchmarks.serving._peer_servers import PEER_BUNDLE, PEER_PORT
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.serving import LocalPredictor, load
 from lnlattennet.serving.triton._model_names import ENSEMBLE

@@ -20,8 +20,8 @@ import numpy as np
 
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
 from lnlattennet.benchmarks.harness._record import Record
+from lnlattennet.benchmarks.harness._server import Server, triton
 from lnlattennet.benchmarks.harness._tables import aligned
-from lnlattennet.benchmarks.serving._targets import Server, triton
 from lnlattennet.benchmarks.serving.soak._expected import Expected
 from lnlattennet.benchmarks.serving.soak._load import Tally, load_round
 from lnlattennet.benchmarks.serving.soak._requirements import Findings, requirements

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnlattennet.benchmarks.serving._images import photographs
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import LnlAttenNetError

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from lnlattennet.benchmarks.serving._targets import Server
+from lnlattennet.benchmarks.harness._server import Server
 
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
 

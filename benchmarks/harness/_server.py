@@ -1,32 +1,25 @@
-"""Servers to compare: this version, an earlier one, and peers, in processes of their own."""
+"""A server in a process of its own: `lnlattennet serve`, of this version or another, or any other program."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._memory import descendants, proportional_set_size, resident_size
-from lnlattennet.benchmarks.serving._images import photographs
-from lnlattennet.errors import LnlAttenNetError, UnavailableError, require
+from lnlattennet.errors import LnlAttenNetError, require
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
-PEER_BUNDLE, PEER_PORT = "LNLATTENNET_BENCHMARK_BUNDLE", "LNLATTENNET_BENCHMARK_PORT"
-"""Environment variables that tell a peer what to serve, and where."""
-
-_READY_SECONDS = 180
 _STOP_SECONDS = 30
 
 
@@ -85,8 +78,8 @@ def triton(
     """
     command = [str(python or sys.executable), "-P", "-m", "lnlattennet", "serve", str(bundle), "--json"]
     ports = [option for kind in ("http", "grpc", "metrics") for option in (f"--{kind}-port", "0")]
-    ask, started = _question(), time.monotonic()
-    with _process([*command, *ports, *options], environment or {}, subprocess.PIPE) as process:
+    ask, started = question(), time.monotonic()
+    with server_process([*command, *ports, *options], environment or {}, subprocess.PIPE) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         document = _first_document(process.stdout)
         if document is None:
@@ -96,7 +89,7 @@ def triton(
         yield Server(urls, process.pid, time.monotonic() - started)
 
 
-def _question() -> Callable[[str], None]:
+def question() -> Callable[[str], None]:
     """Return a function that asks a server about a photograph, over HTTP; what it needs is imported here."""
     http = require("tritonclient.http", "triton")
     tensor = http.InferInput("image", [1, 1], "BYTES")
@@ -120,71 +113,11 @@ def _first_document(lines: Iterator[str]) -> dict[str, str] | None:
     return None
 
 
-@dataclass(frozen=True)
-class Peer:
-    """What a user would write instead of `lnlattennet serve`.
-
-    Attributes:
-        name: what tables call it.
-        module: in ``peers``.
-        packages: that it needs, all in the extras `bench` and `server`.
-    """
-
-    name: str
-    module: str
-    packages: tuple[str, ...]
-
-
-FASTAPI = Peer("FastAPI", "_fastapi", ("fastapi", "uvicorn"))
-PEERS = (
-    FASTAPI,
-    Peer("LitServe", "_litserve", ("fastapi", "litserve")),
-    Peer("PyTriton", "_pytriton", ("fastapi", "pytriton")),
-)
-
-
 @contextmanager
-def peer_server(peer: Peer, bundle: Path) -> Iterator[Server]:
-    """Serve a bundle with a peer, over HTTP, with as many workers as there are cores.
-
-    Raises:
-        LnlAttenNetError: it did not start.
-        UnavailableError: a package that it needs is not installed.
-    """
-    for package in peer.packages:
-        # Not imported: PyTriton would configure this process's logging.
-        if find_spec(package) is None:
-            raise UnavailableError(
-                f"it needs the Python package '{package}', which is not installed: "
-                "pip install 'lnlattennet[bench,server]'"
-            )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-P", "-m", f"{__package__}.peers.{peer.module}"]
-    ask, started = _question(), time.monotonic()
-    with _process(command, {PEER_BUNDLE: str(bundle.resolve()), PEER_PORT: str(port)}) as process:
-        url = f"http://127.0.0.1:{port}"
-        while not _ready(f"{url}/v2/models/{ENSEMBLE}/ready"):
-            if process.poll() is not None or time.monotonic() - started > _READY_SECONDS:
-                raise LnlAttenNetError(f"`{' '.join(command)}` does not answer")
-            time.sleep(0.05)
-        ask(url)
-        yield Server({"http": url}, process.pid, time.monotonic() - started)
-
-
-def _ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - an address of this machine
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-@contextmanager
-def _process(
+def server_process(
     command: list[str], environment: Mapping[str, str], stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[str]]:
+    """Run a server; stop it with SIGTERM, and kill what is left of its session after half a minute."""
     with subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=stdout, text=True, start_new_session=True
     ) as process:
