@@ -35,6 +35,9 @@ _TURNS = {
 _ONE = 1 << 16
 """A 1 in a display matrix, which holds fixed-point numbers."""
 
+_INCOMPLETE = "data missing or wrong in a part of it"
+"""What is told of a frame that FFmpeg decoded and patched up."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -42,9 +45,9 @@ class Decoded:
 
     Attributes:
         time: presentation time in seconds on the stream's own clock; None if the file has none.
-        frame: the frame; None if it is damaged.
+        frame: the frame; None if it cannot be decoded.
         reformatter: converts the frames of its stream, one at a time; it keeps the tables of their colors.
-        damage: what FFmpeg says of it, or "".
+        damage: what is wrong with it, or "".
     """
 
     time: float | None
@@ -61,7 +64,7 @@ class Decoded:
 
     def image(self) -> NDArray[np.uint8] | str:
         """Return upright RGB pixels, uint8 [H, W, 3], or why there are none."""
-        if self.frame is None or self.reformatter is None:
+        if self.damage or self.frame is None or self.reformatter is None:
             return f"the frame is damaged ({self.damage}); record or copy the video again"
         try:
             check_size(self.frame.width, self.frame.height)
@@ -94,8 +97,8 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[Decoded]:
     """Yield the frames of a stream in order of presentation.
 
-    A packet that cannot be decoded gives one frame with ``damage``, in order of the file. FFmpeg says nothing
-    of packets that its demuxer lost.
+    A packet that cannot be decoded gives one frame with ``damage``, in order of the file, and so does a frame
+    that FFmpeg could only patch up. FFmpeg says nothing of packets that its demuxer lost.
 
     Raises:
         FFmpegError: the source went away, or breaks off.
@@ -103,7 +106,10 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[D
     # One thread: the faces need the others, and with more, what is told of damage depends on their order.
     stream.thread_count = 1
     errors, reformatter = pyav().error, pyav().video.reformatter.VideoReformatter()
+    incomplete: set[int | None] = set()
     for packet in container.demux(stream):
+        if packet.is_corrupt:
+            incomplete.add(packet.pts)
         try:
             frames = packet.decode()
         except errors.EOFError:
@@ -112,7 +118,10 @@ def decoded_frames(container: InputContainer, stream: VideoStream) -> Iterator[D
             time = None if packet.pts is None else float(packet.pts * packet.time_base)
             yield Decoded(time, damage=error.strerror.lower())
         else:
-            yield from (Decoded(frame.time, frame, reformatter) for frame in frames)
+            for frame in frames:
+                patched = frame.is_corrupt or frame.pts in incomplete
+                incomplete.discard(frame.pts)
+                yield Decoded(frame.time, frame, reformatter, _INCOMPLETE if patched else "")
 
 
 def orientation(frame: VideoFrame) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -114,18 +115,20 @@ class _Reading:
         self._shot = 0
         self._index = 0
         self._time = 0.0
+        self._end = 0.0
+        self._decoding_time = -math.inf
+        self._clock_is_new = False
         self._longest = 0.0
         self._yielded = 0
 
     def frames(self) -> Iterator[Frame]:
         try:
             for decoded in decoded_frames(self._container, self._stream):
-                before, self._time = self._time, self._time_of(decoded)
-                self._longest = max(self._longest, self._time - before, decoded.duration)
+                late = self._advance(decoded)
                 if self._selection.is_over(self._time):
                     break
                 if self._selection.holds(self._index, self._time):
-                    yield self._frame(decoded)
+                    yield self._frame(decoded, late)
                 self._index += 1
             else:
                 if missing := self._missing():
@@ -135,17 +138,45 @@ class _Reading:
         if not self._yielded:
             yield Frame(self._source, image=self._nothing())
 
+    def _advance(self, decoded: Decoded) -> str:
+        """Go on to the time of a frame; return why it comes too late to have one, or "".
+
+        Times never go back. What cannot be decoded gets the time of the frame before it: its own would
+        precede that of frames that wait in the decoder, and may be as damaged.
+        """
+        time = self._time_of(decoded)
+        self._end = max(self._end, time)
+        if decoded.frame is None:
+            return ""
+        if time < self._time:
+            return (
+                f"its time goes back from {self._time:.2f} s to {time:.2f} s: frames between them are lost; "
+                "record or copy the video again"
+            )
+        self._longest = max(self._longest, time - self._time, decoded.duration)
+        self._time = time
+        return ""
+
     def _time_of(self, decoded: Decoded) -> float:
-        """Return the seconds of a frame since the start of the video, by its number if it has no time."""
+        """Return the seconds of a frame since the start of the video, by its number if it has no time.
+
+        Where recordings were joined, the clock starts over, that of decoding first: its times go on.
+        """
         if decoded.time is None:
-            return self._index / self._rate
+            return max(self._index / self._rate, self._time)
         if self._origin is None:
             self._origin = decoded.time
+        if decoded.frame is not None and decoded.frame.dts is not None:
+            self._clock_is_new |= decoded.frame.dts < self._decoding_time
+            self._decoding_time = decoded.frame.dts
+            if self._clock_is_new and decoded.time - self._origin < self._time:
+                self._origin = decoded.time - self._time - 1 / self._rate
+                self._clock_is_new = False
         return max(decoded.time - self._origin, 0.0)
 
-    def _frame(self, decoded: Decoded) -> Frame:
+    def _frame(self, decoded: Decoded, late: str) -> Frame:
         self._yielded += 1
-        image = decoded.image()
+        image = late or decoded.image()
         if not isinstance(image, str):
             self._shot = self._shot_of(image)
         return Frame(self._source, self._index, self._time, image, self._shot)
@@ -167,7 +198,7 @@ class _Reading:
             announced = container.duration / 1e6
         else:
             return 0.0
-        missing = announced - self._time
+        missing = announced - self._end
         return missing if missing - self._longest > _MISSING else 0.0
 
     def _nothing(self) -> str:

@@ -46,16 +46,18 @@ def write_film(
     codec: str = "libx264",
     **options: Any,
 ) -> Path:
-    """Write a film; ``times`` are seconds of its frames, 1/30 s apart by default."""
+    """Write a film; ``times`` are seconds of its frames, 1/30 s apart by default, ``keyframes`` is how many
+    frames one of them begins.
+    """
     turn, color_range = options.pop("rotation", None), options.pop("color_range", None)
-    rate = options.pop("rate", RATE)
+    rate, keyframes = options.pop("rate", RATE), options.pop("keyframes", 12)
     with av.open(str(path), "w", format=options.pop("format", None), options=options) as container:
         stream: Any = None  # codec names do not tell the type checker that it is one of images
         for index, image in enumerate(frames):
             if stream is None:
                 stream = container.add_stream(codec, rate=rate)
                 stream.height, stream.width = image.shape[:2]
-                stream.pix_fmt, stream.gop_size = "yuv420p", 12
+                stream.pix_fmt, stream.gop_size = "yuv420p", keyframes
                 stream.codec_context.time_base = _TICK
                 if turn is not None:
                     stream.set_display_rotation(turn)

@@ -124,6 +124,50 @@ def test_damaged_frames_are_told_and_the_others_kept(tmp_path: Path, film: Path)
     assert [frame.index for frame in found] == list(range(len(found)))
 
 
+def without_packets(film: Path, lost: range) -> Path:
+    """Write the film as if its demuxer had lost some packets."""
+    holed = film.with_name(f"holed-{film.name}")
+    with av.open(str(film)) as source, av.open(str(holed), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.dts is not None and number not in lost:
+                packet.stream = stream
+                target.mux(packet)
+    return holed
+
+
+@pytest.mark.parametrize("name", ["film.mkv", "film.ts"])
+def test_a_frame_that_was_patched_up_is_told(tmp_path: Path, name: str) -> None:
+    film = write_film(tmp_path / name, images(60))
+    assert not errors(film)
+    data = bytearray(film.read_bytes())
+    for position in range(len(data) // 2, len(data) // 2 + 400):
+        data[position] ^= 0xFF
+    film.write_bytes(data)
+    assert any("data missing or wrong in a part of it" in message for message in errors(film))
+    assert times(frames(film)) == sorted(times(frames(film)))
+
+
+def test_times_do_not_go_back_where_packets_were_lost(tmp_path: Path) -> None:
+    """The decoder sorts by what frames say of their order, and that repeats."""
+    film = write_film(tmp_path / "film.mp4", images(60), keyframes=250)
+    found = frames(without_packets(film, range(8, 30)))
+    assert times(found) == sorted(times(found))
+    (late,) = (frame.image for frame in found if isinstance(frame.image, str))
+    assert "its time goes back from 1.27 s to 0.23 s: frames between them are lost" in late
+
+
+def test_times_go_on_where_recordings_were_joined(tmp_path: Path) -> None:
+    one = write_film(tmp_path / "one.ts", images(24))
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() * 2)
+    found = frames(both)
+    assert len(found) == 48
+    np.testing.assert_allclose(times(found), np.arange(48) / RATE, atol=0.002)
+    # The joint itself counts as damage: packets seem to be missing there.
+    assert len(errors(both)) == 1
+
+
 def test_a_video_cut_off_keeps_its_first_frames(tmp_path: Path) -> None:
     times = [index / 4 for index in range(24)]
     whole = write_film(tmp_path / "whole.mkv", images(24), times).read_bytes()
