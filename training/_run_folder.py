@@ -65,7 +65,8 @@ def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
         return Start(None)
     if not has_begun(options.run_folder):
         raise UsageError(
-            f"--resume: there is no training checkpoint at {last}; start the run without --resume"
+            f"--resume: {printable(options.run_folder)} has files and no {_SETTINGS} of a run; choose "
+            "another --run-folder"
         )
     check_output(options)
     before = _read(started_with)
@@ -91,6 +92,11 @@ def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
 def has_begun(run_folder: Path) -> bool:
     """Return whether a run was started in the folder."""
     return (run_folder / _SETTINGS).is_file()
+
+
+def is_unused(run_folder: Path) -> bool:
+    """Return whether there is nothing in the folder, or no folder."""
+    return not run_folder.exists() or (run_folder.is_dir() and not any(run_folder.iterdir()))
 
 
 def check_output(options: TrainingOptions) -> None:

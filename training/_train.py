@@ -18,6 +18,7 @@ import PIL
 import torch
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._command import printable
 from lnlattennet._interrupt import caused_by_interrupt
 from lnlattennet._version import __version__
 from lnlattennet.errors import LnlAttenNetError, UsageError
@@ -39,6 +40,7 @@ from lnlattennet.training._run_folder import (
     check_output,
     finished_result,
     has_begun,
+    is_unused,
     start_of,
     write_result,
     wrote_output,
@@ -64,6 +66,9 @@ def train(options: TrainingOptions) -> TrainingResult | CrossValidationResult | 
     """
     options.check()
     _check_machine(options)
+    if options.resume and is_unused(options.run_folder):
+        _log.info("--resume: there is no run in %s yet, so it starts", printable(options.run_folder))
+        options = dataclasses.replace(options, resume=False)
     partitions = open_training_data(options)
     for data in partitions:
         options.check_steps(len(data.labels["train"]))

@@ -363,7 +363,6 @@ class TestRefused:
         [
             ({"batch_size": 61}, "60 training faces at --batch-size 61 .* less than three steps"),
             ({"folds": 3, "fold": 3}, "--fold must be from 0 to 2 or all, got 3"),
-            ({"folds": 3, "resume": True}, "--resume: there is no run of all folds in"),
             ({"fold": 0}, "--fold 0 needs --folds"),
             ({"folds": 3, "devices": 2}, "choose one --fold"),
             ({"ema": 1.0}, "--ema must be a decay between 0 and 1"),

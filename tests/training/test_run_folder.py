@@ -159,8 +159,28 @@ def test_a_run_that_was_stopped_in_its_first_epoch_is_resumed_by_the_same_comman
     with caplog.at_level(logging.INFO, "lnlattennet"):
         assert train_one(replace(chosen, resume=True)).judged_right == expected.judged_right
     assert "the run was stopped in its first epoch, so it starts anew" in caplog.text
-    with pytest.raises(UsageError, match=r"no training checkpoint at .*; start the run without --resume"):
-        train(replace(chosen, run_folder=tmp_path / "runs" / "never", resume=True))
+
+
+@pytest.mark.parametrize("folds", [None, 2])
+def test_a_run_that_was_stopped_before_its_first_epoch_starts_by_the_same_command(
+    tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, folds: int | None
+) -> None:
+    """Nothing is in its folder while the faces are prepared."""
+    chosen = options(tmp_path, tree, epochs=1, folds=folds, resume=True)
+    with caplog.at_level(logging.INFO, "lnlattennet"):
+        train(chosen)
+    assert f"--resume: there is no run in {chosen.run_folder} yet, so it starts" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("folds", "message"),
+    [(None, "has files and no settings.json of a run"), (2, "there is no run of all folds")],
+)
+def test_a_folder_of_something_else_is_not_resumed(
+    tree: Path, tmp_path: Path, folds: int | None, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        train(options(tmp_path, tree, folds=folds, run_folder=tree, resume=True))
 
 
 def test_checkpoints_are_written_beside_the_earlier_ones(

@@ -47,7 +47,10 @@ def exit_code(*arguments: str) -> object:
         # Root may write everywhere, but not here.
         (["-o", "/proc/none/a.safetensors"], "cannot be written"),
         (["-o", "/proc/a.safetensors"], "cannot be written"),
-        (["-o", "a.safetensors", "--resume"], "there is no training checkpoint at runs/a/last.ckpt"),
+        (
+            ["-o", "a.safetensors", "--run-folder", ".", "--resume"],
+            "--resume: . has files and no settings.json of a run; choose another --run-folder",
+        ),
         (["-o", "a.safetensors", "--network", "missing.json"], "neither a preset (small, base, large) nor"),
         (
             ["-o", "a.safetensors", "--network", '{"preset": "tiny"}'],
