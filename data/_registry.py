@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import get_args
 
 from lnlattennet._command import printable
-from lnlattennet.data._files import describe_folder
+from lnlattennet.data._files import describe_folder, listing
 from lnlattennet.data._format import DatasetFormat, indented
 from lnlattennet.data._nearby import find_root, folders_in, hint_above, looks_like
 from lnlattennet.data._records import FaceData, FacesOption, Targets
@@ -142,15 +142,24 @@ def _detect(path: Path) -> tuple[DatasetFormat, Path]:
         if own:
             return _FALLBACK, path
         below = ", ".join(printable(folder.name) for folder in folders if _FALLBACK.detect(folder))
-        raise _undecided(
-            path, f"no format matches, but {below} in it: give that" if below else "no format matches"
-        )
+        problem = f", but {below} in it: give that" if below else _bare(path)
+        raise _undecided(path, f"no format matches{problem}")
+
+
+def _bare(path: Path) -> str:
+    """Return what a folder without folders is, as words after "no format matches"; "" for others."""
+    here = listing(path) if path.is_dir() else None
+    if here is None or here.folders:
+        return ""
+    if count := len(here.images):
+        return f" {count:,} image{'s' * (count != 1)} without a folder for each class"
+    return " a folder without images" if here.ignored else " an empty folder"
 
 
 def _undecided(path: Path, problem: str) -> DataError:
     return DataError(
-        f"{printable(path)}: {problem}; choose one with --format\nknown formats:\n{_known_formats()}\n"
-        f"found:\n{indented(describe_folder(path))}"
+        f"{printable(path)}: {problem}; choose one with --format\n"
+        f"found:\n{indented(describe_folder(path))}\nknown formats:\n{_known_formats()}"
     )
 
 

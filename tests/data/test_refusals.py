@@ -48,6 +48,25 @@ def test_nothing_known_is_refused_with_the_layouts_and_what_was_found(tmp_path: 
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("files", "fact"),
+    [
+        ((), "an empty folder"),
+        (("notes.txt",), "a folder without images"),
+        (("a.jpg",), "1 image without a folder for each class"),
+        (("a.jpg", "b.png", "notes.txt"), "2 images without a folder for each class"),
+    ],
+)
+def test_what_is_missing_is_told_before_the_layouts(
+    tmp_path: Path, files: tuple[str, ...], fact: str
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    text = message(tmp_path)
+    assert text.startswith(f"{tmp_path}: no format matches {fact}; choose one with --format\nfound:\n")
+    assert text.index("found:") < text.index("known formats:")
+
+
 def test_a_folder_with_two_data_sets_is_refused_with_both_names(tmp_path: Path) -> None:
     trees.build_rafdb(tmp_path)
     trees.build_jaffe(tmp_path)
