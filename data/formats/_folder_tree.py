@@ -5,12 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Set
+from difflib import get_close_matches
 from pathlib import Path
 
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import FaceData
+from lnlattennet.data.formats import _ferplus
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
 from lnlattennet.data.formats._rafdb_digits import require_named_order
 from lnlattennet.errors import DataError
@@ -23,7 +25,8 @@ train/CLASS/*, val/CLASS/*, test/CLASS/*    any of the splits, any class names
 CLASS/*                                     or without splits""",
 )
 
-_PUBLISHED_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "surprised": "surprise"}
+_OTHER_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness", "surprised": "surprise"}
+_PUBLISHED_NAMES = {name: name for name in _ferplus.CLASS_NAMES} | _OTHER_NAMES
 
 
 def detect(path: Path) -> bool:
@@ -113,14 +116,24 @@ def _untrainable(names: list[str]) -> tuple[str, ...]:
 
 
 def _other_names(names: list[str]) -> tuple[str, ...]:
-    others = {name: _PUBLISHED_NAMES[name.lower()] for name in names if name.lower() in _PUBLISHED_NAMES}
+    others = {
+        name: published for name in names if (published := _published(name)) not in (None, name.lower())
+    }
     if not others:
         return ()
-    renamed = ", ".join(f"{name} ({published})" for name, published in others.items())
+    renamed = ", ".join(f"{printable(name)} ({published})" for name, published in others.items())
     return (
         f"these classes have another name in the published data sets: {renamed}; rename the folders if "
         "models are to be evaluated on both",
     )
+
+
+def _published(name: str) -> str | None:
+    """Return what the published data sets call a class, also if its name is misspelled a little."""
+    # Another beginning is another word: unhappiness.
+    known = [one for one in _PUBLISHED_NAMES if one[0] == name[0].lower()]
+    alike = get_close_matches(name.lower(), known, n=1, cutoff=0.85)
+    return _PUBLISHED_NAMES[alike[0]] if alike else None
 
 
 FORMATS = (DatasetFormat("folder", "a folder per class, any names", TREE, "mixed", load, detect),)

@@ -92,6 +92,16 @@ def test_splits_by_other_names(splits: tuple[str, str, str], tmp_path: Path) -> 
         assert {face.name.partition("/")[0] for face in data.split(split).faces} == {name}
 
 
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [("hapiness", "happiness"), ("Suprise", "surprise"), ("nuetral", "neutral"), ("sadd", "sadness")],
+)
+def test_a_misspelled_class_is_told_of(name: str, published: str, tmp_path: Path) -> None:
+    trees.build_folder(tmp_path, classes=("fear", "unhappy", "unhappiness", "distrust", name))
+    [note] = load_dataset(tmp_path).notes
+    assert f"another name in the published data sets: {name} ({published}); rename" in note
+
+
 @pytest.mark.parametrize("name", ["calm ", " calm", "very  calm"])
 def test_spaces_that_do_not_show_are_told_of(name: str, tmp_path: Path) -> None:
     """A model with such a class would fit no other data."""
