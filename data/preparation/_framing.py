@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._registry import FORMATS
-from lnlattennet.images.finders._registry import check_alignment, finder_named, version_note
+from lnlattennet.errors import UsageError
+from lnlattennet.images.finders._registry import FINDERS, check_alignment, finder_named, version_note
 from lnlattennet.model._preprocessing import FaceAlignment, Preprocessing
 
 CLOSE = 0.05
@@ -24,10 +27,16 @@ def face_preprocessing(
     crops photographs alike; else it has the default of ``Preprocessing``.
 
     Raises:
-        UsageError: there is no such finder.
-        ConfigError: the margin or the alignment breaks its rule, or the finder cannot align.
+        UsageError: there is no such finder or alignment.
+        ConfigError: the margin breaks its rule, or the finder cannot align.
         UnavailableError: the finder's package is missing.
     """
+    for option, value, known in (
+        ("--finder", finder, FINDERS),
+        ("--face-alignment", alignment, get_args(FaceAlignment)),
+    ):
+        if value is not None and value not in known:
+            raise UsageError(f"{option} must be one of {', '.join(known)}, got {value!r}")
     framings = data.framings if data else ()
     if finder is None:
         own = [framing.finder for framing in framings if framing.version]

@@ -51,6 +51,11 @@ def exit_code(*arguments: str) -> object:
             ["-o", "a.safetensors", "--run-folder", ".", "--resume"],
             "--resume: . has files and no settings.json of a run; choose another --run-folder",
         ),
+        (
+            ["-o", "a.safetensors", "--finder", "opencv"],
+            "--finder must be one of haar, libfacedetection, got",
+        ),
+        (["-o", "a.safetensors", "--face-alignment", "five"], "must be one of none, five-points, got 'five'"),
         (["-o", "a.safetensors", "--network", "missing.json"], "neither a preset (small, base, large) nor"),
         (
             ["-o", "a.safetensors", "--network", '{"preset": "tiny"}'],

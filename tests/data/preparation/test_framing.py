@@ -82,7 +82,7 @@ def test_other_alignment(tmp_path: Path) -> None:
 
 
 def test_wrong_recipes() -> None:
-    with pytest.raises(UsageError, match="unknown face finder 'eyes'; known: haar"):
+    with pytest.raises(UsageError, match=r"--finder must be one of haar, .*, got 'eyes'"):
         face_preprocessing(64, finder="eyes")
     with pytest.raises(ConfigError, match="face_margin must be from 0 to 1, got 2"):
         face_preprocessing(64, margin=2)
