@@ -85,7 +85,10 @@ def predict(
         float,
         typer.Option(min=0, help="With --max-faces: call smaller faces, in pixels, too small."),
     ] = 0,
-    timeout: Annotated[float, typer.Option(help="Seconds that a server may take for one image.")] = 10.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds that a server may take for one image.", show_default="10"),
+    ] = None,
     retries: Annotated[
         int | None,
         typer.Option(
@@ -94,7 +97,9 @@ def predict(
             show_default="0, with --output 5",
         ),
     ] = None,
-    in_flight: Annotated[int, typer.Option(min=1, help="Images that a server is sent at a time.")] = 8,
+    in_flight: Annotated[
+        int | None, typer.Option(min=1, help="Images that a server is sent at a time.", show_default="8")
+    ] = None,
     ca: Annotated[
         Path | None,
         typer.Option(
@@ -128,6 +133,8 @@ def predict(
         raise UsageError("--model, --retries, --ca and --header are for a server; --bundle runs here")
     if engine is not None and bundle is None:
         raise UsageError(f"--engine {engine} chooses an engine of a bundle: add --bundle DIR")
+    if bundle is not None and not (timeout is None and in_flight is None):
+        raise UsageError("--timeout and --in-flight are for a server; --bundle runs here")
     if min_face and max_faces is None:
         raise UsageError(
             f"--min-face {min_face:g} has no effect on the largest face alone: add --max-faces N"
@@ -155,11 +162,11 @@ def predict(
         options = ServerOptions(
             url=url or DEFAULT_URL,
             model=model.value,
-            timeout=timeout,
+            timeout=10.0 if timeout is None else timeout,
             retries=(5 if output else 0) if retries is None else retries,
             headers=headers,
             ca=ca,
-            in_flight=in_flight,
+            in_flight=in_flight or 8,
             errors_stop=output is not None,
         )
         return ServedFramePredictor(options, faces)

@@ -301,6 +301,15 @@ def test_options_for_a_server_are_refused_beside_a_bundle(
     assert "--model, --retries, --ca and --header are for a server" in str(result.exception)
 
 
+@pytest.mark.parametrize("option", ["--timeout", "--in-flight"])
+def test_the_pace_of_a_server_is_refused_beside_a_bundle(
+    bundle_path: Path, portrait: Path, option: str
+) -> None:
+    result = run(portrait, "--bundle", bundle_path, option, 8)
+    assert isinstance(result.exception, UsageError)
+    assert "--timeout and --in-flight are for a server" in str(result.exception)
+
+
 @pytest.mark.parametrize("header", ["key", ": key", ""])
 def test_a_header_has_a_name_and_a_value(portrait: Path, header: str) -> None:
     result = run(portrait, "--header", header)
