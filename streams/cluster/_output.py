@@ -56,14 +56,16 @@ class Manifest:
 
 _WHAT = {
     "version": "another version of lnlattennet",
-    "model_hash": "another model",
-    "preprocessing_id": "another preprocessing",
-    "source_digest": "another list of images, or other shards of it",
+    "model_hash": "another model (--bundle, --engine)",
+    "preprocessing_id": "another preprocessing (--bundle)",
+    "source_digest": "other images, or by another --shard",
     "shards": "another number of shards",
     "column": "another --column",
     "max_faces": "another --max-faces",
     "min_face": "another --min-face",
 }
+_DIGESTS = ("model_hash", "preprocessing_id", "source_digest")
+"""Fields whose values say nothing to people."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,9 @@ class Output:
             resume: go on with the table if there is one.
 
         Raises:
-            DataError: the table that is there was made of something else.
-            UsageError: there is something, and it is not to be gone on with; or another run writes here.
+            DataError: what tells of the table that is there is damaged.
+            UsageError: there is something, and it is not to be gone on with, or was made of something else;
+                or another run writes here.
             OSError: nothing can be written here.
         """
         lock = sole_writer(Path(self.place.inner), UsageError) if self.place.is_local else nullcontext()
@@ -170,9 +173,10 @@ class Output:
                 raise DataError(f"{name}/{MANIFEST} is damaged: {error}; choose another place") from error
         for field, value in dataclasses.asdict(manifest).items():
             if found.get(field) != value:
-                raise DataError(
-                    f"{name} was made by {_WHAT[field]} ({field} {found.get(field)!r}, now {value!r}): "
-                    "choose another place, or run with what made it"
+                values = "" if field in _DIGESTS else f" ({found.get(field)!r}, now {value!r})"
+                raise UsageError(
+                    f"--resume: {name} was made by {_WHAT[field]}{values}: run with what made it, or choose "
+                    "another place"
                 )
 
     def _put(self, name: str, data: bytes | pyarrow.Buffer) -> None:

@@ -90,10 +90,10 @@ def score(options: ScoreOptions, progress: Progress = lambda result: None) -> Sc
 
     Raises:
         BundleError: there is no such bundle or engine.
-        DataError: there are no images, or the table that is there was made of something else.
+        DataError: there are no images, or what tells of the table that is there is damaged.
         ServingError: the cluster failed, or shards could not be scored; the rest is done.
         UnreachableError: no cluster answers.
-        UsageError: an option breaks a rule.
+        UsageError: an option breaks a rule, or the table that is there was made of something else.
         OSError: the table cannot be written, or a source cannot be listed.
     """
     check_face_limits(options.max_faces, options.min_face)
