@@ -19,9 +19,11 @@ from lnlattennet.errors import UsageError, require
 from lnlattennet.evaluation._evaluate import Evaluation
 from lnlattennet.evaluation._figures import Figure
 from lnlattennet.evaluation.predictors._base import Faces
+from lnlattennet.streams.sources._files import FOLDER_SUFFIXES
 from lnlattennet.training._calibration import log_probabilities
 
 _THUMBNAIL = 160
+_FILE_SUFFIXES = FOLDER_SUFFIXES | {".csv", ".html", ".json", ".pdf", ".svg"}
 
 
 def check_output(folder: Path) -> None:
@@ -39,12 +41,19 @@ def check_folder(folder: Path) -> None:
     """Check that files can be written into --output, before minutes of work.
 
     Raises:
-        UsageError: it is a file, or cannot be written.
+        UsageError: it is a file or named as one, or cannot be written.
     """
+    check_folder_name(folder)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--output {folder} must be a folder, and is a file: choose another")
     with output_errors(folder):
         try_folder(folder)
+
+
+def check_folder_name(folder: Path) -> None:
+    """Raise a UsageError if --output, which is made as a folder, ends as an image, video or report does."""
+    if not folder.exists() and folder.suffix.lower() in _FILE_SUFFIXES:
+        raise UsageError(f"--output must be a folder, got {folder}: leave out {folder.suffix}")
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:

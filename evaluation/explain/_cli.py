@@ -107,8 +107,10 @@ def explain(
     if output is None:
         raise UsageError("explanations are drawings: name a folder for them with --output")
     from lnlattennet._console import stdout
+    from lnlattennet.evaluation._report import check_folder_name
     from lnlattennet.evaluation.explain._explain import ExplanationOptions, explain_checkpoint
 
+    check_folder_name(output)
     document = explain_checkpoint(
         ExplanationOptions(
             checkpoint=checkpoint,

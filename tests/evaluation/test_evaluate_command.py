@@ -261,6 +261,7 @@ def test_a_damaged_image_is_named(checkpoint_path: Path, face_folder: Path, tmp_
         (["--data", "TREE", "--engine", "onnxruntime-fp32"], "is no bundle folder"),
         (["--data", "TREE", "-o", "FILE"], "must be a folder, and is a file"),
         (["--data", "TREE", "-o", "FILE/out"], "cannot be written"),
+        (["--data", "TREE", "-o", "a.html"], "--output must be a folder, got a.html: leave out .html"),
     ],
 )
 def test_flags_that_break_a_rule_are_refused(

@@ -154,6 +154,15 @@ def test_options_that_contradict_each_other_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.GIF", "a.mp4"])
+def test_no_folder_is_named_as_an_image(
+    checkpoint_path: Path, image_path: Path, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(UsageError, match=r"--output must be a folder, got .*: leave out"):
+        run(checkpoint_path, image_path, "-o", tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_panel_never_replaces_an_image(checkpoint_path: Path, image_path: Path, tmp_path: Path) -> None:
     victim = image_path.rename(tmp_path / "face-1-a.png")
     other = tmp_path / "a.png"
