@@ -38,16 +38,19 @@ def check_output(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Check that files can be written into --output, before minutes of work.
+    """Check that files can be written into --output, before minutes of work; a new folder is not kept.
 
     Raises:
         UsageError: it is a file or named as one, or cannot be written.
     """
     check_folder_name(folder)
-    if folder.exists() and not folder.is_dir():
+    is_new = not folder.exists()
+    if not (is_new or folder.is_dir()):
         raise UsageError(f"--output {folder} must be a folder, and is a file: choose another")
     with output_errors(folder):
         try_folder(folder)
+        if is_new:
+            folder.rmdir()
 
 
 def check_folder_name(folder: Path) -> None:

@@ -243,7 +243,7 @@ def test_a_damaged_image_is_named(checkpoint_path: Path, face_folder: Path, tmp_
     result = run(checkpoint_path, "--data", tree, "-o", tmp_path / "out")
     assert isinstance(result.exception, ImageError)
     assert "test/fear/2.png" in str(result.exception)
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -281,5 +281,6 @@ def test_a_split_or_folder_that_is_missing_is_a_fault_of_the_data(
     result = run(checkpoint_path, "--data", face_folder, "--split", "val")
     assert isinstance(result.exception, DataError)
     assert "has no split 'val'; it has: train, test" in str(result.exception)
-    result = run(checkpoint_path, "--data", tmp_path / "nowhere")
+    result = run(checkpoint_path, "--data", tmp_path / "nowhere", "--output", tmp_path / "report")
     assert isinstance(result.exception, DataError)
+    assert not (tmp_path / "report").exists()
