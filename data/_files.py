@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TextIO
 
-from lnlattennet._command import printable
+from lnlattennet._command import counted, printable
 from lnlattennet.errors import DataError, ImageError
 from lnlattennet.images._decode import FILE_SUFFIXES, DecodedImage, Detail, read_data_set_image
 
@@ -200,7 +200,7 @@ def describe_folder(path: Path) -> str:
     files = [*here.images, *here.ignored]
     if files:
         shown = ", ".join(printable(name) for name in files[:_TOP_NAMES])
-        lines.append(f"{len(files):,} files: {shown}{', ...' if len(files) > _TOP_NAMES else ''}")
+        lines.append(f"{counted(len(files), 'file')}: {shown}{', ...' if len(files) > _TOP_NAMES else ''}")
     return "\n".join(lines) or "an empty folder"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import get_args
 
-from lnlattennet._command import printable
+from lnlattennet._command import counted, printable
 from lnlattennet.data._files import describe_folder, listing
 from lnlattennet.data._format import DatasetFormat, indented
 from lnlattennet.data._nearby import find_root, folders_in, hint_above, looks_like
@@ -152,7 +152,7 @@ def _bare(path: Path) -> str:
     if here is None or here.folders:
         return ""
     if count := len(here.images):
-        return f" {count:,} image{'s' * (count != 1)} without a folder for each class"
+        return f" {counted(count, 'image')} without a folder for each class"
     return " a folder without images" if here.ignored else " an empty folder"
 
 

@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from lnlattennet._command import on_one_line
+from lnlattennet._command import counted, on_one_line
 from lnlattennet._console import shows_progress, stderr
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._answers import FramePredictor, Task
@@ -67,7 +67,7 @@ class Summary:
     def counted(self) -> str:
         """How many images and frames there are, in words."""
         counts = {"image": self.frames - self.moving, "frame": self.moving}
-        parts = [f"{count:,} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
+        parts = [counted(count, name) for name, count in counts.items() if count]
         return " and ".join(parts) or "0 images"
 
 

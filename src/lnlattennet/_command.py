@@ -160,6 +160,11 @@ def printable(text: str | Path) -> str:
     return os.fsencode(text).decode(errors="replace")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things, as in "1 row" and "1,000 rows"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def on_one_line(text: str | Path) -> str:
     r"""Return ``printable`` text on one line: a line end is shown as `\n`, an escape as `\x1b`."""
     return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], printable(text))

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from lnlattennet._command import on_one_line, print_json
+from lnlattennet._command import counted, on_one_line, print_json
 from lnlattennet._console import shows_progress
 from lnlattennet.serving._results import Result, results_document
 from lnlattennet.streams._answers import FramePredictor, Task, batched
@@ -56,7 +56,7 @@ def write_rows(
             total=_total(files, moving.selection) if shows_progress() and files.repeatable else None,
         )
     if files.left_out:
-        _log.info("%d files in folders have no ending of an image and were left out", files.left_out)
+        _log.info("left out %s in folders, by the ending no image", counted(files.left_out, "file"))
     statuses = dict(sorted(summary.rows.items()))
     if json:
         print_json({"output": str(output), "images": summary.frames, "rows": statuses})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lnlattennet._cli_options import Quiet, Verbose
-from lnlattennet._command import configure_logging, print_json
+from lnlattennet._command import configure_logging, counted, print_json
 
 if TYPE_CHECKING:
     from lnlattennet.streams.cluster._score import ScoreOptions, ScoreResult
@@ -89,8 +89,8 @@ def score(
         return
     before = f" ({result.done_before:,} were done before)" if result.done_before else ""
     print(
-        f"{output}: {result.rows:,} rows of {result.images:,} images, {result.unreadable:,} unreadable, in "
-        f"{result.done:,} of {result.shards:,} shards{before}"
+        f"{output}: {counted(result.rows, 'row')} of {counted(result.images, 'image')}, "
+        f"{result.unreadable:,} unreadable, in {result.done:,} of {counted(result.shards, 'shard')}{before}"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lnlattennet._cli_options import Quiet, Verbose
-from lnlattennet._command import configure_logging, on_one_line
+from lnlattennet._command import configure_logging, counted, on_one_line
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +45,11 @@ def timeline(
         found = write_timeline(results, output, csv, show_faces=show_faces)
     persons = sum(not figures.person.images for figures in found.persons)
     _log.info(
-        "wrote %s: %d rows, %d persons, %d images without a time",
-        *(on_one_line(output), found.rows, persons, found.images.images),
+        "wrote %s: %s, %s, %s without a time",
+        on_one_line(output),
+        counted(found.rows, "row"),
+        counted(persons, "person"),
+        counted(found.images.images, "image"),
     )
     if csv:
         _log.info("wrote %s", on_one_line(csv))

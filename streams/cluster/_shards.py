@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 from pyarrow import fs
 
-from lnlattennet._command import on_one_line
+from lnlattennet._command import counted, on_one_line
 from lnlattennet.errors import DataError, UsageError
 from lnlattennet.images._decode import FILE_SUFFIXES
 from lnlattennet.streams.cluster._place import Place
@@ -110,7 +110,7 @@ def plan_shards(sources: Sequence[Place], images: int, column: str) -> Plan:
     if not shards:
         names = ", ".join(on_one_line(source.name) for source in sources)
         raise DataError(
-            f"{names}: no image among {len(files):,} files; images end in "
+            f"{names}: no image among {counted(len(files), 'file')}; images end in "
             f"{', '.join(sorted(FILE_SUFFIXES))}, tables of images in .parquet, WebDataset shards in .tar"
         )
     return Plan(tuple(shards), digest.hexdigest(), len(files) - len(known))

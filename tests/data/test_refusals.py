@@ -65,6 +65,7 @@ def test_what_is_missing_is_told_before_the_layouts(
     text = message(tmp_path)
     assert text.startswith(f"{tmp_path}: no format matches {fact}; choose one with --format\nfound:\n")
     assert text.index("found:") < text.index("known formats:")
+    assert "1 files" not in text
 
 
 def test_a_folder_with_two_data_sets_is_refused_with_both_names(tmp_path: Path) -> None:

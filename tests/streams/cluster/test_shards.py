@@ -152,7 +152,7 @@ def test_what_cannot_be_scored_is_refused(faces: list[bytes], tmp_path: Path) ->
         with pytest.raises(error, match=message):
             plan_shards([Place.of(str(source))], 4, "image")
     (tmp_path / "a.parquet").unlink()
-    with pytest.raises(DataError, match="no image among 1 files"):
+    with pytest.raises(DataError, match="no image among 1 file;"):
         plan_shards([Place.of(str(tmp_path))], 4, "image")
     write_parquet(tmp_path / "empty.parquet", [])
     with pytest.raises(DataError, match="no image among 2 files"):
