@@ -94,7 +94,7 @@ def test_splits_by_other_names(splits: tuple[str, str, str], tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "published"),
-    [("hapiness", "happiness"), ("Suprise", "surprise"), ("nuetral", "neutral"), ("sadd", "sadness")],
+    [("hapiness", "happiness"), ("Surpriise", "surprise"), ("neutrol", "neutral"), ("sadd", "sadness")],
 )
 def test_a_misspelled_class_is_told_of(name: str, published: str, tmp_path: Path) -> None:
     trees.build_folder(tmp_path, classes=("fear", "unhappy", "unhappiness", "distrust", name))
