@@ -218,6 +218,9 @@ def test_a_peer_answers_as_the_bundle_does(peer: Peer, bundle_path: Path) -> Non
         client = tritonclient.http.InferenceServerClient(server.urls["http"].removeprefix("http://"))
         tensor = tritonclient.http.InferInput("image", [1, 1], "BYTES")
         tensor.set_data_from_numpy(np.array([[image]], dtype=np.object_))
+        # What perf_analyzer asks before it sends.
+        assert client.get_model_metadata("expression")["inputs"][0]["name"] == "image"
+        assert client.get_model_config("expression")["max_batch_size"] > 0
         answer = client.infer("expression", [tensor])
         client.close()
         assert 50e6 < server.written_bytes() < server.memory_bytes()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytriton.model_config import ModelConfig, Tensor
 from pytriton.proxy.types import Request
-from pytriton.triton import Triton, TritonConfig
+from pytriton.triton import Triton, TritonConfig, TritonSecurityConfig
 
 from lnlattennet.benchmarks.serving.peers import _kserve as kserve
 from lnlattennet.serving.triton._model_names import ENSEMBLE
@@ -41,13 +41,15 @@ def main() -> None:
     # The system's libpython need not be of the release whose standard library the server's process finds.
     libraries = sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH", "")
     os.environ["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
-    # perf_analyzer asks over HTTP; nothing else listens.
+    # perf_analyzer asks for the model's configuration, too, which would need a token.
+    open_to_all = TritonSecurityConfig(restricted_endpoints=[])
+    # It asks over HTTP; nothing else listens.
     config = TritonConfig(
         http_address="127.0.0.1", http_port=kserve.port(), allow_grpc=False, allow_metrics=False
     )
     with (
         tempfile.TemporaryDirectory() as folder,
-        Triton(config=config, workspace=f"{folder}/pytriton") as server,
+        Triton(config=config, workspace=f"{folder}/pytriton", security_config=open_to_all) as server,
     ):
         server.bind(
             model_name=ENSEMBLE,
