@@ -55,16 +55,23 @@ def measure(bundle: Path, names: Sequence[str], rounds: int) -> Record:
         say(name)
         try:
             with SWEEPS[name](loaded) as sweep:
-                seconds = _take_turns(sweep, rounds)
+                sweeps[name] = _measure(name, sweep, rounds, record)
         except UnavailableError as error:
             left_out[name] = str(error)
             say(f"{name} is left out: {error}")
-            continue
-        for size, samples in seconds.items():
-            config = {"sweep": name, "size": size}
-            record.add(ExperimentResult(f"{name} {size}", config, warm_results({CANDIDATE: samples})))
-        sweeps[name] = {"what": sweep.what, "exponent": exponent(seconds) if len(seconds) > 1 else None}
     return record
+
+
+def _measure(name: str, sweep: Sweep, rounds: int, record: Record) -> dict[str, Any]:
+    """Note every size in the record, and return what the sweep shows.
+
+    The processes of the sweep are alive then: those that have ended would count as other programs.
+    """
+    seconds = _take_turns(sweep, rounds)
+    for size, samples in seconds.items():
+        config = {"sweep": name, "size": size}
+        record.add(ExperimentResult(f"{name} {size}", config, warm_results({CANDIDATE: samples})))
+    return {"what": sweep.what, "exponent": exponent(seconds) if len(seconds) > 1 else None}
 
 
 def _take_turns(sweep: Sweep, rounds: int) -> dict[int, list[float]]:

@@ -102,8 +102,7 @@ def request_sweep(bundle: Bundle) -> Iterator[Sweep]:
     image = jpeg(Image.fromarray(face))
     # `find_server` says what is missing; the command that `triton` runs would say it in a log.
     with find_server(), triton(bundle.path) as server:
-        url = f"grpc://{server.urls['grpc'].removeprefix('grpc://')}"
-        turns = {count: partial(_ask_at_once, url, image, count) for count in _IN_FLIGHT}
+        turns = {count: partial(_ask_at_once, server.urls["grpc"], image, count) for count in _IN_FLIGHT}
         yield Sweep("requests", "a server's answers to all of several requests, requests at once", turns)
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lnlattennet.benchmarks.figures import render
+from lnlattennet.benchmarks.harness._record import Record
 from lnlattennet.benchmarks.scaling import __main__ as benchmark
 from lnlattennet.benchmarks.scaling import _sweeps
+from lnlattennet.benchmarks.scaling._sweeps import Sweep
 from lnlattennet.errors import UsageError
 
 
@@ -55,6 +59,23 @@ def test_every_sweep_is_measured(
         assert low <= value <= high
     assert "pixels" in capsys.readouterr().out
     assert "| pixels | bytes of a JPEG file to its answer, pixels | 16,384: " in render(path)
+
+
+def test_figures_are_noted_while_the_processes_of_a_sweep_are_alive(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes that have ended would count as other programs, and the machine as busy."""
+    events: list[str] = []
+
+    @contextmanager
+    def sweep(bundle: object) -> Iterator[Sweep]:
+        yield Sweep("own", "a call, things", {1: lambda: 0.1, 2: lambda: 0.2})
+        events.append("ended")
+
+    monkeypatch.setattr(benchmark, "SWEEPS", {"own": sweep})
+    monkeypatch.setattr(Record, "add", lambda record, result: events.append(result.name))
+    benchmark.measure(bundle_path, ["own"], rounds=2)
+    assert events == ["own 1", "own 2", "ended"]
 
 
 def test_a_sweep_that_cannot_run_is_named_with_the_reason(
