@@ -129,12 +129,16 @@ def predict(
 
     if bundle is not None and url is not None:
         raise UsageError("--url asks a server and --bundle runs here: give one of the two")
-    if bundle is not None and (retries or ca or header or model is not Model.EXPRESSION):
-        raise UsageError("--model, --retries, --ca and --header are for a server; --bundle runs here")
+    for_server = (timeout, in_flight, ca, retries or None, header or None)
+    if bundle is not None and (
+        model is not Model.EXPRESSION or any(given is not None for given in for_server)
+    ):
+        raise UsageError(
+            "--model, --timeout, --retries, --in-flight, --ca and --header are for a server; "
+            "--bundle runs here"
+        )
     if engine is not None and bundle is None:
         raise UsageError(f"--engine {engine} chooses an engine of a bundle: add --bundle DIR")
-    if bundle is not None and not (timeout is None and in_flight is None):
-        raise UsageError("--timeout and --in-flight are for a server; --bundle runs here")
     if min_face and max_faces is None:
         raise UsageError(
             f"--min-face {min_face:g} has no effect on the largest face alone: add --max-faces N"
