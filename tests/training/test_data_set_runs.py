@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import re
 from dataclasses import replace
@@ -15,7 +14,6 @@ import torch
 from PIL import Image
 
 from lnlattennet.data import load_dataset
-from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import DataError, ImageError, UsageError
 from lnlattennet.evaluation._data import dataset_faces
 from lnlattennet.evaluation._leakage import choose_faces
@@ -24,7 +22,6 @@ from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._preprocessing import Preprocessing, center_square
 from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
-from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._train import train
 from lnlattennet.training._trainer import build_run
 from tests.data.preparation.photographs import photograph, write
@@ -181,38 +178,6 @@ def test_machines_that_share_a_run_folder_have_faces_of_their_own(
     assert not list(chosen.run_folder.glob("*.npy"))
 
 
-def test_all_folds_are_trained_and_summed_up_and_go_on_after_a_stop(tree: Path, tmp_path: Path) -> None:
-    chosen = options(tmp_path, tree, folds=3, epochs=1)
-    summary = train(chosen)
-    assert isinstance(summary, CrossValidationResult)
-    folds = summary.folds.values()
-    assert [fold.judged_faces for fold in folds] == [26, 26, 26]
-    accuracies = [fold.judged_right / 26 for fold in folds]
-    assert summary.mean_accuracy == pytest.approx(np.mean(accuracies), abs=1e-4)
-    assert summary.standard_deviation == pytest.approx(np.std(accuracies, ddof=1), abs=1e-4)
-    assert summary.pooled_accuracy == pytest.approx(np.mean(accuracies), abs=1e-4)
-    assert summary.faces == 78
-    written = json.loads((tmp_path / "a-folds.json").read_text())
-    assert written | {"summary": summary.summary} == summary.to_dict()
-    assert [fold["name"] for fold in written["folds"]] == [f"fold {index} of 3" for index in range(3)]
-    saved = [load_checkpoint(tmp_path / f"a-fold{index}.safetensors") for index in range(3)]
-    assert [one.info.provenance["protocol"] for one in saved] == [f"fold {i} of 3" for i in range(3)]
-    assert any("official split is set aside" in note for note in saved[0].info.provenance["notes"])
-
-    # As if the last fold had not begun, and the first one's checkpoint was lost: the other is taken as it is,
-    # and both come out the same.
-    (tmp_path / "a-fold0.safetensors").unlink()
-    for file in sorted((chosen.run_folder / "fold2").rglob("*"), reverse=True):
-        file.rmdir() if file.is_dir() else file.unlink()
-    (tmp_path / "a-fold2.safetensors").unlink()
-    written_at = (tmp_path / "a-fold1.safetensors").stat().st_mtime_ns
-    again = train(options(tmp_path, tree, folds=3, epochs=1, resume=True))
-    assert (tmp_path / "a-fold1.safetensors").stat().st_mtime_ns == written_at
-    assert isinstance(again, CrossValidationResult)
-    assert again.pooled_accuracy == summary.pooled_accuracy
-    assert all((tmp_path / f"a-fold{index}.safetensors").is_file() for index in (0, 2))
-
-
 def test_a_run_goes_on_where_its_folder_was_moved_to(tree: Path, tmp_path: Path) -> None:
     figures = train_one(options(tmp_path, tree))
     moved = (tmp_path / "runs" / "a").rename(tmp_path / "runs" / "elsewhere")
@@ -231,50 +196,6 @@ def test_one_validation_face_chooses_the_epoch_and_calibrates_nothing(tmp_path: 
     figures = train_one(options(tmp_path, faces))
     assert figures.temperature == 1.0
     assert load_checkpoint(tmp_path / "a.safetensors").info.provenance["val_accuracy"] in (0.0, 1.0)
-
-
-def test_one_fold_is_the_same_as_in_all_folds(tree: Path, tmp_path: Path) -> None:
-    chosen = options(tmp_path, tree, folds=3, fold=1, epochs=1)
-    train(chosen)
-    provenance = load_checkpoint(chosen.output).info.provenance
-    assert provenance["protocol"] == "fold 1 of 3"
-    assert provenance["settings"]["fold"] == 1
-
-
-def test_a_holdout_is_tested_on_and_evaluated_again(tmp_path: Path) -> None:
-    """Folders of classes, the most usual data of one's own."""
-    for label in CLASSES:
-        write_faces(tmp_path / "faces", label, 20)
-    with pytest.raises(DataError, match=r"or hold out a test split with --holdout 0\.2"):
-        train(options(tmp_path, tmp_path / "faces", epochs=1, faces="as-is"))
-    chosen = options(tmp_path, tmp_path / "faces", epochs=1, faces="as-is", holdout=0.2)
-    assert train_one(chosen).judged_faces == 12
-    provenance = load_checkpoint(chosen.output).info.provenance
-    assert provenance["protocol"] == "holdout 0.2"
-    assert sum(provenance["counts"]["train"].values()) == 42
-    judged, split, notes = choose_faces(load_dataset(tmp_path / "faces"), None, provenance)
-    assert (len(judged), split) == (12, "held out")
-    assert "held out (holdout 0.2)" in notes[0]
-    [source] = open_training_data(chosen)
-    assert judged.labels().tolist() == source.labels["test"].tolist()
-
-
-def test_one_subject_is_left_out(tmp_path: Path) -> None:
-    """JAFFE's layout, whose file names say who is shown and what."""
-    folder = tmp_path / "jaffe"
-    folder.mkdir()
-    codes = {name[:2].upper(): name for name in EXPRESSIONS}
-    for person, subject in enumerate(("KA", "KL", "KM")):
-        for (code, label), take in itertools.product(codes.items(), (1, 2)):
-            face = render_face(person * 10 + take, label, size=24, with_regions=False).image
-            Image.fromarray(face).save(folder / f"{subject}.{code}{take}.{take}.tiff")
-    chosen = options(tmp_path, folder, format="jaffe", folds="loso", fold=1, batch_size=4)
-    assert len(open_training_data(options(tmp_path, folder, format="jaffe", folds="loso"))) == 3
-    assert train_one(chosen).judged_faces == 14
-    provenance = load_checkpoint(chosen.output).info.provenance
-    assert provenance["protocol"] == "without subject KL"
-    assert sum(provenance["counts"]["train"].values()) == 14
-    assert sum(provenance["counts"]["val"].values()) == 14
 
 
 def test_votes_are_fitted_in_training_and_judged_by_their_majority(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,7 +15,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic import render_face
+from tests.serving.gateway.watched import Opened, open_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from lnlattennet.serving.triton._process import TritonProcess
+    from tests.serving.gateway.in_thread import GatewayInThread
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SIDE = 320
@@ -75,3 +85,22 @@ def film(rendered: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFac
             writer.write(np.ascontiguousarray(face[..., ::-1]))
     writer.release()
     return path
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Opened:
+    """Opens the page of a gateway's port in the browser."""
+    return partial(open_page, browser)
+
+
+@pytest.fixture(scope="module")
+def gateway(server: TritonProcess, bundle_path: Path) -> Iterator[GatewayInThread]:
+    """A gateway with the page; a module that needs another one has its own."""
+    # Where the gateway's packages are missing, other tests of this folder are skipped, not broken.
+    from lnlattennet.serving.gateway._engines import Engines
+    from lnlattennet.serving.gateway._page import PageOptions
+    from tests.serving.gateway.in_thread import gateway_in_thread
+
+    options = PageOptions(Engines(Bundle.load(bundle_path)))
+    with gateway_in_thread(server.endpoints.grpc, page=options) as running:
+        yield running
