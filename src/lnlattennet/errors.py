@@ -37,7 +37,7 @@ class LnlAttenNetError(Exception):
 
 
 class UsageError(LnlAttenNetError):
-    """A flag or argument breaks a rule."""
+    """A flag, an argument, or a file of them, breaks a rule."""
 
     exit_code = 2
 

@@ -10,7 +10,7 @@ import typer
 
 from lnlattennet._cli_options import Quiet, Verbose
 from lnlattennet._command import configure_logging
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import DataError, UsageError
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 from lnlattennet.streams.tracks._names import Smoothing
 
@@ -149,7 +149,7 @@ def predict(
     files = Files(images, IMAGE_SUFFIXES if output is None else FOLDER_SUFFIXES)
     kinds = Kinds.of(files)
     if files.repeatable and not (kinds.images or kinds.moving):
-        raise UsageError(
+        raise DataError(
             f"there is no image in {', '.join(images)}: a file in a folder is one by its ending, such as .jpg"
         )
     only_moving = bool(kinds.moving) and not kinds.images
