@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from lnlattennet.errors import ServingError, UsageError
@@ -60,26 +61,32 @@ def choose_endpoints(
         http_port: of the HTTP protocol.
         grpc_port: of the gRPC protocol.
         metrics_port: of Triton's metrics.
-        health_port: of the health address, which must be another; None or 0 is.
+        health_port: of the health address, checked as well; None or 0 needs no check.
 
     Raises:
         UsageError: ``host`` is not an IPv4 address or name of this machine, or two ports are the same.
-        ServingError: a port is taken; the message names it and its flag.
+        ServingError: ports are taken; the message names each with its flag.
     """
     wanted = {"--http-port": http_port, "--grpc-port": grpc_port, "--metrics-port": metrics_port}
-    fixed = {flag: port for flag, port in (wanted | {"--health-port": health_port}).items() if port}
+    if health_port:
+        wanted["--health-port"] = health_port
+    fixed = {flag: port for flag, port in wanted.items() if port}
     if len(set(fixed.values())) < len(fixed):
         numbers = ", ".join(f"{flag} {port}" for flag, port in fixed.items())
         raise UsageError(f"the ports must differ, got {numbers}: choose others, or 0 for free ones")
     address = _resolve(host)
-    # All three stay bound until each is known, so that no free port is chosen twice.
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM) for _ in wanted]
-    try:
-        ports = [_bind(sock, address, *item) for sock, item in zip(sockets, wanted.items(), strict=True)]
-    finally:
-        for sock in sockets:
-            sock.close()
-    return Endpoints(address, *ports)
+    ports, problems = [], []
+    with ExitStack() as stack:
+        for flag, port in wanted.items():
+            # All stay bound until each is known, so that no free port is chosen twice.
+            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            try:
+                ports.append(_bind(sock, address, flag, port))
+            except ServingError as error:
+                problems.append(str(error))
+    if problems:
+        raise ServingError("\n".join(problems))
+    return Endpoints(address, *ports[:3])
 
 
 def _bind_free(sock: socket.socket, address: str) -> None:

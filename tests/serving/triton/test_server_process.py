@@ -176,6 +176,15 @@ def test_a_taken_port_is_refused_with_its_flag(flag: str) -> None:
             choose_endpoints("127.0.0.1", *ports.values())
 
 
+def test_all_taken_ports_are_named_at_once() -> None:
+    address = ("127.0.0.1", 0)
+    with socket.create_server(address) as grpc, socket.create_server(address) as health:
+        ports = [server.getsockname()[1] for server in (grpc, health)]
+        both = rf"port {ports[0]} .*--grpc-port.*\n.*port {ports[1]} .*--health-port"
+        with pytest.raises(ServingError, match=both):
+            choose_endpoints("127.0.0.1", 0, ports[0], 0, ports[1])
+
+
 def test_free_ports_differ() -> None:
     endpoints = choose_endpoints("127.0.0.1", 0, 0, 0)
     assert len({endpoints.http_port, endpoints.grpc_port, endpoints.metrics_port}) == 3
