@@ -36,9 +36,11 @@ def parse_shapes(shapes: Sequence[str], image_size: int) -> BatchRange:
 
 
 def parse_duration(text: str) -> float:
-    """Read "5ms", "0.5s" or "5" (milliseconds); return milliseconds."""
-    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(ms|s)?", text)
+    """Read "5ms" or "0.5s"; return milliseconds. Other flags take bare numbers as seconds: none is here."""
+    match = re.fullmatch(r"([0-9]*\.?[0-9]+)(ms|s)", text)
     milliseconds = float(match[1]) * (1000 if match[2] == "s" else 1) if match else math.nan
     if not 0 < milliseconds < math.inf:
-        raise UsageError(f"--latency-budget must be a positive time such as 5ms or 0.1s, got {text!r}")
+        raise UsageError(
+            f"--latency-budget must be a positive time such as 5ms or 0.1s, with its unit, got {text!r}"
+        )
     return milliseconds

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lnlattennet.bundle._export_options import MAX_BATCH, ExportOptions
 from lnlattennet.errors import UsageError
-from lnlattennet.export._parsing import parse_batch, parse_shapes
+from lnlattennet.export._parsing import parse_batch, parse_duration, parse_shapes
 from lnlattennet.runtimes._base import BatchRange
 
 ordered = st.lists(st.integers(1, MAX_BATCH), min_size=3, max_size=3).map(sorted)
@@ -49,3 +49,14 @@ def test_options_from_python_refuse_a_bad_batch_too(sizes: tuple[int, int, int])
 def test_a_bad_shape_is_refused_with_the_right_one(text: str) -> None:
     with pytest.raises(UsageError, match="must be image:BATCHx3x112x112"):
         parse_shapes([text] * 3, 112)
+
+
+@pytest.mark.parametrize(("text", "milliseconds"), [("5ms", 5), ("0.1s", 100), (".5ms", 0.5)])
+def test_a_duration_is_read_in_its_unit(text: str, milliseconds: float) -> None:
+    assert parse_duration(text) == milliseconds
+
+
+@pytest.mark.parametrize("text", ["5", "0ms", "-1ms", "ms", "5m"])
+def test_a_duration_without_its_unit_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"--latency-budget .* with its unit, got '{text}'"):
+        parse_duration(text)
