@@ -44,6 +44,10 @@ class Answer:
     error: str = ""
     overlay_error: str = ""
 
+    def drew(self, task: Task) -> bool:
+        """Return whether the task's overlay was wanted and written."""
+        return task.overlay is not None and not (self.error or self.overlay_error)
+
     def rows(self, frame: Frame, model: Model) -> list[Row]:
         """Return the rows of the frame: one for every face, or one that says why there is none."""
         if self.error:

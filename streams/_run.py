@@ -49,12 +49,14 @@ class Summary:
         frames: images and frames that were judged, in this run and before.
         moving: of them, frames of videos and cameras.
         rows: how many rows have each status.
+        overlays: frames whose overlay was written, in this run.
         problems: frames whose overlay could not be written.
     """
 
     frames: int = 0
     moving: int = 0
     rows: Counter[RowStatus] = field(default_factory=Counter)
+    overlays: int = 0
     problems: int = 0
 
     def add(self, frame: Frame, rows: Iterable[Row]) -> None:
@@ -114,6 +116,7 @@ def write_table(
                     rows = answer.rows(task.frame, run.model)
                     if stage is not None:
                         rows = list(stage(task.frame, rows))
+                    summary.overlays += answer.drew(task)
                     if answer.overlay_error:
                         summary.problems += 1
                         _log.warning("%s: %s", on_one_line(task.frame.source), answer.overlay_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from lnlattennet.streams.sources._selection import Selection
 from lnlattennet.streams.tracks._follower import Follower
 from lnlattennet.streams.tracks._names import Smoothing
 from lnlattennet.streams.tracks._smoothing import smoother
+
+_log = logging.getLogger(__name__)
 
 _BATCH = 2
 """Frames of a video that a process is given at a time: eight of a large video would take gigabytes."""
@@ -99,6 +102,7 @@ class Moving:
                 return rows
 
             yield follow_and_draw
+        _log.info("wrote %s", on_one_line(self.overlay))
 
 
 def check_moving(files: Files, kinds: Kinds, moving: Moving, output: Path | None, resume: bool) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from pathlib import Path
 
 from lnlattennet._atomic import require_outside_bundles
+from lnlattennet._command import counted, on_one_line
 from lnlattennet.errors import UsageError
 from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, Files
 from lnlattennet.streams.sources._frames import moves
+
+_log = logging.getLogger(__name__)
 
 
 class OverlayPaths:
@@ -45,6 +49,11 @@ class OverlayPaths:
         name = next(name for name in names if name not in self._taken)
         self._taken.add(name)
         return self._overlay / name
+
+    def log(self, written: int) -> None:
+        """Tell how many overlays were written, and where, if any were wanted."""
+        if self._overlay is not None:
+            _log.info("wrote %s to %s", counted(written, "overlay"), on_one_line(self._overlay))
 
     def _check(self, overlay: Path, files: Files) -> None:
         _require_names(files)

@@ -55,6 +55,7 @@ def write_rows(
             stage=stage,
             total=_total(files, moving.selection) if shows_progress() and files.repeatable else None,
         )
+    overlays.log(summary.overlays)
     if files.left_out:
         _log.info("left out %s in folders, by the ending no image", counted(files.left_out, "file"))
     statuses = dict(sorted(summary.rows.items()))
@@ -99,5 +100,8 @@ def _tasks(files: Files, overlays: OverlayPaths, selection: Selection) -> Iterat
 
 
 def _results(files: Files, overlays: OverlayPaths, predictor: FramePredictor) -> Iterator[Result]:
+    drawn = 0
     for task, answer in predictor(_tasks(files, overlays, Selection())):
+        drawn += answer.drew(task)
         yield Result(task.frame.source, answer.predictions, answer.error or answer.overlay_error)
+    overlays.log(drawn)

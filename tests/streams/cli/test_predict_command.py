@@ -146,6 +146,7 @@ def test_an_overlay_is_drawn(bundle_path: Path, portrait: Path, tmp_path: Path) 
     before = portrait.read_bytes()
     result = run(portrait, "--bundle", bundle_path, "--overlay", target)
     assert result.exit_code == 0, result.output
+    assert f"wrote 1 overlay to {target}\n" in result.stderr
     with Image.open(target) as drawn:
         assert drawn.width >= 512
     assert portrait.read_bytes() == before
@@ -161,6 +162,7 @@ def test_overlays_of_several_images_go_to_a_folder(
     folder = tmp_path / "drawn"
     result = run(portrait, wall, namesake, "--bundle", bundle_path, "--overlay", folder)
     assert result.exit_code == 0, result.output
+    assert f"wrote 3 overlays to {folder}\n" in result.stderr
     assert {path.name for path in folder.iterdir()} == {
         "portrait [1]-overlay.png",
         "wall-overlay.png",
@@ -211,6 +213,7 @@ def test_an_overlay_that_cannot_be_written_keeps_the_prediction(
     document = json.loads(result.stdout)
     assert len(document["predictions"]) == 1
     assert "cannot write its overlay" in document["errors"][0]["error"]
+    assert "wrote 0 overlays" in result.stderr
 
 
 @pytest.mark.parametrize(

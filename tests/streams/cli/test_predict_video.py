@@ -61,6 +61,7 @@ def test_every_frame_has_its_row_time_and_person(bundle_path: Path, film: Path, 
     result = run(film, "--bundle", bundle_path, "--output", table, "--overlay", drawn)
     assert result.exit_code == 0, result.output
     assert "rows.jsonl: 22 frames, rows: 22 ok" in result.output
+    assert f"wrote {drawn}\n" in result.stderr
     found = rows(table)
     assert [row["frame"] for row in found] == list(range(22))
     np.testing.assert_allclose([row["time"] for row in found], TIMES, atol=0.001)
@@ -98,6 +99,7 @@ def test_of_images_beside_a_video_only_the_images_have_files_of_weights(
     result = run(mixed, "--bundle", bundle_path, "--output", tmp_path / "rows.jsonl", "--overlay", drawn)
     assert result.exit_code == 0, result.output
     assert len(rows(tmp_path / "rows.jsonl")) == 23
+    assert f"wrote 1 overlay to {drawn}\n" in result.stderr
     assert [path.name for path in drawn.iterdir()] == ["a-overlay.png"]
     with Image.open(drawn / "a-overlay.png") as image:
         assert image.width >= 480
