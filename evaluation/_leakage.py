@@ -16,6 +16,7 @@ from lnlattennet.data._protocols import Folds, Partition, fingerprint, partition
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._splits import choose_split
 from lnlattennet.errors import DataError, UsageError
+from lnlattennet.model._class_names import composed
 from lnlattennet.model._provenance import SYNTHETIC
 
 HELD_OUT = "held out"
@@ -139,9 +140,10 @@ def _may_be_same(data: FaceData, trained: TrainingPartition) -> bool:
     if data.format not in ("folder", "prepared") or trained.data is None:
         return True
     trained_faces: Counter[str] = Counter()
-    for counts in trained.counts.values():
-        trained_faces.update(_nonzero(counts))
-    return trained_faces == Counter(data.class_names[face.label] for face in data.faces)
+    for counts in map(_nonzero, trained.counts.values()):
+        trained_faces.update(dict(zip(composed(tuple(counts)), counts.values(), strict=True)))
+    names = composed(data.class_names)
+    return trained_faces == Counter(names[face.label] for face in data.faces)
 
 
 def _rebuild_partition(data: FaceData, trained: TrainingPartition) -> Partition | None:

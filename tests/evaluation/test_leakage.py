@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,17 @@ def test_faces_of_a_published_set_that_changed_are_doubted_in_a_folder_of_any_na
     elsewhere = Path(shutil.copytree(tmp_path / "jaffe", tmp_path / "elsewhere"))
     next(elsewhere.glob("*.tiff")).unlink()
     assert "cannot be identified" in choose_faces(load_dataset(elsewhere), None, provenance)[2][-1]
+
+
+def test_faces_of_classes_whose_letters_were_decomposed_since_are_doubted(tree: Path, tmp_path: Path) -> None:
+    name = "joie fi\N{LATIN SMALL LETTER E WITH GRAVE}re"
+    for folder in tree.glob("*/grin"):
+        folder.rename(folder.with_name(name))
+    provenance = provenance_of(tree, 3, 1)
+    moved = Path(shutil.move(tree, tmp_path / "moved"))
+    for folder in moved.glob(f"*/{name}"):
+        folder.rename(folder.with_name(unicodedata.normalize("NFD", name)))
+    assert "cannot be identified" in choose_faces(load_dataset(moved), None, provenance)[2][-1]
 
 
 def test_other_data_is_evaluated_as_ever(tree: Path, tmp_path: Path) -> None:
