@@ -127,23 +127,28 @@ def decode(
         ) from error
 
 
-def decode_file(data: bytes, min_side: int = MIN_SIDE, enough: Detail | None = None) -> DecodedImage:
+def decode_file(
+    data: bytes,
+    min_side: int = MIN_SIDE,
+    enough: Detail | None = None,
+    max_pixels: int = DATA_SET_MAX_PIXELS,
+) -> DecodedImage:
     """Decode the contents of a file of this machine: JPEG, PNG, TIFF, BMP, WebP or PPM.
 
-    JPEG files are decoded as by ``decode``, others may have ``DATA_SET_MAX_PIXELS``.
+    JPEG files are decoded as by ``decode``, others may have ``max_pixels``.
 
     Raises:
         ImageError: it is damaged, of another format, or of a size that is refused.
     """
     kind = sniff(data)
     if kind not in _MORE_FORMATS:
-        return decode(data, DATA_SET_MAX_PIXELS, min_side, enough)
+        return decode(data, max_pixels, min_side, enough)
     try:
-        return _decode_by_pillow(data, kind.upper(), min_side)
+        return _decode_by_pillow(data, kind.upper(), max_pixels, min_side)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = f"an image may have at most {DATA_SET_MAX_PIXELS:,} pixels"
+        limit = f"an image may have at most {max_pixels:,} pixels"
         raise ImageError(f"{limit}: {error}; scale it down first") from error
     # Pillow's readers raise nearly anything on damaged files: KeyError, TypeError, struct.error, ...
     except Exception as error:
@@ -157,12 +162,12 @@ def as_jpeg_or_png(data: bytes) -> bytes:
     """Return the contents of a file of this machine in a format that ``decode`` and servers take.
 
     Raises:
-        ImageError: it is a damaged TIFF, BMP, WebP or PPM file, or of a size that is refused.
+        ImageError: it is a damaged TIFF, BMP, WebP or PPM file, or of a size that ``decode`` refuses.
     """
     if sniff(data) not in _MORE_FORMATS:
         return data
     stream = io.BytesIO()
-    Image.fromarray(decode_file(data).pixels).save(stream, "PNG", compress_level=1)
+    Image.fromarray(decode_file(data, max_pixels=MAX_PIXELS).pixels).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
@@ -293,9 +298,9 @@ def _load(container: Container, pixels: bytes, scale: int) -> Image.Image:
     return image
 
 
-def _decode_by_pillow(data: bytes, file_format: str, min_side: int) -> DecodedImage:
+def _decode_by_pillow(data: bytes, file_format: str, max_pixels: int, min_side: int) -> DecodedImage:
     with Image.open(io.BytesIO(data), formats=(file_format,)) as image:
-        check_size(image.width, image.height, DATA_SET_MAX_PIXELS, min_side)
+        check_size(image.width, image.height, max_pixels, min_side)
         bit_depth, range_bits = _bit_depth(image), None
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             range_bits = _declared_range(image)

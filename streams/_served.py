@@ -17,7 +17,7 @@ from PIL import Image
 
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.errors import EngineOutputError, ImageError, ServingError
-from lnlattennet.images._decode import as_jpeg_or_png
+from lnlattennet.images._decode import as_jpeg_or_png, check_size
 from lnlattennet.images._read import FileBytes
 from lnlattennet.serving.client._async_client import AsyncClient
 from lnlattennet.serving.client._tls import TLSConfig
@@ -145,9 +145,15 @@ class ServedFramePredictor:
 
 
 def _encoded(image: FileBytes | NDArray[np.uint8]) -> bytes:
-    """Return an image file or pixels in a format that servers take."""
+    """Return an image file or pixels in a format that servers take.
+
+    Raises:
+        ImageError: servers refuse its size, which is checked before anything is encoded, or it is damaged.
+    """
     if isinstance(image, FileBytes):
         return as_jpeg_or_png(image)
+    height, width, _ = image.shape
+    check_size(width, height)
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG", compress_level=1)
     return stream.getvalue()

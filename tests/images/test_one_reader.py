@@ -55,6 +55,13 @@ def test_every_reader_shows_what_is_in_the_file(tmp_path: Path) -> None:
         assert np.array_equal(decode_image(as_jpeg_or_png(sample.data)), trained), name
 
 
+@pytest.mark.parametrize("kind", ["TIFF", "BMP", "PPM"])
+def test_a_file_that_servers_refuse_for_its_size_is_refused_before_its_pixels_are_decoded(kind: str) -> None:
+    data = encode(Image.new("L", (16_000, 1001)), kind)
+    with pytest.raises(ImageError, match=r"at most 16,000,000 pixels, got 16000 x 1001"):
+        as_jpeg_or_png(data[: len(data) // 2])
+
+
 @pytest.mark.parametrize(("other", "tolerance"), [("pillow", 0), ("opencv", 2)])
 def test_other_libraries_show_the_same(other: str, tolerance: int) -> None:
     oracle = {"pillow": by_pillow, "opencv": by_opencv}[other]
