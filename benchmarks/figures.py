@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lnlattennet._statistics import median_of_starts, ratio_of_starts
+from lnlattennet._statistics import median_of_starts, p99, ratio_of_starts
 from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.benchmarks.harness._pages import fill_blocks, markdown, write_pages
 from lnlattennet.benchmarks.harness._samples import CandidateStarts, Starts, read_record, read_starts
@@ -97,7 +97,8 @@ def _latency(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     rows = [["model and protocol", "p50, ms", "p90, ms", "p99, ms", "largest, ms"]]
     for name, values in record["summary"].items():
         model, _, url = name.partition(" ")
-        figures = (f"{values[key]:.1f}" for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        known = (values[key] for key in ("p50_ms", "p90_ms", "p99_ms", "max_ms"))
+        figures = ("" if value is None else f"{value:.1f}" for value in known)
         rows.append([f"`{model}`, {url.partition(':')[0]}", *figures])
     yield markdown(rows)
 
@@ -108,14 +109,19 @@ def _serving(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     rows = [["p50 / p99, ms", *samples, *(f"requests a second, {case}" for case in loaded)]]
     for name in dict.fromkeys(name for candidates in samples.values() for name in candidates):
         latencies = (candidates.get(name, {}).get("warm") for candidates in samples.values())
-        cells = (
-            "{:.1f} / {:.0f}".format(*np.percentile(us, (50, 99)) / 1e3) if us else "" for us in latencies
-        )
+        cells = (_median_and_p99(starts) if starts else "" for starts in latencies)
         measured = (rates[case].get(name) for case in loaded)
         rows.append([name, *cells, *(f"{np.median(rounds):.0f}" if rounds else "" for rounds in measured)])
     yield markdown(rows)
     if left_out := record.get("left_out"):
         yield _left_out(left_out)
+
+
+def _median_and_p99(starts: Sequence[Sequence[float]]) -> str:
+    """Return both in milliseconds; the median alone of too few requests."""
+    milliseconds = np.concatenate(starts) / 1e3
+    median, tail = f"{np.median(milliseconds):.1f}", p99(milliseconds)
+    return median if tail is None else f"{median} / {tail:.0f}"
 
 
 def _bundle(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:

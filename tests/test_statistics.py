@@ -13,6 +13,7 @@ from lnlattennet._statistics import (
     mean_ratio_interval,
     median_interval,
     median_of_starts,
+    p99,
     ratio_interval,
     ratio_of_starts,
     student_interval,
@@ -25,6 +26,11 @@ def test_a_median_lies_in_its_interval_which_shows_the_spread() -> None:
     median, low, high = median_interval([float(value) for value in range(1, 102)])
     assert median == 51
     assert 30 < low < 51 < high < 72
+
+
+def test_a_99th_percentile_needs_100_timings() -> None:
+    assert p99([1.0] * 99) is None
+    assert p99([1.0] * 99 + [101.0]) == pytest.approx(2)
 
 
 def test_a_ratio_is_of_medians_and_its_interval_shows_the_spread() -> None:

@@ -14,10 +14,14 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._charts import LogAxis, Tick
+from lnlattennet._statistics import p99
 from lnlattennet.benchmarks.harness._samples import read_samples
 from lnlattennet.benchmarks.report._numbers import duration, round_duration
 
 _COLORS = 8
+
+_Figures = tuple[float, float, float | None]
+"""Answers a second, and the latency's median and 99th percentile, which too few requests do not have."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +32,13 @@ class Point:
         text: what it shows, in words.
         x: answers a second.
         y: median latency.
-        y99: 99th percentile of the latency.
+        y99: 99th percentile of the latency; None of too few requests.
     """
 
     text: str
     x: float
     y: float
-    y99: float
+    y99: float | None
 
 
 @dataclass(frozen=True)
@@ -104,22 +108,25 @@ def _style(number: int) -> str:
     return f"c{number % _COLORS}" + " hollow" * (number >= _COLORS)
 
 
-def _figures(rates: Sequence[float], latencies: Sequence[float]) -> tuple[float, float, float]:
-    """Return answers a second, and the latency's median and 99th percentile."""
-    p50, p99 = np.percentile(latencies, [50, 99])
-    return float(np.median(rates)), float(p50), float(p99)
+def _figures(rates: Sequence[float], latencies: Sequence[float]) -> _Figures:
+    return float(np.median(rates)), float(np.median(latencies)), p99(latencies)
 
 
-def _panel(
-    image: str, styles: Mapping[str, str], found: Mapping[tuple[str, str], tuple[float, float, float]]
-) -> Panel:
+def _panel(image: str, styles: Mapping[str, str], found: Mapping[tuple[str, str], _Figures]) -> Panel:
     across = LogAxis.around([rate for rate, _, _ in found.values()])
-    upwards = LogAxis.around([value for _, *values in found.values() for value in values])
+    upwards = LogAxis.around(
+        [value for _, *values in found.values() for value in values if value is not None]
+    )
+
+    def height(latency: float) -> float:
+        return round(100 - upwards.at(latency), 2)
+
     points: dict[str, list[Point]] = {}
-    for (name, case), (rate, p50, p99) in found.items():
-        text = f"{name}, {case}: {rate:.1f} a second, p50 {duration(p50)}, p99 {duration(p99)}"
-        y, y99 = (round(100 - upwards.at(value), 2) for value in (p50, p99))
-        points.setdefault(name, []).append(Point(text, across.at(rate), y, y99))
+    for (name, case), (rate, median, tail) in found.items():
+        text = f"{name}, {case}: {rate:.1f} a second, p50 {duration(median)}"
+        text += "" if tail is None else f", p99 {duration(tail)}"
+        y99 = None if tail is None else height(tail)
+        points.setdefault(name, []).append(Point(text, across.at(rate), height(median), y99))
     series = tuple(Series(styles[name], tuple(loads)) for name, loads in points.items())
     y_ticks = tuple(Tick(round(100 - tick.at, 2), tick.text) for tick in upwards.labels(round_duration))
     return Panel(image, series, tuple(across.labels("{:g}".format)), y_ticks)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lnlattennet._charts import IntervalMark, LogAxis, Tick
-from lnlattennet._statistics import FEWEST_FOR_P99, median_of_starts, ratio_of_starts
+from lnlattennet._statistics import median_of_starts, p99, ratio_of_starts
 from lnlattennet.benchmarks.harness._samples import CandidateStarts, read_starts
 from lnlattennet.benchmarks.report._figures import FigureTable
 from lnlattennet.benchmarks.report._numbers import (
@@ -214,8 +214,8 @@ def _case(
 
 
 def _p99(starts: Sequence[Sequence[float]]) -> str:
-    samples = list(itertools.chain(*starts))
-    return duration(float(np.percentile(samples, 99))) if len(samples) >= FEWEST_FOR_P99 else ""
+    tail = p99(list(itertools.chain(*starts)))
+    return "" if tail is None else duration(tail)
 
 
 def _over_first(candidates: CandidateStarts, name: str, state: str) -> str:

@@ -35,6 +35,7 @@ from lnlattennet.benchmarks.serving._perf_analyzer import (
     open_perf_analyzer,
 )
 from lnlattennet.benchmarks.serving._requirements import BARE, FUSED, HERE, over_http, requirements
+from lnlattennet.benchmarks.serving.latency import percentiles
 from lnlattennet.errors import UnavailableError
 from lnlattennet.serving import load
 from lnlattennet.serving.triton._model_names import ENSEMBLE as ENSEMBLE_MODEL
@@ -144,9 +145,10 @@ def _case_rows(record: Record, case: ExperimentResult) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("", "p50", "p90", "p99", "largest", "requests/s", f"of {BARE}")]
     rates: Mapping[str, Sequence[float]] = record.facts["requests_per_second"][case.name]
     for name, result in case.candidates.items():
-        figures = np.percentile(result.timings[WARM].samples_us, [50, 90, 99, 100]) / 1e3
-        times, rate = (f"{value:.2f} ms" for value in figures), float(np.median(rates[name]))
-        rows.append((name, *times, f"{rate:.1f}", _share(rates[name], rates.get(BARE))))
+        figures = percentiles(np.divide(result.timings[WARM].samples_us, 1e3))
+        times = ("" if value is None else f"{value:.2f} ms" for value in figures.values())
+        rate = f"{np.median(rates[name]):.1f}"
+        rows.append((name, *times, rate, _share(rates[name], rates.get(BARE))))
     return rows
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._interleave import Turn, interleave
+from lnlattennet._statistics import p99
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import aligned
@@ -26,10 +27,10 @@ MODELS = ("expression", "expression_fused")
 _WARM_UP_REQUESTS = 10
 
 
-def percentiles(samples: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
-    """Return p50, p90, p99 and the largest of durations in milliseconds."""
-    values = np.percentile(samples, [50, 90, 99, 100]).tolist()
-    return dict(zip(("p50_ms", "p90_ms", "p99_ms", "max_ms"), values, strict=True))
+def percentiles(samples: Sequence[float] | NDArray[np.float64]) -> dict[str, float | None]:
+    """Return p50, p90, p99 and the largest of durations in milliseconds; p99 is None of too few."""
+    p50, p90, largest = np.percentile(samples, [50, 90, 100]).tolist()
+    return {"p50_ms": p50, "p90_ms": p90, "p99_ms": p99(samples), "max_ms": largest}
 
 
 def measure(urls: Sequence[str], models: Sequence[str], image: Path, requests: int) -> Record:
@@ -55,7 +56,7 @@ def latency_table(record: Record) -> str:
     [case] = record.cases
     rows = [("model and server", "p50", "p90", "p99", "max")]
     for name, values in record.facts["summary"].items():
-        rows.append((name, *(f"{value:.2f} ms" for value in values.values())))
+        rows.append((name, *("" if value is None else f"{value:.2f} ms" for value in values.values())))
     count, size = case.config["requests"], case.config["image_bytes"]
     return f"{count} interleaved requests for each, with an image of {size:,} bytes\n{aligned(rows)}"
 

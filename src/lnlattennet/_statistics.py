@@ -151,6 +151,11 @@ def log_medians(starts: Sequence[Sequence[float]]) -> Floats:
     return np.log([np.median(samples) for samples in starts])
 
 
+def p99(samples: Sequence[float] | Floats) -> float | None:
+    """Return the 99th percentile of timings; None of fewer than ``FEWEST_FOR_P99``."""
+    return float(np.percentile(samples, 99)) if len(samples) >= FEWEST_FOR_P99 else None
+
+
 def tail_interval(samples: Sequence[float]) -> Estimate:
     """Return the 99th percentile of timings over their median."""
     return _timing_interval(_tail, samples)

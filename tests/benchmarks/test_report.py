@@ -120,6 +120,17 @@ def test_rates_of_timed_arrivals_are_not_on_the_chart(records: Path) -> None:
     assert throughput(json.loads((records / "images.json").read_text())) is None
 
 
+def test_few_requests_have_no_99th_percentile_on_the_chart() -> None:
+    record = Record(benchmark="serving")
+    record.add(ExperimentResult("512, one at a time", {}, warm_results({"a": [1e-3] * 99})))
+    record.facts["requests_per_second"] = {"512, one at a time": {"a": [100.0]}}
+    chart = throughput(record.to_json())
+    assert chart is not None
+    [point] = chart.panels[0].series[0].points
+    assert point.y99 is None
+    assert point.text == "a, 512, one at a time: 100.0 a second, p50 1.00 ms"
+
+
 @pytest.mark.parametrize(
     ("microseconds", "text", "short"),
     [
