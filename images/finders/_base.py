@@ -111,16 +111,19 @@ class FinderModule(Protocol):
         ...
 
 
-def merge_passes(coarse: Sequence[FoundFace], fine: Sequence[FoundFace]) -> list[FoundFace]:
+def merge_passes(
+    coarse: Sequence[FoundFace], fine: Sequence[FoundFace], sure_score: float
+) -> list[FoundFace]:
     """Return the faces of two passes, largest first.
 
-    A face that both found keeps the coarse pass's box, so that its crop does not depend on how many passes
-    were made, and gets the higher score.
+    A face that both found keeps the coarse pass's box, and its score from ``sure_score`` on, so that neither
+    depends on how many passes were made. A doubtful face gets the higher score.
     """
     faces = []
     for known in coarse:
         scores = [face.score for face in fine if _same_face(face, known)]
-        faces.append(dataclasses.replace(known, score=max([known.score, *scores])))
+        score = known.score if known.score >= sure_score else max([known.score, *scores])
+        faces.append(dataclasses.replace(known, score=score))
     faces += [face for face in fine if not any(_same_face(face, known) for known in coarse)]
     return sorted(faces, key=lambda face: -face.size)
 

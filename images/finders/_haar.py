@@ -77,7 +77,7 @@ class _HaarFinder:
         faces: list[FoundFace] = []
         for search in _SEARCHES:
             if all_sizes or not faces:
-                faces = merge_passes(faces, self._search(gray, search, step))
+                faces = merge_passes(faces, self._search(gray, search, step), INFO.sure_score)
         return faces
 
     def _search(self, gray: NDArray[np.uint8], search: _Search, step: int) -> list[FoundFace]:

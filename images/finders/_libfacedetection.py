@@ -112,10 +112,10 @@ class _LibFaceDetection:
     def _find(self, image: NDArray[np.uint8], all_sizes: bool) -> list[FoundFace]:
         faces = self._search(image, _COARSE)
         if all_sizes:
-            return merge_passes(faces, self._search(image, _FINEST))
+            return merge_passes(faces, self._search(image, _FINEST), INFO.sure_score)
         if any(face.score >= INFO.sure_score for face in faces):
             return faces
-        return merge_passes(faces, self._search(image, _FINE))
+        return merge_passes(faces, self._search(image, _FINE), INFO.sure_score)
 
     def _with_exact_landmarks(self, image: NDArray[np.uint8], face: FoundFace) -> FoundFace:
         """Search the face's surroundings alone, enlarged if they are small."""
@@ -144,7 +144,7 @@ class _LibFaceDetection:
         ratio = np.array([width / size[0], height / size[1]])
         points = (rows[:, 1:].reshape(-1, 7, 2) * ratio).tolist()
         faces = [_face(score, *row) for score, row in zip(rows[:, 0].tolist(), points, strict=True)]
-        return merge_passes(faces, [])
+        return merge_passes(faces, [], INFO.sure_score)
 
 
 def _face(percent: int, corner: list[float], size: list[float], *landmarks: list[float]) -> FoundFace:

@@ -31,16 +31,17 @@ def test_an_unknown_finder_is_refused_with_the_known_ones() -> None:
 
 
 def test_passes_are_merged_largest_first_and_without_repeats() -> None:
-    coarse = [FoundFace((0, 0, 40, 40), 0.9), FoundFace((100, 0, 130, 30), 0.8)]
-    again, small, large = (
+    coarse = [FoundFace((0, 0, 40, 40), 0.6), FoundFace((100, 0, 130, 30), 0.8)]
+    again, sure_again, small, large = (
         FoundFace((2, 2, 38, 42), 0.95),
+        FoundFace((101, 0, 131, 30), 0.9),
         FoundFace((60, 60, 70, 75), 0.6),
         FoundFace((200, 0, 290, 80), 0.5),
     )
-    assert merge_passes(coarse, [again, small, large]) == [
+    assert merge_passes(coarse, [again, sure_again, small, large], sure_score=0.7) == [
         large,
         FoundFace((0, 0, 40, 40), 0.95),
         coarse[1],
         small,
     ]
-    assert merge_passes([], [small, large]) == [large, small]
+    assert merge_passes([], [small, large], sure_score=0.7) == [large, small]
