@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lnlattennet._statistics import p99
 from lnlattennet.machine._hardware import cpu_model
 from lnlattennet.serving.tuning._rounds import Trial
 from lnlattennet.serving.tuning._tune import Tuning
@@ -54,7 +55,9 @@ def table(tuning: Tuning) -> str:
     )
     rows = [head, ["---"] * len(head)]
     for trial in [*able, *(trial for trial in tuning.trials if trial.refused)]:
-        cells = [", ".join(f"{value:.1f}" for value in summary(trial, load)) for load in loads]
+        cells = [
+            ", ".join(f"{value:.1f}" for value in summary(trial, load) if value is not None) for load in loads
+        ]
         rows.append([str(trial.scheduling), *cells, str(len(trial.turns)), _note(trial, tuning)])
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     rows[1] = ["-" * width for width in widths]
@@ -64,14 +67,17 @@ def table(tuning: Tuning) -> str:
     )
 
 
-def summary(trial: Trial, in_flight: int) -> tuple[float, ...]:
-    """Return the median rate of a trial's turns, and p50 and p99 of all requests in ms; or nothing."""
+def summary(trial: Trial, in_flight: int) -> tuple[float | None, ...]:
+    """Return the median rate of a trial's turns, and p50 and p99 of all requests in ms; or nothing.
+
+    p99 is None of too few requests.
+    """
     samples = [sample for turn in trial.turns for sample in turn.samples if sample.in_flight == in_flight]
     if not samples:
         return ()
     latencies = np.concatenate([sample.latencies_ms for sample in samples])
-    p50, p99 = np.percentile(latencies, (50, 99)).tolist()
-    return float(np.median([sample.rate for sample in samples])), p50, p99
+    rate = float(np.median([sample.rate for sample in samples]))
+    return rate, float(np.median(latencies)), p99(latencies)
 
 
 def _note(trial: Trial, tuning: Tuning) -> str:
@@ -84,7 +90,7 @@ def _note(trial: Trial, tuning: Tuning) -> str:
 
 
 def picture(tuning: Tuning) -> str:
-    """Return an SVG of answers a second over p99, a line for each candidate through its loads."""
+    """Return an SVG of answers a second over p50, a line for each candidate through its loads."""
     from matplotlib import colormaps, rc_context
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogFormatter
@@ -99,7 +105,7 @@ def picture(tuning: Tuning) -> str:
         axes.set(
             xscale="log",
             ylim=(0, None),
-            xlabel="99th percentile of the latency, ms",
+            xlabel="median latency, ms",
             ylabel="answers a second",
             title=f"{tuning.engine} on {tuning.cores} cores; the numbers are requests in flight",
         )
@@ -118,7 +124,7 @@ def _draw(axes: Any, trial: Trial, tuning: Tuning) -> None:
     chosen, default = trial is tuning.chosen, trial is tuning.trials[0]
     told = _note(trial, tuning)
     axes.plot(
-        [p99 for _, _, p99 in points],
+        [median for _, median, _ in points],
         [rate for rate, _, _ in points],
         marker="o",
         linewidth=3 if chosen else 1.2,
@@ -126,5 +132,7 @@ def _draw(axes: Any, trial: Trial, tuning: Tuning) -> None:
         zorder=3 if chosen else 2,
         label=f"{trial.scheduling}{f' ({told})' if told else ''}",
     )
-    for load, (rate, _, p99) in zip(loads, points, strict=True):
-        axes.annotate(str(load), (p99, rate), textcoords="offset points", xytext=(4, 4), fontsize="x-small")
+    for load, (rate, median, _) in zip(loads, points, strict=True):
+        axes.annotate(
+            str(load), (median, rate), textcoords="offset points", xytext=(4, 4), fontsize="x-small"
+        )

@@ -16,7 +16,8 @@ import tritonclient.http
 from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._memory import proportional_set_size
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
-from lnlattennet.benchmarks.serving import _perf_analyzer
+from lnlattennet.benchmarks.serving import _perf_analyzer, stalls
+from lnlattennet.benchmarks.serving.__main__ import _case_rows
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
@@ -143,6 +144,18 @@ def test_memory_is_judged_beside_an_earlier_version() -> None:
     record.facts["servers"]["earlier"] = {"memory_bytes": 600e6, "largest_peak_bytes": 160e6}
     found = [item for item in requirements(record) if item.text.startswith("memory")]
     assert [(item.value, item.status) for item in found] == [(0.5, "reached"), (0.875, "missed")]
+
+
+def test_a_table_has_no_99th_percentile_of_few_requests() -> None:
+    record = Record(benchmark="serving")
+    few = ExperimentResult("512, one at a time", {}, warm_results({"few": [0.01] * 99, "many": [0.01] * 100}))
+    record.add(few)
+    record.facts["requests_per_second"] = {few.name: {"few": [100.0], "many": [100.0]}}
+    times = {name: cells[:4] for name, *cells in _case_rows(record, few)[1:]}
+    assert times == {"few": ["10.00 ms", "10.00 ms", "", "10.00 ms"], "many": ["10.00 ms"] * 4}
+    text = stalls.table(record)
+    assert re.search(r"few +99 +0 +10\.0 +10\.0$", text, re.MULTILINE)
+    assert re.search(r"many +100 +0 +10\.0 +10\.0 +10\.0$", text, re.MULTILINE)
 
 
 def test_a_tail_of_few_requests_is_not_judged() -> None:

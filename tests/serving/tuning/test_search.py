@@ -11,6 +11,7 @@ from lnlattennet.errors import ServingError, UsageError
 from lnlattennet.serving.triton._scheduling import Scheduling
 from lnlattennet.serving.tuning._candidates import candidates
 from lnlattennet.serving.tuning._load import Sample
+from lnlattennet.serving.tuning._report import summary
 from lnlattennet.serving.tuning._rounds import (
     ROUNDS,
     Objective,
@@ -50,6 +51,13 @@ def test_a_lone_request_has_none_to_join() -> None:
             (1, 0),
             (0, 2000),
         }
+
+
+def test_few_requests_have_no_99th_percentile() -> None:
+    once, twice = Trial(DEFAULT, [turn(60)]), Trial(DEFAULT, [turn(60), turn(60)])
+    assert summary(once, 8) == (60, 10, None)
+    assert summary(twice, 8) == (60, 10, 10)
+    assert summary(once, 4) == ()
 
 
 @pytest.mark.parametrize("objective", ["throughput", "latency"])
