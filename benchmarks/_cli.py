@@ -15,7 +15,14 @@ from typer.core import TyperGroup
 
 from lnlattennet._atomic import replace_file
 from lnlattennet._command import print_json
-from lnlattennet.errors import LnlAttenNetError, RegressionError, UnavailableError, UsageError, require
+from lnlattennet.errors import (
+    DataError,
+    LnlAttenNetError,
+    RegressionError,
+    UnavailableError,
+    UsageError,
+    require,
+)
 
 if TYPE_CHECKING:
     from lnlattennet.benchmarks._run import Outcome
@@ -138,11 +145,11 @@ def _given(named: Mapping[str, Path | None]) -> dict[str, str]:
     """Return what was named, and what is found where nothing was.
 
     Raises:
-        UsageError: what was named is not there.
+        DataError: what was named is not there.
     """
     for name, path in named.items():
         if path is not None and not path.exists():
-            raise UsageError(f"--{name.replace('_', '-')} must name a file or a folder; {path} is not there")
+            raise DataError(f"--{name.replace('_', '-')} must name a file or a folder; {path} is not there")
     found = {
         "bundle": _BUNDLE if _BUNDLE.exists() else None,
         "checkpoint": _CHECKPOINT if _CHECKPOINT.exists() else None,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import DataError
 
 Candidates = Mapping[str, Mapping[str, Sequence[float]]]
 """Candidate -> state of the caches -> microseconds."""
@@ -24,16 +24,16 @@ def read_record(path: Path) -> dict[str, Any]:
     """Return the JSON document of a record.
 
     Raises:
-        UsageError: the file cannot be read, or holds no record of a benchmark.
+        DataError: the file cannot be read, or holds no record of a benchmark.
     """
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise UsageError(
+        raise DataError(
             f"a record is a JSON file that a benchmark wrote (--output FILE); cannot read {path}: {error}"
         ) from error
     if not isinstance(document, dict) or "benchmark" not in document:
-        raise UsageError(f'a record of a benchmark has the key "benchmark"; {path} has not')
+        raise DataError(f'a record of a benchmark has the key "benchmark"; {path} has not')
     return document
 
 

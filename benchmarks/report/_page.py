@@ -14,7 +14,7 @@ from lnlattennet.benchmarks.report._anatomy import anatomies
 from lnlattennet.benchmarks.report._scaling import sweeps
 from lnlattennet.benchmarks.report._throughput import throughput
 from lnlattennet.benchmarks.report._views import record_view
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import DataError
 
 
 def render(folder: Path, command: str) -> str:
@@ -25,14 +25,14 @@ def render(folder: Path, command: str) -> str:
         command: shown, so that the page can be made again.
 
     Raises:
-        UsageError: there is no folder, or no record in it.
+        DataError: there is no folder, or no record in it.
         UnavailableError: jinja2 is not installed.
     """
     if not folder.is_dir():
-        raise UsageError(f"a report is made of a folder of records; {folder} is none")
+        raise DataError(f"a report is made of a folder of records; {folder} is none")
     records = [record_view(path.relative_to(folder), record) for path, record in _documents(folder)]
     if not records:
-        raise UsageError(f"{folder} holds no record, which is a JSON file as `lnlattennet bench` writes it")
+        raise DataError(f"{folder} holds no record, which is a JSON file as `lnlattennet bench` writes it")
     records.sort(key=lambda record: (record.title, record.file))
     environment = report_environment("lnlattennet.benchmarks.report", {})
     environment.globals.update(
@@ -49,15 +49,15 @@ def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield every JSON file that holds an object.
 
     Raises:
-        UsageError: a file holds none.
+        DataError: a file holds none.
     """
     for path in sorted(folder.rglob("*.json")):
         try:
             document = json.loads(path.read_bytes())
         except ValueError as error:
-            raise UsageError(
+            raise DataError(
                 f"a record is a JSON file that a benchmark wrote; {path} is none: {error}"
             ) from error
         if not isinstance(document, dict):
-            raise UsageError(f"a record is a JSON object; {path} holds a {type(document).__name__}")
+            raise DataError(f"a record is a JSON object; {path} holds a {type(document).__name__}")
         yield path, document

@@ -53,7 +53,7 @@ class CheckpointError(LnlAttenNetError):
 
 
 class DataError(LnlAttenNetError):
-    """A data set is missing, half unpacked, ambiguous or too small."""
+    """A data set, table or record is missing, damaged, ambiguous or too small."""
 
 
 class ImageError(LnlAttenNetError):

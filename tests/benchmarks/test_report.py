@@ -30,7 +30,7 @@ from lnlattennet.benchmarks.report._page import render
 from lnlattennet.benchmarks.report._scaling import sweeps
 from lnlattennet.benchmarks.report._throughput import throughput
 from lnlattennet.benchmarks.report._views import record_view
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import DataError
 from tests.commands import call
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -146,15 +146,15 @@ def test_a_time_has_the_unit_that_fits(microseconds: float, text: str, short: st
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no record"):
+    with pytest.raises(DataError, match="holds no record"):
         render(tmp_path, "")
-    with pytest.raises(UsageError, match="a report is made of a folder of records"):
+    with pytest.raises(DataError, match="a report is made of a folder of records"):
         render(tmp_path / "nothing", "")
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"a record is a JSON object; .*list\.json holds a list"):
+    with pytest.raises(DataError, match=r"a record is a JSON object; .*list\.json holds a list"):
         render(tmp_path, "")
     (tmp_path / "list.json").write_text("no JSON")
-    with pytest.raises(UsageError, match=r"a record is a JSON file .*; .*list\.json is none"):
+    with pytest.raises(DataError, match=r"a record is a JSON file .*; .*list\.json is none"):
         render(tmp_path, "")
 
 

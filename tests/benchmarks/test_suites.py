@@ -202,7 +202,7 @@ def test_without_torch_its_suites_are_skipped(monkeypatch: pytest.MonkeyPatch) -
         ),
         (
             ["streams", "--bundle", "nowhere"],
-            2,
+            1,
             "--bundle must name a file or a folder; nowhere is not there",
         ),
         (["streams"], 4, "export-engine"),
