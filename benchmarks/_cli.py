@@ -242,7 +242,9 @@ def compare(
             others = f"others took up to {load['others']:.0%} of the CPUs"
             typer.echo(f"warning: {path} is of a machine that was not quiet: {others}", err=True)
     if not found:
-        raise UsageError(f"{old} and {new} have no candidate of a case in common, so nothing can be compared")
+        raise RegressionError(
+            f"{old} and {new} have no candidate of a case in common, so nothing can be compared"
+        )
     if json_output:
         print_json(
             {"tolerance": tolerance, "quiet": quiet, "changes": [change.to_json() for change in found]}
@@ -254,7 +256,7 @@ def compare(
         named = ", ".join(f"{c.candidate} in {c.case} ({_growth(c, quiet=quiet)})" for c in slower)
         raise RegressionError(f"slower by more than {fail_on_regression}: {named}")
     if fail_on_regression is not None and (reasons := unjudged(before, found)):
-        raise UsageError(
+        raise RegressionError(
             "--fail-on-regression needs a verdict on the first candidate of every case, which takes "
             f"{FEWEST_STARTS} starts in both records and, on a machine that is not quiet, other candidates; "
             f"there is none on {'; '.join(reasons)}"
@@ -299,19 +301,19 @@ def _share(percent: str | None) -> float:
 def _require_same_benchmark(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Refuse records whose times cannot be told apart from a change of the machine or of the question."""
     if old["benchmark"] != new["benchmark"]:
-        raise UsageError(
+        raise RegressionError(
             f"two records can be compared if one benchmark wrote them; these are of {old['benchmark']!r} and "
             f"{new['benchmark']!r}"
         )
     if old.get("quick") != new.get("quick"):
-        raise UsageError(
+        raise RegressionError(
             "two records can be compared if both are of a --quick run, or neither; one of them is"
         )
     # Machines of different features and caches may have processors of the same name.
     for fact in ("cpu", "cpus", "threads", "gpu", "cpu_flags", "last_level_cache_bytes"):
         before, after = (record.get("machine", {}).get(fact) for record in (old, new))
         if before != after:
-            raise UsageError(
+            raise RegressionError(
                 f"two records can be compared if one machine gave them; their {fact} is {before!r} and "
                 f"{after!r}"
             )
