@@ -26,6 +26,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
+# openvino imports packaging for exported modules, and does not ask for it.
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check \
     'openvino==2026.4.1' 'torch==2.13.0' 'numpy==2.3.5' 'packaging==26.4' 2>/dev/null
 cd "$folder"
