@@ -76,6 +76,7 @@ class FaceCropper:
     Attributes:
         enough: detail of an image from which no crop to its largest face, or to its center, is enlarged
             that the whole image would not enlarge; None if the finder does not tell.
+        aligned: whether faces are turned by their landmarks, which are searched for more exactly then.
 
     Raises:
         ConfigError: faces are to be aligned, and the finder gives no landmarks.
@@ -89,8 +90,8 @@ class FaceCropper:
         self._preprocessing = preprocessing
         self._sure_score = finder.INFO.sure_score
         self.enough = _enough(preprocessing, finder.INFO.smallest_face)
-        aligned = preprocessing.face_alignment == "five-points"
-        self._find_faces = partial(finder.create(), exact_landmarks=aligned)
+        self.aligned = preprocessing.face_alignment == "five-points"
+        self._find_faces = partial(finder.create(), exact_landmarks=self.aligned)
 
     def __call__(self, source: ImageSource) -> FaceCrop:
         """Crop to the largest face in an image, or without one to its center square.
@@ -173,7 +174,7 @@ class FaceCropper:
     def _cut(self, image: NDArray[np.uint8], face: FoundFace) -> tuple[Box, NDArray[np.uint8]]:
         height, width = image.shape[:2]
         margin = self._preprocessing.face_margin
-        if self._preprocessing.face_alignment == "five-points" and face.landmarks is not None:
+        if self.aligned and face.landmarks is not None:
             square = align(face.landmarks, margin)
             return square.box(width, height), crop_turned(self._preprocessing, image, square)
         box = square_box(face.box, margin, width, height)

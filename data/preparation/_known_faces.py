@@ -1,7 +1,8 @@
 """Cache on disk of the faces that a finder found, so that no image is searched twice.
 
 An entry's key is a digest of the image's pixels: it holds wherever the file lies and whatever it is called,
-and an edited image is searched again. Margin, size and alignment are applied afterwards.
+and an edited image is searched again. Margin and size are applied afterwards. Faces that are to be aligned
+have a file of their own, since their landmarks were searched for more exactly.
 """
 
 from __future__ import annotations
@@ -33,12 +34,18 @@ class KnownFaces:
     """Faces that one version of a finder found, by image; for many threads and processes at once.
 
     A damaged file is made anew, and where none can be written nothing is kept.
+
+    Args:
+        finder: its name.
+        version: its version.
+        exact_landmarks: whether it took the time to place landmarks well enough to align by them.
     """
 
-    def __init__(self, finder: str, version: str) -> None:
+    def __init__(self, finder: str, version: str, *, exact_landmarks: bool = False) -> None:
         # This project's own part of a finder changes with its version.
         name = re.sub(r"[^0-9A-Za-z.-]", "_", f"{finder}-{version}-{__version__}")
-        self._path = cache_folder("faces") / f"{name}.sqlite"
+        suffix = "-exact-landmarks" if exact_landmarks else ""
+        self._path = cache_folder("faces") / f"{name}{suffix}.sqlite"
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
 

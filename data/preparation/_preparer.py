@@ -48,7 +48,9 @@ class FacePreparer:
             self._cropper = FaceCropper(preprocessing)
             self.enough = self._cropper.enough
             self._known = KnownFaces(
-                preprocessing.face_finder, finder_named(preprocessing.face_finder).version()
+                preprocessing.face_finder,
+                finder_named(preprocessing.face_finder).version(),
+                exact_landmarks=self._cropper.aligned,
             )
 
     def __call__(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Outcome]:

@@ -9,10 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.data import astronaut
 
 from lnlattennet.data import load_dataset, load_prepared
 from lnlattennet.data.preparation import _known_faces
@@ -57,6 +59,17 @@ def test_a_large_photographs_face_is_the_servers(finder: str, tmp_path: Path) ->
     for source in ("folders", "shards"):
         faces, _ = load_prepared(load_dataset(tmp_path / source, faces="crop"), recipe)
         np.testing.assert_array_equal(faces, [crop.face, crop.face], source)
+
+
+def test_an_aligned_face_is_the_servers_whatever_was_found_before() -> None:
+    """Without alignment landmarks are placed with less care, and the cache must not hand these on."""
+    turn = cv2.getRotationMatrix2D((224, 115), 25, 1)
+    image = np.asarray(cv2.warpAffine(astronaut(), turn, (512, 512)), np.uint8)
+    recipe = replace(RECIPE, face_finder="libfacedetection")
+    aligned = replace(recipe, face_alignment="five-points")
+    FacePreparer(recipe, "whole")(image)
+    made, _ = FacePreparer(aligned, "whole")(image)
+    np.testing.assert_array_equal(made, FaceCropper(aligned)(image).face)
 
 
 def test_face_crops_are_taken_as_they_are() -> None:
