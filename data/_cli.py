@@ -16,7 +16,7 @@ from lnlattennet.errors import UsageError
 from lnlattennet.machine._hardware import usable_cpus
 
 if TYPE_CHECKING:
-    from lnlattennet.data._records import FacesOption
+    from lnlattennet.data._records import FaceData, FacesOption
     from lnlattennet.model._preprocessing import FaceAlignment
 
 _CPUS = usable_cpus()
@@ -116,6 +116,7 @@ def prepare(
     from lnlattennet.data.preparation._tree_writer import write_prepared
 
     opened = load_dataset(path, format, faces=cast("FacesOption", faces))
+    _check_apart(output, opened)
     alignment = cast("FaceAlignment | None", face_alignment)
     preprocessing = face_preprocessing(size, opened, finder, face_margin, alignment)
     with (
@@ -164,6 +165,16 @@ def render(
 def _check_folder(output: Path, force: bool, name: str) -> None:
     if output.exists() and not (force and output.is_dir()):
         raise UsageError(f"{name} {printable(output)} exists; choose another folder, or give --force")
+
+
+def _check_apart(output: Path, data: FaceData) -> None:
+    """Raise if images of the data set lie in the folder that is to be replaced."""
+    root, folder = data.root.resolve(), output.resolve()
+    if output.exists() and any((root / face.name).is_relative_to(folder) for face in data.faces):
+        raise UsageError(
+            f"--output {printable(output)} holds images of {printable(data.root)}, which --force would "
+            "remove: choose another folder"
+        )
 
 
 def _check_output(output: Path | None) -> None:

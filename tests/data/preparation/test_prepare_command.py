@@ -86,6 +86,25 @@ def test_names_that_differ_in_their_ending_only_are_kept_apart(tmp_path: Path) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("format", "source", "output"),
+    [
+        ("folder", ".", "."),
+        ("folder", "data", "."),
+        ("folder", ".", "train/calm"),
+        ("fer2013", "fer2013.csv", "."),
+    ],
+)
+def test_the_data_set_itself_is_not_replaced(format: str, source: str, output: str, tmp_path: Path) -> None:
+    build, _ = trees.BUILDERS[format]
+    build(tmp_path / "data" if source == "data" else tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    result = run(tmp_path / source, "-o", tmp_path / output, "--force")
+    assert isinstance(result.exception, UsageError)
+    assert "which --force would remove" in str(result.exception)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_a_damaged_image_leaves_nothing(tmp_path: Path) -> None:
     build_jaffe(tmp_path / "jaffe")
     (tmp_path / "jaffe" / "KL.SA1.6.png").write_bytes(b"damaged")
