@@ -12,6 +12,7 @@ import cv2.data
 import numpy as np
 from numpy.typing import NDArray
 
+from lnlattennet.errors import UnavailableError
 from lnlattennet.images.finders._base import FaceFinder, FinderInfo, FoundFace, merge_passes
 
 INFO = FinderInfo(
@@ -55,7 +56,11 @@ def version() -> str:
 
 
 def create() -> FaceFinder:
-    """Return the finder."""
+    """Load the cascade.
+
+    Raises:
+        UnavailableError: OpenCV's installation lacks its file, or the file is damaged.
+    """
     return _HaarFinder()
 
 
@@ -65,6 +70,7 @@ class _HaarFinder:
     def __init__(self) -> None:
         # A cascade keeps the image it works on, so each thread has its own.
         self._local = threading.local()
+        self._cascade()
 
     def __call__(
         self, image: NDArray[np.uint8], *, all_sizes: bool = False, exact_landmarks: bool = False
@@ -100,8 +106,23 @@ class _HaarFinder:
 
     def _cascade(self) -> Any:
         if not hasattr(self._local, "cascade"):
-            self._local.cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades, _CASCADE)))
+            self._local.cascade = _load(Path(cv2.data.haarcascades, _CASCADE))
         return self._local.cascade
+
+
+def _load(path: Path) -> Any:
+    try:
+        cascade = cv2.CascadeClassifier(str(path))
+    # OpenCV's own error in a damaged file leaves its constructor as Python's SystemError.
+    except (cv2.error, SystemError):
+        cascade = None
+    # Of a missing file OpenCV makes a cascade that is empty, and fails at the first search.
+    if cascade is None or cascade.empty():
+        raise UnavailableError(
+            f"the face finder {INFO.name} needs OpenCV's file {path}, which is missing or damaged: "
+            f"pip install --force-reinstall --no-deps '{INFO.package}<5'"
+        )
+    return cascade
 
 
 def _score(neighbors: int) -> float:

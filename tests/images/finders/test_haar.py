@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
+import cv2.data
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage import data
 
+from lnlattennet.errors import UnavailableError
 from lnlattennet.images.finders._base import FaceFinder, FoundFace
 from lnlattennet.images.finders._haar import create
 from lnlattennet.model._preprocessing import Box
@@ -110,3 +113,14 @@ def test_threads_share_a_finder(portrait: Pixels, finder: FaceFinder) -> None:
     alone = [finder(image) for image in images]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(finder, images * 6)) == alone * 6
+
+
+@pytest.mark.parametrize("content", [None, b"", b"damaged", b"<opencv_storage></opencv_storage>"])
+def test_a_missing_or_damaged_cascade_is_named_before_a_search(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "haarcascade_frontalface_alt2.xml").write_bytes(content)
+    monkeypatch.setattr(cv2.data, "haarcascades", str(tmp_path))
+    with pytest.raises(UnavailableError, match=r"alt2.xml, which is missing or damaged: pip install --force"):
+        create()
