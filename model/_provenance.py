@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _FACTS = ("temperature", "format", "counts", "fingerprint")
-_SETTINGS = ("folds", "fold", "seed", "images")
+_SETTINGS = ("folds", "fold", "holdout", "seed", "images")
 SYNTHETIC = "synthetic"
 """Name of the data set in the provenance of networks that were trained on rendered faces."""
 

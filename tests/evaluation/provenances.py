@@ -13,9 +13,11 @@ from tests.training.trees import options
 SEED = 5
 
 
-def provenance_of(tree: Path, folds: Folds, fold: int | None, layout: str | None = None) -> dict[str, Any]:
-    """Return the provenance of a run on this fold, or on the official split, as read from a checkpoint."""
-    chosen = options(tree, tree, folds=folds, fold=fold, seed=SEED, format=layout)
+def provenance_of(
+    tree: Path, folds: Folds, fold: int | None, layout: str | None = None, holdout: float | None = None
+) -> dict[str, Any]:
+    """Return the provenance of a run on this fold, holdout or official split, as read from a checkpoint."""
+    chosen = options(tree, tree, folds=folds, fold=fold, holdout=holdout, seed=SEED, format=layout)
     facts = open_training_data(chosen)[0].facts | {
         "settings": chosen.settings(),
         "command": "lnlattennet train",

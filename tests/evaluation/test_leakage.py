@@ -23,6 +23,7 @@ from lnlattennet.evaluation.predictors._checkpoint import checkpoint_predictor
 from lnlattennet.model._checkpoint import CheckpointInfo, save_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.model._provenance import public_provenance
 from tests.data.trees import BUILDERS, build_folder, build_jaffe, write_image
 from tests.evaluation.provenances import SEED, provenance_of
 from tests.training.trees import TINY
@@ -111,6 +112,17 @@ def test_every_layout_without_official_splits_finds_its_folds_again(
         assert split == HELD_OUT
         assert [face.name for face in part.faces] == held_out_names(tmp_path / name, folds, fold, layout)
     assert not {face.name for face in chosen[0][0].faces} & {face.name for face in chosen[1][0].faces}
+
+
+def test_a_server_tells_enough_to_find_the_faces_of_a_holdout_again(tmp_path: Path) -> None:
+    build_jaffe(tmp_path / "jaffe")
+    data = load_dataset(tmp_path / "jaffe")
+    provenance = public_provenance(provenance_of(tmp_path / "jaffe", None, None, holdout=0.4))
+    part, split, notes = choose_faces(data, None, provenance)
+    [expected] = partitions(data, None, SEED, 0.4)
+    assert split == HELD_OUT
+    assert part.faces == data.select(expected.splits["test"].tolist()).faces
+    assert "training held out (holdout 0.4)" in notes[0]
 
 
 def test_only_a_split_with_faces_of_the_training_has_a_note(tmp_path: Path) -> None:
