@@ -15,6 +15,7 @@ from lnlattennet.data._prepare import load_prepared
 from lnlattennet.data._records import Face, FaceData, FacesOption, ImageKind
 from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
+from lnlattennet.data.synthetic._one_thread import one_opencv_thread
 from lnlattennet.errors import DataError
 from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._preprocessing import Preprocessing
@@ -91,14 +92,15 @@ def read_faces(
 def _rendered(
     count: int, preprocessing: Preprocessing, first_seed: int, nuisance: Nuisance
 ) -> NDArray[np.float32]:
-    images = [
-        render_face(
-            first_seed + index,
-            EXPRESSIONS[index % len(EXPRESSIONS)],
-            size=preprocessing.size,
-            nuisance=nuisance,
-            with_regions=False,
-        ).image
-        for index in range(count)
-    ]
+    with one_opencv_thread():
+        images = [
+            render_face(
+                first_seed + index,
+                EXPRESSIONS[index % len(EXPRESSIONS)],
+                size=preprocessing.size,
+                nuisance=nuisance,
+                with_regions=False,
+            ).image
+            for index in range(count)
+        ]
     return preprocessing.normalize(np.stack(images))

@@ -10,16 +10,15 @@ Neutral faces change nowhere and are left out.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._statistics import Estimate, mean_interval
 from lnlattennet.data.synthetic import EXPRESSIONS, RenderedFace, render_face
+from lnlattennet.data.synthetic._one_thread import one_opencv_thread
 from lnlattennet.data.synthetic._splits import RENDERED_SPLITS
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation.predictors._base import BATCH
@@ -138,7 +137,7 @@ def render_known_faces(count: int, seed: int, *, size: int, grid: int) -> KnownF
         size: side in pixels.
         grid: regions per side.
     """
-    with _one_opencv_thread():
+    with one_opencv_thread():
         faces = [_render(index, seed, size, grid) for index in range(count)]
     return KnownFaces(
         images=np.stack([face.image for face in faces]),
@@ -156,14 +155,3 @@ def _render(index: int, seed: int, size: int, grid: int) -> RenderedFace:
         grid=grid,
         nuisance=split.nuisance,
     )
-
-
-@contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Draw with one thread as in training, because OpenCV rounds some pixels by the number of threads."""
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(threads)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import IO, cast
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from lnlattennet._console import progress
 from lnlattennet.data._streaming import bounded_map
 from lnlattennet.data.synthetic import EXPRESSIONS, HELD_OUT, TRAIN, Nuisance, render_face
+from lnlattennet.data.synthetic._one_thread import one_opencv_thread
 from lnlattennet.errors import DataError, UsageError
 
 _log = logging.getLogger(__name__)
@@ -160,13 +160,9 @@ def _in_parallel(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the rendered ranges in order; a single one in this process, which is quicker."""
     if len(ranges) == 1:
-        # As the processes do; see render_face.
-        threads = cv2.getNumThreads()
-        cv2.setNumThreads(1)
-        try:
-            yield render_range(split, ranges[0], size, seed=seed)
-        finally:
-            cv2.setNumThreads(threads)
+        with one_opencv_thread():  # as the processes do
+            faces = render_range(split, ranges[0], size, seed=seed)
+        yield faces
         return
     idle: SimpleQueue[_RenderProcess] = SimpleQueue()
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -44,6 +46,22 @@ def test_rendered_faces_differ_and_calibration_never_meets_verification() -> Non
     every = np.concatenate([verification, calibration]).reshape(12, -1)
     assert len(np.unique(every, axis=0)) == 12
     np.testing.assert_array_equal(calibration, calibration_faces(6, PREPROCESSING))
+
+
+@pytest.mark.parametrize("draw", [verification_faces, calibration_faces])
+def test_rendered_faces_are_the_same_whatever_threads_opencv_has(
+    draw: Callable[[int, Preprocessing], NDArray[np.float32]],
+) -> None:
+    before = cv2.getNumThreads()
+    drawn = []
+    try:
+        for threads in (1, 4):
+            cv2.setNumThreads(threads)
+            drawn.append(draw(14, Preprocessing()))
+            assert cv2.getNumThreads() == threads
+    finally:
+        cv2.setNumThreads(before)
+    np.testing.assert_array_equal(*drawn)
 
 
 def test_images_are_read_recursively_in_order_and_prepared(folder: Path) -> None:
