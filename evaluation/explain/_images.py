@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from lnlattennet.evaluation.explain._panels import face_panel
 from lnlattennet.images._face_crop import FaceCrop, FaceCropper
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._network import LNLAttenNet
+
+_log = logging.getLogger(__name__)
 
 
 def panel_paths(output: Path, images: Sequence[Path]) -> list[Path]:
@@ -37,7 +40,7 @@ def explain_images(
     paths: Sequence[Path],
     region: int | None,
 ) -> list[dict[str, Any]]:
-    """Draw a panel per image, and return an entry of the index per image.
+    """Draw a panel per image, and return an entry of the index per image; warn of one without a face.
 
     Args:
         network: network of the checkpoint, in evaluation mode.
@@ -53,6 +56,8 @@ def explain_images(
     rows = []
     for image, path in zip(images, paths, strict=True):
         crop = _crop(image, crop_face)
+        if not crop.found:
+            _log.warning("%s: no face was found, so its center square is explained", printable(image))
         explanation = explain_faces(network, info.preprocessing, crop.face[None])
         probabilities, weights = explanation.probabilities[0], explanation.weights[0]
         shown = int(weights.argmax()) if region is None else region

@@ -71,6 +71,14 @@ def test_an_image_gets_a_panel_and_a_table(checkpoint_path: Path, image_path: Pa
             assert panel.width > 1000
 
 
+def test_an_image_without_a_face_is_told_of(checkpoint_path: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.full((96, 96, 3), 90, np.uint8)).save(tmp_path / "wall.png")
+    arguments = [checkpoint_path, tmp_path / "wall.png", "-o", tmp_path / "out", "--json"]
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert json.loads(result.stdout)["images"][0]["face_found"] is False
+    assert "wall.png: no face was found, so its center square is explained" in result.stderr
+
+
 def test_names_of_files_and_folders_may_hold_anything(
     checkpoint_path: Path, image_path: Path, face_folder: Path, tmp_path: Path
 ) -> None:
