@@ -24,12 +24,13 @@ def face_preprocessing(
     """Return the preprocessing of a network that is trained on ``data``, at S = ``size``.
 
     What is None is taken from the framing of the data's face crops, as far as it is known, so that a server
-    crops photographs alike; else it has the default of ``Preprocessing``.
+    crops photographs alike; else it has the default of ``Preprocessing``. The finder's version is the one
+    that cropped them, or else the installed one.
 
     Raises:
         UsageError: there is no such finder or alignment.
         ConfigError: the margin breaks its rule, or the finder cannot align.
-        UnavailableError: the finder's package is missing.
+        UnavailableError: the finder's package is missing, and the crops are not its own.
     """
     for option, value, known in (
         ("--finder", finder, FINDERS),
@@ -41,10 +42,12 @@ def face_preprocessing(
     if finder is None:
         own = [framing.finder for framing in framings if framing.version]
         finder = own[0] if own else Preprocessing().face_finder
+    version = ""
     for framing in framings:
         if framing.finder == finder:
             margin = framing.margin if margin is None else margin
             alignment = alignment or framing.alignment
+            version = framing.version
     defaults = Preprocessing()
     alignment = alignment or defaults.face_alignment
     module = finder_named(finder)
@@ -53,7 +56,7 @@ def face_preprocessing(
     return Preprocessing(
         size=size,
         face_finder=finder,
-        face_finder_version=module.version(),
+        face_finder_version=version or module.version(),
         face_margin=defaults.face_margin if margin is None else margin,
         face_alignment=alignment,
     )
