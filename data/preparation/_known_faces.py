@@ -33,7 +33,7 @@ _PATIENCE = 30
 class KnownFaces:
     """Faces that one version of a finder found, by image; for many threads and processes at once.
 
-    A damaged file is made anew, and where none can be written nothing is kept.
+    A damaged file is made anew. Where none can be written a warning says so once, and nothing is kept.
 
     Args:
         finder: its name.
@@ -48,6 +48,7 @@ class KnownFaces:
         self._path = cache_folder("faces") / f"{name}{suffix}.sqlite"
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
+        self._usable = True
 
     def get(self, image: NDArray[np.uint8], find: Callable[[], Sequence[FoundFace]]) -> list[FoundFace]:
         """Return the faces in ``image`` [H, W, 3], searched by ``find`` if they are not known yet."""
@@ -66,7 +67,7 @@ class KnownFaces:
     def _attempt(self, action: Callable[[sqlite3.Connection], _Result]) -> _Result | None:
         """Return the result of ``action``, after a repair if need be; None where nothing can be kept."""
         with self._lock:
-            for damaged in (False, True):
+            for damaged in (False, True) if self._usable else ():
                 try:
                     if self._database is None:
                         self._database = _open(self._path)
@@ -81,6 +82,7 @@ class KnownFaces:
                     )
                     if not damaged and type(error) is sqlite3.DatabaseError:
                         self._path.unlink(missing_ok=True)
+            self._usable = False
         return None
 
 

@@ -166,11 +166,15 @@ def test_what_is_damaged_is_made_again(damage: Callable[[Path], None], cache: Pa
     assert KnownFaces("haar", "1").get(image_of(1), refuse) == FOUND
 
 
-def test_without_a_place_to_write_every_image_is_searched(cache: Path) -> None:
+def test_without_a_place_to_write_every_image_is_searched(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cache.write_text("a file where the folder should be")
     known = KnownFaces("haar", "1")
     assert known.get(image_of(1), lambda: FOUND) == FOUND
     assert known.get(image_of(1), list) == []
+    [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert "cannot be used" in warning
 
 
 def test_many_write_at_once(cache: Path) -> None:
