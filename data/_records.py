@@ -76,6 +76,7 @@ class FaceData:
         notes: sentences on what was left out, and why.
         image_kind: what its images show, which decides how faces are made from them.
         framings: how much around the face its crops show, as far as that is known.
+        origin: format of the data set that prepared faces were made of; "" for other faces, or if unknown.
     """
 
     format: str
@@ -86,6 +87,7 @@ class FaceData:
     notes: tuple[str, ...] = ()
     image_kind: ImageKind = "crops"
     framings: tuple[Framing, ...] = ()
+    origin: str = ""
 
     def __len__(self) -> int:
         return len(self.faces)

@@ -156,7 +156,7 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
         labels=labels,
         training_targets=parts["train"].targets() if with_shares else labels["train"],
         fill=fill,
-        license=_license_note(FORMATS[data.format]),
+        license=_license_note(FORMATS.get(data.origin, FORMATS[data.format])),
         facts=facts,
         fingerprint=fingerprint(data, partition),
         preprocessing=preprocessing,

@@ -36,7 +36,7 @@ def detect(path: Path) -> bool:
 
 
 def load(path: Path) -> FaceData:
-    """Read class folders as the format ``folder`` does, with framing and subjects of the index.
+    """Read class folders as the format ``folder`` does, with framing, subjects and origin of the index.
 
     Raises:
         DataError: the index or the folders are damaged.
@@ -53,7 +53,9 @@ def load(path: Path) -> FaceData:
             f"{printable(path / INDEX)} is damaged ({error!r}): prepare the data set again, or read its "
             "folders with --format folder"
         ) from error
-    return replace(data, format="prepared", faces=faces, framings=framings)
+    return replace(
+        data, format="prepared", faces=faces, framings=framings, origin=str(index.get("format", ""))
+    )
 
 
 FORMATS = (DatasetFormat("prepared", "faces that `data prepare` wrote", TREE, "crops", load, detect),)

@@ -114,7 +114,7 @@ def _document(
     faces = list(zip(paths, data.faces, strict=True))
     return {
         "data": printable(data.root.resolve().name),
-        "format": data.format,
+        "format": data.origin or data.format,
         "class_names": [printable(name) for name in data.class_names],
         "preprocessing": preprocessing.to_dict(),
         "preparation": report.to_dict(),

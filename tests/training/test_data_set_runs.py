@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from lnlattennet.data import load_dataset
+from lnlattennet.data.preparation._tree_writer import write_prepared
 from lnlattennet.errors import DataError, ImageError, UsageError
 from lnlattennet.evaluation._data import dataset_faces
 from lnlattennet.evaluation._leakage import choose_faces
@@ -219,6 +220,16 @@ def test_votes_are_fitted_in_training_and_judged_by_their_majority(tmp_path: Pat
     assert (len(judged), split, notes) == (len(source.labels["test"]), "test", ())
     with pytest.raises(UsageError, match="probability"):
         options(tmp_path, tmp_path / "FERPlus", targets="probability", folds=2).check()
+
+
+def test_prepared_faces_keep_the_license_note_of_their_source(tmp_path: Path) -> None:
+    build_ferplus_folders(tmp_path / "FERPlus")
+    for source, folder in (("FERPlus", "faces"), ("faces", "again")):
+        (tmp_path / folder).mkdir()
+        write_prepared(load_dataset(tmp_path / source), Preprocessing(size=16), tmp_path / folder)
+        [data] = open_training_data(options(tmp_path, tmp_path / folder))
+        assert data.license.startswith("Trained on FERPlus: research data; the rights of its images")
+        assert data.facts["format"] == "prepared"
 
 
 def test_copies_of_test_faces_are_left_out_of_training(tmp_path: Path) -> None:
