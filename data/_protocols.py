@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -168,7 +168,7 @@ def _held_out_share(data: FaceData, share: float, seed: int) -> tuple[NDArray[np
     named = np.array([subject is not None for subject in subjects], bool)
     people = len(set(subjects) - {None})
     held = np.zeros(len(data), bool)
-    held[~named] = _of_every_class(labels[~named], share, seed)
+    held[~named] = _of_every_class(labels[~named], seed, lambda count: max(1, round(share * count)))
     if people == 0:
         return held, "by class"
     if people == 1 and named.all():
@@ -180,13 +180,13 @@ def _held_out_share(data: FaceData, share: float, seed: int) -> tuple[NDArray[np
     return held, "by subject"
 
 
-def _of_every_class(labels: Indices, share: float, seed: int) -> NDArray[np.bool_]:
-    """Mark ``share`` of every class, at least one face; the only face of a class stays in training."""
+def _of_every_class(labels: Indices, seed: int, some: Callable[[int], int]) -> NDArray[np.bool_]:
+    """Mark ``some`` of the faces of every class; the only face of a class stays in training."""
     rng = np.random.default_rng(seed)
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        held[members[: max(1, round(share * len(members))) if len(members) > 1 else 0]] = True
+        held[members[: some(len(members)) if len(members) > 1 else 0]] = True
     return held
 
 
@@ -256,20 +256,10 @@ def _hold_out(data: FaceData, indices: Indices, seed: int) -> tuple[Indices, Ind
         held = assign_folds(labels, subjects, shares, seed) == np.random.default_rng(seed).integers(shares)
         how = "by subject"
     else:
-        held = _tenth_of_every_class(labels, seed)
+        held = _of_every_class(labels, seed, lambda count: -(-count // VALIDATION_SHARE))
         how = "by class" if known == 0 else "by class, so they show people who are also in training"
     note = f"{held.sum()} of the training faces were held out for validation, {how}."
     return indices[~held], indices[held], note
-
-
-def _tenth_of_every_class(labels: Indices, seed: int) -> NDArray[np.bool_]:
-    """Mark a tenth of every class, rounded up; the only face of a class stays in training."""
-    rng = np.random.default_rng(seed)
-    held = np.zeros(len(labels), bool)
-    for label in np.unique(labels):
-        members = rng.permutation(np.flatnonzero(labels == label))
-        held[members[: -(-len(members) // VALIDATION_SHARE) if len(members) > 1 else 0]] = True
-    return held
 
 
 def check_classes(data: FaceData, partition: Partition) -> None:
