@@ -61,7 +61,7 @@ def test_rendered_faces_are_the_same_whatever_threads_opencv_has(
             assert cv2.getNumThreads() == threads
     finally:
         cv2.setNumThreads(before)
-    np.testing.assert_array_equal(*drawn)
+    np.testing.assert_array_equal(drawn[0], drawn[1])
 
 
 def test_images_are_read_recursively_in_order_and_prepared(folder: Path) -> None:

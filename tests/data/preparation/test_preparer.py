@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.data import astronaut
+from skimage import data as samples
 
 from lnlattennet.data import load_dataset, load_prepared
 from lnlattennet.data.preparation import _known_faces
@@ -28,6 +28,7 @@ from tests.data.preparation.photographs import build_jaffe, face, photograph, wr
 from tests.data.trees import write_shard
 
 RECIPE = Preprocessing(size=48)
+astronaut: Callable[[], NDArray[np.uint8]] = samples.astronaut
 FOUND = [FoundFace((1.5, 2.0, 30.0, 31.0), 0.75, ((3.0, 4.5),) * 5), FoundFace((0.0, 0.0, 9.0, 9.0), 0.5)]
 
 
