@@ -11,6 +11,7 @@ import typer
 from lnlattennet._cli_options import AllowPickle, Faces, Quiet, Verbose
 from lnlattennet._command import configure_logging, on_one_line, print_json, printable
 from lnlattennet.errors import UsageError, require
+from lnlattennet.model._provenance import SYNTHETIC
 
 if TYPE_CHECKING:
     from lnlattennet._console import Table
@@ -76,14 +77,7 @@ def explain(
     configure_logging(verbose, quiet)
     if not images and data is None and history is None:
         raise UsageError("there is nothing to explain: give images, --data or --history")
-    if data is None and (format_ or split or count or faces != "auto"):
-        raise UsageError("--format, --faces, --split and --images choose faces of a data set: add --data")
-    from lnlattennet.model._provenance import SYNTHETIC
-
-    if data == SYNTHETIC and (format_ or split):
-        raise UsageError("--data synthetic renders held-out faces: it has no --format and no --split")
-    if data == SYNTHETIC and faces != "auto":
-        raise UsageError(f"--faces {faces} is for data sets: rendered faces are crops already")
+    _check_choice_of_faces(data, format_, split, count, faces)
     for module in ("torch", "matplotlib", "scipy"):
         require(module, "train")
     if faithfulness:
@@ -106,30 +100,45 @@ def explain(
         raise UsageError("--common-classes is for --faithfulness: other explanations count no right answers")
     if output is None:
         raise UsageError("explanations are drawings: name a folder for them with --output")
+    _draw_explanations(
+        output,
+        json_output,
+        checkpoint=checkpoint,
+        images=tuple(images or ()),
+        data=data,
+        format=format_,
+        faces=cast("FacesOption", faces),
+        split=split,
+        count=count,
+        region=region,
+        history=history,
+        allow_pickle=allow_pickle,
+    )
+
+
+def _check_choice_of_faces(
+    data: str | None, format: str | None, split: str | None, count: int | None, faces: str
+) -> None:
+    """Raise a UsageError if options choose faces where there are none to choose from."""
+    if data is None and (format or split or count or faces != "auto"):
+        raise UsageError("--format, --faces, --split and --images choose faces of a data set: add --data")
+    if data == SYNTHETIC and (format or split):
+        raise UsageError("--data synthetic renders held-out faces: it has no --format and no --split")
+    if data == SYNTHETIC and faces != "auto":
+        raise UsageError(f"--faces {faces} is for data sets: rendered faces are crops already")
+
+
+def _draw_explanations(output: Path, json_output: bool, **options: Any) -> None:
     from lnlattennet._console import stdout
     from lnlattennet.evaluation._report import check_folder_name
     from lnlattennet.evaluation.explain._explain import ExplanationOptions, explain_checkpoint
 
     check_folder_name(output)
-    document = explain_checkpoint(
-        ExplanationOptions(
-            checkpoint=checkpoint,
-            output=output,
-            images=tuple(images or ()),
-            data=data,
-            format=format_,
-            faces=cast("FacesOption", faces),
-            split=split,
-            count=count,
-            region=region,
-            history=history,
-            allow_pickle=allow_pickle,
-        )
-    )
+    document = explain_checkpoint(ExplanationOptions(output=output, **options))
     if json_output:
         print_json(document)
         return
-    if data == SYNTHETIC:
+    if options["data"] == SYNTHETIC:
         stdout().print(_score_table(document["data"], regions=document["grid"] ** 2))
     for file in document["files"]:
         stdout().print(file)

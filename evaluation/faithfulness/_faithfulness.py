@@ -24,7 +24,7 @@ from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.data import load_dataset
 from lnlattennet.data._records import FacesOption
 from lnlattennet.errors import UsageError
-from lnlattennet.evaluation._class_match import match_classes
+from lnlattennet.evaluation._class_match import ClassMatch, match_classes
 from lnlattennet.evaluation._data import EvaluationData, dataset_faces, rendered_faces
 from lnlattennet.evaluation._predictions import evaluated_chunks
 from lnlattennet.evaluation.explain._data import SYNTHETIC_FACES
@@ -122,8 +122,29 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
             yield faces, labels[indices]
 
     measured = measure(predictor, chunks(), options.seed)
-    per_class = np.bincount(labels[kept], minlength=len(match.class_names)).tolist()
-    document = {
+    return Faithfulness(
+        _document(options, device, data, match, labels[kept], steps, measured),
+        tuple(data.faces[index] for index in kept),
+        steps,
+        measured,
+        examples,
+        np.concatenate(drawn),
+        tuple(match.class_names[label] for label in labels[kept[examples]]),
+    )
+
+
+def _document(
+    options: FaithfulnessOptions,
+    device: torch.device,
+    data: EvaluationData,
+    match: ClassMatch,
+    labels: NDArray[np.int64],
+    steps: Steps,
+    measured: Measurements,
+) -> dict[str, Any]:
+    """Return the figures, as plain JSON values; ``labels`` are those of the measured faces."""
+    per_class = np.bincount(labels, minlength=len(match.class_names)).tolist()
+    return {
         # Its name among the records that `make figures` reads.
         "benchmark": "faithfulness",
         "lnlattennet": __version__,
@@ -133,7 +154,7 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
         "checkpoint_sha256": hash_file(options.checkpoint).sha256,
         "runtime": f"torch {torch.__version__} on {device.type}, float32",
         "data": data.summary()
-        | {"faces": len(kept), "faces_per_class": dict(zip(match.class_names, per_class, strict=True))},
+        | {"faces": len(labels), "faces_per_class": dict(zip(match.class_names, per_class, strict=True))},
         "classes": list(match.class_names),
         "notes": [*data.notes, *(data.preparation.notes() if data.preparation else ()), *match.notes],
         "regions": steps.regions,
@@ -144,15 +165,6 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
         "accuracy": mean_interval(measured.right).to_dict(),
         "readings": [figures.to_dict() for figures in reading_figures(measured, steps)],
     }
-    return Faithfulness(
-        document,
-        tuple(data.faces[index] for index in kept),
-        steps,
-        measured,
-        examples,
-        np.concatenate(drawn),
-        tuple(match.class_names[label] for label in labels[kept[examples]]),
-    )
 
 
 def write_faithfulness(result: Faithfulness, folder: Path) -> list[Path]:
