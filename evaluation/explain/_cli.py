@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def explain(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint file.")],
-    images: Annotated[list[Path] | None, typer.Argument(help="Images of faces, JPEG or PNG.")] = None,
+    images: Annotated[list[Path] | None, typer.Argument(help="Image files of faces.")] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for the drawings and the tables of their values."),

@@ -13,6 +13,8 @@ from lnlattennet.evaluation.explain._drawing import save_png
 from lnlattennet.evaluation.explain._internals import explain_faces, rounded
 from lnlattennet.evaluation.explain._panels import face_panel
 from lnlattennet.images._face_crop import FaceCrop, FaceCropper
+from lnlattennet.images._read import FileBytes
+from lnlattennet.images._whole_file import read_image_file
 from lnlattennet.model._checkpoint import CheckpointInfo
 from lnlattennet.model._network import LNLAttenNet
 
@@ -45,7 +47,7 @@ def explain_images(
     Args:
         network: network of the checkpoint, in evaluation mode.
         info: metadata of the same checkpoint.
-        images: JPEG or PNG files.
+        images: their files, of any format that ``read_image`` takes of a path.
         paths: PNG files of their panels, in the same order.
         region: region whose affinity is shown; None for each image's highest weighted one.
 
@@ -87,7 +89,7 @@ def explain_images(
 
 def _crop(path: Path, crop_face: FaceCropper) -> FaceCrop:
     try:
-        return crop_face(path.read_bytes())
+        return crop_face(FileBytes(read_image_file(path)))
     except OSError as error:
         raise ImageError(f"{printable(path)} cannot be read: {error.strerror}") from error
     except ImageError as error:

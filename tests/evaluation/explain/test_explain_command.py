@@ -71,6 +71,16 @@ def test_an_image_gets_a_panel_and_a_table(checkpoint_path: Path, image_path: Pa
             assert panel.width > 1000
 
 
+@pytest.mark.parametrize("name", ["face.tiff", "face.bmp"])
+def test_an_image_may_have_every_format_that_predict_reads(
+    name: str, checkpoint_path: Path, image_path: Path, tmp_path: Path
+) -> None:
+    with Image.open(image_path) as image:
+        image.save(tmp_path / name)
+    rows = run_json(checkpoint_path, image_path, tmp_path / name, "-o", tmp_path / "out")["images"]
+    assert rows[0]["probabilities"] == rows[1]["probabilities"]
+
+
 def test_an_image_without_a_face_is_told_of(checkpoint_path: Path, tmp_path: Path) -> None:
     Image.fromarray(np.full((96, 96, 3), 90, np.uint8)).save(tmp_path / "wall.png")
     arguments = [checkpoint_path, tmp_path / "wall.png", "-o", tmp_path / "out", "--json"]
