@@ -30,6 +30,7 @@ _Finder = Annotated[
     str | None,
     typer.Option(help="Face finder, where faces must be found.", show_default="the standard one"),
 ]
+_Force = Annotated[bool, typer.Option("--force", help="Overwrite the folder of an earlier run.")]
 _Workers = Annotated[int, typer.Option(min=1, help="Threads that read images.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -96,7 +97,7 @@ def prepare(
         str | None, typer.Option(help="none, or five-points: turn faces by their landmarks.")
     ] = None,
     size: Annotated[int, typer.Option(help="Side of the faces in pixels.")] = 112,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing folder.")] = False,
+    force: _Force = False,
     workers: _Workers = _CPUS,
     json_output: _Json = False,
     verbose: Verbose = 0,
@@ -142,7 +143,7 @@ def render(
     test_images: Annotated[int, typer.Option(min=7, help="Faces for the test, in other light.")] = 2_100,
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the faces in pixels.")] = 112,
     seed: Annotated[int, typer.Option(min=0, max=4095, help="Each gives other persons.")] = 0,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing folder.")] = False,
+    force: _Force = False,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render.")] = _CPUS,
     json_output: _Json = False,
     verbose: Verbose = 0,
@@ -163,7 +164,17 @@ def render(
 
 
 def _check_folder(output: Path, force: bool, name: str) -> None:
-    if output.exists() and not (force and output.is_dir()):
+    """Raise if there is something else at ``output`` than faces of an earlier run that may be replaced."""
+    from lnlattennet.data.formats._prepared import detect
+
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not detect(output):
+        raise UsageError(
+            f"{name} {printable(output)} exists and holds no faces that this command wrote; choose another "
+            "folder"
+        )
+    if not force:
         raise UsageError(f"{name} {printable(output)} exists; choose another folder, or give --force")
 
 

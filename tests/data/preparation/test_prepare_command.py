@@ -98,8 +98,9 @@ def test_names_that_differ_in_their_ending_only_are_kept_apart(tmp_path: Path) -
 def test_the_data_set_itself_is_not_replaced(format: str, source: str, output: str, tmp_path: Path) -> None:
     build, _ = trees.BUILDERS[format]
     build(tmp_path / "data" if source == "data" else tmp_path)
+    (tmp_path / output / "prepared.json").write_text('{"framings": [], "subjects": {}}')
     before = sorted(tmp_path.rglob("*"))
-    result = run(tmp_path / source, "-o", tmp_path / output, "--force")
+    result = run(tmp_path / source, "--format", format, "-o", tmp_path / output, "--force")
     assert isinstance(result.exception, UsageError)
     assert "which --force would remove" in str(result.exception)
     assert sorted(tmp_path.rglob("*")) == before
@@ -114,15 +115,23 @@ def test_a_damaged_image_leaves_nothing(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"jaffe"}
 
 
-def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
+def test_only_a_folder_of_prepared_faces_is_replaced_and_only_with_force(tmp_path: Path) -> None:
     trees.build_folder(tmp_path / "source")
+    arguments = (tmp_path / "source", "-o", tmp_path / "faces", "--size", 24)
     (tmp_path / "faces").mkdir()
+    assert run(*arguments).exit_code == 0
     (tmp_path / "faces" / "mine").touch()
-    result = run(tmp_path / "source", "-o", tmp_path / "faces")
+    result = run(*arguments)
     assert isinstance(result.exception, UsageError)
     assert "exists; choose another folder, or give --force" in str(result.exception)
-    assert run(tmp_path / "source", "-o", tmp_path / "faces", "--size", 24, "--force").exit_code == 0
+    assert (tmp_path / "faces" / "mine").exists()
+    assert run(*arguments, "--force").exit_code == 0
     assert not (tmp_path / "faces" / "mine").exists()
+    (tmp_path / "faces" / "prepared.json").unlink()
+    result = run(*arguments, "--force")
+    assert isinstance(result.exception, UsageError)
+    assert "holds no faces that this command wrote" in str(result.exception)
+    assert any((tmp_path / "faces").rglob("*.png"))
 
 
 @pytest.mark.parametrize("name", ["../grin", "a\\b", "a\0b", "..", ".grin", "Val", "lost+found"])

@@ -39,9 +39,13 @@ def test_the_faces_are_those_of_a_training_and_are_read_as_they_are(
         assert np.array_equal(np.stack([data.read(face) for face in faces]), images)
 
 
-def test_an_existing_folder_is_overwritten_only_with_force(tmp_path: Path) -> None:
+def test_only_a_folder_of_rendered_faces_is_overwritten_and_only_with_force(tmp_path: Path) -> None:
     (tmp_path / "faces").mkdir()
     (tmp_path / "faces" / "mine.txt").touch()
+    code, _, errors = render(tmp_path, "--force")
+    assert code == 2
+    assert "faces exists and holds no faces that this command wrote" in errors
+    (tmp_path / "faces" / "prepared.json").touch()
     code, _, errors = render(tmp_path)
     assert code == 2
     assert "faces exists; choose another folder, or give --force" in errors
