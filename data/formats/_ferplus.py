@@ -186,8 +186,16 @@ def _from_folders(path: Path, targets: Targets) -> FaceData:
             for name, votes in _read_labels(path / folder / "label.csv"):
                 voted.append(_VotedRow(usage, f"{folder}/{name}", votes))
     kept, notes = _kept(voted, targets)
-    notes = (*notes, _LABEL_NOTE)
+    notes = (*notes, _LABEL_NOTE, *_unlisted_notes(path, voted))
     return TREE.with_images(FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes), "label.csv")
+
+
+def _unlisted_notes(path: Path, voted: Sequence[_VotedRow]) -> Iterator[str]:
+    """Yield a sentence for each folder with more images than its label.csv has rows: it may be cut off."""
+    for folder, usage in _FOLDERS.items():
+        images, rows = len(listing(path / folder).images), sum(row.usage == usage for row in voted)
+        if images > rows:
+            yield f"left out {images - rows:,} of {folder}'s {images:,} images: label.csv has {rows:,} rows"
 
 
 def _from_csv(path: Path, targets: Targets) -> FaceData:

@@ -185,6 +185,15 @@ def test_a_header_in_a_folders_labels_names_the_columns(tmp_path: Path) -> None:
     assert "missing: NF; unknown: 'none'; correct the names" in message(tmp_path)
 
 
+def test_images_that_the_labels_lack_are_counted(tmp_path: Path) -> None:
+    """A list that was cut off between two rows looks like a whole one."""
+    trees.build_ferplus_folders(tmp_path)
+    assert not any("label.csv has" in note for note in load_dataset(tmp_path).notes)
+    edit(tmp_path / "FER2013Train" / "label.csv", lambda lines: lines.__delitem__(slice(9, None)))
+    note = "left out 10 of FER2013Train's 19 images: label.csv has 9 rows"
+    assert note in load_dataset(tmp_path).notes
+
+
 def test_the_notes_say_whose_votes_are_read(tmp_path: Path) -> None:
     """The two releases of the labels are not the same."""
     trees.build_ferplus(tmp_path / "csv")
