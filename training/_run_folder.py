@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lnlattennet._atomic import replace_file
+from lnlattennet._atomic import file_lock, replace_file
 from lnlattennet._command import printable
 from lnlattennet.errors import UsageError
 from lnlattennet.training._options import TrainingOptions
@@ -21,6 +23,7 @@ _FIGURES = "figures.json"
 _FINGERPRINT = "fingerprint"
 _FIRST_EPOCH = "first_epoch"
 _OUTPUT = "output"
+_LOCK = ".lock"
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +39,32 @@ class Start:
 
     checkpoint: Path | None
     first_epoch: int = 0
+
+
+@contextmanager
+def sole_run(run_folder: Path) -> Iterator[None]:
+    """Lock a run's folder, which is made if need be, against other runs.
+
+    The system frees the lock when its holder dies, however it dies.
+
+    Raises:
+        UsageError: another process trains there.
+    """
+    run_folder.mkdir(parents=True, exist_ok=True)
+    lock = run_folder / _LOCK
+
+    def refuse() -> None:
+        raise UsageError(
+            f"another process trains in {printable(run_folder)}; let it end, or choose another --run-folder"
+        )
+
+    with file_lock(lock, refuse):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):
+                run_folder.rmdir()  # if the run was refused, and wrote nothing
 
 
 def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
@@ -96,7 +125,9 @@ def has_begun(run_folder: Path) -> bool:
 
 def is_unused(run_folder: Path) -> bool:
     """Return whether there is nothing in the folder, or no folder."""
-    return not run_folder.exists() or (run_folder.is_dir() and not any(run_folder.iterdir()))
+    if not run_folder.exists():
+        return True
+    return run_folder.is_dir() and all(path.name == _LOCK for path in run_folder.iterdir())
 
 
 def check_output(options: TrainingOptions) -> None:

@@ -8,6 +8,7 @@ import logging
 import platform
 import re
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._dataset import class_weights
 from lnlattennet.training._initial_weights import start_from
 from lnlattennet.training._module import ExpressionTraining
-from lnlattennet.training._options import TrainingOptions
+from lnlattennet.training._options import TrainingOptions, is_helper
 from lnlattennet.training._results import (
     CrossValidationResult,
     TrainingResult,
@@ -41,6 +42,7 @@ from lnlattennet.training._run_folder import (
     finished_result,
     has_begun,
     is_unused,
+    sole_run,
     start_of,
     write_result,
     wrote_output,
@@ -139,6 +141,13 @@ def _train_fold(fold: TrainingOptions, data: TrainingData) -> TrainingResult | N
 
 
 def _train_one(options: TrainingOptions, data: TrainingData) -> TrainingResult | None:
+    """Train on ``data`` as the only run in its folder; None in a helper process."""
+    # A helper's run is that of the process that it helps.
+    with nullcontext() if is_helper() else sole_run(options.run_folder):
+        return _run(options, data)
+
+
+def _run(options: TrainingOptions, data: TrainingData) -> TrainingResult | None:
     """Train on ``data``, evaluate the best epoch, and write its checkpoint; None in a helper process."""
     start = start_of(options, data.fingerprint, len(data.labels["train"]))
     options = dataclasses.replace(options, first_epoch=start.first_epoch)

@@ -19,6 +19,7 @@ from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._results import CrossValidationResult
+from lnlattennet.training._run_folder import sole_run
 from lnlattennet.training._train import train
 from lnlattennet.training._trainer import RegionHistory
 from tests.training import trees
@@ -159,6 +160,21 @@ def test_a_run_that_was_stopped_in_its_first_epoch_is_resumed_by_the_same_comman
     with caplog.at_level(logging.INFO, "lnlattennet"):
         assert train_one(replace(chosen, resume=True)).judged_right == expected.judged_right
     assert "the run was stopped in its first epoch, so it starts anew" in caplog.text
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_in_which_another_process_trains_is_refused(
+    resume: bool, tree: Path, tmp_path: Path
+) -> None:
+    """A job that is queued again may start while its first run still trains."""
+    chosen = options(tmp_path, tree, epochs=1, resume=resume)
+    with (
+        sole_run(chosen.run_folder),
+        pytest.raises(UsageError, match=r"another process trains in .*; let it end, or choose another"),
+    ):
+        train(chosen)
+    assert not chosen.run_folder.exists()
+    assert train(chosen)
 
 
 @pytest.mark.parametrize("folds", [None, 2])
