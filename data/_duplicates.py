@@ -33,7 +33,8 @@ def without_duplicates(
     """Leave images out of training that validation or test also have, and say in a note how many.
 
     A network recognizes an image that it was trained on, which flatters its accuracy. Validation and test
-    keep all their faces, so that figures stay comparable. Copies within training stay too.
+    keep all their faces, so that figures stay comparable. Copies within training stay too. Images that have
+    no label there count as well: FER2013 has labels for those on which FERPlus's voters disagreed.
 
     Args:
         data: the data set; every image is read.
@@ -46,13 +47,14 @@ def without_duplicates(
         DataError: a class would be missing in training.
     """
     digests: list[bytes] = []
-    chunks = (data.faces[start : start + _CHUNK] for start in range(0, len(data), _CHUNK))
+    faces = data.faces + data.undecided
+    chunks = (faces[start : start + _CHUNK] for start in range(0, len(faces), _CHUNK))
     for read in bounded_map(partial(_digests, data), chunks, workers):
         digests += read
         progress(len(read))
-    judged = {
-        digests[index] for split, indices in partition.splits.items() if split != "train" for index in indices
-    }
+    judged = set(digests[len(data) :])
+    for split, indices in partition.splits.items():
+        judged.update(digests[index] for index in indices if split != "train")
     train = partition.splits["train"]
     kept = np.array([index for index in train if digests[index] not in judged], np.int64)
     note = (

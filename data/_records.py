@@ -77,6 +77,7 @@ class FaceData:
         image_kind: what its images show, which decides how faces are made from them.
         framings: how much around the face its crops show, as far as that is known.
         origin: format of the data set that prepared faces were made of; "" for other faces, or if unknown.
+        undecided: images of validation and test that have no label here, but may be judged by others' labels.
     """
 
     format: str
@@ -88,6 +89,7 @@ class FaceData:
     image_kind: ImageKind = "crops"
     framings: tuple[Framing, ...] = ()
     origin: str = ""
+    undecided: tuple[Face, ...] = ()
 
     def __len__(self) -> int:
         return len(self.faces)

@@ -121,7 +121,7 @@ def _synthetic(options: TrainingOptions) -> TrainingData:
 def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) -> TrainingData:
     stated_digest = _published_digest(data, partition, options)
     if options.drop_duplicates:
-        with progress("looking for copies", len(data)) as advance:
+        with progress("looking for copies", len(data) + len(data.undecided)) as advance:
             partition = without_duplicates(data, partition, options.workers, advance)
         _log.info("%s", partition.notes[-1])
     parts = {split: data.select(indices.tolist()) for split, indices in partition.splits.items()}

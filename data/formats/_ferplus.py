@@ -187,7 +187,9 @@ def _from_folders(path: Path, targets: Targets) -> FaceData:
                 voted.append(_VotedRow(usage, f"{folder}/{name}", votes))
     kept, notes = _kept(voted, targets)
     notes = (*notes, _LABEL_NOTE, *_unlisted_notes(path, voted))
-    return TREE.with_images(FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes), "label.csv")
+    undecided = tuple(face for face in _undecided(voted) if (path / face.name).is_file())
+    data = FaceData("ferplus", path, CLASS_NAMES, kept, notes=notes, undecided=undecided)
+    return TREE.with_images(data, "label.csv")
 
 
 def _unlisted_notes(path: Path, voted: Sequence[_VotedRow]) -> Iterator[str]:
@@ -217,7 +219,14 @@ def _from_csv(path: Path, targets: Targets) -> FaceData:
     unnamed = len(rows) - len(named)
     if unnamed:
         notes = (*notes, f"left out {unnamed:,} rows that have no image name")
-    return FaceData("ferplus", path, CLASS_NAMES, kept, pixel_reader(file, rows), notes)
+    reader = pixel_reader(file, rows)
+    return FaceData("ferplus", path, CLASS_NAMES, kept, reader, notes, undecided=_undecided(named))
+
+
+def _undecided(rows: Sequence[_VotedRow]) -> tuple[Face, ...]:
+    """Return the images of validation and test of which the votes make no face with an expression."""
+    faces = map(_majority_face, rows)
+    return tuple(face for face in faces if face.label >= UNKNOWN and face.split != "train")
 
 
 def _majority_face(row: _VotedRow) -> Face:

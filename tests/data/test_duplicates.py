@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,17 @@ def test_training_loses_what_is_judged(workers: int) -> None:
         np.testing.assert_array_equal(reduced.splits[split], partition.splits[split])
     assert reduced.notes[-1].startswith("4 of 8 training images were left out")
     assert sum(done) == len(data)
+
+
+def test_training_loses_what_others_judge() -> None:
+    """Two of the images have no label in this data set."""
+    whole = opened(SPLITS | {"test": [4, 5, 20, 21, 1, 30]})
+    data = replace(whole, faces=whole.faces[:-2], undecided=whole.faces[-2:])
+    [partition] = partitions(data, None, 0)
+    reduced = without_duplicates(data, partition)
+    kept = [data.faces[index].name for index in reduced.splits["train"]]
+    assert kept == ["train/1", "train/6", "train/7"]
+    assert reduced.notes[-1].startswith("5 of 8 training images were left out")
 
 
 def test_a_class_that_would_vanish_is_named() -> None:

@@ -194,6 +194,16 @@ def test_images_that_the_labels_lack_are_counted(tmp_path: Path) -> None:
     assert note in load_dataset(tmp_path).notes
 
 
+@pytest.mark.parametrize("build", [trees.build_ferplus, trees.build_ferplus_folders])
+def test_judged_images_without_a_majority_are_known(build: Callable[[Path], None], tmp_path: Path) -> None:
+    """Training leaves out their copies, since FER2013 has labels for them."""
+    build(tmp_path)
+    data = load_dataset(tmp_path)
+    assert {face.split for face in data.undecided} == {"val", "test"}
+    assert not {face.name for face in data.undecided} & {face.name for face in data.faces}
+    assert all(data.read(face).shape == (48, 48, 3) for face in data.undecided)
+
+
 def test_the_notes_say_whose_votes_are_read(tmp_path: Path) -> None:
     """The two releases of the labels are not the same."""
     trees.build_ferplus(tmp_path / "csv")
