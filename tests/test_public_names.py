@@ -59,7 +59,7 @@ PUBLIC = {
 # fmt: on
 COMMANDS = {"benchmarks.figures", "benchmarks.serving.latency", "benchmarks.training.augmentation"}
 COMMANDS |= {"benchmarks.training.throughput", "benchmarks.serving.in_process", "benchmarks.streams.score"}
-COMMANDS |= {"benchmarks.serving.stalls"}
+COMMANDS |= {"benchmarks.serving.stalls", "benchmarks.leaderboard.fer2013_pixels"}
 """Modules that are run with ``python -m``, so their names are public."""
 
 
