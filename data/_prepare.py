@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._streaming import bounded_map
+from lnlattennet.data.preparation._equalization import is_equalized
 from lnlattennet.data.preparation._preparer import FacePreparer, Outcome, PreparationReport
 from lnlattennet.model._preprocessing import Preprocessing
 
@@ -48,8 +49,8 @@ def prepared_faces(
     read = partial(data.read, enough=preparer.enough)
     prepare = partial(_prepare, read, preparer, preprocessing.size)
     prepared = bounded_map(prepare, chunks, workers)
-    for faces, (images, outcomes) in zip(chunks, prepared, strict=True):
-        report.add(zip((face.name for face in faces), outcomes, strict=True))
+    for faces, (images, outcomes, equalized) in zip(chunks, prepared, strict=True):
+        report.add(zip((face.name for face in faces), outcomes, strict=True), equalized)
         yield images, np.array([face.label for face in faces], np.int64)
 
 
@@ -93,10 +94,13 @@ def fill_prepared(
 
 def _prepare(
     read: Callable[[Face], NDArray[np.uint8]], prepare: FacePreparer, size: int, faces: tuple[Face, ...]
-) -> tuple[NDArray[np.uint8], list[Outcome]]:
+) -> tuple[NDArray[np.uint8], list[Outcome], int]:
     images = np.empty((len(faces), size, size, 3), np.uint8)
     outcomes: list[Outcome] = []
+    equalized = 0
     for index, face in enumerate(faces):
-        images[index], outcome = prepare(read(face))
+        image = read(face)
+        images[index], outcome = prepare(image)
         outcomes.append(outcome)
-    return images, outcomes
+        equalized += is_equalized(image)
+    return images, outcomes, equalized

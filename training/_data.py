@@ -133,7 +133,8 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
         with progress("preparing faces", len(part)) as advance:
             fill_prepared(out, part, preprocessing, options.workers, advance, report)
         for note in report.notes():
-            _log.log(logging.WARNING if report.without_face else logging.INFO, "%s: %s", split, note)
+            serious = report.without_face or report.mostly_equalized
+            _log.log(logging.WARNING if serious else logging.INFO, "%s: %s", split, note)
         preparation.merge(report)
 
     preprocessing = _preprocessing(options, data)

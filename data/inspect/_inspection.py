@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lnlattennet.data._duplicates import image_digest
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data._streaming import bounded_map
+from lnlattennet.data.preparation._equalization import is_equalized
 from lnlattennet.data.preparation._preparer import FacePreparer, Outcome, PreparationReport
 from lnlattennet.errors import ImageError
 from lnlattennet.model._preprocessing import Preprocessing
@@ -33,7 +34,7 @@ class Inspection:
         unreadable: face name -> what is wrong with its image.
         copies: groups of faces with the very same pixels, two or more each.
         shown: thumbnails per class, evenly spaced over its faces.
-        preparation: how faces are made from the images.
+        preparation: how faces are made from the images, and how many of these are equalized.
         without_face: thumbnails of the first images in which no face was found.
     """
 
@@ -59,6 +60,7 @@ class _Look:
     face: Face
     size: tuple[int, int] = (0, 0)
     digest: bytes = b""
+    equalized: bool = False
     thumbnail: Thumbnail | None = None
     chosen: bool = False
     error: str = ""
@@ -94,10 +96,10 @@ def inspect_data(
                 continue
             sizes.append(look.size)
             by_digest[look.digest].append(look.face)
+            outcome: Outcome = "as_is" if look.thumbnail is None else look.thumbnail.outcome
+            preparation.add([(look.face.name, outcome)], look.equalized)
             if look.thumbnail is None:
-                preparation.add([(look.face.name, "as_is")])
                 continue
-            preparation.add([(look.face.name, look.thumbnail.outcome)])
             if look.chosen:
                 shown[look.face.label].append(look.thumbnail)
             if look.thumbnail.outcome == "none" and len(without_face) < SHOWN_PER_CLASS:
@@ -149,4 +151,11 @@ def _look(data: FaceData, prepare: FacePreparer, face: Face, chosen: bool) -> _L
     except ImageError as error:
         return _Look(face, error=str(error))
     thumbnail = Thumbnail(*prepare(image.pixels)) if chosen or data.image_kind != "crops" else None
-    return _Look(face, (image.width, image.height), image_digest(image.pixels), thumbnail, chosen)
+    return _Look(
+        face,
+        (image.width, image.height),
+        image_digest(image.pixels),
+        is_equalized(image.pixels),
+        thumbnail,
+        chosen,
+    )

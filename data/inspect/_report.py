@@ -20,7 +20,7 @@ _FEW = 5
 
 
 def describe(inspection: Inspection, sheet: Path | None) -> dict[str, Any]:
-    """Return plain JSON values: counts, sizes in pixels, faces per subject, copies, damage, notes, sheet."""
+    """Return plain JSON values: counts, sizes, subjects, copies, equalized images, damage, notes, sheet."""
     data, copies = inspection.data, inspection.copies
     counts = data.counts()
     subjects = Counter(face.subject for face in data.faces if face.subject is not None)
@@ -40,6 +40,10 @@ def describe(inspection: Inspection, sheet: Path | None) -> dict[str, Any]:
             "across_splits": _names(group for group in copies if len({face.split for face in group}) > 1),
             "within_splits": _names(group for group in copies if len({face.split for face in group}) == 1),
             "with_other_labels": _names(group for group in copies if len({face.label for face in group}) > 1),
+        },
+        "equalized": {
+            "images": inspection.preparation.equalized,
+            "share": inspection.preparation.equalized / max(1, len(inspection.sizes)),
         },
         "unreadable": {printable(name): problem for name, problem in inspection.unreadable.items()},
         "preparation": inspection.preparation.to_dict(),
@@ -66,6 +70,8 @@ def facts(document: dict[str, Any]) -> list[tuple[str, str]]:
     lines.append(("copies within a split", _groups(copies["within_splits"])))
     if copies["with_other_labels"]:
         lines.append(("copies with other labels", _groups(copies["with_other_labels"])))
+    equalized = document["equalized"]
+    lines.append(("equalized histograms", f"{equalized['images']:,} images, {equalized['share']:.1%}"))
     # Every problem names its file.
     lines.append(("unreadable", _counted(list(document["unreadable"].values()))))
     lines += [("note", note) for note in document["notes"]]

@@ -74,18 +74,21 @@ def _fills(face: FoundFace, image: NDArray[np.uint8]) -> bool:
 
 @dataclass
 class PreparationReport:
-    """How the faces of a data set were made; it is filled while they are.
+    """How the faces of a data set were made, and of what images; it is filled while they are.
 
     Attributes:
         outcomes: number of faces by outcome.
+        equalized: number of images with an equalized histogram.
         without_face: names of the images in which no face was found.
     """
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    equalized: int = 0
     without_face: list[str] = field(default_factory=list)
 
-    def add(self, outcomes: Iterable[tuple[str, Outcome]]) -> None:
-        """Count faces, given by name and outcome."""
+    def add(self, outcomes: Iterable[tuple[str, Outcome]], equalized: int = 0) -> None:
+        """Count faces, given by name and outcome, of images of which ``equalized`` are equalized."""
+        self.equalized += equalized
         for name, outcome in outcomes:
             self.outcomes[outcome] += 1
             if outcome == "none":
@@ -94,11 +97,13 @@ class PreparationReport:
     def merge(self, other: PreparationReport) -> None:
         """Add the faces of another part of the data set."""
         self.outcomes.update(other.outcomes)
+        self.equalized += other.equalized
         self.without_face += other.without_face
 
     def clear(self) -> None:
         """Forget everything, before faces are prepared once more."""
         self.outcomes.clear()
+        self.equalized = 0
         self.without_face.clear()
 
     @property
@@ -115,8 +120,16 @@ class PreparationReport:
             **{name: self.outcomes[name] for name in get_args(Outcome)},
         }
 
+    @property
+    def mostly_equalized(self) -> bool:
+        """Whether more than half of the images are equalized; of photographs hardly any looks so."""
+        return 2 * self.equalized > self.outcomes.total()
+
     def notes(self) -> tuple[str, ...]:
-        """Return sentences on what was found, none for images that were taken as they are."""
+        """Return sentences on what was found where images were searched, and on equalized images."""
+        return (*self._search_notes(), *self._equalization_notes())
+
+    def _search_notes(self) -> tuple[str, ...]:
         if self.how == "as-is":
             return ()
         searched = self.outcomes.total() - self.outcomes["as_is"]
@@ -132,3 +145,13 @@ class PreparationReport:
                 f"no face was found in {len(self.without_face):,} images, whose center square counts: {shown}"
             )
         return tuple(notes)
+
+    def _equalization_notes(self) -> tuple[str, ...]:
+        if not self.mostly_equalized:
+            return ()
+        return (
+            f"{self.equalized:,} of {self.outcomes.total():,} images have an equalized histogram (about as "
+            "many pixels of every gray level), and hardly any photograph has one: get the original images. A "
+            "network trained on these answers differently on photographs, and one trained on photographs "
+            "answers differently on these",
+        )

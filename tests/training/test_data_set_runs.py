@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -91,6 +92,26 @@ def test_a_training_on_photographs_records_how_its_faces_were_made(tmp_path: Pat
             assert sum(map(len, judged.chunks())) == 10
         assert judged.preparation is not None
         assert judged.preparation.outcomes["none"] == 1 - warnings
+
+
+def test_equalized_images_are_told_in_training_and_evaluation(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = write_tree(tmp_path / "tree", train=3, val=2, test=3)
+    for path in (tree / "train").glob("*/*.png"):
+        cv2.imwrite(str(path), cv2.equalizeHist(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)))
+    with caplog.at_level("WARNING"):
+        [source] = open_training_data(options(tmp_path, tree, faces="as-is"))
+        for split in source.labels:
+            prepared(source, split)
+    [told] = [line for line in caplog.messages if "equalized" in line]
+    assert told.startswith("train: 9 of 9 images have an equalized histogram")
+    data = load_dataset(tree, faces="as-is")
+    for split, notes in (("train", 1), ("test", 0)):
+        judged = dataset_faces(data, split, Preprocessing(size=16))
+        assert sum(map(len, judged.chunks())) == 9
+        assert judged.preparation is not None
+        assert len(judged.preparation.notes()) == notes
 
 
 def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None:

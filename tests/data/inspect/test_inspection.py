@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from typer.testing import CliRunner, Result
 
 from lnlattennet.data import load_dataset
@@ -20,6 +20,7 @@ from lnlattennet.data._cli import app
 from lnlattennet.data.inspect._inspection import inspect_data, shared_subjects
 from lnlattennet.errors import DataError, UsageError
 from tests.data import trees
+from tests.data.preparation.photographs import face, write
 from tests.data.trees import BUILDERS
 from tests.fonts import only_fonts_in
 
@@ -109,6 +110,22 @@ def test_unreadable_images_are_named_and_the_others_are_counted(tmp_path: Path) 
     assert found["sizes"]["width"]["max"] == 32
     assert run(tmp_path).exit_code == 1
     assert "val/calm/1.png" in run(tmp_path).stdout
+
+
+@pytest.mark.parametrize("option", ["as-is", "crop"])
+def test_equalized_images_are_counted_and_noted_if_more_than_half_are(option: str, tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / "ab"[number % 2] / f"{number}.png", face(number))
+    for equalized in range(4):
+        found = document(tmp_path, "--faces", option)
+        assert found["equalized"] == {"images": equalized, "share": equalized / 4}
+        notes = [note for note in found["notes"] if "equalized" in note]
+        assert bool(notes) == (equalized == 3)
+        path = tmp_path / "ab"[equalized % 2] / f"{equalized}.png"
+        with Image.open(path) as image:
+            ImageOps.equalize(image.convert("L")).save(path)
+    assert "3 of 4 images have an equalized histogram" in notes[0]
+    assert "4 images, 100.0%" in run(tmp_path, "--faces", option).stdout
 
 
 def test_people_in_several_splits_are_a_leak(tmp_path: Path) -> None:
