@@ -90,7 +90,7 @@ def _alike(
     first, second = _descriptors(ours, side), _descriptors(theirs, side)
     starts = range(0, len(rows), _ROWS)
     parts = [slice(start, start + _ROWS) for start in starts]
-    return np.concatenate([np.einsum("nd,nd->n", first[rows[part]], second[columns[part]]) for part in parts])
+    return np.concatenate([(first[rows[part]] * second[columns[part]]).sum(axis=1) for part in parts])
 
 
 def join(labels: FaceData, pixels: Path, output: Path) -> None:
