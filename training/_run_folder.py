@@ -43,13 +43,14 @@ class Start:
 
 @contextmanager
 def sole_run(run_folder: Path) -> Iterator[None]:
-    """Lock a run's folder, which is made if need be, against other runs.
+    """Lock a run's folder against other runs. It is made if need be, and removed if the run wrote nothing.
 
     The system frees the lock when its holder dies, however it dies.
 
     Raises:
         UsageError: another process trains there.
     """
+    made = [folder for folder in (run_folder, *run_folder.parents) if not folder.exists()]
     run_folder.mkdir(parents=True, exist_ok=True)
     lock = run_folder / _LOCK
 
@@ -63,8 +64,9 @@ def sole_run(run_folder: Path) -> Iterator[None]:
             yield
         finally:
             lock.unlink(missing_ok=True)
-            with suppress(OSError):
-                run_folder.rmdir()  # if the run was refused, and wrote nothing
+            with suppress(OSError):  # The first that is not empty ends it.
+                for folder in made:
+                    folder.rmdir()
 
 
 def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
