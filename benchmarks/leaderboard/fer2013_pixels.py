@@ -24,10 +24,9 @@ from lnlattennet._atomic import replace_folder
 from lnlattennet.benchmarks.harness._command import main, say
 from lnlattennet.data._records import FaceData
 from lnlattennet.data._registry import load_dataset
+from lnlattennet.data.formats._fer2013 import USAGES
+from lnlattennet.data.formats._ferplus import FOLDERS
 from lnlattennet.errors import DataError, UsageError
-
-FOLDERS = {"train": "FER2013Train", "val": "FER2013Valid", "test": "FER2013Test"}
-"""Split -> FERPlus's folder of its images."""
 
 _SMALL = 24
 _CANDIDATES = 16
@@ -99,19 +98,19 @@ def join(labels: FaceData, pixels: Path, output: Path) -> None:
     Raises:
         DataError: FERPlus lacks one of its folders, or has more images of a split than ``labels``.
     """
-    names = {split: [face.name for face in labels.faces if face.split == split] for split in FOLDERS}
-    files = {split: _files(pixels / folder, len(names[split])) for split, folder in FOLDERS.items()}
-    for split, own in names.items():
-        labeled = [_gray(labels.root / name) for name in own]
-        partners = match([_gray(file) for file in files[split]], labeled)
-        for index, (name, image) in enumerate(zip(own, labeled, strict=True)):
-            target = (output / name).with_suffix(".png")
+    parts = {folder: labels.split(USAGES[usage]) for folder, usage in FOLDERS.items()}
+    files = {folder: _files(pixels / folder, len(part)) for folder, part in parts.items()}
+    for folder, part in parts.items():
+        labeled = [_gray(labels.root / face.name) for face in part.faces]
+        partners = match([_gray(file) for file in files[folder]], labeled)
+        for index, (face, image) in enumerate(zip(part.faces, labeled, strict=True)):
+            target = (output / face.name).with_suffix(".png")
             target.parent.mkdir(parents=True, exist_ok=True)
             if index in partners:
-                shutil.copyfile(files[split][partners[index]], target)
+                shutil.copyfile(files[folder][partners[index]], target)
             else:
                 Image.fromarray(image).save(target)
-        say(f"{split}: {len(partners):,} of {len(own):,} images with their original pixels")
+        say(f"{folder}: {len(partners):,} of {len(part):,} images with their original pixels")
 
 
 def _files(folder: Path, most: int) -> list[Path]:
@@ -120,7 +119,7 @@ def _files(folder: Path, most: int) -> list[Path]:
         raise DataError(
             f"{folder} must have images of FERPlus, *.png, and at most the {most:,} of the same part of "
             f"--labels; it has {len(files):,}: give --pixels the folder that holds "
-            f"{', '.join(FOLDERS.values())}"
+            f"{', '.join(FOLDERS)}"
         )
     return files
 

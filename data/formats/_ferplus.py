@@ -46,7 +46,7 @@ FER2013Train/label.csv             rows without header: name, the ten votes (an 
 FER2013Train/fer0000000.png        and the same in FER2013Valid/ and FER2013Test/""",
 )
 
-_FOLDERS = {"FER2013Train": "Training", "FER2013Valid": "PublicTest", "FER2013Test": "PrivateTest"}
+FOLDERS = {"FER2013Train": "Training", "FER2013Valid": "PublicTest", "FER2013Test": "PrivateTest"}
 _LABELS = "fer2013new.csv"
 
 UNKNOWN = len(CLASS_NAMES)
@@ -161,7 +161,7 @@ def load(path: Path, targets: Targets = "majority") -> FaceData:
 
 
 def _in_folders(path: Path) -> bool:
-    return any((path / folder).is_dir() for folder in _FOLDERS)
+    return any((path / folder).is_dir() for folder in FOLDERS)
 
 
 def _roots_in(path: Path) -> list[Path]:
@@ -180,7 +180,7 @@ def _root_in(path: Path) -> Path:
 def _from_folders(path: Path, targets: Targets) -> FaceData:
     voted: list[_VotedRow] = []
     with TREE.count_on_error(path, CLASS_NAMES, map(_majority_face, voted)):
-        for folder, usage in _FOLDERS.items():
+        for folder, usage in FOLDERS.items():
             if not (path / folder / "label.csv").is_file():
                 raise DataError(f"{folder}/label.csv is missing")
             for name, votes in _read_labels(path / folder / "label.csv"):
@@ -194,7 +194,7 @@ def _from_folders(path: Path, targets: Targets) -> FaceData:
 
 def _unlisted_notes(path: Path, voted: Sequence[_VotedRow]) -> Iterator[str]:
     """Yield a sentence for each folder with more images than its label.csv has rows: it may be cut off."""
-    for folder, usage in _FOLDERS.items():
+    for folder, usage in FOLDERS.items():
         images, rows = len(listing(path / folder).images), sum(row.usage == usage for row in voted)
         if images > rows:
             yield f"left out {images - rows:,} of {folder}'s {images:,} images: label.csv has {rows:,} rows"

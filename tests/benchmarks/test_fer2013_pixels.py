@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from lnlattennet.benchmarks.leaderboard.fer2013_pixels import FOLDERS, match, run
+from lnlattennet.benchmarks.leaderboard.fer2013_pixels import match, run
 from lnlattennet.data import load_dataset
 from lnlattennet.data.synthetic import EXPRESSIONS, render_face
 from lnlattennet.errors import DataError, UsageError
 
 CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
-SPLITS = {"train": "train", "validation": "val", "test": "test"}
+FOLDERS = {"train": "FER2013Train", "validation": "FER2013Valid", "test": "FER2013Test"}
 PER_CLASS = 3
 
 
@@ -29,7 +29,7 @@ def drawn(seed: int) -> NDArray[np.uint8]:
 def copies(tmp_path: Path) -> dict[str, NDArray[np.uint8]]:
     """Write the labeled, equalized copy and the one with the pixels, which lacks each split's first face."""
     originals: dict[str, NDArray[np.uint8]] = {}
-    for number, (folder, split) in enumerate(SPLITS.items()):
+    for number, (folder, pixels) in enumerate(FOLDERS.items()):
         names = [f"{folder}/{name}/Face_{index}" for name in CLASSES for index in range(PER_CLASS)]
         faces = {name: drawn(100 * number + seed) for seed, name in enumerate(names)}
         order = np.random.default_rng(number).permutation(names[1:])
@@ -37,9 +37,9 @@ def copies(tmp_path: Path) -> dict[str, NDArray[np.uint8]]:
             file = tmp_path / "labels" / f"{name}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(cv2.equalizeHist(face)).save(file, quality=75)
-        (tmp_path / "pixels" / FOLDERS[split]).mkdir(parents=True)
+        (tmp_path / "pixels" / pixels).mkdir(parents=True)
         for row, name in enumerate(order):
-            Image.fromarray(faces[name]).save(tmp_path / "pixels" / FOLDERS[split] / f"fer{row:07}.png")
+            Image.fromarray(faces[name]).save(tmp_path / "pixels" / pixels / f"fer{row:07}.png")
         originals |= {name: faces[name] for name in order}
     return originals
 
