@@ -16,6 +16,7 @@ from lnlattennet.model._provenance import SYNTHETIC
 if TYPE_CHECKING:
     from lnlattennet._console import Table
     from lnlattennet.data._records import FacesOption
+    from lnlattennet.evaluation.explain._explain import ExplanationOptions
 
 
 def explain(
@@ -100,10 +101,11 @@ def explain(
         raise UsageError("--common-classes is for --faithfulness: other explanations count no right answers")
     if output is None:
         raise UsageError("explanations are drawings: name a folder for them with --output")
-    _draw_explanations(
-        output,
-        json_output,
+    from lnlattennet.evaluation.explain._explain import ExplanationOptions
+
+    options = ExplanationOptions(
         checkpoint=checkpoint,
+        output=output,
         images=tuple(images or ()),
         data=data,
         format=format_,
@@ -114,6 +116,7 @@ def explain(
         history=history,
         allow_pickle=allow_pickle,
     )
+    _draw_explanations(options, json_output)
 
 
 def _check_choice_of_faces(
@@ -128,17 +131,17 @@ def _check_choice_of_faces(
         raise UsageError(f"--faces {faces} is for data sets: rendered faces are crops already")
 
 
-def _draw_explanations(output: Path, json_output: bool, **options: Any) -> None:
+def _draw_explanations(options: ExplanationOptions, json_output: bool) -> None:
     from lnlattennet._console import stdout
     from lnlattennet.evaluation._report import check_folder_name
-    from lnlattennet.evaluation.explain._explain import ExplanationOptions, explain_checkpoint
+    from lnlattennet.evaluation.explain._explain import explain_checkpoint
 
-    check_folder_name(output)
-    document = explain_checkpoint(ExplanationOptions(output=output, **options))
+    check_folder_name(options.output)
+    document = explain_checkpoint(options)
     if json_output:
         print_json(document)
         return
-    if options["data"] == SYNTHETIC:
+    if options.data == SYNTHETIC:
         stdout().print(_score_table(document["data"], regions=document["grid"] ** 2))
     for file in document["files"]:
         stdout().print(file)
