@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from lnlattennet.benchmarks.harness._command import main
 from lnlattennet.benchmarks.harness._pages import fill_blocks, write_pages
@@ -61,24 +62,28 @@ class Blocks:
         kind, _, argument = name.partition(" ")
         checkpoint = self.checkpoints / f"{argument}.safetensors"
         if kind == "leaderboard" and argument in TEST_SETS:
-            path = self._peers(argument)
-            peers = json.loads(path.read_text()) if path else None
-            return leaderboard(argument, self.published, self.evaluations, peers)
-        if kind == "peers" and (path := self._peers(argument)):
+            return leaderboard(argument, self.published, self.evaluations, self._peers(argument))
+        if kind == "peers" and (path := self._peers_file(argument)):
             return peer_page(path)
         if kind == "card" and checkpoint.is_file():
             return card(checkpoint, self.evaluations)
         if kind == "checkpoints":
-            return index(sorted(self.checkpoints.glob("*.safetensors")), self.evaluations)
+            files = sorted(self.checkpoints.glob("*.safetensors"))
+            return index(files, self.evaluations, self._peers("ferplus"))
         raise UsageError(
             f"the marker 'results: {name}' must be checkpoints, leaderboard SET ({', '.join(TEST_SETS)}), "
             f"peers SET with a record *-peers-SET.json, or card NAME with a file NAME.safetensors"
         )
 
-    def _peers(self, test_set: str) -> Path | None:
-        """Return the newest record of peers on a test set."""
+    def _peers_file(self, test_set: str) -> Path | None:
+        """Return the file of the newest record of peers on a test set."""
         records = self.results.glob(f"*-peers-{test_set}.json")
         return max(records, key=lambda path: path.stem, default=None)
+
+    def _peers(self, test_set: str) -> Mapping[str, Any] | None:
+        """Return that record."""
+        path = self._peers_file(test_set)
+        return json.loads(path.read_text()) if path else None
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

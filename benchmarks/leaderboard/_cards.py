@@ -9,6 +9,7 @@ from typing import Any
 from lnlattennet.benchmarks.harness._pages import markdown
 from lnlattennet.benchmarks.leaderboard._evaluations import EvaluationRecord
 from lnlattennet.benchmarks.leaderboard._published import TEST_SETS
+from lnlattennet.benchmarks.peers._tables import milliseconds
 from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.data._records import SPLITS
 from lnlattennet.model._provenance import SYNTHETIC
@@ -35,15 +36,19 @@ def card(checkpoint: Path, evaluations: Sequence[EvaluationRecord]) -> str:
     return "\n\n".join([facts, *_figures(records), "What it cannot do:", limits])
 
 
-def index(checkpoints: Sequence[Path], evaluations: Sequence[EvaluationRecord]) -> str:
-    """Return the table of all checkpoints as Markdown."""
-    rows = [["checkpoint", "classes", "parameters", "MB", "accuracy, %"]]
+def index(
+    checkpoints: Sequence[Path], evaluations: Sequence[EvaluationRecord], peers: Mapping[str, Any] | None
+) -> str:
+    """Return the table of all checkpoints as Markdown, with the times of a record of peers, if any."""
+    times = _times(peers) if peers else {}
+    rows = [["checkpoint", "classes", "parameters", "MB", "MFLOP", "ms per face", "accuracy, %"]]
     for path in checkpoints:
-        summary = describe(path)
+        summary, time = describe(path), times.get(hash_file(path).sha256)
         figures = (f"{record.accuracy:.1f} ({_title(record)})" for record in _of(path, evaluations))
         rows.append([
             f"[{path.stem}]({path.stem}.md)", str(len(summary["class_names"])),
-            f"{summary['parameters']:,}", f"{path.stat().st_size / 1e6:.1f}", ", ".join(figures),
+            f"{summary['parameters']:,}", f"{path.stat().st_size / 1e6:.1f}",
+            f"{summary['flops'] / 1e6:,.0f}", "" if time is None else f"{time:.1f}", ", ".join(figures),
         ])  # fmt: skip
     return markdown(rows)
 
@@ -52,6 +57,16 @@ def new_page(checkpoint: Path) -> str:
     """Return the page of a checkpoint that has none yet; people may write more around the card."""
     name = checkpoint.stem
     return f"# {name}\n\n<!-- results: card {name} -->\n<!-- /results -->\n"
+
+
+def _times(peers: Mapping[str, Any]) -> dict[str, float]:
+    """Return a checkpoint's hash -> median milliseconds of one face."""
+    models = {name: row["model"] for name, row in peers["answers"].items()}
+    return {
+        models[name]["checkpoint_sha256"]: time
+        for name, time in milliseconds(peers).items()
+        if "checkpoint_sha256" in models[name]
+    }
 
 
 def _of(checkpoint: Path, evaluations: Sequence[EvaluationRecord]) -> list[EvaluationRecord]:

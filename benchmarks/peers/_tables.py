@@ -18,6 +18,15 @@ def peer_tables(record: Mapping[str, Any]) -> tuple[Rows, Rows, Rows]:
     return _figures(record), _recalls(record), _comparisons(record)
 
 
+def milliseconds(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return model -> median milliseconds of one face on one core."""
+    [case] = record["cases"]
+    return {
+        name: median_interval(result["timings"]["warm"]["samples_us"]).value / 1e3
+        for name, result in case["candidates"].items()
+    }
+
+
 def macro_recall(labels: NDArray[np.int64], predictions: NDArray[np.int64]) -> float:
     """Return the mean over the classes of the share of a class's faces that are right."""
     right = labels == predictions
@@ -31,7 +40,7 @@ def _figures(record: Mapping[str, Any]) -> Rows:
     own = next((name for name, row in record["answers"].items() if row["model"]["kind"] != "package"), None)
     rows = [["model", "accuracy, %", "95% interval", "macro recall, %", "ECE", "parameters", "file, MB",
              "ms per face", *([f"time over {own}"] if own else [])]]  # fmt: skip
-    labels = read_digits(record["labels"])
+    labels, times = read_digits(record["labels"]), milliseconds(record)
     for name, row in record["answers"].items():
         accuracy, predictions = row["accuracy"], read_digits(row["predictions"])
         rows.append([
@@ -39,7 +48,7 @@ def _figures(record: Mapping[str, Any]) -> Rows:
             f"{100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}",
             f"{100 * macro_recall(labels, predictions):.1f}", f"{row['ece']['value']:.3f}",
             f"{row['parameters']:,}" if row["parameters"] else "", f"{row['file_bytes'] / 1e6:.2f}",
-            f"{median_interval(samples[name]).value / 1e3:.2f}",
+            f"{times[name]:.2f}",
             *([_ratio(samples[name], samples[own])] if own else []),
         ])  # fmt: skip
     return rows
