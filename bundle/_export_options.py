@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from lnlattennet._command import printable
+from lnlattennet._validation import first_problem
 from lnlattennet.errors import UsageError
 from lnlattennet.model._provenance import SYNTHETIC
 from lnlattennet.runtimes._base import BatchRange
@@ -79,11 +80,7 @@ class _Options(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UsageError(
-                f"{type(self).__name__}: {where} = {first['input']!r}: {first['msg']}"
-            ) from error
+            raise UsageError(f"{type(self).__name__}: {first_problem(error)}") from error
 
 
 class CalibrationOptions(_Options):

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, with_config
 
 from lnlattennet.data._files import read_decoded
 from lnlattennet.images._decode import DecodedImage, Detail
@@ -46,6 +47,8 @@ class Face:
     target: tuple[float, ...] | None = None
 
 
+# An entry of another version in a file of prepared faces may change what the others mean.
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Framing:
     """What face crops show, as the crop that a server makes with this finder and margin.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from lnlattennet._command import printable
+from lnlattennet._validation import first_problem
 from lnlattennet.data._files import readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import FaceData, Framing
@@ -23,6 +25,20 @@ TREE = ExpectedTree(
 {INDEX}          how the faces were made, and whose they are
 train/CLASS/*          and other splits, or CLASS/* without splits""",
 )
+
+
+class _Index(BaseModel):
+    """Entries of the index that ``load`` reads; the others are for people.
+
+    Attributes:
+        framings: how the faces are framed.
+        subjects: path of a face -> name of the person.
+        format: format of the data set that they were made of.
+    """
+
+    framings: tuple[Framing, ...]
+    subjects: dict[str, str]
+    format: str = ""
 
 
 def index_fields(framings: tuple[Framing, ...], subjects: dict[str, str]) -> dict[str, Any]:
@@ -43,19 +59,16 @@ def load(path: Path) -> FaceData:
     """
     data = _folder_tree.load(path, known={INDEX, SHEET})
     with readable(path / INDEX):
-        text = (path / INDEX).read_text(encoding="utf-8")
+        content = (path / INDEX).read_bytes()
     try:
-        index = json.loads(text)
-        framings = tuple(Framing(**fields) for fields in index["framings"])
-        faces = tuple(replace(face, subject=index["subjects"].get(face.name)) for face in data.faces)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        index = _Index.model_validate_json(content)
+    except ValidationError as error:
         raise DataError(
-            f"{printable(path / INDEX)} is damaged ({error!r}): prepare the data set again, or read its "
-            "folders with --format folder"
+            f"{printable(path / INDEX)} is damaged ({first_problem(error)}): prepare the data set again, or "
+            "read its folders with --format folder"
         ) from error
-    return replace(
-        data, format="prepared", faces=faces, framings=framings, origin=str(index.get("format", ""))
-    )
+    faces = tuple(replace(face, subject=index.subjects.get(face.name)) for face in data.faces)
+    return replace(data, format="prepared", faces=faces, framings=index.framings, origin=index.format)
 
 
 FORMATS = (DatasetFormat("prepared", "faces that `data prepare` wrote", TREE, "crops", load, detect),)

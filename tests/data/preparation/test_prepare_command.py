@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -144,12 +145,29 @@ def test_a_class_that_cannot_name_a_folder_is_refused(name: str, tmp_path: Path)
     assert {path.name for path in tmp_path.iterdir()} == {"shards"}
 
 
+def framings(**fields: Any) -> str:
+    return json.dumps({"framings": [{"finder": "haar", "margin": 0.1} | fields], "subjects": {}})
+
+
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"framings": [{"eyes": 1}], "subjects": {}}', '{"framings": []}']
+    ("text", "problem"),
+    [
+        ("", "EOF while parsing"),
+        ("[" * 100_000, "recursion limit"),
+        ("[]", "Input should be an object"),
+        ('{"framings": []}', "subjects: Field required"),
+        ('{"framings": [], "subjects": {"calm/1.png": 5}}', "subjects.calm/1.png = 5: .* a valid string"),
+        ('{"framings": [], "subjects": {}, "format": ["jaffe"]}', r"format = \['jaffe'\]: .* a valid string"),
+        (framings(margin="wide"), "framings.0.margin = 'wide': .* a valid number"),
+        (framings(margin=None), "framings.0.margin = None: .* a valid number"),
+        (framings(finder=["haar"]), r"framings.0.finder = \['haar'\]: .* a valid string"),
+        (framings(alignment="eyes"), "framings.0.alignment = 'eyes': .* 'none' or 'five-points'"),
+        (framings(eyes=1), "framings.0.eyes = 1: Unexpected"),
+    ],
 )
-def test_a_damaged_index_is_named(text: str, tmp_path: Path) -> None:
+def test_a_damaged_index_is_named_with_what_is_wrong(text: str, problem: str, tmp_path: Path) -> None:
     trees.build_prepared(tmp_path)
     (tmp_path / "prepared.json").write_text(text)
-    with pytest.raises(DataError, match=r"prepared\.json is damaged .* --format folder"):
+    with pytest.raises(DataError, match=rf"prepared\.json is damaged \(.*{problem}.* --format folder"):
         load_dataset(tmp_path)
     assert load_dataset(tmp_path, "folder").image_kind == "mixed"
