@@ -58,8 +58,10 @@ class CheckpointInfo:
 
     def __post_init__(self) -> None:
         names = self.class_names
-        if not all(isinstance(name, str) for name in names) or not isinstance(self.provenance, dict):
-            raise ConfigError("class names must be strings, and provenance a JSON object")
+        if not all(isinstance(text, str) for text in (*names, self.license)):
+            raise ConfigError("class names and license must be strings")
+        if not isinstance(self.provenance, dict):
+            raise ConfigError("provenance must be a JSON object")
         if len(names) != self.config.classes:
             raise ConfigError(
                 f"the config has {self.config.classes} classes, but there are {len(names)} names"
@@ -104,7 +106,7 @@ class CheckpointInfo:
                 provenance=fields["provenance"],
                 license=fields["licence"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CheckpointError(f"the checkpoint's metadata is damaged: {error!r}") from error
 
 

@@ -153,17 +153,19 @@ def test_damaged_metadata_is_refused(checkpoint_path: Path, tmp_path: Path) -> N
     with pytest.raises(ConfigError, match="7 classes, but there are 2 names"):
         load_checkpoint(wrong)
     path = tmp_path / "c.safetensors"
-    save_file(load_file(checkpoint_path), path, metadata={METADATA_KEY: "{not json"})
-    with pytest.raises(CheckpointError, match="metadata is damaged"):
-        load_checkpoint(path)
+    for text in ("{not json", "[" * 100_000):
+        save_file(load_file(checkpoint_path), path, metadata={METADATA_KEY: text})
+        with pytest.raises(CheckpointError, match="metadata is damaged"):
+            load_checkpoint(path)
 
 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
         ({"class_names": "abcdefg"}, "class_names must be a list"),
-        ({"class_names": [1, 2, 3, 4, 5, 6, 7]}, "class names must be strings"),
-        ({"provenance": []}, "provenance a JSON object"),
+        ({"class_names": [1, 2, 3, 4, 5, 6, 7]}, "class names and license must be strings"),
+        ({"licence": 7}, "class names and license must be strings"),
+        ({"provenance": []}, "provenance must be a JSON object"),
         ({"config": 3}, "metadata is damaged"),
     ],
 )
