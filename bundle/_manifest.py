@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lnlattennet._validation import first_problem
 from lnlattennet.bundle._export_options import ExportOptions, check_batch
 from lnlattennet.bundle._files import MANIFEST_NAME
 from lnlattennet.errors import BundleError, LnlAttenNetError
@@ -201,13 +202,14 @@ class Manifest(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        """Refuse what would end in a wrong answer: a lost class or engine, batches that do not exist."""
+        """Refuse what would end in a wrong answer: a lost class or engine, an impossible network or batch."""
         for what, names in (
             ("class names", self.class_names),
             ("names of engines", [engine.name for engine in self.engines]),
         ):
             if len(set(names)) < len(names):
                 raise BundleError(f"{what} must differ, got {', '.join(map(repr, names))}")
+        NetworkConfig.from_dict(self.network)
         for engine in self.engines:
             check_batch(BatchRange(*engine.batch), f"batch of engine {engine.name}")
         return self
@@ -265,10 +267,8 @@ def read_manifest(bundle: Path) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError as error:
         _require_version(path, content)
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise BundleError(
-            f"{path} breaks the manifest's schema version {SCHEMA_VERSION} at {where}: {first['msg']}; "
+            f"{path} breaks the manifest's schema version {SCHEMA_VERSION}: {first_problem(error)}; "
             "export the bundle again with this version of export-engine"
         ) from error
     except LnlAttenNetError as error:
@@ -281,7 +281,7 @@ def _require_version(path: Path, content: bytes) -> None:
     """Raise BundleError if the manifest's schema has another version, whatever else is wrong with it."""
     try:
         document = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return
     version = document.get("schema_version") if isinstance(document, dict) else None
     if not isinstance(version, int) or version == SCHEMA_VERSION:

@@ -224,9 +224,10 @@ def test_a_manifest_cannot_point_outside_its_bundle(bundle_copy: Path, tmp_path:
     ("fields", "reason"),
     [
         ({"schema_version": 1}, "schema version 1, this version reads"),
-        ({"surprise": 1}, "surprise"),
+        ({"surprise": 1}, "schema version 3: surprise = 1: Extra inputs"),
+        ({"preprocessing": {"size": "wide"}}, r"preprocessing\.size = 'wide': .* a valid integer"),
         ({"selected": "nothing"}, "no engine 'nothing'"),
-        ({"class_names": ["one"]}, "class_names"),
+        ({"class_names": ["one"]}, r"class_names = \['one'\]: "),
         ({"files": {}}, "is not listed in the manifest"),
     ],
 )
@@ -236,6 +237,12 @@ def test_a_manifest_that_breaks_the_schema_is_refused(
     edit_manifest(bundle_copy, **fields)
     with pytest.raises(BundleError, match=reason):
         Bundle.load(bundle_copy)
+
+
+def test_a_manifest_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(BundleError, match="recursion limit"):
+        Bundle.load(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["../outside.onnx", "engines/missing.onnx"])
@@ -258,6 +265,7 @@ def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path) -> None:
         ({"schema_version": 4, "toolkit_version": "0.9", "more": 1}, "version 4, .* update .*: version 0.9"),
         ({"schema_version": 2, "engines": None}, "version 2, .* export the bundle again"),
         ({"class_names": ["joy"] * 7}, "class names must differ"),
+        ({"network": {"grid": 0}}, "grid must be an integer from 1 to 16, got 0; export the bundle again"),
         ({"batch": [0, 0, 0]}, "batch of engine onnxruntime-fp32: .* 1 <= MIN"),
         ({"batch": [8, 4, 1]}, "MIN <= OPT <= MAX"),
         ({"name": "onnxruntime-fp32"}, "names of engines must differ"),
