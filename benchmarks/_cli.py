@@ -309,11 +309,18 @@ def _require_same_benchmark(old: Mapping[str, Any], new: Mapping[str, Any]) -> N
         raise RegressionError(
             "two records can be compared if both are of a --quick run, or neither; one of them is"
         )
+    machines = _machine(old), _machine(new)
     # Machines of different features and caches may have processors of the same name.
-    for fact in ("cpu", "cpus", "threads", "gpu", "cpu_flags", "last_level_cache_bytes"):
-        before, after = (record.get("machine", {}).get(fact) for record in (old, new))
+    for fact in ("name", "cpu", "cpus", "threads", "gpu", "cpu_flags", "last_level_cache_bytes"):
+        before, after = (machine.get(fact) for machine in machines)
         if before != after:
             raise RegressionError(
                 f"two records can be compared if one machine gave them; their {fact} is {before!r} and "
                 f"{after!r}"
             )
+
+
+def _machine(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the facts of a record's machine, of which the oldest records have but the name."""
+    machine: Mapping[str, Any] | str = record.get("machine", {})
+    return {"name": machine} if isinstance(machine, str) else machine

@@ -14,6 +14,7 @@ must have changed over each of them, so that one that became faster makes no oth
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -107,11 +108,14 @@ def unjudged(old: Starts, found: Sequence[Change]) -> list[str]:
     """Return the cases of the older record whose subject got no verdict, each with the reason."""
     verdicts = {(change.case, change.candidate, change.state): change.verdict for change in found}
     reasons = []
-    for key, times in _times(old).items():
-        verdict = verdicts.get(key, "not in the new record")
-        if times.subject and verdict not in _DECIDED:
-            case, candidate, state = key
-            reasons.append(f"{candidate} in {case}, {state}: {verdict}")
+    for case, candidates in old.items():
+        for subject, states in itertools.islice(candidates.items(), 1):
+            if not states:
+                reasons.append(f"{subject} in {case}: not measured in the old record")
+            for state in states:
+                verdict = verdicts.get((case, subject, state), "not in the new record")
+                if verdict not in _DECIDED:
+                    reasons.append(f"{subject} in {case}, {state}: {verdict}")
     return reasons
 
 

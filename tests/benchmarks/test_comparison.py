@@ -12,7 +12,7 @@ import pytest
 
 from lnlattennet._cli import main
 from lnlattennet.benchmarks.comparison._changes import Change, changes
-from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._record import CandidateResult, ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._samples import Starts, read_starts
 from tests.commands import call
 
@@ -156,6 +156,29 @@ def test_a_gate_without_a_verdict_does_not_pass(
     told = call(main, "lnlattennet", "bench", "compare", old, new, "--fail-on-regression", "5%")
     assert told.returncode == 5
     assert reason in told.stderr
+
+
+def test_a_gate_does_not_pass_whose_subject_failed_in_the_old_record(tmp_path: Path) -> None:
+    failed = record(0, SAME)
+    [case] = failed.cases
+    failed.cases = [replace(case, candidates={**case.candidates, OURS: CandidateResult(failed="no kernel")})]
+    old, new = written(tmp_path, "old.json", failed), written(tmp_path, "new.json", record(1, SAME))
+    told = call(main, "lnlattennet", "bench", "compare", old, new, "--fail-on-regression", "5%")
+    assert told.returncode == 5
+    assert "there is none on engine in b1: not measured in the old record" in told.stderr
+
+
+def test_the_oldest_records_of_another_machine_are_refused(tmp_path: Path) -> None:
+    """They have the name of the machine alone, in place of its facts."""
+    paths = [tmp_path / "old.json", tmp_path / "new.json"]
+    for path, machine in zip(paths, ("2 cores", "4 cores"), strict=True):
+        samples = {"expression": [1.0, 2.0]}
+        path.write_text(json.dumps({"benchmark": "latency", "machine": machine, "samples_ms": samples}))
+    old, new = map(str, paths)
+    assert call(main, "lnlattennet", "bench", "compare", old, old).returncode == 0
+    refused = call(main, "lnlattennet", "bench", "compare", old, new)
+    assert refused.returncode == 5
+    assert "their name is '2 cores' and '4 cores'" in refused.stderr
 
 
 def test_a_record_of_a_busy_machine_is_named(tmp_path: Path) -> None:
