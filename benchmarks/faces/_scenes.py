@@ -107,11 +107,14 @@ def read_portraits(folders: Sequence[Path]) -> list[Portrait]:
 
 
 def _read_template(path: Path) -> Points:
-    lines = path.read_text().split("\n")
-    points = np.array([[float(value) for value in line.split()] for line in lines[1 : _LANDMARKS + 1]])
-    if int(lines[0]) != _LANDMARKS or points.shape != (_LANDMARKS, 2):
-        raise DataError(f"{path} must have {_LANDMARKS} landmarks, got {lines[0]}: leave its folder out")
-    return points
+    count, *lines = path.read_text(errors="replace").split("\n")
+    rows = [line.split() for line in lines[:_LANDMARKS]]
+    if count.strip() != str(_LANDMARKS) or {len(row) for row in rows} != {2} or len(rows) != _LANDMARKS:
+        raise DataError(
+            f"{path} must say {_LANDMARKS} and then have as many landmarks, x and y on a line, got "
+            f"{count[:20]!r} and {len(rows)} lines: leave its folder out"
+        )
+    return np.array(rows, np.float64)
 
 
 def read_faceless(folders: Sequence[Path]) -> list[Pixels]:

@@ -86,6 +86,17 @@ def test_folders_without_images_are_refused(tmp_path: Path) -> None:
         read_faceless([tmp_path])
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["100\n" + "1\t2\n" * 100 + "44\n", "189\n" + "1\t2\n" * 100, "", "189\n" + "1\t2\t3\n" * 189, "NaN\n"],
+)
+def test_a_template_of_another_kind_is_named(text: str, tmp_path: Path) -> None:
+    write_portrait(tmp_path, "face", astronaut())
+    (tmp_path / "face.tem").write_text(text)
+    with pytest.raises(DataError, match=r"face\.tem must say 189 and then have as many landmarks"):
+        read_portraits([tmp_path])
+
+
 @pytest.mark.slow
 def test_every_finder_is_recorded_for_every_face(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """A process of its own: it sets the number of threads."""
