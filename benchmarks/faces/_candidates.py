@@ -33,7 +33,6 @@ class Candidate:
 
     info: FinderInfo
     find: FaceFinder | None
-    version: str = ""
     failed: str = ""
 
 
