@@ -122,6 +122,8 @@ def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Pat
         if Bundle.load(folder).manifest.checkpoint_sha256 != hash_file(checkpoint).sha256:
             raise UsageError(f"{folder} was not exported from {checkpoint}: their ratios would mean nothing")
     record = Record(benchmark="bundle")
+    # The candidates have processes of their own; this one's number of threads says nothing of them.
+    record.machine["threads"] = options.threads
     candidates = _candidates(bundle, manifest, checkpoint, options, scratch)
     faces, labels = labeled_faces(options.faces, manifest.preprocessing, manifest.class_names, usable_cpus())
     with _compiled_once():
@@ -131,7 +133,6 @@ def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Pat
         answers = compare_answers(loaded, EAGER, faces, labels)
     record.requirements = list(_requirements(record, answers[OURS]))
     record.facts = {
-        "threads": options.threads,
         "starts": options.starts,
         "engine": manifest.engine(manifest.selected).model_dump(mode="json"),
         "selected_because": manifest.selected_because,

@@ -24,6 +24,7 @@ from lnlattennet.benchmarks.harness._versions import EARLIER
 from lnlattennet.bundle import read_manifest
 from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import LnlAttenNetError, UsageError
+from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model import Preprocessing
 
 
@@ -102,6 +103,7 @@ def test_every_candidate_is_measured_in_a_process_of_its_own(
     arguments += [] if compilers else ["--no-compilers"]
     assert benchmark.run([*arguments, "--rounds", "10", "--starts", "1", "--faces", "8", "--json"]) == 0
     record = json.loads(capfd.readouterr().out)
+    assert record["machine"]["threads"] == usable_cpus()  # not torch's number in this process, which is 1
     assert [case["name"] for case in record["cases"]] == ["b1", "b8"]
     for case in record["cases"]:
         assert set(case["candidates"]) == {OURS, EAGER, ONNX_RUNTIME, EARLIER, NNCF, *compilers}
