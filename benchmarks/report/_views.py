@@ -153,7 +153,7 @@ def record_view(path: Path, record: Mapping[str, Any]) -> RecordView:
         requirements=tuple(_requirements(record)),
         skipped=tuple(record.get("skipped", ())),
         machine=machine,
-        summary=_summary(machine, load, warning),
+        summary=_summary(machine, load),
         load=tuple(_laps(load)),
         document=record,
     )
@@ -263,12 +263,12 @@ def _fact(key: str, value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else text(key, value)
 
 
-def _summary(machine: Mapping[str, str], load: Mapping[str, Any], warning: str) -> str:
+def _summary(machine: Mapping[str, str], load: Mapping[str, Any]) -> str:
     facts = [machine[fact] for fact in ("machine", "cpu", "gpu") if fact in machine]
     if threads := machine.get("threads"):
         facts.append(f"{threads} thread{'s' * (threads != '1')}")
-    if load:
-        facts.append("not quiet" if warning else "quiet")
+    if (quiet := load.get("quiet")) is not None:
+        facts.append("quiet" if quiet else "not quiet")
     return ", ".join(facts)
 
 

@@ -105,6 +105,13 @@ def test_a_case_has_every_figure_that_its_record_has(records: Path) -> None:
     assert (first.p99, first.rate) == ("11.0 ms", "100")
 
 
+def test_a_machine_is_called_quiet_only_where_that_is_known() -> None:
+    record = {"benchmark": "startup", "load": {"quiet": True, "others": 0.01, "cpus": 2}}
+    assert record_view(Path("a.json"), record).summary == "quiet"
+    too_short = {"benchmark": "startup", "load": {"quiet": None, "others": None, "cpus": 2}}
+    assert record_view(Path("a.json"), too_short).summary == ""
+
+
 def test_rates_of_timed_arrivals_are_not_on_the_chart(records: Path) -> None:
     chart = throughput(json.loads((records / "serving.json").read_text()))
     assert chart is not None
