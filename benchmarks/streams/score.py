@@ -24,6 +24,7 @@ from lnlattennet.benchmarks.harness._memory import descendants
 from lnlattennet.benchmarks.harness._record import Record, RequirementResult
 from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import UsageError
 from lnlattennet.serving._predictor import LocalPredictor
 from lnlattennet.streams._answers import batched
 from lnlattennet.streams._local import BATCH
@@ -32,13 +33,25 @@ from lnlattennet.streams.cluster._score import ScoreOptions, ScoreResult, score
 LEAST_SHARE = 0.85
 """Required share of the predictor's images in a second of processor time."""
 
+_WORKERS = (1, 2)
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
 def measure(folder: Path, bundle: Path, images: int, shard: int) -> Record:
-    """Score so many images of a folder, in such shards, by the predictor and by one and two workers."""
-    record = Record(benchmark="score", facts={"images": images, "shard": shard})
+    """Score so many images of a folder, in such shards, by the predictor and by one and two workers.
+
+    Raises:
+        UsageError: the folder has fewer images, or they make too few shards to be counted between.
+    """
     files = sorted(folder.iterdir())[:images]
+    if len(files) < images:
+        raise UsageError(f"--images {images} of {folder}: it has {len(files)}; ask for no more")
+    if images <= max(_WORKERS) * shard:
+        raise UsageError(
+            f"--images must be more than the {max(_WORKERS)} shards that workers may begin with, of {shard} "
+            f"each, got {images}; give more, or a smaller --shard"
+        )
+    record = Record(benchmark="score", facts={"images": images, "shard": shard})
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary, "images")
         source.mkdir()
@@ -46,7 +59,7 @@ def measure(folder: Path, bundle: Path, images: int, shard: int) -> Record:
             (source / file.name).write_bytes(file.read_bytes())
         seconds = {"in this process": [_plain(bundle, sorted(source.iterdir()))]}
         others: dict[str, float] = {}
-        for workers in (1, 2):
+        for workers in _WORKERS:
             output = Path(temporary, f"{workers}.parquet")
             options = ScoreOptions(
                 sources=[str(source)],
@@ -61,7 +74,7 @@ def measure(folder: Path, bundle: Path, images: int, shard: int) -> Record:
     record.facts["seconds_an_image"] = seconds
     record.facts["other_seconds_a_second"] = others
     plain = sum(seconds["in this process"]) / 2
-    for workers in (1, 2):
+    for workers in _WORKERS:
         case = f"{workers} workers"
         required = RequirementResult(
             text="images in a second of processor time",

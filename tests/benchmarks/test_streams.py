@@ -17,10 +17,11 @@ import pytest
 from lnlattennet.benchmarks.harness import _memory
 from lnlattennet.benchmarks.harness._memory import peak_memory
 from lnlattennet.benchmarks.harness._record import Record
+from lnlattennet.benchmarks.streams import score
 from lnlattennet.benchmarks.streams._commands import ALL_CORES, ONE_AT_A_TIME
 from lnlattennet.benchmarks.streams._film_cases import measure_memory
 from lnlattennet.benchmarks.streams._films import write_film
-from lnlattennet.errors import LnlAttenNetError
+from lnlattennet.errors import LnlAttenNetError, UsageError
 
 
 def bench(bundle: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,3 +95,19 @@ def test_a_package_that_cannot_run_is_named(bundle_path: Path) -> None:
     done = bench(bundle_path, "--images", "1", "--seconds", "0", "--minutes", "0", "--fer", "/bin/false")
     assert done.returncode == 1
     assert "/bin/false failed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("count", "images", "shard", "reason"),
+    [
+        (99, 100, 10, r"--images 100 of .*: it has 99"),
+        (100, 100, 50, "more than the 2 shards .* of 50 each, got 100"),
+    ],
+)
+def test_too_few_images_to_score_are_refused(
+    count: int, images: int, shard: int, reason: str, tmp_path: Path
+) -> None:
+    for number in range(count):
+        (tmp_path / f"{number}.jpg").touch()
+    with pytest.raises(UsageError, match=reason):
+        score.measure(tmp_path, tmp_path / "no bundle", images, shard)
