@@ -49,7 +49,7 @@ def measure(bundle: Path, earlier: Path, rounds: int) -> Record:
         BundleError: there is no bundle.
         LnlAttenNetError: a version cannot load the bundle or read an image.
     """
-    record = Record(benchmark="serving")
+    record = Record(benchmark="serving.in_process")
     record.facts["face_finder"] = read_manifest(bundle).preprocessing.face_finder
     with ExitStack() as stack:
         workers = {
