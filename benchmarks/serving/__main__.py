@@ -23,7 +23,7 @@ from lnlattennet.benchmarks.harness._command import add_count, add_earlier, main
 from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._record import WARM, ExperimentResult, Record
 from lnlattennet.benchmarks.harness._server import Server, triton
-from lnlattennet.benchmarks.harness._tables import aligned
+from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._measure import ONE, Measurement, Target, predict_here
@@ -125,11 +125,8 @@ def serving_tables(record: Record) -> str:
     for name, facts in record.facts["servers"].items():
         memory = (f"{facts[key] / 1e6:.0f} MB" for key in ("memory_bytes", "largest_peak_bytes"))
         servers.append((name, f"{facts['start_seconds']:.1f} s", *memory))
-    required = [("required", "case", "bound", "value", "")]
-    for item in record.requirements:
-        value = "" if item.value is None else f"{item.value:.2f}"
-        required.append((item.text, item.case, f"{item.bound}", value, item.status))
-    return "\n\n".join([*cases, _anatomy_table(record), aligned(servers), aligned(required)])
+    required = requirement_table(record.requirements)
+    return "\n\n".join([*cases, _anatomy_table(record), aligned(servers), required])
 
 
 def _anatomy_table(record: Record) -> str:

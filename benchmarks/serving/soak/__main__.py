@@ -21,7 +21,7 @@ import numpy as np
 from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
 from lnlattennet.benchmarks.harness._record import Record
 from lnlattennet.benchmarks.harness._server import Server, triton
-from lnlattennet.benchmarks.harness._tables import aligned
+from lnlattennet.benchmarks.harness._tables import aligned, requirement_table
 from lnlattennet.benchmarks.serving.soak._expected import Expected
 from lnlattennet.benchmarks.serving.soak._load import Tally, load_round
 from lnlattennet.benchmarks.serving.soak._requirements import Findings, requirements
@@ -121,10 +121,7 @@ def _counter(text: str, key: str) -> float:
 def soak_tables(record: Record) -> str:
     """Return the visits, the required figures and the first messages, as plain text."""
     visits = [("visits", ""), *((kind, str(count)) for kind, count in record.facts["visits"].items())]
-    required = [("required", "at most", "value", "")]
-    for item in record.requirements:
-        required.append((item.text, f"{item.bound:g}", f"{item.value:.3g}", item.status))
-    return "\n\n".join([aligned(visits), aligned(required), *record.facts["messages"]])
+    return "\n\n".join([aligned(visits), requirement_table(record.requirements), *record.facts["messages"]])
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
