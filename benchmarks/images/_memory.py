@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lnlattennet.benchmarks.harness._memory import resident_size
+from lnlattennet.benchmarks.images._photographs import Photograph
 from lnlattennet.benchmarks.images._readers import readers
 from lnlattennet.errors import LnlAttenNetError
 
@@ -29,7 +30,7 @@ def peak_memory(name: str, file: Path) -> float:
 def _measure(name: str, file: Path) -> float:
     read, data = readers()[name], file.read_bytes()
     # What the first call of a library allocates for good is not the image's.
-    read(_TINY)
+    read(Photograph(64, 64, "JPEG", {}).encode())
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     before = resident_size("VmRSS")
     read(data)
@@ -37,7 +38,4 @@ def _measure(name: str, file: Path) -> float:
 
 
 if __name__ == "__main__":
-    from lnlattennet.benchmarks.images._photographs import Photograph
-
-    _TINY = Photograph(64, 64, "JPEG", {}).encode()
     sys.stdout.write(f"{_measure(sys.argv[1], Path(sys.argv[2]))}\n")
