@@ -38,7 +38,12 @@ def info(
         ),
     ] = None,
     presets: Annotated[
-        bool, typer.Option("--presets", help="List the networks that have a name: parameters and FLOPs.")
+        bool,
+        typer.Option(
+            "--presets",
+            help="List the networks that have a name: parameters and FLOPs. The accuracy and the time of "
+            "trained ones are in checkpoints/README.md.",
+        ),
     ] = False,
     allow_pickle: AllowPickle = False,
     json_output: Annotated[bool, _JSON] = False,
