@@ -42,6 +42,6 @@ def from_preset(fields: Mapping[str, Any]) -> NetworkConfig:
     name = values.pop("preset", None)
     if name is None:
         return NetworkConfig.from_dict(values)
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"the network's preset must be one of {', '.join(PRESETS)}, got {name!r}")
     return NetworkConfig.from_dict(PRESETS[name].to_dict() | values)

@@ -40,8 +40,9 @@ def test_a_field_out_of_range_is_refused_by_name(field: str, value: Any) -> None
 def test_a_preset_is_a_start_for_other_fields() -> None:
     assert from_preset({"preset": "base", "grid": 3}) == replace(PRESETS["base"], grid=3)
     assert from_preset({"grid": 2}) == NetworkConfig(grid=2)
-    with pytest.raises(ConfigError, match="preset must be one of small, base, large, got 'tiny'"):
-        from_preset({"preset": "tiny"})
+    for wrong in ("tiny", ["base"], {"name": "base"}):
+        with pytest.raises(ConfigError, match="preset must be one of small, base, large, got "):
+            from_preset({"preset": wrong})
 
 
 def test_the_message_names_rule_value_and_way_out() -> None:
