@@ -214,7 +214,7 @@ def _load_safetensors(path: Path) -> Checkpoint:
         if METADATA_KEY not in metadata:
             raise CheckpointError(
                 "a safetensors file without LNLAttenNet metadata: not a checkpoint of this network; "
-                "write one with `lnlattennet train` or lnlattennet.model._checkpoint.save_checkpoint"
+                "write one with `lnlattennet train` or lnlattennet.model.save_checkpoint"
             )
         return Checkpoint(CheckpointInfo.from_json(metadata[METADATA_KEY]), load_file(path))
     except SafetensorError as error:
