@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._cli_options import parse_percent
 from lnlattennet._command import print_json
 from lnlattennet.errors import (
     DataError,
@@ -230,7 +231,7 @@ def compare(
     from lnlattennet.benchmarks.comparison._tables import change_table
     from lnlattennet.benchmarks.harness._samples import read_record, read_starts
 
-    tolerance = _share(fail_on_regression)
+    tolerance = 0.0 if fail_on_regression is None else parse_percent(fail_on_regression) / 100
     records = read_record(old), read_record(new)
     _require_same_benchmark(*records)
     loads = [record.get("load", {}) for record in records]
@@ -284,18 +285,6 @@ def report(
     with replace_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     typer.echo(output)
-
-
-def _share(percent: str | None) -> float:
-    if percent is None:
-        return 0.0
-    try:
-        share = float(percent.removesuffix("%")) / 100
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise UsageError(f"--fail-on-regression takes a percentage from 0% to 99%, got {percent!r}")
-    return share
 
 
 def _require_same_benchmark(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

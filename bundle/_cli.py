@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lnlattennet._cli_options import AllowPickle
+from lnlattennet._cli_options import AllowPickle, parse_percent
 from lnlattennet._command import print_json
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle.doctor._local import check_local, packages_to_run
@@ -142,21 +141,6 @@ def examine(bundle: Bundle, release: TritonRelease | None) -> dict[str, Any]:
         "engines": [dataclasses.asdict(report) for report in reports],
         "security": _security(release),
     }
-
-
-def parse_percent(text: str) -> float:
-    """Read "5%" or "5"; raise UsageError with the rule and the value.
-
-    A number below 1 needs its sign: 0.05 may mean 5%, as a share does elsewhere, or 0.05%.
-    """
-    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?%?", text):
-        raise UsageError(f"--fail-on-regression must be a share of 0% or more, such as 5%, got {text!r}")
-    percent = float(text.removesuffix("%"))
-    if 0 < percent < 1 and not text.endswith("%"):
-        raise UsageError(
-            f"--fail-on-regression {text} may mean {text}% or {100 * percent:g}%; write one with its %"
-        )
-    return percent
 
 
 def _describe_machine() -> dict[str, Any]:

@@ -228,7 +228,8 @@ def test_what_became_slower_on_a_busy_machine_is_told_by_its_ratio(tmp_path: Pat
         ),
         ('{"benchmark": "a", "quick": true}', '{"benchmark": "a", "quick": false}', [], 5, "a --quick run"),
         ('{"benchmark": "a"}', '{"benchmark": "a"}', [], 5, "no candidate of a case in common"),
-        ("{}", "{}", ["--fail-on-regression", "much"], 2, "takes a percentage from 0% to 99%, got 'much'"),
+        ("{}", "{}", ["--fail-on-regression", "much"], 2, "a share of 0% or more, such as 5%, got 'much'"),
+        ("{}", "{}", ["--fail-on-regression", "0.05"], 2, "may mean 0.05% or 5%; write one with its %"),
     ],
 )
 def test_records_that_cannot_be_compared_are_refused(

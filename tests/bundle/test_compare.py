@@ -10,8 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from lnlattennet._cli_options import parse_percent
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.bundle._cli import compare, parse_percent
+from lnlattennet.bundle._cli import compare
 from lnlattennet.bundle._compare import compare_bundles, latency_changes
 from lnlattennet.errors import BundleError, RegressionError, UsageError
 from tests.bundle.manifests import agreement, engine, latency, manifest, write_bundle
