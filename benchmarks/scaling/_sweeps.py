@@ -19,9 +19,11 @@ from lnlattennet.benchmarks.harness._jpeg import jpeg
 from lnlattennet.benchmarks.harness._server import triton
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.data.synthetic._splits import render_split
+from lnlattennet.errors import UnavailableError
 from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._io_spec import INPUT_NAME
 from lnlattennet.runtimes._base import Runner
+from lnlattennet.runtimes._registry import backend_named
 from lnlattennet.serving import AsyncClient, LocalPredictor
 from lnlattennet.serving.triton._discovery import find_server
 
@@ -59,9 +61,18 @@ def batch_sweep(bundle: Bundle) -> Iterator[Sweep]:
 
 @contextmanager
 def thread_sweep(bundle: Bundle) -> Iterator[Sweep]:
-    """Call the selected engine with the same faces on ever more cores."""
-    largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
-    faces = _noise(bundle, min(_THREADS_WITH, largest))
+    """Call the selected engine with the same faces on ever more cores.
+
+    Raises:
+        UnavailableError: torch runs it, which has one number of threads for all engines of a process.
+    """
+    engine = bundle.manifest.engine(bundle.manifest.selected)
+    if "torch" in backend_named(engine.backend).INFO.packages:
+        raise UnavailableError(
+            f"torch runs {engine.name}, and has one number of threads for all engines of a process: export "
+            "the bundle with --backend openvino or onnxruntime"
+        )
+    faces = _noise(bundle, min(_THREADS_WITH, engine.batch[2]))
     counts = sorted({1, *(2**power for power in range(1, 10) if 2**power < usable_cpus()), usable_cpus()})
     turns = {count: _call(bundle.runner(threads=count), faces) for count in counts}
     yield Sweep("threads", f"a call of the engine with {len(faces)} faces, threads", turns)

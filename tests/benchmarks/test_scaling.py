@@ -16,7 +16,9 @@ from lnlattennet.benchmarks.harness._record import Record
 from lnlattennet.benchmarks.scaling import __main__ as benchmark
 from lnlattennet.benchmarks.scaling import _sweeps
 from lnlattennet.benchmarks.scaling._sweeps import Sweep
-from lnlattennet.errors import UsageError
+from lnlattennet.bundle._bundle import Bundle
+from lnlattennet.errors import UnavailableError, UsageError
+from tests.bundle.manifests import engine, manifest, write_bundle
 
 
 @pytest.mark.parametrize("power", [-1.0, 0.0, 0.5, 1.0, 2.0])
@@ -92,6 +94,17 @@ def test_a_sweep_that_cannot_run_is_named_with_the_reason(
     assert list(record["left_out"]) == ["requests"]
     assert f"requests is left out: {record['left_out']['requests']}" in capsys.readouterr().err
     assert "\n- requests is left out: " in render(path)
+
+
+@pytest.mark.parametrize("name", ["torch-fp32", "aoti-fp32"])
+def test_threads_of_a_process_that_has_one_number_are_not_swept(name: str, tmp_path: Path) -> None:
+    """Every engine that torch runs there has the number of the last one that was loaded."""
+    bundle = Bundle.load(write_bundle(tmp_path / "bundle", manifest(engine(name))))
+    with (
+        pytest.raises(UnavailableError, match=f"torch runs {name}, and has one number of threads for all"),
+        _sweeps.thread_sweep(bundle),
+    ):
+        pass
 
 
 def test_an_unknown_sweep_is_refused(bundle_path: Path) -> None:
