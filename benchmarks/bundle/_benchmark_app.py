@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from lnlattennet.bundle._engine import why_not_here
 from lnlattennet.bundle._manifest import EngineRecord, Manifest
 from lnlattennet.errors import LnlAttenNetError
 from lnlattennet.runtimes._openvino import float_precision, import_openvino
@@ -21,7 +22,9 @@ sys.exit(main())
 
 
 def openvino_engine(manifest: Manifest) -> EngineRecord | None:
-    """Return the engine that serves if OpenVINO runs it, else the first one that it runs, or None."""
+    """Return the engine that serves if OpenVINO runs it, else the first one that it runs here, or None."""
+    if why_not_here("openvino"):
+        return None
     engines = [engine for engine in manifest.engines if engine.backend == "openvino" and engine.checks]
     return min(engines, key=lambda engine: engine.name != manifest.selected, default=None)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from lnlattennet.data.synthetic import EXPRESSIONS
 from lnlattennet.errors import LnlAttenNetError, UsageError
 from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model import Preprocessing
+from tests.bundle.manifests import engine, manifest
 
 
 def test_answers_are_compared_with_the_reference() -> None:
@@ -84,6 +86,16 @@ def test_openvinos_own_tool_measures_its_engine(bundle_path: Path, tmp_path: Pat
         assert 0.01 < median < 10_000
     with pytest.raises(LnlAttenNetError, match="benchmark_app failed"):
         benchmark_app(bundle_path / engine.file, (1, 4, size, size), 1, 5, tmp_path)
+
+
+def test_without_openvino_its_tool_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert openvino_engine(manifest(engine("openvino-int8"))) is not None
+
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert openvino_engine(manifest(engine("openvino-int8"))) is None
 
 
 @pytest.mark.slow
