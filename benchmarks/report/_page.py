@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from lnlattennet.benchmarks.report._agreement import agreement
 from lnlattennet.benchmarks.report._anatomy import anatomies
 from lnlattennet.benchmarks.report._scaling import sweeps
 from lnlattennet.benchmarks.report._throughput import throughput
-from lnlattennet.benchmarks.report._views import record_view
+from lnlattennet.benchmarks.report._views import RecordView, record_view
 from lnlattennet.errors import DataError
 
 
@@ -25,12 +25,12 @@ def render(folder: Path, command: str) -> str:
         command: shown, so that the page can be made again.
 
     Raises:
-        DataError: there is no folder, or no record in it.
+        DataError: there is no folder, no record in it, or a file that is none.
         UnavailableError: jinja2 is not installed.
     """
     if not folder.is_dir():
         raise DataError(f"a report is made of a folder of records; {folder} is none")
-    records = [record_view(path.relative_to(folder), record) for path, record in _documents(folder)]
+    records = [_view(path.relative_to(folder), record) for path, record in _documents(folder)]
     if not records:
         raise DataError(f"{folder} holds no record, which is a JSON file as `lnlattennet bench` writes it")
     records.sort(key=lambda record: (record.title, record.file))
@@ -43,6 +43,16 @@ def render(folder: Path, command: str) -> str:
         throughput=throughput,
     )
     return environment.get_template("bench.html").render(records=records, command=command)
+
+
+def _view(path: Path, record: Mapping[str, Any]) -> RecordView:
+    try:
+        return record_view(path, record)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} holds a JSON object that is no record of a benchmark ({error!r}): take it out of the "
+            "folder"
+        ) from error
 
 
 def _documents(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:

@@ -165,6 +165,13 @@ def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
         render(tmp_path, "")
 
 
+@pytest.mark.parametrize("document", [{"benchmark": "x", "machine": None}, {"compilerOptions": [1, ["a"]]}])
+def test_a_file_of_another_program_is_named(document: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"^other\.json holds a JSON object that is no record"):
+        render(tmp_path, "")
+
+
 def committed(name: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return document
