@@ -177,7 +177,9 @@ def test_files_that_the_documents_name_exist() -> None:
 
 def test_every_environment_variable_is_documented() -> None:
     sources = [
-        path for folder in ("kernels", "runtimes", "serving", "src") for path in _sources(ROOT / folder)
+        path
+        for folder in ("images", "kernels", "runtimes", "serving", "src", "streams")
+        for path in _sources(ROOT / folder)
     ]
     pattern = r"(?:environ|getenv)\W{1,4}(?:get\W{1,3}|setdefault\W{1,3})?\"([A-Z][A-Z_]+)\""
     read = {name for path in sources for name in re.findall(pattern, path.read_text(encoding="utf-8"))}
