@@ -95,7 +95,7 @@ class Bundle:
             ExportError: it was built for another version of its runtime.
             UnavailableError: its runtime is not installed, or cannot run engines on this machine.
         """
-        record = self.manifest.engine(engine or self.manifest.selected)
+        record = self.manifest.engine(self.manifest.selected if engine is None else engine)
         if why_not := why_not_here(record.backend):
             others = ", ".join(name for name in runnable_engines(self.manifest) if name != record.name)
             others = f"{others}; name one with --engine, or take --engine {ANY}" if others else "none"
@@ -116,7 +116,7 @@ class Bundle:
             UnavailableError: for "any": none runs here.
         """
         if engine != ANY:
-            return self.manifest.engine(engine or self.manifest.selected).name
+            return self.manifest.engine(self.manifest.selected if engine is None else engine).name
         if threads not in self._chosen:
             self._chosen[threads] = self._first_that_loads(threads)
         return self._chosen[threads]

@@ -91,12 +91,12 @@ def doctor(
     from lnlattennet.bundle._console import print_compatibility, print_machine
 
     if bundle is None:
-        if target_triton:
+        if target_triton is not None:
             raise UsageError("--target-triton checks a bundle: lnlattennet doctor BUNDLE --target-triton ...")
         document = _describe_machine()
         print_json(document) if json_output else print_machine(document)
         return
-    release = triton_release(target_triton) if target_triton else None
+    release = None if target_triton is None else triton_release(target_triton)
     document = examine(Bundle.load(bundle), release)
     print_json(document) if json_output else print_compatibility(document)
     _require_selected(document)

@@ -119,8 +119,11 @@ def test_no_runtime_sees_faces_of_another_form(bundle_path: Path, name: str, fac
 
 def test_an_engine_that_cannot_run_here_is_refused_with_the_reason(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
-    with pytest.raises(BundleError, match="no engine 'x'; it has: onnxruntime-fp32"):
-        bundle.runner("x")
+    for name in ("x", ""):
+        with pytest.raises(BundleError, match=f"no engine '{name}'; it has: onnxruntime-fp32"):
+            bundle.runner(name)
+        with pytest.raises(BundleError, match=f"no engine '{name}'; it has: onnxruntime-fp32"):
+            bundle.engine_name(name)
     plan = bundle.manifest.engine("tensorrt-fp32")
     if plan.status == "built, not run":
         with pytest.raises(UnavailableError, match="tensorrt-fp32 cannot run here: no GPU"):
