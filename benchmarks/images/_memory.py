@@ -23,7 +23,8 @@ def peak_memory(name: str, file: Path) -> float:
     command = [sys.executable, "-P", "-m", "lnlattennet.benchmarks.images._memory", name, str(file)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        raise LnlAttenNetError(f"{name} cannot read {file.name}: {done.stderr.splitlines()[-1:]}")
+        reason = done.stderr.strip().rpartition("\n")[2]
+        raise LnlAttenNetError(f"{name} cannot read {file.name}: {reason}")
     return float(done.stdout)
 
 
