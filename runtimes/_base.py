@@ -39,7 +39,7 @@ class BackendInfo:
         version_bound: engines run only with the version of the runtime that built them.
         symmetric_int8: quantized values have a zero point of 0.
         channels_last: convolutions hold their values with the channels innermost, so that graphs of
-            ``export.onnx.channels_last`` take less time.
+            ``export.onnx._channels_last`` take less time.
         builder_flags: options of `export-engine` that only this backend's builder takes.
         triton_platform: platform of Triton's own backend of this name; None if engines run in its python one.
         triton_file: name that this Triton backend expects a model's file to have.

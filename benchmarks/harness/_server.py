@@ -50,7 +50,7 @@ class Server:
         return max(resident_size("VmHWM", pid) for pid in self.pids())
 
     def written_bytes(self) -> int:
-        """Return the part of it that they wrote themselves.
+        """Return the part of ``memory_bytes`` that they wrote themselves.
 
         The rest are libraries, of which a process has less while others on the machine use them too.
         """

@@ -55,7 +55,7 @@ class EvaluationRecord:
 
     @property
     def accuracy(self) -> float:
-        """Percent."""
+        """Accuracy in percent."""
         return 100 * float(self.document["accuracy"]["value"])
 
     @property
