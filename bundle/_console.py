@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -136,7 +137,7 @@ def _print_facts(console: Console, bundle: Bundle) -> None:
         facts.add_row(name.replace("_", " "), printable(document[name]))
     for name in ("preprocessing", "provenance", "verification"):
         facts.add_row(name, printable(readable(document[name])))
-    facts.add_row("command", printable(" ".join(document["command"])))
+    facts.add_row("command", printable(shlex.join(document["command"])))
     console.print(facts)
 
 

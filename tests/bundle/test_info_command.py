@@ -52,7 +52,7 @@ def test_the_tables_list_engines_requirements_and_skipped_engines(tmp_path: Path
         "threads: 2",
         "openvino >=2026.0",
         "TensorRT is not installed",
-        "--precision auto",
+        "--checkpoint 'face net.safetensors' --output build/x --precision auto",
     ):
         assert part in " ".join(result.stdout.split()), part
 
