@@ -103,6 +103,8 @@ def read_plan(path: Path, config: NetworkConfig) -> PrecisionPlan:
     known = block_names(config)
     blocks = _blocks(path)
     for former, name in _FORMER_NAMES.items():
+        if former in blocks and name in blocks:
+            raise UsageError(f"--precision-plan {path}: {former!r} is the former name of {name!r}; keep one")
         if former in blocks:
             blocks[name] = blocks.pop(former)
     for name, precision in blocks.items():

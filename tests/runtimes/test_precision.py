@@ -89,3 +89,6 @@ def test_a_plan_of_an_earlier_version_names_the_attention_as_it_did(tmp_path: Pa
     path = tmp_path / "plan.json"
     path.write_text('{"schema_version": 1, "blocks": {"nonlocal": "bf16"}}')
     assert read_plan(path, CONFIG).blocks["attention"] == "bf16"
+    path.write_text('{"schema_version": 1, "blocks": {"attention": "fp32", "nonlocal": "bf16"}}')
+    with pytest.raises(UsageError, match="'nonlocal' is the former name of 'attention'; keep one"):
+        read_plan(path, CONFIG)
