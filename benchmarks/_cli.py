@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lnlattennet.benchmarks._run import Outcome
     from lnlattennet.benchmarks._suites import Suite
     from lnlattennet.benchmarks.comparison._changes import Change
+    from lnlattennet.benchmarks.harness._samples import Starts
 
 _BUNDLE, _CHECKPOINT = Path("build/auto"), Path("checkpoints/demo.safetensors")
 
@@ -227,21 +228,20 @@ def compare(
     the machine was.
     """
     require("scipy", "bench")
-    from lnlattennet.benchmarks.comparison._changes import FEWEST_STARTS, changes, unjudged
+    from lnlattennet.benchmarks.comparison._changes import changes
     from lnlattennet.benchmarks.comparison._tables import change_table
     from lnlattennet.benchmarks.harness._samples import read_record, read_starts
 
     tolerance = 0.0 if fail_on_regression is None else parse_percent(fail_on_regression) / 100
-    records = read_record(old), read_record(new)
-    _require_same_benchmark(*records)
-    loads = [record.get("load", {}) for record in records]
-    quiet = all(load.get("quiet") is not False for load in loads)
-    before, after = map(read_starts, records)
+    records = {path: read_record(path) for path in (old, new)}
+    _require_same_benchmark(records[old], records[new])
+    loads = {path: record.get("load", {}) for path, record in records.items()}
+    busy = {path: load["others"] for path, load in loads.items() if load.get("quiet") is False}
+    before, after, quiet = read_starts(records[old]), read_starts(records[new]), not busy
     found = changes(before, after, tolerance, quiet=quiet)
-    for path, load in zip((old, new), loads, strict=True):
-        if load.get("quiet") is False:
-            others = f"others took up to {load['others']:.0%} of the CPUs"
-            typer.echo(f"warning: {path} is of a machine that was not quiet: {others}", err=True)
+    for path, others in busy.items():
+        told = f"others took up to {others:.0%} of the CPUs"
+        typer.echo(f"warning: {path} is of a machine that was not quiet: {told}", err=True)
     if not found:
         raise RegressionError(
             f"{old} and {new} have no candidate of a case in common, so nothing can be compared"
@@ -252,11 +252,22 @@ def compare(
         )
     else:
         typer.echo(change_table(found, quiet=quiet))
-    slower = [change for change in found if change.subject and change.verdict == "slower"]
-    if fail_on_regression is not None and slower:
+    if fail_on_regression is not None:
+        _require_no_regression(before, found, fail_on_regression, quiet=quiet)
+
+
+def _require_no_regression(before: Starts, found: Sequence[Change], percent: str, *, quiet: bool) -> None:
+    """Refuse a first candidate that became slower, or that got no verdict.
+
+    Raises:
+        RegressionError: there is one.
+    """
+    from lnlattennet.benchmarks.comparison._changes import FEWEST_STARTS, unjudged
+
+    if slower := [change for change in found if change.subject and change.verdict == "slower"]:
         named = ", ".join(f"{c.candidate} in {c.case} ({_growth(c, quiet=quiet)})" for c in slower)
-        raise RegressionError(f"slower by more than {fail_on_regression}: {named}")
-    if fail_on_regression is not None and (reasons := unjudged(before, found)):
+        raise RegressionError(f"slower by more than {percent}: {named}")
+    if reasons := unjudged(before, found):
         raise RegressionError(
             "--fail-on-regression needs a verdict on the first candidate of every case, which takes "
             f"{FEWEST_STARTS} starts in both records and, on a machine that is not quiet, other candidates; "
