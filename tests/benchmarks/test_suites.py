@@ -6,6 +6,7 @@ import importlib
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -222,3 +223,12 @@ def test_the_suites_are_listed(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert sum(suite.minutes for suite in SUITES.values()) < 30
     assert [line.split()[0] for line in done.stdout.splitlines()[2:]] == list(SUITES)
+
+
+def test_the_documents_minutes_are_those_of_the_list() -> None:
+    page = (Path(__file__).parents[2] / "docs/howto/measure.md").read_text(encoding="utf-8")
+    minutes = dict(re.findall(r"^\| `(\w+)` \| ([\d.]+)", page, flags=re.MULTILINE))
+    del minutes["programs"]  # the page has those with other packages' programs
+    assert {name: float(text) for name, text in minutes.items()} == {
+        name: suite.minutes for name, suite in SUITES.items() if name != "programs"
+    }
