@@ -78,4 +78,5 @@ def requirement_table(results: Iterable[RequirementResult]) -> str:
 
 
 def _interval(bounds: Sequence[float] | None) -> str:
-    return "{:.2f} - {:.2f}".format(*bounds) if bounds else ""
+    """Return an interval as text; one without width is of a single sample, of which nothing more is known."""
+    return "{:.2f} - {:.2f}".format(*bounds) if bounds and bounds[0] < bounds[1] else ""

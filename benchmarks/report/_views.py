@@ -249,7 +249,10 @@ def _requirements(record: Mapping[str, Any]) -> Iterator[Requirement]:
 def _measured(value: float | None, interval: Sequence[float] | None) -> str:
     if value is None:
         return ""
-    return f"{value:.4g}" + (" [{:.4g}, {:.4g}]".format(*interval) if interval else "")
+    # One without width is of a single sample, of which nothing more is known.
+    return f"{value:.4g}" + (
+        " [{:.4g}, {:.4g}]".format(*interval) if interval and interval[0] < interval[1] else ""
+    )
 
 
 def _machine(machine: Mapping[str, Any] | str) -> dict[str, str]:

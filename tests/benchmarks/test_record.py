@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lnlattennet.benchmarks.harness._record import RequirementResult
+from lnlattennet.benchmarks.harness._record import ExperimentResult, RequirementResult, warm_results
+from lnlattennet.benchmarks.harness._tables import comparison_table, requirement_table
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,13 @@ def test_a_figure_is_judged_by_its_interval(figure: tuple[float, ...], at_least:
         required = RequirementResult(text="ratio", case="b1", bound=2.5, upper=upper)
         assert required.with_value(*figure).status == status
     assert RequirementResult(text="ratio", case="b1").with_value(*figure).status == "nothing required"
+
+
+def test_a_single_sample_has_no_interval() -> None:
+    once = ExperimentResult("b1", {}, warm_results({"ours": [1e-3], "peer": [2e-3]}))
+    assert "95% interval" not in comparison_table([once], "ours", "ms", 1e3)
+    required = RequirementResult(text="time over ours", case="b1", state="warm", bound=1.5)
+    assert "95% interval" not in requirement_table([required.with_ratio(once, "ours", ["peer"])])
+    twice = ExperimentResult("b1", {}, warm_results({"ours": [1e-3, 2e-3], "peer": [2e-3, 9e-3]}))
+    assert "1.00 - 2.00" in comparison_table([twice], "ours", "ms", 1e3)
+    assert "2.00 - 4.50" in requirement_table([required.with_ratio(twice, "ours", ["peer"])])
