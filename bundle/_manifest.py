@@ -71,7 +71,7 @@ class Latency(_Strict):
 
     batch: int
     threads: int
-    median_ms: float
+    median_ms: float = Field(gt=0)
     low_ms: float
     high_ms: float
     p90_ms: float

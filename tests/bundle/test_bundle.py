@@ -20,6 +20,7 @@ from lnlattennet.bundle.doctor._triton_releases import triton_release
 from lnlattennet.data._face_images import verification_faces
 from lnlattennet.errors import BundleError, ImageError, UnavailableError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
+from tests.bundle.manifests import latency
 
 
 def edit_manifest(bundle: Path, **fields: Any) -> None:
@@ -272,12 +273,13 @@ def test_a_folder_without_a_manifest_is_not_a_bundle(tmp_path: Path) -> None:
         ({"batch": [0, 0, 0]}, "batch of engine onnxruntime-fp32: .* 1 <= MIN"),
         ({"batch": [8, 4, 1]}, "MIN <= OPT <= MAX"),
         ({"name": "onnxruntime-fp32"}, "names of engines must differ"),
+        ({"latency": [latency(1, 1.0).model_dump() | {"median_ms": 0}]}, "median_ms = 0: .* greater than 0"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_refused(
     bundle_copy: Path, fields: dict[str, Any], message: str
 ) -> None:
-    if set(fields) <= {"batch", "name"}:
+    if set(fields) <= {"batch", "latency", "name"}:
         engines = json.loads((bundle_copy / "manifest.json").read_text())["engines"]
         fields = {"engines": [engine | fields for engine in engines]}
     edit_manifest(bundle_copy, **fields)
