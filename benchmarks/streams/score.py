@@ -45,7 +45,7 @@ def measure(folder: Path, bundle: Path, images: int, shard: int) -> Record:
     """
     files = sorted(folder.iterdir())[:images]
     if len(files) < images:
-        raise UsageError(f"--images {images} of {folder}: it has {len(files)}; ask for no more")
+        raise UsageError(f"--images must be at most the {len(files)} files of {folder}, got {images}")
     if images <= max(_WORKERS) * shard:
         raise UsageError(
             f"--images must be more than the {max(_WORKERS)} shards that workers may begin with, of {shard} "

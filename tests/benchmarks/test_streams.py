@@ -100,7 +100,7 @@ def test_a_package_that_cannot_run_is_named(bundle_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "images", "shard", "reason"),
     [
-        (99, 100, 10, r"--images 100 of .*: it has 99"),
+        (99, 100, 10, "at most the 99 files of .*, got 100"),
         (100, 100, 50, "more than the 2 shards .* of 50 each, got 100"),
     ],
 )
