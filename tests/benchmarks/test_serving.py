@@ -17,7 +17,7 @@ from lnlattennet.benchmarks.harness._images import photographs
 from lnlattennet.benchmarks.harness._memory import proportional_set_size
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.serving import _perf_analyzer, stalls
-from lnlattennet.benchmarks.serving.__main__ import _case_rows
+from lnlattennet.benchmarks.serving.__main__ import _case_rows, serving_tables
 from lnlattennet.benchmarks.serving._anatomy import Steps, anatomy
 from lnlattennet.benchmarks.serving._bare_processes import open_bare_processes
 from lnlattennet.benchmarks.serving._measure import BURSTS, POISSON, timed_loads
@@ -156,6 +156,23 @@ def test_a_table_has_no_99th_percentile_of_few_requests() -> None:
     text = stalls.table(record)
     assert re.search(r"few +99 +0 +10\.0 +10\.0$", text, re.MULTILINE)
     assert re.search(r"many +100 +0 +10\.0 +10\.0 +10\.0$", text, re.MULTILINE)
+
+
+def test_required_figures_are_printed_with_their_intervals() -> None:
+    record = Record(benchmark="serving")
+    samples = {HERE: [0.010, 0.011, 0.010, 0.010], FUSED: [0.0105, 0.0125, 0.0105, 0.0105]}
+    case = ExperimentResult("512, one at a time", {"rounds": 2}, warm_results(samples))
+    record.add(case)
+    record.facts["requests_per_second"] = {case.name: {name: [100.0, 90.0] for name in samples}}
+    record.facts["anatomy_ms"] = {"512": {"decode": 2.0, "engine": 3.0}}
+    server = {"start_seconds": 2.0, "memory_bytes": 5e8, "largest_peak_bytes": 3e8}
+    record.facts["servers"] = {"this version": server}
+    record.requirements = requirements(record)
+    [hop] = [item for item in record.requirements if item.interval]
+    low, high = hop.interval or ()
+    text = serving_tables(record)
+    assert re.search(rf"in process, microseconds .* at most 1000 .* {low:.2f} - {high:.2f} +undecided", text)
+    assert re.search(r"together, the mean +5\.00$", text, re.MULTILINE)
 
 
 def test_a_tail_of_few_requests_is_not_judged() -> None:
