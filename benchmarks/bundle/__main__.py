@@ -51,12 +51,12 @@ from lnlattennet.benchmarks.harness._command import (
     option_parser,
     report,
 )
+from lnlattennet.benchmarks.harness._engine_turns import time_engines
 from lnlattennet.benchmarks.harness._record import (
     WARM,
     ExperimentResult,
     Record,
     RequirementResult,
-    warm_results,
 )
 from lnlattennet.benchmarks.harness._tables import aligned, comparison_table, requirement_table
 from lnlattennet.benchmarks.harness._versions import EARLIER
@@ -65,7 +65,6 @@ from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.bundle._manifest import Manifest
 from lnlattennet.errors import UsageError
 from lnlattennet.export._pipeline import export_engine
-from lnlattennet.export.selection._timing import time_in_turns
 from lnlattennet.machine._hardware import usable_cpus
 
 DEMO = Path("checkpoints/demo.safetensors")
@@ -196,25 +195,12 @@ def _by_benchmark_app(
 def _experiments(
     candidates: _Candidates, faces: Faces, options: BundleOptions, scratch: Path
 ) -> Iterator[ExperimentResult]:
-    """Time every candidate in several processes.
-
-    A new process lays its memory out anew, which alone makes an engine some percent faster or slower.
-    """
     functions = {
         name: (f"{load.__module__}:{load.__name__}", arguments)
         for name, (load, arguments) in candidates.items()
     }
-    calls = max(1, options.rounds // options.starts)
     pythons = {EARLIER: options.earlier} if options.earlier else {}
-    starts = [
-        time_in_turns(functions, faces, options.batches, calls, scratch, pythons)
-        for _ in range(options.starts)
-    ]
-    for batch in options.batches:
-        seconds = {
-            name: [ms / 1e3 for samples in starts for ms in samples[name][batch]] for name in candidates
-        }
-        yield ExperimentResult(f"b{batch}", {"batch": batch}, warm_results(seconds, [calls] * options.starts))
+    return time_engines(functions, faces, options.batches, options.rounds, options.starts, scratch, pythons)
 
 
 def _requirements(record: Record, answers: Mapping[str, float]) -> Iterable[RequirementResult]:

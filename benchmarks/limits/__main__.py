@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
-from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
+from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
+from lnlattennet.benchmarks.harness._engine_turns import time_engines
+from lnlattennet.benchmarks.harness._record import Record
 from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.benchmarks.limits._candidates import machine_limits
 from lnlattennet.benchmarks.limits._layers import network_layers
@@ -31,7 +32,7 @@ from lnlattennet.benchmarks.limits._roofline import Roofline
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._engine import why_not_here
 from lnlattennet.errors import UsageError
-from lnlattennet.export.selection._timing import engine_arguments, time_in_turns
+from lnlattennet.export.selection._timing import engine_arguments
 from lnlattennet.machine._hardware import usable_cpus
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._config import NetworkConfig
@@ -73,16 +74,8 @@ def measure(model: Path, rounds: int, scratch: Path) -> Record:
     candidates |= {limit.candidate: function for limit, function in limits.items()}
     shape = (max(BATCHES), 3, config.image_size, config.image_size)
     faces = np.random.default_rng(0).standard_normal(shape, np.float32)
-    calls = max(1, rounds // STARTS)
-    starts = []
-    for start in range(STARTS):
-        say(f"[{start + 1}/{STARTS}] {len(candidates)} candidates take turns")
-        starts.append(time_in_turns(candidates, faces, BATCHES, calls, scratch))
-    for batch in BATCHES:
-        seconds = {
-            name: [ms / 1e3 for samples in starts for ms in samples[name][batch]] for name in candidates
-        }
-        record.add(ExperimentResult(f"b{batch}", {"batch": batch}, warm_results(seconds, [calls] * STARTS)))
+    for experiment in time_engines(candidates, faces, BATCHES, rounds, STARTS, scratch):
+        record.add(experiment)
     record.facts = {
         "network": config.to_dict(),
         "layers": [dataclasses.asdict(layer) for layer in layers],
