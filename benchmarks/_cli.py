@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from lnlattennet._atomic import replace_file
 from lnlattennet._cli_options import parse_percent
 from lnlattennet._command import print_json
+from lnlattennet.benchmarks.harness._command import DEMO
 from lnlattennet.errors import (
     DataError,
     LnlAttenNetError,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lnlattennet.benchmarks.comparison._changes import Change
     from lnlattennet.benchmarks.harness._samples import Starts
 
-_BUNDLE, _CHECKPOINT = Path("build/auto"), Path("checkpoints/demo.safetensors")
+_BUNDLE = Path("build/auto")
 
 
 class _RunByDefault(TyperGroup):
@@ -71,7 +72,7 @@ def run(
     ] = None,
     bundle: Annotated[Path | None, typer.Option(help="Bundle to measure.", show_default=str(_BUNDLE))] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="The bundle's checkpoint.", show_default=str(_CHECKPOINT))
+        Path | None, typer.Option(help="The bundle's checkpoint.", show_default=str(DEMO))
     ] = None,
     output: Annotated[Path | None, _Folder] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few rounds: all in minutes.")] = False,
@@ -154,7 +155,7 @@ def _given(named: Mapping[str, Path | None]) -> dict[str, str]:
             raise DataError(f"--{name.replace('_', '-')} must name a file or a folder; {path} is not there")
     found = {
         "bundle": _BUNDLE if _BUNDLE.exists() else None,
-        "checkpoint": _CHECKPOINT if _CHECKPOINT.exists() else None,
+        "checkpoint": DEMO if DEMO.exists() else None,
         "perf_analyzer": shutil.which("perf_analyzer"),
     } | {name: path for name, path in named.items() if path is not None}
     return {name: str(path) for name, path in found.items() if path is not None}

@@ -43,6 +43,7 @@ from lnlattennet.benchmarks.bundle._candidates import (
     torch_eager,
 )
 from lnlattennet.benchmarks.harness._command import (
+    DEMO,
     add_cases,
     add_count,
     add_earlier,
@@ -67,7 +68,6 @@ from lnlattennet.errors import UsageError
 from lnlattennet.export._pipeline import export_engine
 from lnlattennet.machine._hardware import usable_cpus
 
-DEMO = Path("checkpoints/demo.safetensors")
 BATCHES = (1, 8)
 REQUIRED = {EAGER: 8.0, ONNX_RUNTIME: 4.0, NNCF: 0.95, EARLIER: 1.5}
 """Candidate -> how many times as long as the bundle's engine it must take."""

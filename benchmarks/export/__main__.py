@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from lnlattennet._statistics import median_interval
-from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report, say
+from lnlattennet.benchmarks.harness._command import DEMO, add_count, main, option_parser, report, say
 from lnlattennet.benchmarks.harness._record import ExperimentResult, Record, warm_results
 from lnlattennet.benchmarks.harness._tables import aligned
 from lnlattennet.bundle import read_manifest
@@ -30,7 +30,6 @@ from lnlattennet.errors import LnlAttenNetError
 
 EXPORT = "export-engine"
 REST, WHOLE = "everything else", "the whole process"
-DEMO = Path("checkpoints/demo.safetensors")
 
 
 def measure(options: ExportOptions, rounds: int) -> Record:

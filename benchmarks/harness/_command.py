@@ -20,6 +20,9 @@ from lnlattennet.errors import UsageError
 if TYPE_CHECKING:
     from lnlattennet.benchmarks.harness._record import Record
 
+DEMO = Path("checkpoints/demo.safetensors")
+"""The checkpoint that is measured where none is named."""
+
 
 def main(command: Callable[[], int]) -> NoReturn:
     """Run a benchmark and exit with the code that it returns, or with that of its error."""

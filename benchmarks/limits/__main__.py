@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lnlattennet.benchmarks.harness._command import add_count, main, option_parser, report
+from lnlattennet.benchmarks.harness._command import DEMO, add_count, main, option_parser, report
 from lnlattennet.benchmarks.harness._engine_turns import time_engines
 from lnlattennet.benchmarks.harness._record import Record
 from lnlattennet.benchmarks.harness._tables import aligned
@@ -38,7 +38,6 @@ from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._precision import uniform_plan
 
-DEMO = Path("checkpoints/demo.safetensors")
 BATCHES = (1, 8)
 STARTS = 3
 """Processes of every candidate, one after the other."""
