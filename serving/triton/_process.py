@@ -194,12 +194,17 @@ class TritonProcess:
             PythonModelError: one that runs a python model died or hangs.
             ServingError: the server died.
         """
+        dead = [pid for pid in self._models if not is_member(pid, self.pid)]
         code = self._process.poll()
+        if code is None and self.pid in dead:
+            # Its first thread is dead; it has an exit code once all have ended.
+            with suppress(subprocess.TimeoutExpired):
+                code = self._process.wait(_KILL_SECONDS)
         if code is not None:
             reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
             raise ServingError(f"the server stopped by itself ({reason}){failure_reasons(self.log)}")
         # The server neither restarts a python model's process nor reports itself unhealthy.
-        if dead := [pid for pid in self._models if not is_member(pid, self.pid)]:
+        if dead:
             raise PythonModelError("died", {pid: self._models[pid] for pid in dead})
         if hung := self._pulses.hung(self._models):
             raise PythonModelError("hangs", {pid: self._models[pid] for pid in hung})

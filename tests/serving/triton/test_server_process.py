@@ -65,6 +65,22 @@ def test_a_dead_python_process_is_noticed_and_nothing_is_left(
     assert shared_memory() == before
 
 
+def test_a_dead_server_whose_threads_still_end_is_no_dead_python_process(
+    triton_server: TritonServer, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (  # noqa: PT012
+        pytest.raises(ServingError, match=r"the server stopped by itself \(signal SIGKILL\)"),
+        start(triton_server, deployment) as process,
+        monkeypatch.context() as patch,
+    ):
+        os.kill(process.pid, signal.SIGKILL)
+        while is_member(process.pid, process.pid):
+            time.sleep(0.01)
+        # As while its last threads end.
+        patch.setattr(process._process, "poll", lambda: None)
+        process.check()
+
+
 def test_a_process_that_dies_while_another_model_is_started_again_is_found(
     bundle_path: Path, serve: Serve
 ) -> None:
