@@ -34,10 +34,12 @@ class Start:
 
     Attributes:
         checkpoint: the training checkpoint to continue; None for random weights, or those of ``init``.
+        settings: what the run's folder is to hold of its settings.
         first_epoch: epochs after which ``--epochs`` was raised on a finished run; 0 for never.
     """
 
     checkpoint: Path | None
+    settings: dict[str, Any]
     first_epoch: int = 0
 
 
@@ -70,7 +72,7 @@ def sole_run(run_folder: Path) -> Iterator[None]:
 
 
 def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
-    """Return where to begin; the settings of a new or longer run are written.
+    """Return where to begin; nothing is written.
 
     Args:
         options: options of the run.
@@ -82,7 +84,6 @@ def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
             exists.
     """
     last = options.run_folder / LAST
-    started_with = options.run_folder / _SETTINGS
     settings = options.settings() | {_FINGERPRINT: fingerprint}
     known: dict[str, Any] = {_OUTPUT: printable(options.output.resolve())}
     if not options.resume:
@@ -92,32 +93,37 @@ def start_of(options: TrainingOptions, fingerprint: str, faces: int) -> Start:
                 "--run-folder"
             )
         check_output(options)
-        _write(started_with, settings | known)
-        return Start(None)
+        return Start(None, settings | known)
     if not has_begun(options.run_folder):
         raise UsageError(
             f"--resume: {printable(options.run_folder)} has files and no {_SETTINGS} of a run; choose "
             "another --run-folder"
         )
     check_output(options)
-    before = _read(started_with)
-    figures = options.run_folder / _FIGURES
-    longer = _is_longer(options, before)
-    if longer:
-        known |= {"epochs": options.epochs, _FIRST_EPOCH: _read(figures)["epochs"]}
+    before = _read(options.run_folder / _SETTINGS)
+    if _is_longer(options, before):
+        ended_after = _read(options.run_folder / _FIGURES)["epochs"]
+        known |= {"epochs": options.epochs, _FIRST_EPOCH: ended_after}
         added = replace(options, first_epoch=known[_FIRST_EPOCH])
         added.check()
         added.check_steps(faces)
-    _check_same(before | known, settings)
-    _write(started_with, before | known)
-    if longer:
-        _log.info("the run ended after %d epochs; --epochs %d goes on", known[_FIRST_EPOCH], options.epochs)
-        # These are the shorter run's: until there are others, the run has not ended.
-        figures.unlink()
+        _log.info("the run ended after %d epochs; --epochs %d goes on", ended_after, options.epochs)
+    known = before | known
+    _check_same(known, settings)
     if not last.is_file():
         _log.info("--resume: the run was stopped in its first epoch, so it starts anew")
-        return Start(None)
-    return Start(last, (before | known).get(_FIRST_EPOCH, 0))
+        return Start(None, known)
+    return Start(last, known, known.get(_FIRST_EPOCH, 0))
+
+
+def begin(options: TrainingOptions, start: Start) -> None:
+    """Write the settings of a new or longer run into its folder."""
+    path = options.run_folder / _SETTINGS
+    longer = options.resume and _is_longer(options, _read(path))
+    _write(path, start.settings)
+    if longer:
+        # These are the shorter run's: until there are others, the run has not ended.
+        (options.run_folder / _FIGURES).unlink()
 
 
 def has_begun(run_folder: Path) -> bool:

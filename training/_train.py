@@ -38,6 +38,7 @@ from lnlattennet.training._results import (
 )
 from lnlattennet.training._run_folder import (
     LAST,
+    begin,
     check_output,
     finished_result,
     has_begun,
@@ -164,6 +165,8 @@ def _run(options: TrainingOptions, data: TrainingData) -> TrainingResult | None:
     # A run that goes on overwrites them; what it started from is still checked and told.
     initial = [start_from(options.init, module.network, data.class_names)] if options.init else []
     info = module.info = dataclasses.replace(info, license=_inherited(data, [*initial, *taught]))
+    # Not before: another checkpoint's classes or network refuse the run.
+    begin(options, start)
     batches = FaceBatches(data, info.preprocessing, options)
     with quiet_lightning():
         run = build_run(options)

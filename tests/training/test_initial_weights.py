@@ -79,6 +79,7 @@ def test_another_network_is_refused(first: Path, tree: Path, tmp_path: Path) -> 
     wider = replace(TINY, channels=8)
     with pytest.raises(UsageError, match=r"another network: its local_networks.query is \[4, 1, 6\], here"):
         train(options(tmp_path, tree, init=first, network=wider))
+    assert not options(tmp_path, tree).run_folder.exists()
     with pytest.raises(CheckpointError, match="there is no such checkpoint"):
         train(options(tmp_path, tree, init=tmp_path / "none.safetensors"))
 

@@ -92,6 +92,7 @@ def test_unusable_teachers_are_refused(tree: Path, tmp_path: Path) -> None:
         UsageError, match=r"other\.safetensors predicts a, b, c; this training has the classes"
     ):
         train(options(tmp_path, tree, teachers=(other,)))
+    assert not options(tmp_path, tree).run_folder.exists()
     info = CheckpointInfo(
         config=TINY, class_names=CLASSES, preprocessing=Preprocessing(size=16, std=(1.0, 1.0, 1.0))
     )
@@ -100,7 +101,7 @@ def test_unusable_teachers_are_refused(tree: Path, tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"bright\.safetensors normalizes pixels by mean .* deviation \(1\.0"
     ):
-        train(options(tmp_path, tree, teachers=(bright,), run_folder=tmp_path / "again"))
+        train(options(tmp_path, tree, teachers=(bright,)))
     missing = tmp_path / "missing.safetensors"
     with pytest.raises(
         CheckpointError, match=r"--teacher .*missing\.safetensors: there is no such checkpoint"
