@@ -37,8 +37,8 @@ def check_output(output: Path, *, force: bool) -> None:
     """Refuse an output that would overwrite something, before any work is done.
 
     Raises:
-        UsageError: ``output`` exists without ``force``, is not a bundle, holds the current folder, or lies
-            where nothing can be written.
+        BundleError: ``output`` lies where nothing can be written.
+        UsageError: it exists without ``force``, is not a bundle, or holds the current folder.
     """
     try:
         absolute = output.resolve()
@@ -49,7 +49,7 @@ def check_output(output: Path, *, force: bool) -> None:
         raise UsageError(f"-o {output} is the current folder or holds it; choose a folder of its own")
     parent = next(folder for folder in absolute.parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise UsageError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
+        raise BundleError(f"-o {output}: {parent} is not a folder that can be written to; choose another")
     empty = absolute.is_dir() and os.access(absolute, os.R_OK) and not any(absolute.iterdir())
     if absolute.exists() and not empty:
         if not (absolute / MANIFEST_NAME).is_file():

@@ -31,7 +31,7 @@ from typing import Any
 from lnlattennet._atomic import replace_file
 from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ServingError, UsageError
+from lnlattennet.errors import ServingError
 
 FACTS_NAME = "version.json"
 _ACTIVATED, _REFUSED = "activated", "refused"
@@ -132,14 +132,14 @@ class Deployment(_Servable):
         """Return one version.
 
         Raises:
-            UsageError: there is none of this number.
+            ServingError: there is none of this number.
         """
         versions = self.versions()
         for version in versions:
             if version.number == number:
                 return version
         known = ", ".join(str(version.number) for version in versions)
-        raise UsageError(f"{self.path} has no version {number}; it has: {known}")
+        raise ServingError(f"{self.path} has no version {number}; it has: {known}")
 
     def previous(self) -> Version:
         """Return the version that was active before the active one.

@@ -42,7 +42,7 @@ def test_a_folder_that_is_no_bundle_is_never_replaced(
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UsageError, match="exists and is not a bundle"):
         export_engine(quick_options(checkpoint_path, tmp_path, force=force))
-    with pytest.raises(UsageError, match="not a folder that can be written to"):
+    with pytest.raises(BundleError, match="not a folder that can be written to"):
         export_engine(quick_options(checkpoint_path, tmp_path / "thesis.txt" / "out", force=force))
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from lnlattennet._cli import app
 from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ServingError, UsageError
+from lnlattennet.errors import ServingError
 from lnlattennet.serving.cli._versions import activate_version
 from lnlattennet.serving.triton._deployment import Deployment, serving_lock
 from lnlattennet.serving.triton._model_config import read_config
@@ -139,7 +139,7 @@ def test_the_command_lists_and_activates(bundle: Bundle, tmp_path: Path) -> None
     assert [(version["version"], version["active"]) for version in versions] == [(1, True), (2, False)]
     assert versions[0]["bundle"] == versions[1]["bundle"]
     assert versions[0]["deployed"] < versions[1]["deployed"]
-    with pytest.raises(UsageError, match="has no version 7; it has: 1, 2"):
+    with pytest.raises(ServingError, match="has no version 7; it has: 1, 2"):
         run(app, ["versions", str(folder), "--activate", "7"], catch_exceptions=False)
     with pytest.raises(ServingError, match="is no deployment"):
         run(app, ["versions", str(tmp_path)], catch_exceptions=False)
