@@ -11,12 +11,15 @@ import typer
 
 from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
+from lnlattennet.errors import UsageError
 from lnlattennet.serving.gateway._packages import require_gateway
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
 if TYPE_CHECKING:
     from lnlattennet.serving.triton._deployment import Deployment
     from lnlattennet.serving.triton._process import TritonProcess
+
+_PAGE_PORT = 8080
 
 _Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")]
 
@@ -59,8 +62,11 @@ def serve(
         ),
     ] = False,
     page_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of --page; 0 picks a free one.")
-    ] = 8080,
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port of --page; 0 picks a free one.", show_default=str(_PAGE_PORT)
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
     log_format: LogFormat = "text",
     verbose: Verbose = 0,
@@ -70,9 +76,11 @@ def serve(
     configure_logging(verbose, quiet, log_format)
     from lnlattennet.serving.triton._service import serve_bundle
 
+    if page_port is not None and not page:
+        raise UsageError("--page-port is for --page: add it, or leave --page-port out")
     show = _print_json if json else _say_nothing if log_format == "json" else _print_addresses
     with ExitStack() as stack:
-        open_page = _page(stack, page_port, log_format) if page else None
+        open_page = _page(stack, _PAGE_PORT if page_port is None else page_port, log_format) if page else None
 
         def announce(process: TritonProcess, deployment: Deployment, health: str | None) -> None:
             show(process, deployment, health, open_page and open_page(process, deployment))

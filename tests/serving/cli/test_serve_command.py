@@ -102,6 +102,12 @@ def test_a_port_of_the_page_that_is_taken_is_told_before_a_server_starts(tmp_pat
     assert f"port {port} (Address already in use): choose another with --page-port" in result.stderr
 
 
+def test_the_port_of_a_page_that_is_not_asked_for_is_refused(tmp_path: Path) -> None:
+    result = call(main, "lnlattennet", "serve", tmp_path, "--page-port", "8081")
+    assert result.returncode == 2
+    assert "--page-port is for --page: add it, or leave --page-port out" in result.stderr
+
+
 def test_the_last_error_is_an_event_of_the_log(tmp_path: Path) -> None:
     result = call(main, "lnlattennet", "serve", tmp_path, "--log-format", "json")
     assert result.returncode == 1
