@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.bundle._prediction import Prediction, save_overlays
-from lnlattennet.errors import EngineOutputError, ImageError, LnlAttenNetError, UnavailableError
+from lnlattennet.errors import EngineOutputError, ImageError, LnlAttenNetError
 from lnlattennet.images._face_crop import FaceCrop
 from lnlattennet.images._read import ImageSource
 from lnlattennet.machine._hardware import usable_cpus
@@ -108,7 +108,7 @@ class LocalFramePredictor:
         try:
             yield from in_order(lambda batch: pool.submit(_answer, pixels.send(batch)), batches, in_flight)
         except BrokenProcessPool as error:
-            raise UnavailableError(
+            raise LnlAttenNetError(
                 "a process that judges images was ended, perhaps because memory ran out: go on with fewer "
                 "of them, by LNLATTENNET_THREADS"
             ) from error

@@ -21,8 +21,11 @@ from skimage import data
 from typer.testing import CliRunner
 
 from lnlattennet.bundle._manifest import read_manifest
-from lnlattennet.errors import UsageError
+from lnlattennet.errors import LnlAttenNetError, UsageError
 from lnlattennet.serving.triton._process import TritonProcess
+from lnlattennet.streams._answers import Task
+from lnlattennet.streams._frame import Frame
+from lnlattennet.streams._local import LocalFramePredictor
 from lnlattennet.streams._rows import Row
 from lnlattennet.streams.cli._predict import predict
 from lnlattennet.streams.tables._reading import open_table
@@ -104,6 +107,20 @@ def test_every_format_has_a_row_for_every_image_and_face(
     assert rows[0].probabilities == pytest.approx(tuple(prediction["probabilities"].values()), abs=1e-6)
     assert rows[0].box == pytest.approx(prediction["face_box"])
     assert rows[0].region_weights == pytest.approx(np.ravel(prediction["region_weights"]), abs=1e-6)
+
+
+def test_a_process_that_dies_is_told(bundle_path: Path, many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LNLATTENNET_THREADS", "2")
+    tasks = (Task(Frame(str(path), image=path)) for path in sorted(many.iterdir()))
+    with LocalFramePredictor(bundle_path) as predictor:
+        answers = predictor(tasks)
+        next(answers)
+        assert predictor._pool
+        for pid in list(predictor._pool._processes):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(LnlAttenNetError, match="a process that judges images was ended") as caught:
+            list(answers)
+    assert caught.value.exit_code == 1
 
 
 def test_a_table_that_is_there_is_not_replaced(
