@@ -145,7 +145,8 @@ def evaluate(options: EvaluationOptions) -> Evaluation:
         temperature, temperature_from = _choose_temperature(options, predictor)
         data = _load_data(options, predictor)
         match = match_classes(predictor.class_names, data.class_names, common_only=options.common_classes)
-        _log.info("evaluating %s on %d faces of %s", options.model, len(data.faces), data.name)
+        faces = int((match.label_of[data.labels] >= 0).sum())
+        _log.info("evaluating %s on %d faces of %s", options.model, faces, data.name)
         covering = partial(cover, grid=predictor.grid, count=options.covered_regions, seed=options.seed)
         transform = covering if options.covered_regions else None
         predictions = predict_data(predictor, data, match, temperature=temperature, transform=transform)

@@ -231,7 +231,9 @@ def test_other_classes_are_refused_unless_only_the_common_ones_count(
     result = run(checkpoint_path, "--data", tree)
     assert isinstance(result.exception, UsageError)
     assert "only the model has fear and only the data has contempt" in str(result.exception)
-    found = document(checkpoint_path, "--data", tree, "--common-classes")
+    result = run(checkpoint_path, "--data", tree, "--common-classes", "--json")
+    assert " on 36 faces of " in result.stderr
+    found = json.loads(result.stdout)
     assert found["class_names"] == [name for name in EXPRESSIONS if name != "fear"]
     assert found["faces"] == 36
     assert any("faces of contempt were left out" in note for note in found["notes"])
