@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lnlattennet.errors import CheckpointError, UsageError
+from lnlattennet.errors import CheckpointError, UsageError, require
 from lnlattennet.evaluation.predictors._base import Predictor
 
 
@@ -38,6 +38,7 @@ def open_predictor(
 
         yield bundle_predictor(path, engine)
     elif path.exists():
+        require("torch", "export")
         from lnlattennet.evaluation.predictors._checkpoint import checkpoint_predictor
 
         yield checkpoint_predictor(path, allow_pickle=allow_pickle)

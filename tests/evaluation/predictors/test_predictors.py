@@ -104,6 +104,15 @@ def test_a_bundle_is_evaluated_without_torch(bundle_path: Path, tmp_path: Path) 
     assert not {"torch", "lightning", "torchmetrics"} & set(done.stdout.split())
 
 
+def test_a_checkpoint_without_torch_names_the_extra(
+    checkpoint_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "lnlattennet.evaluation.predictors._checkpoint", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    message = str(refusal(str(checkpoint_path)))
+    assert message.endswith("'torch', which is not installed: pip install 'lnlattennet[export]'")
+
+
 def test_the_temperature_comes_with_a_checkpoint_and_with_its_bundle(
     checkpoint_path: Path, bundle_path: Path, tmp_path: Path
 ) -> None:
