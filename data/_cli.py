@@ -117,7 +117,7 @@ def prepare(
     from lnlattennet.data.preparation._tree_writer import write_prepared
 
     opened = load_dataset(path, format, faces=cast("FacesOption", faces))
-    _check_apart(output, opened)
+    _check_apart(output, path, opened)
     alignment = cast("FaceAlignment | None", face_alignment)
     preprocessing = face_preprocessing(size, opened, finder, face_margin, alignment)
     with (
@@ -178,13 +178,18 @@ def _check_folder(output: Path, force: bool, name: str) -> None:
         raise UsageError(f"{name} {printable(output)} exists; choose another folder, or give --force")
 
 
-def _check_apart(output: Path, data: FaceData) -> None:
-    """Raise if images of the data set lie in the folder that is to be replaced."""
+def _check_apart(output: Path, path: Path, data: FaceData) -> None:
+    """Raise if images of the data set at ``path`` lie in the folder to write, or that in the data set."""
     root, folder = data.root.resolve(), output.resolve()
     if output.exists() and any((root / face.name).is_relative_to(folder) for face in data.faces):
         raise UsageError(
             f"--output {printable(output)} holds images of {printable(data.root)}, which --force would "
             "remove: choose another folder"
+        )
+    if path.is_dir() and folder.is_relative_to(path.resolve()):
+        raise UsageError(
+            f"--output {printable(output)} lies in {printable(path)}, which would be read with it the next "
+            "time: choose a folder outside"
         )
 
 

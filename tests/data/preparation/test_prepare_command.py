@@ -107,6 +107,14 @@ def test_the_data_set_itself_is_not_replaced(format: str, source: str, output: s
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_faces_are_not_written_into_the_data_set(tmp_path: Path) -> None:
+    trees.build_folder(tmp_path / "source")
+    result = run(tmp_path / "source", "-o", tmp_path / "source" / "faces")
+    assert isinstance(result.exception, UsageError)
+    assert "choose a folder outside" in str(result.exception)
+    assert not (tmp_path / "source" / "faces").exists()
+
+
 def test_a_damaged_image_leaves_nothing(tmp_path: Path) -> None:
     build_jaffe(tmp_path / "jaffe")
     (tmp_path / "jaffe" / "KL.SA1.6.png").write_bytes(b"damaged")
