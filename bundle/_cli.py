@@ -189,8 +189,9 @@ def _require_selected(document: dict[str, Any]) -> None:
     engines = {engine["engine"]: engine for engine in document["engines"]}
     running = [name for name, engine in engines.items() if engine["verdict"] != "cannot"]
     chosen = engines[document["selected"]]
+    # The error of a face finder names its own way out.
+    remedies = f"What to do: {'; '.join(chosen['remedies'])}. " if chosen["remedies"] else ""
     raise UnavailableError(
         f"the selected engine {document['selected']} cannot run {place}: {'; '.join(chosen['reasons'])}. "
-        f"What to do: {'; '.join(chosen['remedies'])}. Engines that can: "
-        f"{', '.join(running) or 'none'}"
+        f"{remedies}Engines that can: {', '.join(running) or 'none'}"
     )

@@ -73,7 +73,9 @@ def test_missing_requirements_are_named_with_their_remedy(
     assert remedy in found.remedies[0]
 
 
-def test_a_missing_face_finder_is_named_for_every_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_face_finder_is_named_for_every_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def missing() -> None:
         raise UnavailableError("the face finder haar is missing: pip install it")
 
@@ -81,6 +83,8 @@ def test_a_missing_face_finder_is_named_for_every_engine(monkeypatch: pytest.Mon
     monkeypatch.setattr("lnlattennet.images.finders._haar.create", missing)
     assert check().reasons == ("the face finder haar is missing: pip install it",)
     assert check().verdict == "cannot"
+    refused = str(run(write_bundle(tmp_path, manifest(engine()))).exception)
+    assert refused.endswith("the face finder haar is missing: pip install it. Engines that can: none")
 
 
 def test_another_version_of_the_face_finder_is_told() -> None:
