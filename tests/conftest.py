@@ -77,6 +77,12 @@ def one_thread(request: pytest.FixtureRequest) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    """Let every test draw the same numbers, whatever ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_of_faces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what finders find in the tests out of the user's cache, and what it holds out of the tests."""

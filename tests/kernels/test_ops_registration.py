@@ -39,11 +39,6 @@ OPCHECKED = [(TYPES[0], LAYOUTS[0]), (TYPES[3], LAYOUTS[1])]
 ops = torch.ops.lnlattennet
 
 
-@pytest.fixture(autouse=True)
-def seed() -> None:
-    torch.manual_seed(0)
-
-
 def make_region(
     features: torch.dtype = torch.float32,
     parameters: torch.dtype = torch.float32,
