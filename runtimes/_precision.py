@@ -138,7 +138,7 @@ def _blocks(path: Path) -> dict[str, Any]:
     if version != _SCHEMA_VERSION or not isinstance(blocks, dict):
         raise UsageError(
             f'--precision-plan {path} must hold {{"schema_version": {_SCHEMA_VERSION}, "blocks": '
-            "{BLOCK: PRECISION}}}"
+            "{BLOCK: PRECISION}}"
         )
     return blocks
 

@@ -73,7 +73,7 @@ def triton_release(name: str) -> TritonRelease:
     known = known_releases()
     if name not in known:
         raise UsageError(
-            f"--target-triton {name}: the contents of that release are not known; known: {', '.join(known)}"
+            f"--target-triton {name!r}: the contents of that release are not known; known: {', '.join(known)}"
         )
     return known[name]
 
