@@ -304,7 +304,7 @@ def network_option(text: str | None) -> NetworkConfig:
         return PRESETS[text]
     try:
         fields = json.loads(text if text.startswith("{") else Path(text).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"--network {text} is neither a preset ({', '.join(PRESETS)}) nor a readable JSON file: {error}"
         ) from error

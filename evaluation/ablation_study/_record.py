@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._validation import first_problem
 from lnlattennet._version import __version__
 from lnlattennet.errors import UsageError
 from lnlattennet.evaluation._crucial_regions import CrucialRegions
@@ -75,14 +76,21 @@ def read_record(path: Path, options: StudyOptions | DataSetStudyOptions) -> Stud
     """Return the record of earlier runs, or an empty one.
 
     Raises:
-        UsageError: the earlier runs have other settings.
+        UsageError: the earlier runs have other settings, or the file cannot be read as a record.
     """
     if not path.exists():
         return StudyRecord(settings=options.settings(), runs=[])
-    document = json.loads(path.read_text(encoding="utf-8"))
-    if document.get("settings") != json.loads(json.dumps(options.settings())):
+    try:
+        record = TypeAdapter(StudyRecord).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        problem = first_problem(error) if isinstance(error, ValidationError) else error
+        raise UsageError(
+            f"{path} cannot be continued, because it is no record of an ablation study ({problem}): choose "
+            "another --record, or remove it"
+        ) from error
+    if record.settings != json.loads(json.dumps(options.settings())):
         raise UsageError(
             f"{path} was begun with other settings, which cannot share a table with these: "
             "choose another --record, or remove it"
         )
-    return TypeAdapter(StudyRecord).validate_python(document)
+    return record

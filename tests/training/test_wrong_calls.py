@@ -62,6 +62,7 @@ def exit_code(*arguments: str) -> object:
             "preset must be one of small, base, large",
         ),
         (["-o", "a.safetensors", "--network", "[1]"], "neither a preset"),
+        (["-o", "a.safetensors", "--network", '{"widths": ' + "[" * 9000], "neither a preset"),
         (["-o", "a.safetensors", "--targets", "probability"], "official split of a data set with votes"),
         (["-o", "a.safetensors", "--folds", "3"], "--folds and --format are for data sets"),
         (

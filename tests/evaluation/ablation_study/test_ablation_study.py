@@ -83,6 +83,25 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert read_record(tmp_path / "record.json", TINY) == record
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "Invalid JSON"),
+        (b"[" * 9000, "Invalid JSON"),
+        (b"[]", "no record of an ablation study"),
+        (b'{"settings": {}, "runs": [{"ablation": "full network", "seed": 0}]}', "runs.0.training_seconds"),
+    ],
+    ids=["empty", "nested", "another document", "another run"],
+)
+def test_a_damaged_record_is_named_and_kept(tmp_path: Path, content: bytes, problem: str) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=problem) as caught:
+        read_record(path, TINY)
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == content
+
+
 def tiny_recipe(**options: object) -> Recipe:
     network = {"image_size": 16, "widths": [4, 6], "channels": 4, "local_features": 3, "affinity_features": 3}
     return Recipe("tiny", "", {"batch-size": 7, "epochs": 2, "balance": "loss", "network": network} | options)
