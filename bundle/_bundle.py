@@ -66,7 +66,7 @@ class Bundle:
         for engine in manifest.engines:
             if engine.file not in manifest.files:
                 raise BundleError(f"{folder}: engine {engine.name} names {engine.file}, which no hash covers")
-        manifest.engine(manifest.selected)
+        manifest.engine()
         return cls(folder, manifest)
 
     def __reduce__(self) -> tuple[Any, tuple[Path]]:
@@ -95,7 +95,7 @@ class Bundle:
             ExportError: it was built for another version of its runtime.
             UnavailableError: its runtime is not installed, or cannot run engines on this machine.
         """
-        record = self.manifest.engine(self.manifest.selected if engine is None else engine)
+        record = self.manifest.engine(engine)
         if why_not := why_not_here(record.backend):
             others = ", ".join(name for name in runnable_engines(self.manifest) if name != record.name)
             others = f"{others}; name one with --engine, or take --engine {ANY}" if others else "none"
@@ -116,7 +116,7 @@ class Bundle:
             UnavailableError: for "any": none runs here.
         """
         if engine != ANY:
-            return self.manifest.engine(self.manifest.selected if engine is None else engine).name
+            return self.manifest.engine(engine).name
         if threads not in self._chosen:
             self._chosen[threads] = self._first_that_loads(threads)
         return self._chosen[threads]

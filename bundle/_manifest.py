@@ -245,13 +245,14 @@ class Manifest(_Strict):
         ]
         return document | {"command": self.options.command(), "skipped": skipped}
 
-    def engine(self, name: str) -> EngineRecord:
-        """Return the engine called ``name``; raise BundleError with the known names otherwise."""
+    def engine(self, name: str | None = None) -> EngineRecord:
+        """Return the engine called ``name``, or the selected one; raise BundleError if there is none."""
+        wanted = self.selected if name is None else name
         for engine in self.engines:
-            if engine.name == name:
+            if engine.name == wanted:
                 return engine
         raise BundleError(
-            f"the bundle has no engine {name!r}; it has: {', '.join(e.name for e in self.engines)}"
+            f"the bundle has no engine {wanted!r}; it has: {', '.join(e.name for e in self.engines)}"
         )
 
 

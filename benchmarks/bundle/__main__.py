@@ -133,7 +133,7 @@ def measure(bundle: Path, checkpoint: Path, options: BundleOptions, scratch: Pat
     record.requirements = list(_requirements(record, answers[OURS]))
     record.facts = {
         "starts": options.starts,
-        "engine": manifest.engine(manifest.selected).model_dump(mode="json"),
+        "engine": manifest.engine().model_dump(mode="json"),
         "selected_because": manifest.selected_because,
         "export": manifest.verification.model_dump(include={"seconds", "peak_memory_mb"}),
         "answers": {"faces": options.faces, "of": "rendered, held out"} | answers,

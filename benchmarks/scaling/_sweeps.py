@@ -53,7 +53,7 @@ class Sweep:
 @contextmanager
 def batch_sweep(bundle: Bundle) -> Iterator[Sweep]:
     """Call the selected engine, on all cores, with ever more faces."""
-    largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
+    largest = bundle.manifest.engine().batch[2]
     runner = bundle.runner()
     turns = {count: _call(runner, _noise(bundle, count)) for count in _BATCHES if count <= largest}
     yield Sweep("batch", "a call of the engine, faces", turns)
@@ -66,7 +66,7 @@ def thread_sweep(bundle: Bundle) -> Iterator[Sweep]:
     Raises:
         UnavailableError: torch runs it, which has one number of threads for all engines of a process.
     """
-    engine = bundle.manifest.engine(bundle.manifest.selected)
+    engine = bundle.manifest.engine()
     if "torch" in backend_named(engine.backend).INFO.packages:
         raise UnavailableError(
             f"torch runs {engine.name}, and has one number of threads for all engines of a process: export "

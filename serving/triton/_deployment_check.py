@@ -117,7 +117,7 @@ def _same(given: tuple[int, list[int]], taken: tuple[int, list[int]]) -> bool:
 
 
 def _batches_fit(configs: Configs, _: Folders, bundle: Bundle) -> Iterator[str]:
-    engine = bundle.manifest.engine(bundle.manifest.selected)
+    engine = bundle.manifest.engine()
     for name, config in configs.items():
         if config.max_batch_size > engine.batch[2]:
             yield (

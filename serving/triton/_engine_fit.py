@@ -24,7 +24,7 @@ def require_runnable(manifest: Manifest, backends: Collection[str]) -> None:
     Raises:
         UnavailableError: it cannot run here; the message says why, what to do and which engines can.
     """
-    reports = _reports(manifest, runs_natively(manifest.engine(manifest.selected), backends))
+    reports = _reports(manifest, runs_natively(manifest.engine(), backends))
     report = next((report for report in reports if report.verdict == "cannot"), None)
     if report is None:
         return

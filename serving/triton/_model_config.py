@@ -44,7 +44,7 @@ def write_config(config: Any, path: Path) -> None:
 
 def fit_config(config: Any, manifest: Manifest, version: int) -> None:
     """Set the sizes, the batch limit and the facts for clients to those of a bundle and its version."""
-    config.max_batch_size = manifest.engine(manifest.selected).batch[2]
+    config.max_batch_size = manifest.engine().batch[2]
     shapes = _tensor_shapes(manifest)
     for tensor in (*config.input, *config.output):
         # Two models call their input `image`: the encoded image [1] keeps its shape.

@@ -87,7 +87,7 @@ def add_version(
         ServingError: ``destination`` is being written by another process, holds something else, or cannot be
             written; or what was written does not pass the check.
     """
-    serving = bundle.manifest.engine(engine or bundle.manifest.selected)
+    serving = bundle.manifest.engine(engine)
     if serving.batch[0] > 1:
         raise BundleError(
             f"engine {serving.name} takes no batch under {serving.batch[0]}, but servers run single images; "
@@ -105,7 +105,7 @@ def add_version(
             number = versions[-1].number + 1 if versions else 1
             with replace_folder(deployment.folder_of_versions / str(number)) as folder:
                 draft = Version(folder)
-                chosen = topology or _usual_topology(native)
+                chosen = _usual_topology(native) if topology is None else topology
                 _write(draft, bundle, serving.name, native, chosen, shares, number)
                 check_deployment(draft)
                 for name, content in (records or {}).items():
@@ -219,7 +219,7 @@ def _write(
 
 
 def _install_native(config: object, bundle: Bundle, version: Path) -> None:
-    engine = bundle.manifest.engine(bundle.manifest.selected)
+    engine = bundle.manifest.engine()
     make_native(config, engine)
     model = version / backend_named(engine.backend).INFO.triton_file
     shutil.copyfile(bundle.path / engine.file, model)

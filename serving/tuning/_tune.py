@@ -115,7 +115,7 @@ def tune_bundle(
         UsageError: the server lacks a backend.
     """
     require("matplotlib", "tune")
-    record = bundle.manifest.engine(engine or bundle.manifest.selected)
+    record = bundle.manifest.engine(engine)
     with find_server(backend_directory) as server, temporary_program_folder("lnlattennet-tuning-") as folder:
         if missing := set(backends) - server.backends:
             raise UsageError(

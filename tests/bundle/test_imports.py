@@ -36,7 +36,7 @@ def test_requirements_hold_all_that_load_imports(bundle_path: Path, tmp_path: Pa
     image = tmp_path / "face.png"
     Image.new("RGB", (64, 64), (120, 90, 60)).save(image)
     manifest = Bundle.load(bundle_path).manifest
-    engine = manifest.engine(manifest.selected)
+    engine = manifest.engine()
     needed = closure({"lnlattennet", *engine.requires.packages})
     modules = {
         top

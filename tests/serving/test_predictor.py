@@ -102,7 +102,7 @@ def test_the_dictionary_is_plain_json() -> None:
 
 def test_batches_larger_than_the_engines_are_split(bundle_path: Path) -> None:
     bundle = Bundle.load(bundle_path)
-    largest = bundle.manifest.engine(bundle.manifest.selected).batch[2]
+    largest = bundle.manifest.engine().batch[2]
     images = encoded(largest + 2)
     predictor = LocalPredictor(bundle, threads=1)
     one_by_one = [prediction for image in images for prediction in predictor.predict([image])]

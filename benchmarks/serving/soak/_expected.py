@@ -67,7 +67,7 @@ class Expected:
             every={name: predictor.predict(image, MAX_FACES) for name, image in images.items()},
             crops=crops,
             of_crops=bundle.predict(crops),
-            most_images=bundle.manifest.engine(bundle.manifest.selected).batch[2],
+            most_images=bundle.manifest.engine().batch[2],
         )
 
 

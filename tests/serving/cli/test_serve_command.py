@@ -134,7 +134,7 @@ def test_a_full_shared_memory_is_told_before_a_server_starts(bundle_path: Path, 
 def test_an_engine_for_another_machine_is_served_nowhere_here(bundle_copy: Path, tmp_path: Path) -> None:
     manifest = Bundle.load(bundle_copy).manifest
     needs = Requirements(device="cpu", packages={"openvino": "==1.0", "onnxruntime": "==1.0"})
-    chosen = manifest.engine(manifest.selected).model_copy(update={"requires": needs})
+    chosen = manifest.engine().model_copy(update={"requires": needs})
     engines = [chosen if one.name == chosen.name else one for one in manifest.engines]
     changed = manifest.model_copy(update={"engines": engines})
     (bundle_copy / "manifest.json").write_text(changed.model_dump_json())

@@ -66,7 +66,7 @@ def broken_version(deployment: Deployment, bundle: Bundle) -> Version:
     """A version whose files fit its manifest, but whose engine no runtime can load."""
     version = add_version(bundle, deployment.path, engine="onnxruntime-fp32")
     manifest = Bundle.load(version.bundle).manifest
-    name = manifest.engine(manifest.selected).file
+    name = manifest.engine().file
     (version.bundle / name).write_bytes(b"no engine")
     forged = manifest.model_copy(update={"files": manifest.files | {name: hash_file(version.bundle / name)}})
     (version.bundle / "manifest.json").write_text(forged.model_dump_json())
@@ -78,7 +78,7 @@ def foreign_version(deployment: Deployment, bundle: Bundle) -> Version:
     version = add_version(bundle, deployment.path, engine="onnxruntime-fp32")
     manifest = Bundle.load(version.bundle).manifest
     needs = Requirements(device="cpu", packages={"onnxruntime": "==1.0"})
-    engine = manifest.engine(manifest.selected).model_copy(update={"requires": needs})
+    engine = manifest.engine().model_copy(update={"requires": needs})
     forged = manifest.model_copy(update={"engines": [engine]})
     (version.bundle / "manifest.json").write_text(forged.model_dump_json())
     return version

@@ -108,7 +108,7 @@ def test_what_tensorrt_would_refuse_is_named(
     bundle_path: Path, tmp_path: Path, change: Callable[[Any], None], message: str
 ) -> None:
     bundle = Bundle.load(bundle_path)
-    engine = bundle.manifest.engine(bundle.manifest.selected)
+    engine = bundle.manifest.engine()
     # Only the record: no plan is deserialized here.
     on_gpu = Requirements(device="cuda", packages={"tensorrt": "==10.16.1.11"})
     changed = engine.model_copy(update={"backend": "tensorrt", "requires": on_gpu})
@@ -185,6 +185,6 @@ def test_broken_files_are_all_named(deployment: Deployment) -> None:
 
 def test_a_changed_bundle_is_named(deployment: Deployment) -> None:
     manifest = Bundle.load(deployment.bundle).manifest
-    (deployment.bundle / manifest.engine(manifest.selected).file).write_bytes(b"damaged")
+    (deployment.bundle / manifest.engine().file).write_bytes(b"damaged")
     with pytest.raises(ServingError, match=r"bundle: .*was changed after the export"):
         check_deployment(deployment)

@@ -38,7 +38,7 @@ def bundle(bundle_path: Path) -> Bundle:
 def with_engine(bundle: Bundle, **changes: Any) -> Bundle:
     """The bundle, its selected engine's record changed."""
     manifest = bundle.manifest
-    selected = manifest.engine(manifest.selected).model_copy(update=changes)
+    selected = manifest.engine().model_copy(update=changes)
     return Bundle(bundle.path, manifest.model_copy(update={"engines": [selected]}))
 
 
@@ -48,7 +48,7 @@ def steps_of(deployment: Deployment, model: str) -> list[str]:
 
 
 def selected(bundle: Bundle) -> EngineRecord:
-    return bundle.manifest.engine(bundle.manifest.selected)
+    return bundle.manifest.engine()
 
 
 @pytest.mark.parametrize("name", sorted(MODELS - {"lnlattennet_engine"}))
@@ -293,8 +293,9 @@ def test_another_engine_can_serve(bundle: Bundle, tmp_path: Path) -> None:
     both = bundle.manifest.model_copy(update={"engines": [*bundle.manifest.engines, other]})
     deployment = deploy(Bundle(bundle.path, both), tmp_path / "deployment", engine="other")
     assert Bundle.load(deployment.bundle).manifest.selected == "other"
-    with pytest.raises(BundleError, match=r"no engine 'fast'; it has: .*other"):
-        deploy(Bundle(bundle.path, both), tmp_path / "deployment", engine="fast")
+    for name in ("fast", ""):
+        with pytest.raises(BundleError, match=rf"no engine '{name}'; it has: .*other"):
+            deploy(Bundle(bundle.path, both), tmp_path / "deployment", engine=name)
 
 
 @pytest.mark.parametrize("name", ["my models", "a;reboot", "a$HOME", "a'b", "a&b"])

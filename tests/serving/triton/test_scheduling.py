@@ -53,7 +53,7 @@ def test_the_engine_in_python_shares_instances_and_queue_with_the_images(
     assert pipeline.dynamic_batching.preferred_batch_size == [8]
     assert pipeline.dynamic_batching.max_queue_delay_microseconds == 300
     assert pipeline.dynamic_batching.default_queue_policy.max_queue_size == 128
-    assert pipeline.max_batch_size == bundle.manifest.engine(bundle.manifest.selected).batch[2]
+    assert pipeline.max_batch_size == bundle.manifest.engine().batch[2]
     assert threads_of_instance(as_given_by_triton(pipeline)) == 4
     assert version.describe()["scheduling"]["instances"] == 3
 
@@ -77,7 +77,7 @@ def test_nothing_is_joined_before_an_engine_on_the_cpu_in_python(bundle: Bundle,
     native = add_version(bundle, tmp_path / "native", ONNX, "onnxruntime-fp32")
     assert config_of(native, "expression_pipeline").dynamic_batching.preferred_batch_size == [1]
     assert config_of(native, "lnlattennet_engine").dynamic_batching.preferred_batch_size == []
-    engine = bundle.manifest.engine(bundle.manifest.selected)
+    engine = bundle.manifest.engine()
     on_gpu = engine.model_copy(update={"requires": engine.requires.model_copy(update={"device": "cuda"})})
     assert default_scheduling(on_gpu, native=False) == Scheduling()
 

@@ -128,7 +128,7 @@ def test_a_batch_over_the_engines_maximum_is_refused(
     server: TritonProcess, bundle_path: Path, images: list[bytes]
 ) -> None:
     manifest = Bundle.load(bundle_path).manifest
-    maximum = manifest.engine(manifest.selected).batch[2]
+    maximum = manifest.engine().batch[2]
     encoded = np.array([[images[0]]] * (maximum + 1), dtype=np.object_)
     tensor = grpc.InferInput("image", encoded.shape, "BYTES")
     tensor.set_data_from_numpy(encoded)

@@ -103,7 +103,7 @@ def test_a_flipped_byte_stops_the_start_with_its_reason(
     triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
 ) -> None:
     manifest = Bundle.load(deployment.bundle).manifest
-    engine = deployment.bundle / manifest.engine(manifest.selected).file
+    engine = deployment.bundle / manifest.engine().file
     content = bytearray(engine.read_bytes())
     content[len(content) // 2] ^= 1
     engine.write_bytes(content)
@@ -121,7 +121,7 @@ def test_an_engine_that_cannot_be_read_stops_the_start_with_its_reason(
     triton_server: TritonServer, deployment: Deployment, processes_of: ProcessesOf
 ) -> None:
     manifest = Bundle.load(deployment.bundle).manifest
-    name = manifest.engine(manifest.selected).file
+    name = manifest.engine().file
     (deployment.bundle / name).write_bytes(b"no engine")
     forged = manifest.model_copy(
         update={"files": manifest.files | {name: hash_file(deployment.bundle / name)}}
