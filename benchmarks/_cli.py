@@ -45,7 +45,7 @@ class _RunByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(help="Measure speed, and compare records.", cls=_RunByDefault)
+app = typer.Typer(cls=_RunByDefault)
 
 
 @app.callback()
@@ -225,8 +225,7 @@ def compare(
 ) -> None:
     """Tell what changed from one record of a benchmark to another, and what may be chance.
 
-    A case's first candidate is what the benchmark is about; the others, in parentheses, tell how much slower
-    the machine was.
+    Each case is about its first candidate; the others, in parentheses, tell how much slower the machine was.
     """
     require("scipy", "bench")
     from lnlattennet.benchmarks.comparison._changes import changes

@@ -49,8 +49,9 @@ def info(
 ) -> None:
     """Describe a network or a bundle.
 
-    For a network: its configuration, parameters and FLOPs per part, classes and provenance. For a bundle: its
-    engines with precision, checks, latency and requirements, and the engines that were skipped.
+    A network: configuration, parameters and FLOPs of each part, classes, provenance.
+
+    A bundle: its engines with precision, checks, latency and requirements; those that were skipped.
     """
     if path is not None and path.is_dir() and not presets:
         from lnlattennet.bundle._console import print_bundle

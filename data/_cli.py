@@ -105,8 +105,9 @@ def prepare(
 ) -> None:
     """Write the faces of a data set as a network takes them, found and cropped where need be.
 
-    The folder holds [SPLIT/]CLASS/NAME.png, prepared.json, which says how they were made, and faces.png with
-    some faces of every class and the images in which no face was found.
+    The faces are [SPLIT/]CLASS/NAME.png; prepared.json says how they were made.
+
+    faces.png shows some faces of every class, and the images in which no face was found.
     """
     configure_logging(verbose, quiet)
     _check_folder(output, force, "--output")

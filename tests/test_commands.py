@@ -6,6 +6,8 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -27,6 +29,19 @@ def test_summaries_in_the_list_equal_those_of_the_commands(name: str) -> None:
     text = load_command(name).help or ""
     assert SUBCOMMANDS[name][1] == text.partition("\n\n")[0].replace("\n", " ")
     assert f"  {name} " in RUNNER.invoke(app, ["--help"]).output
+
+
+def helps(command: Any) -> Iterator[str]:
+    yield command.help or ""
+    for subcommand in getattr(command, "commands", {}).values():
+        yield from helps(subcommand)
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_no_line_of_a_help_breaks_early(name: str) -> None:
+    """Typer joins the lines of the first paragraph only; the others break where the source does."""
+    for text in helps(load_command(name)):
+        assert not [paragraph for paragraph in text.strip().split("\n\n")[1:] if "\n" in paragraph]
 
 
 def test_the_list_imports_no_command_and_nothing_heavy() -> None:
