@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -160,6 +161,12 @@ def test_make_targets_exist() -> None:
     used = {name for page in PAGES for name in re.findall(r"`make ([a-z-]+)", _text(page))}
     assert used
     assert used <= targets
+
+
+def test_the_quick_start_names_every_extra() -> None:
+    extras = tomllib.loads(_text(ROOT / "pyproject.toml"))["project"]["optional-dependencies"]
+    named = re.findall(r"'lnlattennet\[(\w+)\]'", _text(ROOT / "docs" / "quickstart.md"))
+    assert sorted(named) == sorted(extras.keys() - {"dev", "docs"})
 
 
 def test_files_that_the_documents_name_exist() -> None:
