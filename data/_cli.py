@@ -1,4 +1,4 @@
-"""The commands `lnlattennet data inspect` and `lnlattennet data prepare`."""
+"""The commands `lnlattennet data inspect`, `prepare` and `render`."""
 
 from __future__ import annotations
 

@@ -82,8 +82,9 @@ class LocalPredictor:
         """Predict the expression on the largest face, or on every face, of an image or of each of a list.
 
         Args:
-            images: path of a JPEG or PNG file, its bytes, a binary file object, a Pillow image, or an RGB
-                array uint8 [H, W, 3]; or a list of them.
+            images: path of an image file (JPEG, PNG, TIFF, BMP, WebP or PPM), the bytes of a JPEG or PNG
+                file, a binary file object with them, a Pillow image, or an RGB array uint8 [H, W, 3]; or a
+                list of them.
             max_faces: predict at most this many faces of each image; None predicts the largest.
             min_face: with ``max_faces``: size in pixels below which a face gets the status "too_small".
 
