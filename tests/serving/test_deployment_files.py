@@ -13,6 +13,7 @@ import pytest
 
 from lnlattennet._cli import load_command
 from lnlattennet.bundle.doctor._triton_releases import is_safe, known_releases
+from lnlattennet.images.finders._registry import finder_infos
 from lnlattennet.serving.supervision._health_address import health_address
 from lnlattennet.serving.supervision._status import Status
 from lnlattennet.serving.triton import _discovery, _process
@@ -86,6 +87,12 @@ def test_the_image_is_of_a_known_and_safe_release() -> None:
         f"COPY bundle {options(json.loads(instruction('CMD')))['bundle']}\n"
         in (FILES / "Dockerfile").read_text()
     )
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "rayjob.yaml"])
+def test_the_images_have_every_face_finder(name: str) -> None:
+    (extras,) = re.findall(r"-\*\.whl\)\[([\w,]+)\]", (FILES / name).read_text())
+    assert {info.extra for info in finder_infos() if info.extra} <= set(extras.split(","))
 
 
 def test_the_ports_are_those_that_serve_listens_on(pod: Any, container: Any, compose: Any) -> None:
