@@ -171,8 +171,8 @@ def test_the_quick_start_names_every_extra() -> None:
 
 def test_files_that_the_documents_name_exist() -> None:
     folders = (
-        "benchmarks|bundle|data|docs|evaluation|export|images|kernels|model|runtimes|serving|training|"
-        "tests|triton_repo|examples"
+        "benchmarks|bundle|data|docs|evaluation|export|images|kernels|machine|model|runtimes|serving|streams|"
+        "training|tests|triton_repo|examples"
     )
     pattern = rf"(?:`|\b)((?:{folders})/[\w./-]+\.(?:py|md|json|cuh|cu|h|cpp|pbtxt))\b"
     for page in PAGES:
@@ -185,11 +185,13 @@ def test_files_that_the_documents_name_exist() -> None:
 def test_every_environment_variable_is_documented() -> None:
     sources = [
         path
-        for folder in ("images", "kernels", "runtimes", "serving", "src", "streams")
+        for folder in ("images", "kernels", "machine", "runtimes", "serving", "src", "streams")
         for path in _sources(ROOT / folder)
     ]
-    pattern = r"(?:environ|getenv)\W{1,4}(?:get\W{1,3}|setdefault\W{1,3})?\"([A-Z][A-Z_]+)\""
-    read = {name for path in sources for name in re.findall(pattern, path.read_text(encoding="utf-8"))}
+    read_directly = r"(?:environ|getenv)\W{1,4}(?:get\W{1,3}|setdefault\W{1,3})?\"([A-Z][A-Z_]+)\""
+    patterns = (read_directly, r"\"(LNLATTENNET_[A-Z_]+)\"")
+    texts = [path.read_text(encoding="utf-8") for path in sources]
+    read = {name for text in texts for pattern in patterns for name in re.findall(pattern, text)}
     assert "LNLATTENNET_CPU_TARGET" in read
     page = _text(ROOT / "docs" / "reference" / "environment.md")
     assert not {name for name in read if f"`{name}`" not in page}
