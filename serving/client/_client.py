@@ -113,7 +113,8 @@ class Client:
             OverloadedError: the server has too many requests; try again.
             UnreachableError: no server answers, or it is stopping; try again.
             EngineOutputError: the served engine gave an output that breaks a rule of ``check_outputs``.
-            ServingError: the server is too slow or failed.
+            DeadlineError: the server took longer than ``timeout``.
+            ServingError: the server failed.
             UsageError: ``max_faces`` or ``min_face`` is out of range.
         """
         return self._connection.run(self._session.predict(images, max_faces, min_face))
