@@ -255,3 +255,17 @@ def own_logging() -> Iterator[None]:
     """The same for a whole test."""
     with restored_logging():
         yield
+
+
+@pytest.fixture
+def cudnn_settings() -> Iterator[set[tuple[bool, bool]]]:
+    """Whether cuDNN is used, and whether it may round to TF32, collected at every pass of a network."""
+    seen: set[tuple[bool, bool]] = set()
+
+    def note(module: torch.nn.Module, inputs: object, outputs: object) -> None:
+        if isinstance(module, LNLAttenNet):
+            seen.add((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+
+    hook = torch.nn.modules.module.register_module_forward_hook(note)
+    yield seen
+    hook.remove()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lnlattennet.model._full_float32 import full_float32
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.training._calibration import fit_temperature
 from lnlattennet.training._datamodule import FaceBatches
@@ -134,5 +135,6 @@ def _split_logits(
 ) -> NDArray[np.float32]:
     """Return the float32 logits [N, classes] of a split's faces in order, each once."""
     network = network.eval().to(device)
-    logits = [network(faces.to(device)).logits.cpu() for faces, _ in batches.in_order(split)]
+    with full_float32():
+        logits = [network(faces.to(device)).logits.cpu() for faces, _ in batches.in_order(split)]
     return torch.cat(logits).numpy()

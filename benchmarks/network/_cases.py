@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._full_float32 import full_float32
 from lnlattennet.model._network import LNLAttenNet
 
 _PRECISIONS = {"cuda": ("fp16", "bf16"), "cpu": ("fp32", "bf16")}
@@ -75,5 +76,5 @@ def images(config: NetworkConfig, batch: int, device: str, seed: int = 0) -> Ten
 
 def expected_outputs(network: LNLAttenNet, image: Tensor) -> tuple[Tensor, ...]:
     """Return the reference outputs: those of the float32 network, without a compiler and without TF32."""
-    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.no_grad(), full_float32():
         return tuple(network(image))

@@ -33,6 +33,7 @@ from lnlattennet.evaluation.faithfulness._figures import area, reading_figures
 from lnlattennet.evaluation.faithfulness._measure import RANDOM_ORDERS, Measurements, Steps, measure
 from lnlattennet.evaluation.predictors._base import Faces
 from lnlattennet.model._checkpoint import CheckpointInfo, load_checkpoint
+from lnlattennet.model._full_float32 import full_float32
 from lnlattennet.model._provenance import SYNTHETIC
 
 _EXAMPLES = 7
@@ -121,7 +122,8 @@ def measure_faithfulness(options: FaithfulnessOptions) -> Faithfulness:
             drawn.append(faces[np.isin(indices, kept[examples])])
             yield faces, labels[indices]
 
-    measured = measure(predictor, chunks(), options.seed)
+    with full_float32():
+        measured = measure(predictor, chunks(), options.seed)
     return Faithfulness(
         _document(options, device, data, match, labels[kept], steps, measured),
         tuple(data.faces[index] for index in kept),

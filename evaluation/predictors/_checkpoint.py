@@ -22,6 +22,7 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
     """
     require("safetensors", "export")
     from lnlattennet.model._checkpoint import load_checkpoint
+    from lnlattennet.model._full_float32 import full_float32
 
     checkpoint = load_checkpoint(path, allow_pickle=allow_pickle)
     info = checkpoint.info
@@ -32,8 +33,7 @@ def checkpoint_predictor(path: Path, *, allow_pickle: bool = False) -> Predictor
 
     def run(faces: Faces) -> Arrays:
         images = torch.from_numpy(info.preprocessing.normalize(faces)).to(device)
-        # A GPU's convolutions would otherwise round to TF32, and differ from every other runtime's.
-        with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.inference_mode(), full_float32():
             outputs = network(images.contiguous(memory_format=torch.channels_last))
         return {name: getattr(outputs, name).cpu().numpy() for name in ("logits", "region_weights")}
 

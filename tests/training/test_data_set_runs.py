@@ -21,14 +21,16 @@ from lnlattennet.evaluation._data import dataset_faces
 from lnlattennet.evaluation._leakage import choose_faces
 from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing, center_square
 from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
+from lnlattennet.training._results import evaluate_best_epoch
 from lnlattennet.training._train import train
 from lnlattennet.training._trainer import build_run
 from tests.data.preparation.photographs import photograph, write
 from tests.data.trees import build_ferplus_folders
-from tests.training.trees import CLASSES, options, train_one, write_faces, write_tree
+from tests.training.trees import CLASSES, TINY, options, train_one, write_faces, write_tree
 
 
 def prepared(source: TrainingData, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -130,6 +132,18 @@ def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None
     assert matches.count(True) == 1
     right = (outputs.logits.argmax(dim=1).numpy() == source.labels["val"]).mean()
     assert checkpoint.info.provenance["val_accuracy"] == round(float(right), 4)
+
+
+def test_the_figures_of_a_run_are_of_full_float32(
+    tree: Path, tmp_path: Path, cudnn_settings: set[tuple[bool, bool]]
+) -> None:
+    """A GPU would round to TF32 in training, and an evaluation of the checkpoint would give other figures."""
+    chosen = options(tmp_path, tree)
+    [source] = open_training_data(chosen)
+    batches = FaceBatches(source, Preprocessing(size=16), chosen)
+    batches.prepare_data()
+    evaluate_best_epoch(LNLAttenNet(TINY), batches, torch.device("cpu"), 1, 1.0)
+    assert cudnn_settings == {(True, False)}
 
 
 def test_one_epoch_of_the_cosine_schedule_is_trained_and_resumed(tree: Path, tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def test_rendered_faces_are_measured_and_recorded(checkpoint_path: Path, tmp_pat
         assert np.mean(areas) == pytest.approx(reading["deletion"]["value"], abs=1e-3)
 
 
+def test_on_a_gpu_the_answers_would_be_those_of_full_float32(
+    checkpoint_path: Path, cudnn_settings: set[tuple[bool, bool]]
+) -> None:
+    run(checkpoint_path, "--data", "synthetic", "--images", 1)
+    assert cudnn_settings == {(True, False)}
+
+
 def test_a_data_set_is_measured_on_the_classes_it_shares_with_the_model(
     checkpoint_path: Path, face_folder: Path, tmp_path: Path
 ) -> None:

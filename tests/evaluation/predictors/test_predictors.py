@@ -67,6 +67,14 @@ def test_a_checkpoint_gives_what_its_network_gives(checkpoint_path: Path) -> Non
     np.testing.assert_allclose(found["region_weights"].sum(axis=1), 1, atol=1e-5)
 
 
+def test_on_a_gpu_a_checkpoint_would_run_in_full_float32_and_by_cudnn(
+    checkpoint_path: Path, cudnn_settings: set[tuple[bool, bool]]
+) -> None:
+    with open_predictor(str(checkpoint_path)) as predictor:
+        predictor.predict(faces_of(1))
+    assert cudnn_settings == {(True, False)}
+
+
 def test_every_engine_of_a_bundle_gives_what_the_checkpoint_gives(
     bundle_path: Path, checkpoint_path: Path
 ) -> None:
