@@ -126,13 +126,13 @@ def _tint_regions(canvas: Image.Image, weights: _Weights, box: Sequence[float], 
 
 
 def _cells(weights: _Weights, box: Sequence[float]) -> Iterator[tuple[float, _Corners]]:
-    """Yield each region's weight and its pixels (both corners included), row by row."""
+    """Yield each region's weight and its pixels (both corners included, at least one), row by row."""
     left, top, right, bottom = box
     columns = np.linspace(left, right, len(weights) + 1).round().astype(int).tolist()
     rows = np.linspace(top, bottom, len(weights) + 1).round().astype(int).tolist()
     for row, (y, y_end) in zip(weights, itertools.pairwise(rows), strict=True):
         for weight, (x, x_end) in zip(row, itertools.pairwise(columns), strict=True):
-            yield weight, (x, y, x_end - 1, y_end - 1)
+            yield weight, (x, y, max(x, x_end - 1), max(y, y_end - 1))
 
 
 def _draw_number(draw: ImageDraw.ImageDraw, weight: float, cell: _Corners) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from lnlattennet.bundle._prediction import Prediction, draw_overlays
+from lnlattennet.images._overlay import DrawnFace, draw_faces
 from lnlattennet.streams.cli._console import weight_table
 
 PUBLISHED = [
@@ -150,6 +151,13 @@ def test_every_face_is_drawn_with_its_label() -> None:
     # The large face has a label above its frame now; its regions look as they did.
     assert changed[60:95, 50:200].mean() > 0.3
     assert not changed[103:397, 53:347].any()
+
+
+def test_a_face_of_fewer_pixels_than_regions_on_a_side_is_drawn() -> None:
+    """Distant faces in the frame of a video, which is not enlarged."""
+    image = np.full((100, 100, 3), 200, dtype=np.uint8)
+    drawn = draw_faces(image, [DrawnFace(np.full((16, 16), 1 / 256).tolist(), (40.0, 40.0, 50.0, 50.0))])
+    assert (drawn != image)[40:50, 40:50].any(axis=2).all()
 
 
 def test_a_long_strip_is_not_enlarged_without_end() -> None:
