@@ -35,6 +35,7 @@ class TrainingPartition:
         seed: seed of the partition.
         data: base name of the data set; None from a server, which keeps it private.
         format: layout of the data set.
+        origin: layout of the data set that prepared faces were made of; "" for others, or if not stated.
         counts: split to class to number of faces.
         fingerprint: digest of the partition (``protocols.fingerprint``); "" if it is not stated.
         holdout: share of the faces that was held out where there is no official split; None for none.
@@ -45,6 +46,7 @@ class TrainingPartition:
     seed: int
     data: str | None
     format: str
+    origin: str
     counts: Mapping[str, Any]
     fingerprint: str
     holdout: float | None = None
@@ -80,6 +82,7 @@ def training_partition(provenance: Mapping[str, Any]) -> TrainingPartition | Non
         seed,
         data,
         layout,
+        str(provenance.get("origin", "")),
         counts,
         str(provenance.get("fingerprint", "")),
         holdout if isinstance(holdout, float) else None,
@@ -130,14 +133,15 @@ def _has_official_holdout(data: FaceData, trained: TrainingPartition) -> bool:
 def _may_be_same(data: FaceData, trained: TrainingPartition) -> bool:
     """Return True if the training may have used these faces, by their data set's name or format.
 
-    Many data sets have the format of a folder per class: their numbers of faces must agree too, unless the
-    name is private.
+    Faces that were prepared from a data set have its format, too. Many data sets have the format of a folder
+    per class: their numbers of faces must agree too, unless the name is private.
     """
     if printable(data.root.resolve().name) == trained.data:
         return True
-    if data.format != trained.format:
+    shared = {data.format, data.origin} & {trained.format, trained.origin} - {""}
+    if not shared:
         return False
-    if data.format not in ("folder", "prepared") or trained.data is None:
+    if shared - {"folder", "prepared"} or trained.data is None:
         return True
     trained_faces: Counter[str] = Counter()
     for counts in map(_nonzero, trained.counts.values()):
@@ -194,7 +198,8 @@ def _leakage_note(split: str, used: int, total: int, training: str) -> tuple[str
 
 def _doubt(trained: TrainingPartition) -> str:
     return (
-        f"The model was trained on a part ({trained.name}) of a data set of the format {trained.format}. "
+        f"The model was trained on a part ({trained.name}) of a data set of the format "
+        f"{trained.origin or trained.format}. "
         "These may be faces of it, but not all are there, or some have another name, label or split, so that "
         "the faces that it never saw cannot be identified: if they are, its figures are flattered."
     )

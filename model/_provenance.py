@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_FACTS = ("temperature", "format", "counts", "fingerprint")
+_FACTS = ("temperature", "format", "origin", "counts", "fingerprint")
 _SETTINGS = ("folds", "fold", "holdout", "seed", "images")
 SYNTHETIC = "synthetic"
 """Name of the data set in the provenance of networks that were trained on rendered faces."""

@@ -144,6 +144,7 @@ def _data_set(data: FaceData, partition: Partition, options: TrainingOptions) ->
     facts = {
         "data": printable(data.root.resolve().name),
         "format": data.format,
+        **({"origin": data.origin} if data.origin else {}),
         "protocol": partition.name,
         "counts": {split: _counts(part) for split, part in parts.items()},
         "fingerprint": stated_digest,

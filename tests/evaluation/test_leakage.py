@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from lnlattennet.data import load_dataset
 from lnlattennet.data._protocols import Folds, partitions
+from lnlattennet.data.preparation._tree_writer import write_prepared
 from lnlattennet.evaluation._cli import evaluate
 from lnlattennet.evaluation._leakage import HELD_OUT, choose_faces, rendered_leakage_notes
 from lnlattennet.evaluation.predictors._bundle import bundle_predictor
@@ -175,6 +176,22 @@ def test_faces_of_a_published_set_that_changed_are_doubted_in_a_folder_of_any_na
     elsewhere = Path(shutil.copytree(tmp_path / "jaffe", tmp_path / "elsewhere"))
     next(elsewhere.glob("*.tiff")).unlink()
     assert "cannot be identified" in choose_faces(load_dataset(elsewhere), None, provenance)[2][-1]
+
+
+def test_faces_that_were_prepared_from_a_data_set_are_doubted_as_those_of_it(tmp_path: Path) -> None:
+    """They have names of their own, by which no fold is found again."""
+    prepared, jaffe = tmp_path / "faces", tmp_path / "jaffe"
+    build_jaffe(jaffe)
+    prepared.mkdir()
+    write_prepared(load_dataset(jaffe), Preprocessing(size=16), prepared)
+    for learned, judged in ((prepared, jaffe), (jaffe, prepared)):
+        provenance = provenance_of(learned, 2, 0)
+        for stated in (provenance, public_provenance(provenance)):
+            note = choose_faces(load_dataset(judged), None, stated)[2][-1]
+            assert "cannot be identified" in note
+            assert "(fold 0 of 2) of a data set of the format jaffe." in note
+    build_folder(tmp_path / "other")
+    assert choose_faces(load_dataset(tmp_path / "other"), None, provenance_of(prepared, 2, 0))[2] == ()
 
 
 def test_faces_of_classes_whose_letters_were_decomposed_since_are_doubted(tree: Path, tmp_path: Path) -> None:
