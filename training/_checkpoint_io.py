@@ -30,11 +30,19 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint; raise CheckpointError if the file is damaged."""
+        """Read a checkpoint.
+
+        Raises:
+            CheckpointError: the file is damaged.
+            OSError: it cannot be read.
+        """
         try:
             return dict(torch.load(path, map_location=map_location, weights_only=weights_only))
-        # torch seeks to before the start of a file that was cut: an OSError.
         except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+            # In a file that was cut torch seeks to before its start: an OSError without a name. A file that
+            # the system does not open may be whole, and to remove it would lose it.
+            if isinstance(error, OSError) and error.filename is not None:
+                raise
             raise CheckpointError(
                 f"the training checkpoint {path} is damaged or cut off: remove it, and the same command with "
                 "--resume begins the run anew"

@@ -17,6 +17,7 @@ import torch
 
 from lnlattennet.errors import CheckpointError, UsageError
 from lnlattennet.model._checkpoint import load_checkpoint
+from lnlattennet.training._checkpoint_io import AtomicCheckpointIO
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._results import CrossValidationResult
 from lnlattennet.training._run_folder import sole_run
@@ -221,6 +222,14 @@ def test_a_damaged_training_checkpoint_is_named(tree: Path, tmp_path: Path) -> N
             train(replace(chosen, resume=True))
     last.unlink()
     assert train_one(replace(chosen, resume=True)).judged_right == expected.judged_right
+
+
+def test_a_training_checkpoint_that_the_system_does_not_open_is_not_called_damaged(tmp_path: Path) -> None:
+    """It may be whole, and nobody should remove it."""
+    last = tmp_path / "last.ckpt"
+    last.mkdir()  # root may open every file
+    with pytest.raises(OSError, match=r"last\.ckpt"):
+        AtomicCheckpointIO().load_checkpoint(last)
 
 
 class TestOutput:
