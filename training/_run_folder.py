@@ -201,7 +201,14 @@ def _check_same(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    """Read a JSON object; raises UsageError."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(
+            f"--resume: {printable(path)} is damaged, or no file of a training ({error}); choose another "
+            "--run-folder"
+        ) from error
 
 
 def _write(path: Path, document: dict[str, Any]) -> None:

@@ -232,6 +232,18 @@ def test_a_training_checkpoint_that_the_system_does_not_open_is_not_called_damag
         AtomicCheckpointIO().load_checkpoint(last)
 
 
+@pytest.mark.parametrize("content", [b"", b"// for an editor\n{}", b"[3]"])
+@pytest.mark.parametrize("name", ["settings.json", "figures.json"])
+def test_a_file_that_is_no_training_s_is_named(name: str, content: bytes, tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree, resume=True)
+    chosen.run_folder.mkdir(parents=True)
+    (chosen.run_folder / "settings.json").write_text('{"epochs": 1}')
+    (chosen.run_folder / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"{name} is damaged, or no file of a training .* --run-folder"):
+        train(chosen)
+    assert (chosen.run_folder / name).read_bytes() == content
+
+
 class TestOutput:
     """An existing file is not overwritten without --force, unless it is the run's own."""
 
