@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from lnlattennet._atomic import replace_file
+from lnlattennet._command import printable
+from lnlattennet.errors import UsageError
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._augmentation import augment, chosen_augmentation
 from lnlattennet.training._data import TrainingData
@@ -48,12 +52,17 @@ class FaceBatches(L.LightningDataModule):
         self._images: dict[str, NDArray[np.uint8]] = {}
 
     def prepare_data(self) -> None:
-        """Prepare every split; of several processes Lightning calls one per machine."""
+        """Prepare every split; of several processes Lightning calls one per machine.
+
+        Raises:
+            UsageError: the faces do not fit on the disk of the run folder.
+            ImageError, UnavailableError: see ``prepared_faces``.
+        """
         for split, labels in self.data.labels.items():
             shape = (len(labels), self.preprocessing.size, self.preprocessing.size, 3)
             if self.on_disk:
                 with replace_file(self._file(split)) as draft:
-                    mapped = np.lib.format.open_memmap(draft, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+                    mapped = _new_mapped_file(draft, shape)
                     self.data.fill(split, self.preprocessing, mapped)
                     mapped.flush()
             else:
@@ -130,3 +139,20 @@ class FaceBatches(L.LightningDataModule):
         # while the first still evaluates.
         node = self.trainer.node_rank if self.trainer else 0
         return self.options.run_folder / f"faces-{split}-{node}.npy"
+
+
+def _new_mapped_file(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return an array of bytes that is stored in a new .npy file, whose space on the disk is taken at once.
+
+    Otherwise a disk that fills up while the array is written would end the process by a signal (SIGBUS).
+    """
+    try:
+        mapped: NDArray[np.uint8] = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+        with file.open("r+b") as stream:
+            os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
+    except OSError as error:
+        raise UsageError(
+            f"prepared faces of {math.prod(shape):,} bytes cannot be written into {printable(file.parent)} "
+            f"({error.strerror or error}): choose a --run-folder on a disk with more space"
+        ) from error
+    return mapped

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -192,6 +193,35 @@ def test_faces_are_prepared_by_the_recipe_in_memory_and_on_disk_alike(tree: Path
     expected = recipe.crop(image, center_square(20, 24))
     assert np.array_equal(prepared(source, "test")[6 + 3], expected)
     disk.remove_files()
+    assert not list(chosen.run_folder.iterdir())
+
+
+def test_faces_on_disk_have_their_space_before_the_first_is_made(tree: Path, tmp_path: Path) -> None:
+    chosen = options(tmp_path, tree)
+    [source] = open_training_data(chosen)
+    taken: dict[str, bool] = {}
+
+    def fill(split: str, *_: object) -> None:
+        [draft] = chosen.run_folder.glob(".faces-*")
+        taken[split] = draft.stat().st_blocks * 512 >= draft.stat().st_size
+
+    FaceBatches(replace(source, fill=fill), Preprocessing(size=16), chosen, memory_limit=0).prepare_data()
+    assert taken == dict.fromkeys(("train", "val", "test"), True)
+
+
+def test_faces_that_do_not_fit_on_the_disk_are_refused_before_they_are_made(
+    tree: Path, tmp_path: Path
+) -> None:
+    chosen = options(tmp_path, tree)
+    [source] = open_training_data(chosen)
+    faces = FaceBatches(source, Preprocessing(size=16), chosen, memory_limit=0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(UsageError, match=r"faces of 41,472 bytes cannot be written .* more space"):
+            faces.prepare_data()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(chosen.run_folder.iterdir())
 
 
