@@ -157,6 +157,8 @@ def _run(options: TrainingOptions, data: TrainingData) -> TrainingResult | None:
         config=options.network,
         class_names=data.class_names,
         preprocessing=data.preprocessing,
+        # Not at the end: by then the files of init and teachers may be others, or gone.
+        provenance=data.facts | _provenance(options),
         license=data.license,
     )
     taught = load_teachers(options.teachers, data.class_names, info.preprocessing)
@@ -224,7 +226,7 @@ def _finish(options: TrainingOptions, info: CheckpointInfo, run: Run, batches: F
     )
     preparation = batches.data.preparation
     made = {} if preparation is None else {"preparation": preparation.to_dict()}
-    provenance = batches.data.facts | made | _provenance(options) | result.to_dict()
+    provenance = info.provenance | made | result.to_dict()
     save_checkpoint(options.output, network, dataclasses.replace(info, provenance=provenance))
     result = dataclasses.replace(result, checkpoint=str(options.output))
     write_result(options.run_folder, result)

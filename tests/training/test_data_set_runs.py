@@ -65,6 +65,10 @@ def test_a_checkpoint_says_what_it_was_trained_on(tree: Path, tmp_path: Path) ->
     assert {"torch", "lightning", "numpy", "pillow", "opencv", "python"} <= set(provenance)
     assert provenance["temperature"] == figures.temperature > 0
     assert str(tmp_path) not in json.dumps(provenance)
+    # A training checkpoint has all of it but the figures, so that it is evaluated on the same faces.
+    best = load_checkpoint(chosen.run_folder / "best.ckpt", allow_pickle=True).info.provenance
+    assert best == {name: provenance[name] for name in best}
+    assert {"fingerprint", "settings", "format", "counts"} <= set(best)
     assert figures.judged_on == "test"
     assert figures.judged_faces == 18
     assert figures.test_accuracy == round(figures.judged_right / 18, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import unicodedata
 from dataclasses import replace
 from hashlib import sha256
@@ -19,6 +20,7 @@ from lnlattennet.model._network import LNLAttenNet, Outputs
 from lnlattennet.model._preprocessing import Preprocessing
 from lnlattennet.training._teachers import Teachers, load_teachers
 from lnlattennet.training._train import train
+from lnlattennet.training._trainer import RegionHistory
 from tests.commands import call
 from tests.training.trees import CLASSES, TINY, options
 
@@ -83,6 +85,26 @@ def test_teachers_change_what_is_learned_and_are_recorded(tree: Path, tmp_path: 
     assert after.info.license.endswith(" The training used other weights: Terms.")
     with pytest.raises(UsageError, match=rf"the run was started with teachers \['{digest}'\], got None"):
         train(replace(taught, teachers=(), resume=True))
+
+
+def test_files_that_a_training_began_with_may_change_before_it_ends(
+    first: Path, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher that is trained anew, or a folder that is tidied, while the training runs for hours."""
+    path, initial = tmp_path / "teacher.safetensors", tmp_path / "initial.safetensors"
+    teacher(path, 1)
+    shutil.copy(first, initial)
+    chosen = options(tmp_path, tree, epochs=1, teachers=(path,), init=initial)
+    expected = [sha256(file.read_bytes()).hexdigest() for file in (path, initial)]
+
+    def change(*arguments: object) -> None:
+        teacher(path, 2)
+        initial.unlink()
+
+    monkeypatch.setattr(RegionHistory, "on_train_epoch_end", change)
+    train(chosen)
+    settings = load_checkpoint(chosen.output).info.provenance["settings"]
+    assert [*settings["teachers"], settings["init"]] == expected
 
 
 def test_unusable_teachers_are_refused(tree: Path, tmp_path: Path) -> None:
