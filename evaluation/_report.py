@@ -41,22 +41,17 @@ def check_folder(folder: Path) -> None:
     """Check that files can be written into --output, before minutes of work; a new folder is not kept.
 
     Raises:
-        UsageError: it is a file or named as one, or cannot be written.
+        UsageError: it is a file, ends as an image, video or report does, or cannot be written.
     """
-    check_folder_name(folder)
     is_new = not folder.exists()
+    if is_new and folder.suffix.lower() in _FILE_SUFFIXES:
+        raise UsageError(f"--output must be a folder, got {folder}: leave out {folder.suffix}")
     if not (is_new or folder.is_dir()):
         raise UsageError(f"--output {folder} must be a folder, and is a file: choose another")
     with output_errors(folder):
         try_folder(folder)
         if is_new:
             folder.rmdir()
-
-
-def check_folder_name(folder: Path) -> None:
-    """Raise a UsageError if --output, which is made as a folder, ends as an image, video or report does."""
-    if not folder.exists() and folder.suffix.lower() in _FILE_SUFFIXES:
-        raise UsageError(f"--output must be a folder, got {folder}: leave out {folder.suffix}")
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:

@@ -133,10 +133,10 @@ def _check_choice_of_faces(
 
 def _draw_explanations(options: ExplanationOptions, json_output: bool) -> None:
     from lnlattennet._console import stdout
-    from lnlattennet.evaluation._report import check_folder_name
+    from lnlattennet.evaluation._report import check_folder
     from lnlattennet.evaluation.explain._explain import explain_checkpoint
 
-    check_folder_name(options.output)
+    check_folder(options.output)
     document = explain_checkpoint(options)
     if json_output:
         print_json(document)

@@ -181,6 +181,15 @@ def test_no_folder_is_named_as_an_image(
     assert not (tmp_path / name).exists()
 
 
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    checkpoint_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for folder in (Path("/proc/none"), tmp_path / "file" / "out"):
+        with pytest.raises(UsageError, match=rf"--output {folder} cannot be written"):
+            run(checkpoint_path, "--data", tmp_path / "nothing", "-o", folder)
+
+
 def test_a_panel_never_replaces_an_image(checkpoint_path: Path, image_path: Path, tmp_path: Path) -> None:
     victim = image_path.rename(tmp_path / "face-1-a.png")
     other = tmp_path / "a.png"
