@@ -55,7 +55,7 @@ def occlusion_figure(record: StudyRecord) -> Figure:
         for values in points:
             axes.plot(COVERED, values, ".", color=line.get_color(), alpha=0.5)
     axes.set_xticks(COVERED)
-    axes.set_xlabel("regions covered, of 16")
+    axes.set_xlabel(f"regions covered, of {record.settings['network']['grid'] ** 2}")
     axes.set_ylabel("accuracy on held-out faces, %")
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=8)

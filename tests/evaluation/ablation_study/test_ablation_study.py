@@ -18,7 +18,7 @@ from lnlattennet.evaluation.ablation_study.__main__ import write_between
 from lnlattennet.evaluation.ablation_study._options import DataSetStudyOptions, StudyOptions
 from lnlattennet.evaluation.ablation_study._record import Run, StudyRecord, read_record
 from lnlattennet.evaluation.ablation_study._study import run_study
-from lnlattennet.evaluation.ablation_study._tables import ablation_table
+from lnlattennet.evaluation.ablation_study._tables import ablation_table, occlusion_figure
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.training._ablations import ABLATIONS
 from lnlattennet.training._recipes import Recipe, read_recipe, recipe_names
@@ -63,6 +63,11 @@ def test_the_table_gives_mean_and_standard_deviation_over_the_seeds() -> None:
         "50.0 ± 0.0",
         "75.0 ± 0.0",
     ]
+
+
+def test_the_chart_names_the_number_of_regions() -> None:
+    record = StudyRecord(settings={"network": {"grid": 5}}, runs=[run("full network", 0, 0.9)])
+    assert occlusion_figure(record).axes[0].get_xlabel() == "regions covered, of 25"
 
 
 def test_a_page_keeps_what_stands_around_its_table(tmp_path: Path) -> None:
