@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
@@ -22,6 +23,7 @@ from lightning.pytorch.callbacks import (
     Timer,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
 
 from lnlattennet._atomic import replace_file
 from lnlattennet._console import shows_progress
@@ -110,9 +112,16 @@ class _EpochLine(L.Callback):
 
     def __init__(self) -> None:
         self._began = 0.0
+        self._losses: list[Tensor] = []
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._began = time.monotonic()
+        self._losses.clear()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._losses.append(outputs["loss"].detach())
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -123,7 +132,7 @@ class _EpochLine(L.Callback):
             "epoch %d of %d: training loss %.4f, validation accuracy %.1f%%, %.0f s, at most %s more",
             done,
             total,
-            float(trainer.callback_metrics["train_loss"]),
+            float(torch.stack(self._losses).mean()),
             100 * float(trainer.callback_metrics[_MONITOR]),
             seconds,
             timedelta(seconds=round(seconds * (total - done))),

@@ -311,14 +311,21 @@ class TestOutput:
 
 
 def test_without_a_terminal_every_epoch_is_a_line(
-    tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    losses: list[float] = []
+
+    def note_loss(callback: object, trainer: object, module: object, outputs: Any, *batch: object) -> None:
+        losses.append(float(outputs["loss"]))
+
+    monkeypatch.setattr(RegionHistory, "on_train_batch_end", note_loss)
     with caplog.at_level(logging.INFO, "lnlattennet"):
         train(options(tmp_path, tree, epochs=2))
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("epoch ")]
     assert [line.partition(":")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
     with (tmp_path / "runs" / "a" / "log" / "metrics.csv").open() as file:
         accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(file) if row["val_accuracy"]]
-    for line, accuracy in zip(lines, accuracies, strict=True):
+    for line, accuracy, batches in zip(lines, accuracies, (losses[:9], losses[9:]), strict=True):
         assert f"validation accuracy {100 * accuracy:.1f}%" in line
-        assert "training loss" in line
+        told = float(line.partition("training loss ")[2].partition(",")[0])
+        assert told == pytest.approx(sum(batches) / 9, abs=2e-4)
