@@ -141,13 +141,15 @@ class FaceBatches(L.LightningDataModule):
         return self.options.run_folder / f"faces-{split}-{node}.npy"
 
 
-def _new_mapped_file(file: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def _new_mapped_file(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
     """Return an array of bytes that is stored in a new .npy file, whose space on the disk is taken at once.
 
     Otherwise a disk that fills up while the array is written would end the process by a signal (SIGBUS).
     """
     try:
-        mapped: NDArray[np.uint8] = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)  # type: ignore[no-untyped-call]
+        mapped: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+            file, mode="w+", dtype=np.uint8, shape=shape
+        )
         with file.open("r+b") as stream:
             os.posix_fallocate(stream.fileno(), 0, file.stat().st_size)
     except OSError as error:
