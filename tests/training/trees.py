@@ -12,6 +12,8 @@ from PIL import Image
 
 from lnlattennet.data.synthetic import render_face
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training._data import TrainingData
 from lnlattennet.training._options import TrainingOptions
 from lnlattennet.training._results import TrainingResult
 from lnlattennet.training._train import train
@@ -76,3 +78,10 @@ def options(folder: Path, tree: Path | str, **changes: Any) -> TrainingOptions:
         "workers": 2,
     }
     return TrainingOptions(**(chosen | changes))
+
+
+def prepared(source: TrainingData, split: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The faces of a split as a network of 16 pixels takes them, uint8 [N, 16, 16, 3]."""
+    out = np.empty((len(source.labels[split]), 16, 16, 3), np.uint8)
+    source.fill(split, Preprocessing(size=16), out)
+    return out
