@@ -23,6 +23,7 @@ from lnlattennet._command import printable
 from lnlattennet._interrupt import caused_by_interrupt
 from lnlattennet._version import __version__
 from lnlattennet.errors import LnlAttenNetError, UsageError
+from lnlattennet.machine._hardware import cpu_flags
 from lnlattennet.model._checkpoint import Checkpoint, CheckpointInfo, load_checkpoint, save_checkpoint
 from lnlattennet.training._data import TrainingData, open_training_data
 from lnlattennet.training._datamodule import FaceBatches
@@ -50,6 +51,9 @@ from lnlattennet.training._run_folder import (
 )
 from lnlattennet.training._teachers import Teachers, load_teachers
 from lnlattennet.training._trainer import Run, build_run, quiet_lightning
+
+_BF16_UNITS = ("avx512_bf16", "bf16")
+"""Flags of /proc/cpuinfo for instructions that compute in bf16: of x86, of ARM."""
 
 _log = logging.getLogger(__name__)
 
@@ -89,6 +93,12 @@ def _check_machine(options: TrainingOptions) -> None:
         raise UsageError("--precision 16-mixed needs a CUDA GPU; use bf16-mixed or 32-true on a CPU")
     if gpus and options.devices > gpus:
         raise UsageError(f"--devices {options.devices}: this machine has {gpus} GPUs")
+    emulated = options.precision == "bf16-mixed" and not gpus and not cpu_flags().intersection(_BF16_UNITS)
+    if emulated and not is_helper():
+        _log.warning(
+            "--precision bf16-mixed: this CPU has no bf16 instructions, and without them a step can take ten "
+            "times as long; give --precision 32-true"
+        )
 
 
 def _cross_validate(options: TrainingOptions, folds: Sequence[TrainingData]) -> CrossValidationResult:

@@ -22,6 +22,7 @@ from lnlattennet.images.finders._registry import finder_named
 from lnlattennet.model._checkpoint import load_checkpoint
 from lnlattennet.model._network import LNLAttenNet
 from lnlattennet.model._preprocessing import Preprocessing
+from lnlattennet.training import _train
 from lnlattennet.training._data import open_training_data
 from lnlattennet.training._datamodule import FaceBatches
 from lnlattennet.training._results import evaluate_best_epoch
@@ -237,6 +238,21 @@ def test_copies_of_test_faces_are_left_out_of_training(tmp_path: Path) -> None:
     assert reduced.fingerprint != whole.fingerprint
     with pytest.raises(UsageError, match="--drop-duplicates is for data sets"):
         options(tmp_path, "synthetic", drop_duplicates=True).check()
+
+
+@pytest.mark.parametrize("flags", [{"avx2"}, {"avx2", "avx512_bf16"}, {"asimd", "bf16"}])
+def test_bf16_on_a_cpu_without_its_instructions_is_warned_of(
+    flags: set[str],
+    tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    monkeypatch.setattr(_train, "cpu_flags", lambda: frozenset(flags))
+    train(options(tmp_path, tree, precision="bf16-mixed"))
+    assert ("this CPU has no bf16 instructions" in caplog.text) == (flags == {"avx2"})
 
 
 class TestRefused:
