@@ -86,6 +86,9 @@ def _build(device: str, architectures: Sequence[str], path: Path, folder: Path) 
             write_checksum(path, temporary)  # before the library, which is loaded as soon as it is there
         path.with_suffix(".log").write_text(output, errors="replace")
         outcome = f"done in {time.monotonic() - started:.0f} s: {path}"
+    except KeyboardInterrupt:
+        outcome = "interrupted"
+        raise
     finally:
         _print(outcome)
 

@@ -160,8 +160,9 @@ def test_an_interrupted_build_leaves_nothing_and_stops_its_compilers(
         wait_for(calls)
         compiler = int(calls.read_text().splitlines()[0])
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
+    assert "once) ... interrupted\n" in errors
     assert not any(cache.glob(".cpu.*"))
     assert not any(cache.glob("*.so"))
     assert ended(compiler)
