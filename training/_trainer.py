@@ -6,7 +6,7 @@ import csv
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,10 +17,10 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import (
     EarlyStopping,
-    EMAWeightAveraging,
     ModelCheckpoint,
     RichProgressBar,
     Timer,
+    WeightAveraging,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
@@ -194,10 +194,24 @@ def _log_name(folder: Path) -> str:
 def _chosen_callbacks(options: TrainingOptions) -> list[L.Callback]:
     chosen: list[L.Callback] = []
     if options.ema is not None:
-        chosen.append(EMAWeightAveraging(decay=options.ema))
+        chosen.append(WeightAveraging(avg_fn=_moving_average(options.ema)))
     if options.patience is not None:
         chosen.append(_Patience(options.patience, options.first_epoch))
     return chosen
+
+
+def _moving_average(decay: float) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Return how an average takes up weights: it looks back a ninth of the steps, at most 1 / (1 - decay).
+
+    With the decay from the first step on, the average of a short training, and of the first epochs of a long
+    one, would mostly be the initial weights. Source: TensorFlow, `tf.train.ExponentialMovingAverage`.
+    """
+
+    def updated(average: Tensor, weights: Tensor, steps: Tensor) -> Tensor:
+        kept = ((1 + steps) / (10 + steps)).clamp(max=decay)
+        return kept * average + (1 - kept) * weights
+
+    return updated
 
 
 @contextmanager

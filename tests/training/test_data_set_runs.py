@@ -131,6 +131,25 @@ def test_what_was_validated_is_what_is_saved(tree: Path, tmp_path: Path) -> None
     assert checkpoint.info.provenance["val_accuracy"] == round(float(right), 4)
 
 
+def test_the_average_of_a_short_training_is_of_its_own_weights(tree: Path, tmp_path: Path) -> None:
+    """Not of the initial ones, which a decay of 0.999 would keep for thousands of steps."""
+    first = options(tmp_path / "first", tree)
+    train(first)
+    chosen = options(tmp_path / "then", tree, init=first.output, ema=0.999)
+    train(chosen)
+    last = torch.load(chosen.run_folder / "last.ckpt", weights_only=False)
+    began = load_checkpoint(first.output).network().state_dict()
+    moved = {
+        state: sum(
+            float((last[state][f"network.{name}"] - value).square().sum())
+            for name, value in began.items()
+            if value.is_floating_point()
+        )
+        for state in ("state_dict", "current_model_state")
+    }
+    assert moved["state_dict"] > moved["current_model_state"] / 4
+
+
 def test_the_figures_of_a_run_are_of_full_float32(
     tree: Path, tmp_path: Path, cudnn_settings: set[tuple[bool, bool]]
 ) -> None:
