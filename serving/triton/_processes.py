@@ -31,8 +31,11 @@ def model_of(pid: int) -> str:
 
 def has_work(pid: int) -> bool:
     """Return whether a thread of a process runs, or waits for a core or a disk."""
-    states = (_stat_line(path) for path in Path(f"/proc/{pid}/task").glob("*/stat"))
-    return any(state[0] in "RD" for state in states)
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:  # it has ended, perhaps just now
+        return False
+    return any(_stat_line(thread / "stat")[0] in "RD" for thread in threads)
 
 
 def cpu_ticks(pid: int) -> int:

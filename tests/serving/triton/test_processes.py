@@ -15,6 +15,19 @@ print(flush=True)
 sys.stdin.read()
 """
 
+ENDING = """
+import os, random, signal, time
+from lnlattennet.serving.triton._processes import has_work
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # they leave no zombie
+for _ in range(300):
+    if not (pid := os.fork()):
+        time.sleep(0.004 * random.random())
+        os._exit(0)
+    while os.path.exists(f"/proc/{pid}"):
+        has_work(pid)
+    assert not has_work(pid)
+"""
+
 
 def test_a_name_may_be_cut_in_a_letter_and_hold_parentheses() -> None:
     name = ") S 1 " + "é" * 5
@@ -29,3 +42,7 @@ def test_a_name_may_be_cut_in_a_letter_and_hold_parentheses() -> None:
         assert cpu_ticks(process.pid) >= 0
         process.communicate()
     assert group_members(process.pid) == []
+
+
+def test_a_process_may_end_while_it_is_looked_at() -> None:
+    subprocess.run([sys.executable, "-c", ENDING], check=True)
