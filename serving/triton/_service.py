@@ -148,16 +148,20 @@ def _existing(folder: Path, deploy_to: Path | None) -> Deployment:
 
 @contextmanager
 def _one_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C; the first one stops the command, later ones are ignored."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C; the first one stops the command, later ones are ignored.
+
+    A SIGHUP that is ignored already stays so: `nohup` lets a command outlive its terminal.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         for ignored in earlier:
             signal.signal(ignored, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    earlier = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    earlier = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
