@@ -42,9 +42,9 @@ def versions(
     found = Deployment(deployment.resolve())
     if activate is not None or rollback:
         activate_version(found, found.previous() if activate is None else found.version(activate))
-    served = found.served()
+    active, served = found.active, found.served()
     described = [
-        {**version.describe(), "active": version == found.active, "served": version.number == served}
+        {**version.describe(), "active": version == active, "served": version.number == served}
         for version in found.versions()
     ]
     if json:

@@ -120,8 +120,18 @@ class Deployment(_Servable):
 
     @property
     def active(self) -> Version:
-        """The version that is served, or is to be."""
-        return Version((self.path / "active").resolve())
+        """The version that is served, or is to be.
+
+        Raises:
+            ServingError: nothing says which, as in a copy without links.
+        """
+        folder = (self.path / "active").resolve()
+        if not folder.name.isdecimal():
+            raise ServingError(
+                f"{self.path / 'active'} must be a link to a version, such as versions/1: copy a deployment "
+                "with its links (`cp -a`), or write it again with `lnlattennet deploy`"
+            )
+        return Version(folder)
 
     def versions(self) -> list[Version]:
         """Return the versions, oldest first."""

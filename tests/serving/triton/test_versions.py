@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,10 @@ from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle
 from lnlattennet.errors import ServingError
 from lnlattennet.serving.cli._versions import activate_version
-from lnlattennet.serving.triton._deployment import Deployment, serving_lock
+from lnlattennet.serving.triton._deployment import Deployment, link, serving_lock
 from lnlattennet.serving.triton._model_config import read_config
 from lnlattennet.serving.triton._repository import add_version
+from lnlattennet.serving.triton._service import _existing
 
 pytest.importorskip("tritonclient.grpc")
 
@@ -185,6 +187,22 @@ def test_activation_does_not_wait_for_what_cannot_come(
         release.set()
         for thread in threads:
             thread.join()
+
+
+def test_a_copy_without_links_is_named(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path / "deployment")
+    for name in ("models", "bundle"):
+        (deployment.folder_of_versions / "1" / name).mkdir(parents=True)
+        link(deployment.path / name, Path("active", name))
+    deployment.activate(deployment.version(1))
+    assert deployment.active.number == 1
+    # As `cp -L` and object stores copy.
+    copy = shutil.copytree(deployment.path, tmp_path / "copy", symlinks=False)
+    said = r"copy/active must be a link to a version.*cp -a"
+    with pytest.raises(ServingError, match=said):
+        CliRunner().invoke(app, ["versions", str(copy)], catch_exceptions=False)
+    with pytest.raises(ServingError, match=said):
+        _existing(copy, deploy_to=None)
 
 
 def test_there_may_be_no_version_to_return_to(bundle: Bundle, tmp_path: Path) -> None:
