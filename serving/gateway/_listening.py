@@ -25,12 +25,16 @@ def listening_socket(host: str, port: int, remedy: str) -> Iterator[socket.socke
     try:
         family, _, _, _, address = min(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         listening = socket.create_server(address, family=family)
-    except OSError as error:
-        # The text of create_server has the address once more.
-        is_unknown = isinstance(error, socket.gaierror)
-        reason = error.strerror if is_unknown else os.strerror(error.errno or 0)
-        raise ServingError(f"cannot listen on {host} port {port} ({reason}): {remedy}") from error
+    except (OSError, UnicodeError) as error:
+        raise ServingError(f"cannot listen on {host} port {port} ({_reason(error)}): {remedy}") from error
     with listening:
         # asyncio would set it only on a socket that names its protocol; a connection has it from here.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listening
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    if isinstance(error, UnicodeError):
+        return "a part of the name is empty or longer than 63 letters"
+    # The text of create_server has the address once more.
+    return str(error.strerror) if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)

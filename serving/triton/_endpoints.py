@@ -102,11 +102,15 @@ def _bind_free(sock: socket.socket, address: str) -> None:
 
 
 def _resolve(host: str) -> str:
+    refusal = UsageError(f"--host must be an IPv4 address or a host name, got {host!r}")
+    if not host:
+        # As of a script's empty variable; the resolver would take every address.
+        raise refusal
     # Triton's HTTP service binds addresses only, no names.
     try:
         return socket.gethostbyname(host)
-    except OSError as error:
-        raise UsageError(f"--host must be an IPv4 address or a host name, got {host!r}") from error
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label is empty or longer than 63 letters
+        raise refusal from error
 
 
 def _bind(sock: socket.socket, address: str, flag: str, port: int) -> int:

@@ -284,6 +284,13 @@ def test_a_port_that_is_taken() -> None:
     assert "cannot listen on nowhere.invalid port 8080" in unknown.stderr
 
 
+@pytest.mark.parametrize("host", ["two..dots", "a" * 64])
+def test_a_host_that_is_no_name(host: str) -> None:
+    result = call(main, "lnlattennet", "gateway", "--host", host, "--without-keys")
+    assert result.returncode == 1
+    assert f"cannot listen on {host} port 8080 (a part of the name is empty or longer" in result.stderr
+
+
 def test_an_interrupt_before_it_answers() -> None:
     command = [sys.executable, "-m", "lnlattennet", "gateway", "--port", str(_free_port())]
     with socket.create_server(("127.0.0.1", 0)) as silent:

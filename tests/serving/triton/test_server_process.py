@@ -224,9 +224,10 @@ def test_the_health_port_is_compared_before_a_server_starts(bundle_path: Path) -
     assert "--health-port 8000: choose others" in result.stderr
 
 
-def test_an_unknown_host_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--host .*'nowhere\.invalid'"):
-        choose_endpoints("nowhere.invalid", 0, 0, 0)
+@pytest.mark.parametrize("host", ["nowhere.invalid", "two..dots", "a" * 64, ""])
+def test_an_unknown_host_is_refused(host: str) -> None:
+    with pytest.raises(UsageError, match=rf"--host .*'{re.escape(host)}'"):
+        choose_endpoints(host, 0, 0, 0)
 
 
 def test_clients_reach_a_server_on_all_addresses_by_loopback() -> None:
