@@ -12,6 +12,7 @@ import typer
 from lnlattennet._cli_options import LogFormat, Quiet, Verbose
 from lnlattennet._command import configure_logging, print_json
 from lnlattennet.errors import UsageError
+from lnlattennet.serving.client._arguments import LONGEST_TIMEOUT
 from lnlattennet.serving.gateway._packages import require_gateway
 from lnlattennet.serving.triton._model_names import ENSEMBLE
 
@@ -38,7 +39,7 @@ def serve(
         typer.Option(help="Backends of the tritonserver on PATH.", show_default="/opt/tritonserver/backends"),
     ] = None,
     startup_timeout: Annotated[
-        float, typer.Option(min=1, help="Seconds until the server must answer.")
+        float, typer.Option(min=1, max=LONGEST_TIMEOUT, help="Seconds until the server must answer.")
     ] = 120.0,
     shared_memory: Annotated[
         bool,

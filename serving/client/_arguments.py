@@ -10,7 +10,7 @@ from lnlattennet.errors import UsageError
 from lnlattennet.serving.triton._model_names import ENSEMBLE, FUSED
 
 _MOST_RETRIES = 10
-_LONGEST_TIMEOUT = 86_400
+LONGEST_TIMEOUT = 86_400
 """A day. Beyond some hundred years gRPC ends a request at once."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -34,9 +34,9 @@ def check_model(model: Any) -> None:
 
 def check_timeout(timeout: Any) -> None:
     """Raise UsageError if a timeout is not a number of seconds above 0 and within a day."""
-    if not (isinstance(timeout, int | float) and 0 < timeout <= _LONGEST_TIMEOUT):
+    if not (isinstance(timeout, int | float) and 0 < timeout <= LONGEST_TIMEOUT):
         raise UsageError(
-            f"the timeout must be a positive number of seconds, at most {_LONGEST_TIMEOUT}, got {timeout!r}"
+            f"the timeout must be a positive number of seconds, at most {LONGEST_TIMEOUT}, got {timeout!r}"
         )
 
 

@@ -50,7 +50,9 @@ def gateway(
         float, typer.Option(min=0.1, help="Seconds in which headers must arrive, and then the image.")
     ] = 10.0,
     rate: Annotated[
-        float, typer.Option(min=0.01, help="Requests a second of one key, or of one address without one.")
+        float,
+        # Infinity is no number of JSON, in which the page is told of it.
+        typer.Option(min=0.01, max=1e6, help="Requests a second of one key, or of one address without one."),
     ] = 20.0,
     timeout: Annotated[float, typer.Option(help="Seconds that Triton may take for one image.")] = 10.0,
     cors_origin: Annotated[

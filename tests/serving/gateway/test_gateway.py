@@ -291,6 +291,12 @@ def test_a_host_that_is_no_name(host: str) -> None:
     assert f"cannot listen on {host} port 8080 (a part of the name is empty or longer" in result.stderr
 
 
+def test_a_rate_without_end_is_refused() -> None:
+    result = call(main, "lnlattennet", "gateway", "--rate", "inf")
+    assert result.returncode == 2
+    assert "'--rate': Input should be less than or equal to 1000000" in result.stderr
+
+
 def test_an_interrupt_before_it_answers() -> None:
     command = [sys.executable, "-m", "lnlattennet", "gateway", "--port", str(_free_port())]
     with socket.create_server(("127.0.0.1", 0)) as silent:

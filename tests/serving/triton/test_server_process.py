@@ -224,6 +224,13 @@ def test_the_health_port_is_compared_before_a_server_starts(bundle_path: Path) -
     assert "--health-port 8000: choose others" in result.stderr
 
 
+@pytest.mark.parametrize("seconds", ["inf", "1e12"])
+def test_a_time_for_which_grpc_does_not_wait_is_refused(seconds: str, tmp_path: Path) -> None:
+    result = call(main, "lnlattennet", "serve", tmp_path, "--startup-timeout", seconds)
+    assert result.returncode == 2
+    assert "'--startup-timeout': Input should be less than or equal to 86400" in result.stderr
+
+
 @pytest.mark.parametrize("host", ["nowhere.invalid", "two..dots", "a" * 64, ""])
 def test_an_unknown_host_is_refused(host: str) -> None:
     with pytest.raises(UsageError, match=rf"--host .*'{re.escape(host)}'"):
