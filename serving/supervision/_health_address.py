@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -54,6 +54,11 @@ def _handler(status: Status) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         # A client that sends nothing must not hold a thread.
         timeout = 5
+
+        def handle(self) -> None:
+            # Some load balancers only connect, and then reset the connection: no fault to print.
+            with suppress(ConnectionError):
+                super().handle()
 
         def do_GET(self) -> None:
             code, kind, content = self._answer()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
+import threading
+from http.server import ThreadingHTTPServer
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -58,6 +61,19 @@ def test_prometheus_can_read_the_metrics() -> None:
         ("lnlattennet_probe_seconds", "expression"): 2.0,
     }
     assert all(family.type != "unknown" and family.documentation for family in families)
+
+
+def test_a_connection_that_is_reset_prints_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = threading.Event()
+    monkeypatch.setattr(ThreadingHTTPServer, "handle_error", lambda *_: printed.set())
+    with health_address(Status(), "127.0.0.1", 0) as address:
+        for sent in (b"", b"GET /rea"):
+            with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2]))) as connection:
+                connection.sendall(sent)
+                # Closed so, a connection is reset.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert not printed.wait(0.5)
+        assert ask(address, "/livez")[0] == 200
 
 
 def test_a_taken_port_is_named_with_its_flag() -> None:
