@@ -23,7 +23,7 @@ class Scheduling:
     Attributes:
         instances: processes of ``expression_pipeline``; each handles one request, or some joined, at a time.
         threads: threads that the engine and OpenCV have in each process; 0 gives each the same share of the
-            cores of the machine that serves, but each of two instances two threads if there are two cores.
+            cores of the machine that serves, but each of two instances two threads on two or three cores.
         engine_instances: of an engine that runs in a backend of the server's own; else without effect.
         joined: images up to which waiting requests are joined for one run of the engine; 0 joins up to the
             engine's largest batch. A single request may hold more.
@@ -40,6 +40,8 @@ class Scheduling:
         parts = [f"{self.instances} instances"]
         if self.threads:
             parts.append(f"{self.threads} thread{'s' if self.threads > 1 else ''} each")
+        if self.engine_instances != Scheduling.engine_instances:
+            parts.append(f"{self.engine_instances} of the engine")
         if self.joined:
             parts.append(f"at most {self.joined} joined" if self.joined > 1 else "none joined")
         if self.delay_us:

@@ -38,6 +38,8 @@ def test_the_default_comes_first_and_nothing_twice(cores: int, native: bool) -> 
         assert candidates(cores, 8, native, joined)[0] == Scheduling(joined=joined)
     found = candidates(cores, 8, native)
     assert len(set(found)) == len(found) <= 24
+    # Tables, pictures and the log name them so.
+    assert len({str(one) for one in found}) == len(found)
     assert all(2 <= one.instances <= max(2, 1.5 * cores) for one in found)
     # Threads beyond the share are tried with the fewest instances only.
     assert {one.instances for one in found if one.threads} <= {2}
