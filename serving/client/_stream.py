@@ -61,11 +61,15 @@ class StreamSession:
         if self._busy:
             raise UsageError("a stream takes one image at a time: send the next when this one is answered")
         data = require_encoded(image)
-        moment = time.monotonic() if frame_time is None else float(frame_time)
+        given = time.monotonic() if frame_time is None else frame_time
+        try:
+            moment = float(given)
+        except (OverflowError, TypeError, ValueError):
+            moment = math.nan
         if not math.isfinite(moment) or (self._started and moment < self._time):
             raise UsageError(
                 "the time of an image must be a number of seconds that does not go back within a stream, got "
-                f"{moment} after {self._time}"
+                f"{given!r}" + (f" after {self._time}" if self._started else "")
             )
         try:
             outputs, about = yield from self._ask(data, moment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from lnlattennet.errors import ImageError, UsageError
 from lnlattennet.images._blank import blank_png
 from lnlattennet.serving.client._client import Client, Stream
+from lnlattennet.serving.client._session import Session
+from lnlattennet.serving.client._stream import StreamSession
 from lnlattennet.serving.triton._process import TritonProcess
 from lnlattennet.serving.triton.python_models._smoothing import SmoothingStep
 from tests.serving.client.test_client import jpeg
@@ -89,6 +92,13 @@ def test_time_does_not_go_back(client: Client, moment: float) -> None:
         stream.predict(jpeg(), 1.0)
         with pytest.raises(UsageError, match=rf"does not go back within a stream, got {moment} after 1\.0"):
             stream.predict(jpeg(), moment)
+
+
+@pytest.mark.parametrize("moment", ["soon", [1.0], 10**400])
+def test_the_time_of_an_image_is_a_number(moment: Any) -> None:
+    stream = StreamSession(Session("expression", 10.0, 0, shared_memory=False))
+    with pytest.raises(UsageError, match=r"must be a number of seconds .*, got ['\[1]"):
+        next(stream.predict(blank_png(), moment))
 
 
 def test_a_closed_stream_takes_no_image(client: Client) -> None:
