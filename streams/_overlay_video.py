@@ -16,7 +16,7 @@ from lnlattennet.images._overlay import DrawnFace, draw_faces
 from lnlattennet.model._preprocessing import Box
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams._rows import Row
-from lnlattennet.streams.sources._decoder import pyav
+from lnlattennet.streams.sources._decoder import ffmpeg_name, pyav
 
 _CLOCK = 90_000
 """Ticks of a second: exact for the usual frame rates, and fine enough for any other."""
@@ -34,7 +34,7 @@ def overlay_video(path: Path) -> Iterator[OverlayVideo]:
     Raises:
         OSError: the file cannot be written.
     """
-    with pyav().open(str(path), "w") as container:
+    with pyav().open(ffmpeg_name(path), "w") as container:
         video = OverlayVideo(container)
         try:
             yield video

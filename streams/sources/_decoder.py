@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,6 +86,14 @@ def pyav() -> Any:
     module = require("av", "video")
     module.logging.set_level(module.logging.PANIC)
     return module
+
+
+def ffmpeg_name(source: str | Path) -> str:
+    """Return how FFmpeg is told of a file or address.
+
+    A file has its whole path: FFmpeg takes what is before a colon, as in 12:30.mp4, for a protocol.
+    """
+    return source if isinstance(source, str) and "://" in source else str(Path(source).absolute())
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:

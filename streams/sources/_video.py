@@ -11,7 +11,7 @@ from lnlattennet._command import printable
 from lnlattennet.errors import UnavailableError
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams.sources._camera import shown_address
-from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, pyav, video_stream
+from lnlattennet.streams.sources._decoder import Decoded, decoded_frames, ffmpeg_name, pyav, video_stream
 from lnlattennet.streams.sources._selection import Selection
 from lnlattennet.streams.sources._shots import ShotCounter
 
@@ -97,7 +97,7 @@ def expected_frames(source: str, selection: Selection) -> int | None:
 
 
 def _open(source: str) -> InputContainer:
-    container: InputContainer = pyav().open(source, timeout=_PATIENCE, metadata_errors="replace")
+    container: InputContainer = pyav().open(ffmpeg_name(source), timeout=_PATIENCE, metadata_errors="replace")
     return container
 
 

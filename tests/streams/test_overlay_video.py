@@ -68,6 +68,12 @@ def test_odd_and_changing_sizes_and_gaps_are_drawn(tmp_path: Path) -> None:
     assert drawn[1][:, :30].max() < 30  # the narrow image has black bars beside it
 
 
+def test_a_colon_in_the_name_begins_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    draw(Path("12:30.mp4"), images(2), [FACE])
+    assert len(read(tmp_path / "12:30.mp4")[1]) == 2
+
+
 def test_what_was_drawn_before_an_end_is_whole(tmp_path: Path) -> None:
     def interrupted() -> Iterator[NDArray[np.uint8]]:
         yield from images(5)

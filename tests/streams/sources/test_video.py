@@ -195,6 +195,16 @@ def test_a_video_without_its_index_names_the_way_out(tmp_path: Path, film: Path)
     assert "was cut off and lost the index at its end: copy or record it again" in message
 
 
+def test_a_colon_in_a_name_begins_no_address(
+    tmp_path: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("12:30.mp4").symlink_to(film)
+    found = frames(Path("12:30.mp4"))
+    assert len(found) == expected_frames("12:30.mp4", Selection()) == 24
+    assert {frame.source for frame in found} == {"12:30.mp4"}
+
+
 def test_a_size_that_changes_keeps_every_frame(tmp_path: Path) -> None:
     small = write_film(tmp_path / "small.h264", images(6))
     large = write_film(tmp_path / "large.h264", images(6, width=240, height=180))
