@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 from pathlib import Path
 
 from lnlattennet._atomic import require_outside_bundles
@@ -109,9 +110,9 @@ def _require_outside(overlay: Path, files: Files) -> None:
     """Refuse what is read as a folder, or lies in one: the next run would take the overlays for images."""
     target = overlay.resolve()
     for argument in files.arguments:
-        folder = Path(argument)
-        if folder.is_dir() and target.is_relative_to(folder.resolve()):
-            raise UsageError(f"--overlay {overlay} lies in {folder}, which is read; choose a place outside")
+        # Path.is_dir raises of a name that is too long.
+        if os.path.isdir(argument) and target.is_relative_to(Path(argument).resolve()):  # noqa: PTH112
+            raise UsageError(f"--overlay {overlay} lies in {argument}, which is read; choose a place outside")
 
 
 def _identity(path: str | Path) -> tuple[int, int] | None:

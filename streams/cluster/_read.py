@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 import time
 import zlib
@@ -9,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import pyarrow
@@ -96,8 +97,8 @@ def _in_order(
 
 
 def _frame_of_file(place: Place) -> Frame:
-    # A pipe would be waited for.
-    if place.is_local and not Path(place.inner).is_file():
+    # A pipe would be waited for. Of a name that is too long Path.is_file raises, as if the shard failed.
+    if place.is_local and not os.path.isfile(place.inner):  # noqa: PTH113
         return Frame(place.name, image="it is no file, or a link to none")
     for attempt in range(_ATTEMPTS):
         try:
@@ -172,14 +173,18 @@ def _cells(parquet: pyarrow.parquet.ParquetFile, column: str, start: int, stop: 
         count = parquet.metadata.row_group(group).num_rows
         if first < stop and start < first + count:
             batches = parquet.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[column])
-            cells = (cell.as_py() for batch in batches for cell in batch.column(0))
+            cells = (cell for batch in batches for cell in batch.column(0))
             yield from islice(cells, max(start - first, 0), stop - first)
         first += count
 
 
-def _frame_of_cell(place: Place, row: int, cell: Any) -> Frame:
+def _frame_of_cell(place: Place, row: int, scalar: Any) -> Frame:
     """Return the image of a cell: its bytes, its path, or Hugging Face's pair of both."""
     name = f"{place.name}/{row}"
+    try:
+        cell = scalar.as_py()
+    except UnicodeDecodeError as error:
+        return Frame(name, image=f"a path in a cell must be text in UTF-8: {error}")
     if isinstance(cell, dict):
         cell = cell.get("bytes") or cell.get("path")
     if isinstance(cell, bytes):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import re
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lnlattennet.streams._frame import Frame
@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 
 def is_camera(source: str) -> bool:
     """Return whether a source is an address of a camera, a video device, or a device's number."""
-    number = source.isascii() and source.isdigit() and not Path(source).exists()
+    number = source.isascii() and source.isdigit() and not os.path.exists(source)  # noqa: PTH110 - also of a long number
     return number or source.startswith(_SCHEMES) or bool(_DEVICE.fullmatch(source))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,11 +213,11 @@ class _Reading:
 
 
 def _unopened(source: str, error: Exception) -> str:
-    path = Path(source)
-    if path.is_file() and not path.stat().st_size:
+    is_file = os.path.isfile(source)  # noqa: PTH113 - Path.is_file raises of a name that is too long
+    if is_file and not Path(source).stat().st_size:
         return "the video is empty (0 bytes); copy it again"
     reason = getattr(error, "strerror", None) or str(error)
-    if not path.is_file():
+    if not is_file:
         return f"cannot open the video: {reason}; check the path or address"
     return (
         f"cannot read the video: {reason}; it is no video, or was cut off and lost the index at its end: "

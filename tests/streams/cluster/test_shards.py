@@ -101,6 +101,18 @@ def test_parquet_cells_are_bytes_paths_or_both(bundle_path: Path, faces: list[by
     assert unreadable["e.parquet"] == [True]
 
 
+def test_a_path_that_no_file_can_have_costs_its_own_row(faces: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "face.jpg").write_bytes(faces[0])
+    write_parquet(tmp_path / "long.parquet", ["face.jpg", "x" * 300, "face.jpg"])
+    cells = pyarrow.array([b"face.jpg", b"caf\xe9.jpg", b"face.jpg"]).view(pyarrow.string())
+    pyarrow.parquet.write_table(pyarrow.table({"image": cells}), tmp_path / "latin.parquet")
+    for name, reason in (("long", "it is no file"), ("latin", "must be text in UTF-8")):
+        (shard,) = plan_shards([Place.of(str(tmp_path / f"{name}.parquet"))], 10, "image").shards
+        first, bad, last = (frame.image for frame in frames(shard, "image"))
+        assert first == last == faces[0]
+        assert reason in str(bad)
+
+
 def test_tar_members_are_rows_up_to_where_it_is_cut(
     bundle_path: Path, faces: list[bytes], tmp_path: Path
 ) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from lnlattennet.errors import UsageError
+from lnlattennet.streams._content import read_content
 from lnlattennet.streams.sources._files import Files
+from lnlattennet.streams.sources._frames import frames
+from lnlattennet.streams.sources._selection import Selection
 
 
 @pytest.fixture
@@ -64,6 +67,22 @@ def test_patterns_lists_and_names_that_look_like_them(tree: Path, monkeypatch: p
     assert not files.repeatable
     assert list(files) == ["tree/b.jpg", "-"]
     assert Files(["-", "tree"]).repeatable
+
+
+def test_a_name_that_is_too_long_is_a_row_and_stops_nothing(tree: Path) -> None:
+    names = [f"{'x' * 300}.jpg", f"{'y' * 300}.mp4", "1" * 300]
+    Path("@list").write_text("\n".join([*names, "tree/b.jpg"]))
+    listed = list(Files(["@@list"]))
+    assert listed == [*names, "tree/b.jpg"]
+    found = [frame for name in listed for frame in frames(name, Selection())]
+    assert [frame.source for frame in found] == listed
+    contents = [read_content(frame) for frame in found]
+    assert contents == [
+        "cannot read the file: File name too long",
+        "cannot open the video: File name too long; check the path or address",
+        "cannot open the camera: file name too long; check its address, user and password",
+        b"",
+    ]
 
 
 def test_a_file_is_named_as_often_as_it_is_given(tree: Path) -> None:
