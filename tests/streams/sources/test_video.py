@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._frame import Frame
+from lnlattennet.streams.sources._frames import frames as sources
 from lnlattennet.streams.sources._selection import Selection, parse_time
 from lnlattennet.streams.sources._video import expected_frames, is_video, video_frames
 from tests.streams.films import HEIGHT, RATE, WIDTH, images, write_film
@@ -251,6 +252,12 @@ def test_rows_of_an_address_have_no_password() -> None:
     (frame,) = video_frames("http://me:secret@127.0.0.1:1/film.mp4", Selection())
     assert frame.source == "http://127.0.0.1:1/film.mp4"
     assert "secret" not in str(frame.image)
+
+
+def test_an_address_of_nothing_that_is_read_has_no_password_either() -> None:
+    (frame,) = sources("http://me:secret@camera/stream?id=1", Selection())
+    assert frame.source == "http://camera/stream?id=1"
+    assert "must end as a video does" in str(frame.image)
 
 
 def test_cuts_are_counted(tmp_path: Path) -> None:
