@@ -203,12 +203,16 @@ class _Reading:
         return missing if missing - self._longest > _MISSING else 0.0
 
     def _nothing(self) -> str:
+        selection, last = self._selection, self._time
+        if not self._index and selection.is_over(last):
+            return f"the first frame is at {last:.2f} s, and --end is {selection.end:g} s; end later"
         if not self._index:
             return "the video has no frame; record it again"
-        selection, last = self._selection, self._time
+        each = "" if selection.every == 1 else f" of --every {selection.every}"
         return (
-            f"no frame lies between --start {selection.start:g} s and the end that was asked for, "
+            f"no frame{each} lies between --start {selection.start:g} s and the end that was asked for, "
             f"and the video has {self._index} frames up to {last:.2f} s; start earlier"
+            + (each and ", or take more of them")
         )
 
 

@@ -103,6 +103,30 @@ def test_a_start_beyond_the_end_is_told(film: Path) -> None:
     assert "24 frames up to 0.77 s" in frame.image
 
 
+def test_frames_that_every_passes_over_are_not_called_missing(film: Path) -> None:
+    (frame,) = frames(film, Selection(every=20, start=0.7))
+    assert "no frame of --every 20 lies between --start 0.7 s" in str(frame.image)
+    assert str(frame.image).endswith("start earlier, or take more of them")
+
+
+def test_an_end_before_the_first_frame_is_told(tmp_path: Path, film: Path) -> None:
+    late = tmp_path / "late.mkv"
+    with av.open(str(film)) as source, av.open(str(late), "w") as target:
+        sound = target.add_stream("aac", rate=44100, layout="mono")
+        video = target.add_stream_from_template(source.streams.video[0])
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 4096), np.float32), format="fltp", layout="mono")
+        silence.rate = 44100
+        target.mux([*sound.encode(silence), *sound.encode()])
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts is not None:
+                packet.pts += round(2 / packet.time_base)
+                packet.dts += round(2 / packet.time_base)
+                packet.stream = video
+                target.mux(packet)
+    (frame,) = frames(late, Selection(end=1))
+    assert frame.image == "the first frame is at 1.98 s, and --end is 1 s; end later"
+
+
 def test_damaged_frames_are_told_and_the_others_kept(tmp_path: Path, film: Path) -> None:
     data = bytearray(film.read_bytes())
     with av.open(str(film)) as container:
