@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -112,8 +113,8 @@ def check_moving(files: Files, kinds: Kinds, moving: Moving, output: Path | None
         raise UsageError(f"{name} has a row for every frame: add --output FILE")
     if resume and kinds.has_camera:
         raise UsageError("--resume needs the same frames again, which a camera does not have; begin anew")
-    if moving.time_constant <= 0:
-        raise UsageError(f"--time-constant must be above 0 s, got {moving.time_constant:g}")
+    if not 0 < moving.time_constant < math.inf:
+        raise UsageError(f"--time-constant must be above 0 s and finite, got {moving.time_constant:g}")
     if moving.selection != Selection() and not kinds.moving and files.repeatable:
         raise UsageError("--every, --start and --end choose frames of videos and cameras; there is none")
     if moving.overlay is not None:

@@ -119,6 +119,7 @@ def predict(
     An image that fails does not stop the others; the exit code is then 1.
     """
     configure_logging(verbose, quiet)
+    from lnlattennet.images._face_crop import check_face_limits
     from lnlattennet.streams._local import BATCH, Faces, LocalFramePredictor
     from lnlattennet.streams._served import ServedFramePredictor, ServerOptions
     from lnlattennet.streams.cli._moving import Kinds, Moving, batch_of, check_moving
@@ -143,6 +144,8 @@ def predict(
         raise UsageError(
             f"--min-face {min_face:g} has no effect on the largest face alone: add --max-faces N"
         )
+    # Whoever judges the images would refuse them, too, when a table has begun.
+    check_face_limits(max_faces, min_face)
     if resume and output is None:
         raise UsageError("--resume goes on with a table: add --output FILE")
     selection = Selection(every, parse_time(start or "0"), None if end is None else parse_time(end))

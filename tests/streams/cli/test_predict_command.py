@@ -222,6 +222,8 @@ def test_an_overlay_that_cannot_be_written_keeps_the_prediction(
         (["--url", "grpc://127.0.0.1:8001", "--bundle", "."], "give one of the two"),
         (["--engine", "openvino"], "add --bundle DIR"),
         (["--min-face", "20"], "no effect on the largest face alone: add --max-faces N"),
+        (["--max-faces", "3", "--min-face", "inf"], "min_face must be a size in pixels from 0, got inf"),
+        (["--max-faces", "3000000000"], "max_faces must be at least 1"),
         (["--url", "127.0.0.1:8001"], "the scheme is missing"),
     ],
 )

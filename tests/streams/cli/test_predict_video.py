@@ -219,6 +219,7 @@ def test_folders_and_lists_are_opened_to_decide_on_the_batch(
         (["film.mp4", "--output", "r.csv", "--start", "5", "--end", "4"], "--end must be after --start"),
         (["film.mp4", "--output", "r.csv", "--start", "1:99"], "a time must be seconds"),
         (["film.mp4", "--output", "r.csv", "--time-constant", "0"], "--time-constant must be above 0 s"),
+        (["film.mp4", "--output", "r.csv", "--time-constant", "nan"], "and finite, got nan"),
         (["tcp://127.0.0.1:1", "--output", "r.csv", "--resume"], "a camera does not have"),
         (["face.jpg", "--output", "r.csv", "--every", "2"], "choose frames of videos and cameras"),
     ],
