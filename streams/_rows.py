@@ -192,12 +192,14 @@ class Columns:
         """Return the row with these values: name of a column -> value, None for null.
 
         Raises:
-            DataError: a column is missing, or the status is none of those that there are.
+            DataError: a column is missing, the status is none of those that there are, or the source is null.
         """
         if missing := [name for name in self.types if name not in values]:
             raise DataError(f"a row has no column {missing[0]!r}; write the table again")
         if values["status"] not in _STATUSES:
             raise DataError(f"a status must be one of {', '.join(_STATUSES)}, got {values['status']!r}")
+        if values["source"] is None:
+            raise DataError("a row must have a source, and its one is empty; write the table again")
         plain = ("source", "frame", "time", "face", "track", "status", "message", "face_score", "label")
         lists: dict[str, Any] = {
             field: _all_or_none([values[name] for name in names]) for field, names in self._lists.items()

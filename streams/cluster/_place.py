@@ -49,8 +49,11 @@ class Place:
         """Return the place that a path or URL names; nothing is looked up there.
 
         Raises:
-            UsageError: no file system is known for such a URL, or its options are wrong.
+            UsageError: it is empty, no file system is known for such a URL, or its options are wrong.
         """
+        if not text:
+            # It would be the current folder.
+            raise UsageError("a path or URL must not be empty; is a variable of the shell not set?")
         scheme, mark, rest = text.partition("://")
         if not mark:
             path = os.path.abspath(text)  # noqa: PTH100  # keeps symbolic links

@@ -41,6 +41,9 @@ class Files:
             ``-``. ``@-`` is a list on standard input. A file that has the name itself comes first.
         suffixes: endings that count in folders.
 
+    Raises:
+        UsageError: an argument is empty.
+
     Attributes:
         arguments: as given.
         left_out: files in folders that had no such ending, when the names were read last.
@@ -48,6 +51,10 @@ class Files:
 
     def __init__(self, arguments: Sequence[str], suffixes: frozenset[str] = IMAGE_SUFFIXES) -> None:
         self.arguments = tuple(arguments)
+        if "" in self.arguments:
+            raise UsageError(
+                "an image must have a name, got an empty one; is a variable of the shell not set?"
+            )
         self._suffixes = suffixes
         self.left_out = 0
 

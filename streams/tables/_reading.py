@@ -78,7 +78,10 @@ def _names(path: Path) -> list[str]:
         return list(_parquet(path).schema_arrow.names)
     if path.suffix.lower() == ".csv":
         with _text(path) as stream:
-            return next(csv.reader(_decoded(path, stream)), [])
+            try:
+                return next(csv.reader(_decoded(path, stream)), [])
+            except csv.Error as error:
+                raise DataError(f"{path}, line 1: not CSV ({error})") from error
     return list(next(_jsonl_rows(path), {}))
 
 
@@ -156,7 +159,8 @@ def _typed(name: str, value: Any, kind: type[str] | type[int] | type[float]) -> 
     try:
         if isinstance(value, str) or (kind is float and isinstance(value, int)):
             return kind(value)
-    except ValueError:
+    # A whole number may be larger than any float.
+    except (ValueError, OverflowError):
         pass
     words = {str: "text", int: "a whole number", float: "a number"}
     raise DataError(f"{name} must be {words[kind]}, got {value!r}")

@@ -11,6 +11,7 @@ import pytest
 
 from lnlattennet.errors import UsageError
 from lnlattennet.streams._content import read_content
+from lnlattennet.streams.cluster._place import Place
 from lnlattennet.streams.sources._files import Files
 from lnlattennet.streams.sources._frames import frames
 from lnlattennet.streams.sources._selection import Selection
@@ -83,6 +84,13 @@ def test_a_name_that_is_too_long_is_a_row_and_stops_nothing(tree: Path) -> None:
         "cannot open the camera: file name too long; check its address, user and password",
         b"",
     ]
+
+
+def test_an_empty_name_is_refused_and_not_the_current_folder() -> None:
+    with pytest.raises(UsageError, match="must have a name, got an empty one"):
+        Files(["face.jpg", ""])
+    with pytest.raises(UsageError, match="must not be empty"):
+        Place.of("")
 
 
 def test_a_file_is_named_as_often_as_it_is_given(tree: Path) -> None:

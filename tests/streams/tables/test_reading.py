@@ -102,6 +102,7 @@ def test_an_empty_file_is_one_error(suffix: str, tmp_path: Path) -> None:
         ("other.csv", b"file,emotion\na.jpg,happy\n", "has the columns source, frame"),
         ("other.jsonl", b'{"file": "a.jpg"}\n', "has the columns source, frame"),
         ("list.jsonl", b"[1, 2]\n", "must be a JSON object"),
+        ("line.csv", b"x" * 200_000, r"line 1: not CSV \(field larger"),
         ("image.csv", b"\x89PNG\r\n\x1a\n", "must be text in UTF-8"),
         ("text.parquet", b"source,frame\n", "must be a whole Parquet file"),
     ],
@@ -133,6 +134,24 @@ def test_a_wrong_value_is_named_with_its_row(tmp_path: Path) -> None:
     write_csv(path, ROWS)
     path.write_text(path.read_text("utf-8").replace("0.08", "soon"), "utf-8")
     with pytest.raises(DataError, match=r"rows\.csv, row 2: time must be a number, got 'soon'"):
+        list(open_table(path).rows())
+
+
+@pytest.mark.parametrize(
+    ("time", "source", "message"),
+    [
+        (10**400, "film.mp4", "row 1: time must be a number, got 1000"),
+        (0.0, None, "row 1: a row must have a source"),
+    ],
+)
+def test_a_row_that_no_run_writes_is_one_error(
+    time: float, source: str | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    write_jsonl(path, ROWS)
+    values = json.loads(path.read_text("utf-8").splitlines()[0]) | {"time": time, "source": source}
+    path.write_text(json.dumps(values) + "\n", "utf-8")
+    with pytest.raises(DataError, match=message):
         list(open_table(path).rows())
 
 
