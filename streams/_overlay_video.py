@@ -50,6 +50,11 @@ class OverlayVideo:
         self._stream: Any = None
         self._ticks = -1
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether a frame was drawn; without one there is no file."""
+        return self._stream is not None
+
     def draw(self, frame: Frame, rows: Sequence[Row]) -> None:
         """Add a frame; its faces are not blurred.
 

@@ -103,7 +103,10 @@ class Moving:
                 return rows
 
             yield follow_and_draw
-        _log.info("wrote %s", on_one_line(self.overlay))
+        if video.is_begun:
+            _log.info("wrote %s", on_one_line(self.overlay))
+        else:
+            _log.warning("no frame was there to be drawn: %s is not written", on_one_line(self.overlay))
 
 
 def check_moving(files: Files, kinds: Kinds, moving: Moving, output: Path | None, resume: bool) -> None:

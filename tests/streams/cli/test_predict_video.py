@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from lnlattennet.errors import UsageError
+from lnlattennet.streams._frame import Frame
 from lnlattennet.streams._rows import Row
-from lnlattennet.streams.cli._moving import Kinds, batch_of
+from lnlattennet.streams.cli._moving import Kinds, Moving, batch_of
 from lnlattennet.streams.cli._predict import predict
 from lnlattennet.streams.sources._files import FOLDER_SUFFIXES, Files
+from lnlattennet.streams.sources._selection import Selection
 from lnlattennet.streams.tables._journal import Journal
+from lnlattennet.streams.tracks._names import Smoothing
 from tests.streams.cameras import camera
 from tests.streams.films import images, write_film
 
@@ -183,6 +187,24 @@ def test_without_pyav_a_video_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     assert run(film, "--bundle", bundle_path, "--output", tmp_path / "rows.jsonl").exit_code == 1
     assert "lnlattennet[video]" in rows(tmp_path / "rows.jsonl")[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((64, 64, 3), np.uint8), r"wrote .*o\.mp4"),
+        ("the frame is damaged", r"no frame was there to be drawn: .*o\.mp4 is not written"),
+    ],
+)
+def test_an_overlay_is_told_if_there_is_one(
+    image: Any, message: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    overlay = tmp_path / "o.mp4"
+    moving = Moving(Selection(), Smoothing.EXPONENTIAL, 0.5, overlay)
+    with caplog.at_level("INFO", "lnlattennet"), moving.stage() as stage:
+        stage(Frame("film.mp4", 0, 0.0, image), [])
+    assert re.fullmatch(message, caplog.messages[-1])
+    assert overlay.exists() == caplog.messages[-1].startswith("wrote")
 
 
 def test_folders_and_lists_are_opened_to_decide_on_the_batch(
