@@ -42,7 +42,7 @@ class Files:
         suffixes: endings that count in folders.
 
     Raises:
-        UsageError: an argument is empty.
+        UsageError: an argument is empty, or several are standard input.
 
     Attributes:
         arguments: as given.
@@ -55,6 +55,8 @@ class Files:
             raise UsageError(
                 "an image must have a name, got an empty one; is a variable of the shell not set?"
             )
+        if sum(argument in (STDIN, f"@{STDIN}") for argument in self.arguments) > 1:
+            raise UsageError("standard input can be read once: give one - or @-, and the other as a file")
         self._suffixes = suffixes
         self.left_out = 0
 

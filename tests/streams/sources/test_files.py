@@ -93,5 +93,11 @@ def test_an_empty_name_is_refused_and_not_the_current_folder() -> None:
         Place.of("")
 
 
+@pytest.mark.parametrize("arguments", [["@-", "-"], ["@-", "face.jpg", "@-"], ["-", "-"]])
+def test_standard_input_is_read_once(arguments: list[str]) -> None:
+    with pytest.raises(UsageError, match="standard input can be read once"):
+        Files(arguments)
+
+
 def test_a_file_is_named_as_often_as_it_is_given(tree: Path) -> None:
     assert list(Files(["tree/b.jpg", "tree/b.jpg"])) == ["tree/b.jpg"] * 2
