@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lnlattennet.data._files import ignored_notes, listing
+from lnlattennet.data._files import first_few, ignored_notes, listing
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
 
@@ -45,7 +45,7 @@ def load(path: Path) -> FaceData:
     )
     notes = ignored_notes(here.ignored)
     if others:
-        notes = (*notes, f"left out {len(others):,} images with other names, first: {others[0]}")
+        notes = (*notes, f"left out {len(others):,} images with other names: {first_few(others)}")
     if not faces:
         raise TREE.error(path, "no image has a name of its kind")
     data = FaceData("jaffe", path, CLASS_NAMES, faces, notes=notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_a_row_of_a_csv_file_keeps_its_number(tmp_path: Path) -> None:
     assert run(tmp_path / "source", "--size", 24, "-o", tmp_path / "faces").exit_code == 0
     written = {face.name.rpartition("/")[2] for face in load_dataset(tmp_path / "faces").faces}
     assert written == {f"fer2013.csv_{line}.png" for line in range(2, 44)}
+
+
+def test_names_of_other_images_that_are_no_text_are_told_so_that_the_faces_are_read(tmp_path: Path) -> None:
+    trees.build_jaffe(tmp_path / "jaffe")
+    trees.write_image(tmp_path / "montage.png")
+    (tmp_path / "montage.png").rename(tmp_path / "jaffe" / os.fsdecode(b"m\xffntage.png"))
+    assert run(tmp_path / "jaffe", "--faces", "as-is", "--size", 24, "-o", tmp_path / "faces").exit_code == 0
+    assert len(load_dataset(tmp_path / "faces")) == 42
+    notes = json.loads((tmp_path / "faces" / "prepared.json").read_text())["notes"]
+    assert "left out 1 images with other names: m\ufffdntage.png" in notes
 
 
 def test_names_that_differ_in_their_ending_only_are_kept_apart(tmp_path: Path) -> None:
