@@ -232,7 +232,7 @@ def _read_code(file: Path) -> int:
         content = file.read_bytes()
     try:
         code = _decode(content)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # numpy lets out what zipfile, tokenize or int() raise, and MemoryError
         problem = f"{printable(file)} holds no number of an expression: {error}"
         raise DataError(f"{problem}; unpack it again") from error
     if not 0 <= code <= _LAST_CODE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from lnlattennet.data import load_dataset
@@ -116,6 +118,30 @@ def test_half_unpacked_npy_release_is_refused(tmp_path: Path) -> None:
     assert "2 images or _exp.npy files are without the other" in text
     assert "train_set/annotations/3_exp.npy, val_set/images/0.jpg" in text
     shutil.rmtree(tmp_path / "train_set")
+
+
+def test_a_damaged_annotation_is_named_whatever_numpy_trips_over(tmp_path: Path) -> None:
+    trees.build_affectnet_npy(tmp_path)
+    file = tmp_path / "val_set" / "annotations" / "0_exp.npy"
+    good = file.read_bytes()
+    shape = b"'shape': (), }"
+    assert shape in good
+    damaged = [
+        b"PK\x03\x04 no zip file",
+        good.replace(shape, b"'shape': ((, }"),
+        good.replace(shape + b" " * 12, b"'shape': (999999999999999,)}"),
+        npy(np.array(np.inf)),
+        npy(np.array(3j)),
+    ]
+    for content in damaged:
+        file.write_bytes(content)
+        assert f"{file} holds no number of an expression" in message(tmp_path)
+
+
+def npy(value: NDArray[np.generic]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, value)
+    return stream.getvalue()
 
 
 def test_an_npy_release_with_seven_classes_is_not_taken_for_eight(tmp_path: Path) -> None:
