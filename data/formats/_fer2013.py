@@ -5,6 +5,7 @@ Source: Goodfellow et al., "Challenges in Representation Learning", ICML worksho
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from lnlattennet._command import printable
 from lnlattennet.data._files import ignored_notes, listing, readable
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
-from lnlattennet.data._label_table import delimiter_of, whole_number
+from lnlattennet.data._label_table import DELIMITERS, delimiter_of, whole_number
 from lnlattennet.data._records import Face, FaceData, Framing, ordered_splits
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree, class_tree_or_none
 from lnlattennet.errors import DataError, ImageError
@@ -132,9 +133,12 @@ def _numbers(text: bytes) -> NDArray[np.uint8]:
 
 
 def _columns(header: bytes) -> tuple[str, list[str]]:
-    """Return the delimiter and the columns' names in lower case."""
+    """Return the delimiter and the columns' names in lower case; no names for what is no line of a table."""
     text = header.decode("utf-8-sig", errors="replace")
-    delimiter = delimiter_of(text, _COLUMNS)
+    try:
+        delimiter = delimiter_of(text, _COLUMNS)
+    except csv.Error:  # a carriage return in it: lines that end as on old Macs, or no text
+        return DELIMITERS[0], []
     return delimiter, [name.strip(" \"'\r\n").lower() for name in text.split(delimiter)]
 
 
@@ -189,7 +193,9 @@ def load(path: Path) -> FaceData:
     """
     file = csv_in(path)
     if file is None:
-        raise TREE.error(path, "no csv file with the columns emotion and pixels")
+        raise TREE.error(
+            path, "no csv file with the columns emotion and pixels (lines must end in a line feed)"
+        )
     rows: list[PixelRow] = []
     faces: list[Face] = []
     with TREE.count_on_error(path, CLASS_NAMES, faces):

@@ -141,10 +141,16 @@ def test_a_cut_off_fer2013_is_refused(tmp_path: Path) -> None:
     assert "no image of disgust, fear" in message(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "PK\x03\x04", "emotion;images\n"])
+def test_a_file_that_is_no_text_matches_no_format(tmp_path: Path) -> None:
+    """In a binary file a carriage return may stand anywhere."""
+    (tmp_path / "faces.npz").write_bytes(b"PK\x03\x04\r\x00,")
+    assert "no format matches" in message(tmp_path / "faces.npz")
+
+
+@pytest.mark.parametrize("content", ["", "PK\x03\x04", "emotion;images\n", "emotion,pixels\r0,1 2\r"])
 @pytest.mark.parametrize("given", ["", "fer2013.csv"])
 def test_an_empty_or_foreign_fer2013_is_known_by_its_name(given: str, content: str, tmp_path: Path) -> None:
-    (tmp_path / "fer2013.csv").write_text(content)
+    (tmp_path / "fer2013.csv").write_text(content, newline="")
     assert "is not a complete FER2013 data set: no csv file with the columns emotion" in message(
         tmp_path / given
     )
