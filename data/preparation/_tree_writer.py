@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from lnlattennet.data.preparation._preparer import PreparationReport
 from lnlattennet.errors import DataError
 from lnlattennet.images._decode import FILE_SUFFIXES
 from lnlattennet.model._preprocessing import Preprocessing
+
+_LONGEST_STEM = 240
+"""Bytes of a file's name before its number and ending; file systems take 255 in all."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def _paths(data: FaceData) -> tuple[str, ...]:
     used: set[str] = set()
     for face in data.faces:
         folder = f"{face.split}/" if face.split else ""
-        stem = re.sub(r"[/\\:]", "_", _without_image_suffix(face.name))
+        stem = _cut(re.sub(r"[/\\:]", "_", _without_image_suffix(face.name)))
         path = f"{folder}{data.class_names[face.label]}/{stem}.png"
         number = 2
         while path.casefold() in used:
@@ -89,6 +93,13 @@ def _without_image_suffix(name: str) -> str:
     """Return a face's name without the ending of its file; that of `fer2013.csv:17` has none."""
     suffix = PurePath(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in FILE_SUFFIXES else name
+
+
+def _cut(stem: str) -> str:
+    """Return as much of a name as fits a file's, with a number and an ending: folders before it add up."""
+    while len(os.fsencode(stem)) > _LONGEST_STEM:
+        stem = stem[:-1]
+    return stem
 
 
 def _check_class_names(data: FaceData) -> None:

@@ -86,6 +86,22 @@ def test_names_of_other_images_that_are_no_text_are_told_so_that_the_faces_are_r
     assert "left out 1 images with other names: m\ufffdntage.png" in notes
 
 
+def test_names_too_long_with_their_folders_are_cut_and_kept_apart(tmp_path: Path) -> None:
+    long = "\N{HIRAGANA LETTER A}" * 83
+    for name in (f"calm/{long}a.png", f"calm/{long}b.png", "grin/c.png"):
+        trees.write_image(tmp_path / "source" / name)
+    result = run(tmp_path / "source", "--faces", "as-is", "--size", 24, "-o", tmp_path / "faces")
+    assert result.exit_code == 0, result.exception
+    data = load_dataset(tmp_path / "faces")
+    assert [data.class_names[face.label] for face in data.faces] == ["calm", "calm", "grin"]
+    sources = json.loads((tmp_path / "faces" / "prepared.json").read_text())["sources"]
+    assert [sources[face.name] for face in sorted(data.faces, key=lambda face: sources[face.name])] == [
+        f"calm/{long}a.png",
+        f"calm/{long}b.png",
+        "grin/c.png",
+    ]
+
+
 def test_names_that_differ_in_their_ending_only_are_kept_apart(tmp_path: Path) -> None:
     for name in ("calm/a.png", "calm/A.JPG", "grin/a.v2.png", "grin/a.v3.png"):
         trees.write_image(tmp_path / "source" / name)
