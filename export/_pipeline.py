@@ -88,8 +88,12 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
     precision = job.plan.precision
     quantized = [name for name, chosen in job.plan.blocks.items() if chosen in QUANTIZED]
     outcomes: list[Candidate | RejectedError] = []
+    rejected: list[PrecisionPlan] = []
 
     def passes(plan: PrecisionPlan) -> bool:
+        # The search in fp32 begins with the plan that the one in bf16 began with.
+        if plan in rejected:
+            return False
         blocks = list(plan.blocks.values()).count(precision)
         others = ", ".join(sorted(plan.precisions - {precision})) or "none"
         _log.info("%s: trying %d blocks in %s, others in %s", job.name, blocks, precision, others)
@@ -98,6 +102,7 @@ def _search(job: Job, builder: EngineBuilder) -> Candidate:
         except RejectedError as failure:
             _log.info("%s: %s", job.name, failure)
             outcomes.append(failure)
+            rejected.append(plan)
         return isinstance(outcomes[-1], Candidate)
 
     kept = None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.errors import UnavailableError, UsageError
-from lnlattennet.export._plan import choose_backends, plan_jobs
+from lnlattennet.export._engine_builder import EngineBuilder, RejectedError
+from lnlattennet.export._pipeline import build_engines
+from lnlattennet.export._plan import Job, choose_backends, plan_jobs
 from lnlattennet.model._config import NetworkConfig
+from lnlattennet.runtimes._base import Available
 from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
 from lnlattennet.runtimes._registry import BACKENDS
 
@@ -134,3 +137,19 @@ def test_a_plan_that_breaks_a_rule_is_a_wrong_call(text: str, message: str, tmp_
         plan_jobs(asked(plan_file=tmp_path / "plan.json"), CONFIG)
     assert message in str(caught.value)
     assert "plan.json" in str(caught.value)
+
+
+def test_a_search_builds_no_plan_a_second_time() -> None:
+    """Where no block can stay in int8 beside bf16, it begins again with fp32."""
+    tried: list[PrecisionPlan] = []
+
+    class Refusing:
+        def build(self, job: Job, plan: PrecisionPlan) -> None:
+            tried.append(plan)
+            raise RejectedError("not today")
+
+    job = Job("openvino", Available({}), uniform_plan("int8", CONFIG, rest="bf16"), search=True)
+    _, [failed] = build_engines([job], cast(EngineBuilder, Refusing()))
+    assert "without int8 it does not pass either (6 plans tried)" in failed.reason
+    assert len(tried) == 6
+    assert all(tried.count(plan) == 1 for plan in tried)
