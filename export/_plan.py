@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -65,7 +66,7 @@ class ExportPlan:
     """An export whose input was checked.
 
     Attributes:
-        checkpoint_sha256: hash of the file when it was read.
+        checkpoint_sha256: hash of the file before it was read.
         jobs: engines to build.
         skipped: engines that cannot be built here, with reasons.
         labeled: labeled faces to measure the accuracy on, or None.
@@ -114,8 +115,9 @@ def plan_export(options: ExportOptions) -> ExportPlan:
     """
     parse_limits("fp32", options.verification.limits)
     check_output(options.output, force=options.force)
+    # Before the file is read: one that is written anew in between has another hash in the end.
+    sha256 = _hash(options.checkpoint)
     checkpoint = load_checkpoint(options.checkpoint, allow_pickle=options.allow_pickle)
-    sha256 = hash_file(options.checkpoint).sha256
     jobs, skipped = plan_jobs(options, checkpoint.info.config)
     verification, images = options.verification, options.calibration.images
     labeled, calibration_faces = None, None
@@ -133,6 +135,14 @@ def plan_export(options: ExportOptions) -> ExportPlan:
             images, checkpoint.info.preprocessing, options.calibration.faces, cast(FacesOption, options.faces)
         )
     return ExportPlan(options, checkpoint, sha256, jobs, skipped, labeled, calibration_faces)
+
+
+def _hash(checkpoint: Path) -> str:
+    """Return the SHA-256 of a file; "" where it cannot be read, which ``load_checkpoint`` explains."""
+    try:
+        return hash_file(checkpoint).sha256 if checkpoint.is_file() else ""
+    except OSError:
+        return ""
 
 
 def choose_backends(names: tuple[str, ...]) -> tuple[dict[str, Available], list[SkippedEngine]]:

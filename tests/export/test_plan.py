@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from lnlattennet.bundle._bundle import hash_file
 from lnlattennet.bundle._export_options import ExportOptions
 from lnlattennet.errors import UnavailableError, UsageError
+from lnlattennet.export import _plan
 from lnlattennet.export._engine_builder import EngineBuilder, RejectedError
 from lnlattennet.export._pipeline import build_engines
-from lnlattennet.export._plan import Job, choose_backends, plan_jobs
+from lnlattennet.export._plan import Job, choose_backends, plan_export, plan_jobs
+from lnlattennet.model._checkpoint import Checkpoint, load_checkpoint
 from lnlattennet.model._config import NetworkConfig
 from lnlattennet.runtimes._base import Available
 from lnlattennet.runtimes._precision import PrecisionPlan, uniform_plan
@@ -137,6 +141,24 @@ def test_a_plan_that_breaks_a_rule_is_a_wrong_call(text: str, message: str, tmp_
         plan_jobs(asked(plan_file=tmp_path / "plan.json"), CONFIG)
     assert message in str(caught.value)
     assert "plan.json" in str(caught.value)
+
+
+def test_a_checkpoint_written_anew_while_it_is_read_has_the_hash_of_what_was_there(
+    checkpoint_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the export sees in the end that the file is another."""
+    checkpoint = Path(shutil.copy(checkpoint_path, tmp_path / "mine.safetensors"))
+    before = hash_file(checkpoint).sha256
+
+    def read_while_it_changes(path: Path, **options: bool) -> Checkpoint:
+        read = load_checkpoint(path, **options)
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        return read
+
+    monkeypatch.setattr(_plan, "load_checkpoint", read_while_it_changes)
+    options = ExportOptions(checkpoint=checkpoint, output=tmp_path / "out", backends=("onnxruntime",))
+    assert plan_export(options).checkpoint_sha256 == before
+    assert hash_file(checkpoint).sha256 != before
 
 
 def test_a_search_builds_no_plan_a_second_time() -> None:
