@@ -102,15 +102,16 @@ class _Quantizer:
         With a float bias ONNX Runtime 1.19 (Triton 24.10) would run no layer in 8 bits.
         """
         node = layer.node
-        weight, *bias = inputs_of(node)[layer.weight :]
+        weight, *others = inputs_of(node)[layer.weight :]
+        bias = array_of(others[0]) if others else None
         try:
-            scale = weight_scale(array_of(weight), number)
+            scale = weight_scale(array_of(weight), number, bias, activation)
         except ExportError as error:
             raise ExportError(f"{weight.name}: {error}") from error
         self._store(node, layer.weight, quantize(array_of(weight), scale), scale)
-        if activation is not None and bias:
+        if activation is not None and bias is not None:
             accumulator = bias_scale(activation, scale)
-            self._store(node, 2, quantize(array_of(bias[0]), accumulator), accumulator)
+            self._store(node, 2, quantize(bias, accumulator), accumulator)
 
     def _store(self, node: onnx_ir.Node, index: int, values: NDArray[np.generic], scale: Scale) -> None:
         """Let a node read quantized values in the place of a constant."""

@@ -31,7 +31,8 @@ class Number:
 
 # -128 is left out: without it a range is symmetric, and sums of products fit the processors' accumulators.
 INT8 = Number(np.dtype(np.int8), -127, 127)
-INT32 = Number(np.dtype(np.int32), -(2**31) + 1, 2**31 - 1)
+# Half of what it holds: the products of the layer are added to its bias.
+INT32 = Number(np.dtype(np.int32), -(2**30), 2**30)
 UINT8 = Number(np.dtype(np.uint8), 0, 255)
 FP8 = Number(np.dtype(ml_dtypes.float8_e4m3fn), -448, 448)
 
@@ -69,8 +70,16 @@ def activation_scale(low: float, high: float, number: Number) -> Scale:
     return Scale(number, np.float32(scale).reshape(()), np.array(zero_point, number.dtype))
 
 
-def weight_scale(weight: NDArray[np.float32], number: Number) -> Scale:
+def weight_scale(
+    weight: NDArray[np.float32],
+    number: Number,
+    bias: NDArray[np.float32] | None = None,
+    activation: Scale | None = None,
+) -> Scale:
     """Return a symmetric scale for every output channel of a weight [channels, ...].
+
+    With the layer's ``bias`` [channels] and the scale of its ``activation``, the scales are large enough for
+    the bias too (``bias_scale``): a channel that a norm has scaled to nearly nothing is little but its bias.
 
     Raises:
         ExportError: a weight is not finite.
@@ -78,8 +87,11 @@ def weight_scale(weight: NDArray[np.float32], number: Number) -> Scale:
     if not np.isfinite(weight).all():
         raise ExportError("weights that are not finite cannot be quantized")
     largest = np.abs(weight).reshape(len(weight), -1).max(axis=1)
+    scale = largest / number.highest
+    if bias is not None and activation is not None:
+        scale = np.maximum(scale, np.abs(bias.astype(np.float64)) / activation.scale / INT32.highest)
     # A channel of zeros has no scale of its own; any serves.
-    scale = np.where(largest > 0, np.maximum(largest / number.highest, _SMALLEST_SCALE), 1.0)
+    scale = np.where(scale > 0, np.maximum(scale, _SMALLEST_SCALE), 1.0)
     return Scale(number, scale.astype(np.float32), np.zeros(len(scale), number.dtype))
 
 

@@ -84,6 +84,19 @@ def test_a_bias_has_the_scale_of_the_sum_it_is_added_to() -> None:
     assert quantize(np.array([3.4, 3.4], np.float32), scale).tolist() == [3, 340]
 
 
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize("weight", [0.5, 1e-9, 1e-20, 0.0])
+def test_a_bias_is_kept_beside_weights_of_any_size(weight: float, sign: int) -> None:
+    """A batch norm may scale a channel to nothing: what is left of it is its bias."""
+    activation = activation_scale(0, 4, UINT8)
+    weights, bias = np.full((1, 3), weight, np.float32), np.array([sign * 0.3], np.float32)
+    scale = weight_scale(weights, INT8, bias, activation)
+    sums = bias_scale(activation, scale)
+    kept = restored(quantize(bias[:, None], sums), sums)
+    assert kept.item() == pytest.approx(sign * 0.3, abs=4 / 255 * weight / 127 + 2e-7)
+    assert np.abs(restored(quantize(weights, scale), scale) - weights).max() <= 1e-6
+
+
 @pytest.mark.parametrize(("low", "high"), [(1, 0), (np.nan, 1), (0, np.inf)])
 def test_an_impossible_range_is_refused(low: float, high: float) -> None:
     with pytest.raises(ExportError, match="a range must be finite with low <= high, got"):
