@@ -100,7 +100,7 @@ def open_labeled(
         DataError: the data cannot be read, or has no such split.
     """
     if data == SYNTHETIC:
-        name = split or "test"
+        name = "test" if split is None else split
         if name not in SPLITS:
             raise UsageError(f"--split of rendered faces must be one of {', '.join(SPLITS)}, got {name!r}")
         return LabeledSource(

@@ -151,7 +151,7 @@ def export_engine(
         ),
         selection=SelectionOptions(
             strategy=strategy,
-            budget_ms=parse_duration(latency_budget) if latency_budget else None,
+            budget_ms=None if latency_budget is None else parse_duration(latency_budget),
         ),
         builder=TensorRTBuilderConfig(
             timing_cache=timing_cache,
@@ -186,7 +186,7 @@ def main() -> NoReturn:
 def _batch(batch: str | None, shapes: list[str | None], checkpoint: Path, allow_pickle: bool) -> BatchRange:
     named = [shape for shape in shapes if shape is not None]
     if not named:
-        return parse_batch(batch or _DEFAULT_BATCH)
+        return parse_batch(_DEFAULT_BATCH if batch is None else batch)
     if batch is not None or len(named) != len(shapes):
         raise UsageError(
             "give either --batch MIN:OPT:MAX, or all three of --min-shapes, --opt-shapes and --max-shapes"

@@ -74,6 +74,8 @@ def test_a_split_that_is_not_there_names_those_that_are(folder: Path) -> None:
         labeled(str(folder), "dev", 100, CLASSES)
     with pytest.raises(UsageError, match="--split of rendered faces must be one of"):
         labeled("synthetic", "all", 4, EXPRESSIONS)
+    with pytest.raises(UsageError, match="--split of rendered faces must be one of train, val, test, got ''"):
+        labeled("synthetic", "", 4, EXPRESSIONS)
     with pytest.raises(DataError, match="does not exist"):
         labeled(str(folder / "none"), None, 100, CLASSES)
 
