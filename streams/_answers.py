@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
+from lnlattennet._interrupt import interrupts_held
 from lnlattennet.bundle._prediction import Prediction
 from lnlattennet.streams._frame import Frame
 from lnlattennet.streams._rows import Model, Row, rows_of, unreadable_row
 
 _Item = TypeVar("_Item")
+
+_GLANCE_SECONDS = 0.1
+"""How long Ctrl-C waits while an answer is waited for."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +91,10 @@ def in_order(
     """
     pending: deque[tuple[Sequence[Task], Future[list[Answer]]]] = deque()
     for batch in batches:
-        pending.append((batch, submit(batch)))
+        with interrupts_held():
+            pending.append((batch, submit(batch)))
         # A camera's next batch may take its time.
-        while pending and (len(pending) >= in_flight or pending[0][1].done()):
+        while pending and (len(pending) >= in_flight or _is_done(pending[0][1])):
             yield from _first(pending)
     while pending:
         yield from _first(pending)
@@ -99,7 +104,17 @@ def _first(
     pending: deque[tuple[Sequence[Task], Future[list[Answer]]]],
 ) -> Iterator[tuple[Task, Answer]]:
     tasks, future = pending.popleft()
-    yield from zip(tasks, future.result(), strict=True)
+    while not _is_done(future, _GLANCE_SECONDS):
+        pass
+    with interrupts_held():
+        answers = future.result()
+    yield from zip(tasks, answers, strict=True)
+
+
+def _is_done(future: Future[list[Answer]], seconds: float = 0.0) -> bool:
+    """Return whether a future has ended, within so many seconds."""
+    with interrupts_held():
+        return bool(wait([future], seconds).done)
 
 
 def batched(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +23,28 @@ def interrupt_ends_program() -> Iterator[None]:
             raise
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM interrupt at the end of the block, not within it; for short blocks.
+
+    A future that is interrupted within may keep its lock, and the end of its pool waits for that forever.
+    """
+    # Interrupts reach the main thread alone.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def caused_by_interrupt(error: BaseException | None) -> bool:
