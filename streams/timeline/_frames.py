@@ -68,7 +68,7 @@ class FrameClock:
     _pending: deque[tuple[float, list[Row]]] = field(default_factory=deque)
 
     def add(self, time: float, row: Row) -> Iterator[TimedFrame]:
-        """Take a row and its time, in seconds; yield the frame that is complete by now, if there is one.
+        """Take a row and its time, in seconds; yield the frames that are complete by now.
 
         Raises:
             OutOfOrderError: it is earlier than the row before it.
@@ -85,22 +85,22 @@ class FrameClock:
             if time > last:
                 self.intervals[significant(time - last)] += 1
         self._pending.append((time, [row]))
-        if len(self._pending) > _AHEAD:
+        while self.intervals and len(self._pending) > _AHEAD:
             yield self._first()
 
     def finish(self) -> Iterator[TimedFrame]:
-        """Yield the frames that are left; none if there was one frame only, whose duration nobody knows."""
+        """Yield the frames that are left; none if all have one time, for nobody knows how long they lasted."""
         while self.intervals and self._pending:
             yield self._first()
 
     @property
-    def single(self) -> list[Row]:
-        """Rows of the only frame, or none."""
+    def without_duration(self) -> list[Row]:
+        """Rows of a source whose frames all have one time, or which has one frame; else none."""
         return [] if self.intervals else [row for _, rows in self._pending for row in rows]
 
     @property
     def median_interval(self) -> float:
-        """Median time between two frames, in seconds; NaN for a single frame."""
+        """Median time between two frames, in seconds; NaN where all have one time."""
         return weighted_quantile(self.intervals, 0.5) if self.intervals else math.nan
 
     def _first(self) -> TimedFrame:

@@ -159,9 +159,9 @@ class _Collector:
         return Study(self.columns, number, sources, self.images, self._kept(sources), list(self.models))
 
     def _end(self, source: SourceFigures) -> None:
-        """Add the last frames; a single one has no duration, so it counts as an image."""
+        """Add the last frames; those without a duration count as images."""
         self._add_frames(source, source.clock.finish())
-        for row in source.clock.single:
+        for row in source.clock.without_duration:
             self._add_image(row)
         if not source.frames:
             del self.sources[source.source]

@@ -154,6 +154,19 @@ def test_a_single_frame_has_no_duration_and_counts_as_an_image() -> None:
     assert only(found).person.images
 
 
+@pytest.mark.parametrize("frames", [2, 9, 30])
+def test_frames_that_all_have_one_time_have_no_duration_and_count_as_images(frames: int) -> None:
+    found = studied(seen(7.0, "sadness", frame=frame) for frame in range(frames))
+    assert not found.sources
+    assert found.images.images == only(found).frames == only(found).seen == frames
+
+
+def test_frames_of_one_time_before_others_are_frames() -> None:
+    times = [0.0] * 12 + [1.0, 2.0]
+    found = studied(seen(time, "sadness", frame=frame) for frame, time in enumerate(times))
+    assert (found.sources[0].frames, only(found).seen, found.images.images) == (14, 3, 0)
+
+
 def shuffled(rows: list[Row]) -> list[Row]:
     return [rows[index] for index in np.random.default_rng(3).permutation(len(rows))]
 
