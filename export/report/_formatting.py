@@ -26,13 +26,13 @@ def percent(value: float | str) -> str:
 
 
 def compact(value: float | str) -> str:
-    """Return three significant digits or fewer, such as "0.12", "3.1e-5", "0" or "∞"."""
+    """Return three significant digits or fewer, such as "0.12", "3.1e-5", "1.2e3", "0" or "∞"."""
     number = float(value)
     if math.isnan(number):
         return "not a number"
     if math.isinf(number):
         return "∞" if number > 0 else "-∞"
-    if number == 0 or 1e-3 <= abs(number) < 1e4:
+    if number == 0 or 1e-3 <= abs(number) < 999.5:
         return f"{number:.3g}"
     mantissa, exponent = f"{number:.1e}".split("e")
     return f"{mantissa.removesuffix('.0')}e{int(exponent)}"

@@ -33,6 +33,8 @@ def test_only_all_of_them_is_100_percent(share: float, text: str) -> None:
         (1e-4, "1e-4"),
         (0.0123, "0.0123"),
         (12.34, "12.3"),
+        (999.4, "999"),
+        (1234.0, "1.2e3"),
         (54321.0, "5.4e4"),
         (math.inf, "∞"),
         ("Infinity", "∞"),
