@@ -34,6 +34,7 @@ def versions(
     configure_logging(verbose, quiet)
     from lnlattennet.errors import ServingError, UsageError
     from lnlattennet.serving.triton._deployment import Deployment, is_deployment
+    from lnlattennet.serving.triton._deployment_check import check_deployment
 
     if not is_deployment(deployment):
         raise ServingError(f"{deployment} is no deployment; write one: `lnlattennet deploy BUNDLE -o DIR`")
@@ -41,7 +42,9 @@ def versions(
         raise UsageError("--activate and --rollback both choose a version: leave one out")
     found = Deployment(deployment.resolve())
     if activate is not None or rollback:
-        activate_version(found, found.previous() if activate is None else found.version(activate))
+        chosen = found.previous() if activate is None else found.version(activate)
+        check_deployment(chosen)
+        activate_version(found, chosen)
     active, served = found.active, found.served()
     described = [
         {**version.describe(), "active": version == active, "served": version.number == served}
@@ -88,16 +91,18 @@ def _print_table(described: list[dict[str, Any]]) -> None:
     for version in described:
         table.add_row(
             str(version["version"]),
-            version["engine"],
-            version["model_hash"][:12],
-            version["bundle"][:12],
-            version["deployed"][:19].replace("T", " "),
+            version["engine"] or "",
+            (version["model_hash"] or "")[:12],
+            (version["bundle"] or "")[:12],
+            (version["deployed"] or "")[:19].replace("T", " "),
             _state(version),
         )
     stdout().print(table)
 
 
 def _state(version: dict[str, Any]) -> str:
+    if version["damaged"]:
+        return f"{'active, ' * version['active']}damaged: {version['damaged']}"
     if version["refused"]:
         return f"refused: {version['refused']}"
     if version["served"]:

@@ -31,9 +31,10 @@ from typing import Any
 from lnlattennet._atomic import replace_file
 from lnlattennet._program_folder import locked
 from lnlattennet.bundle._bundle import Bundle
-from lnlattennet.errors import ServingError
+from lnlattennet.errors import BundleError, ServingError
 
 FACTS_NAME = "version.json"
+_FACTS = ("deployed", "bundle", "scheduling")
 _ACTIVATED, _REFUSED = "activated", "refused"
 
 _LOOK_SECONDS = 0.2
@@ -76,22 +77,39 @@ class Version(_Servable):
         return self._read(_REFUSED)
 
     def describe(self) -> dict[str, Any]:
-        """Return number, engine, hashes of bundle and engine, scheduling, and dates, as plain JSON values."""
-        manifest = Bundle.load(self.bundle).manifest
-        return {
+        """Return number, engine, hashes of bundle and engine, scheduling, and dates, as plain JSON values.
+
+        Of a damaged version, ``damaged`` says why, and what is unknown is None.
+        """
+        described: dict[str, Any] = {
+            **dict.fromkeys(("engine", "model_hash", *_FACTS)),
             "version": self.number,
-            "engine": manifest.selected,
-            "model_hash": manifest.model_hash(manifest.selected),
-            **json.loads(self._read(FACTS_NAME)),
             "activated": self.activated or None,
             "refused": self.refused or None,
+            "damaged": None,
         }
+        try:
+            manifest = Bundle.load(self.bundle).manifest
+            described |= {"engine": manifest.selected, "model_hash": manifest.model_hash(manifest.selected)}
+            described |= self._facts()
+        except (BundleError, ServingError) as error:
+            described["damaged"] = str(error)
+        return described
 
     def refuse(self, reason: str) -> None:
         """Note that a running server refused it, so that it does not count as activated."""
         with replace_file(self.path / _REFUSED) as file:
             file.write_text(reason, encoding="utf-8")
         (self.path / _ACTIVATED).unlink(missing_ok=True)
+
+    def _facts(self) -> dict[str, Any]:
+        path = self.path / FACTS_NAME
+        with suppress(ValueError):
+            facts = json.loads(self._read(FACTS_NAME))
+            # Deployments from before `deploy --tune` have no scheduling.
+            if isinstance(facts, dict) and facts.keys() >= {"deployed", "bundle"}:
+                return facts
+        raise ServingError(f"{path} must be as `lnlattennet deploy` wrote it: deploy the bundle again")
 
     def _read(self, name: str) -> str:
         try:

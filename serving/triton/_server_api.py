@@ -86,10 +86,10 @@ def _call(
     path: str,
     body: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-    seconds: float = _TIMEOUT_SECONDS,
 ) -> tuple[int, Any]:
     """Return the status, 0 if there is no answer, and the document of the answer."""
-    connection = http.client.HTTPConnection(endpoints.client_host, endpoints.http_port, timeout=seconds)
+    host, port = endpoints.client_host, endpoints.http_port
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_SECONDS)
     with closing(connection):
         try:
             connection.request(method, path, None if body is None else json.dumps(body), dict(headers or {}))

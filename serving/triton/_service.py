@@ -142,9 +142,7 @@ def _existing(folder: Path, deploy_to: Path | None) -> Deployment:
         raise UsageError(f"{folder} is a deployment already: leave --deploy-to out, or give a bundle")
     deployment = Deployment(folder.resolve())
     require_shell_safe_path(deployment.path, "move the deployment to another folder")
-    # Raises for a copy without links, before a server is started.
-    _log.debug("version %d is active", deployment.active.number)
-    check_deployment(deployment)
+    check_deployment(deployment.active)
     return deployment
 
 

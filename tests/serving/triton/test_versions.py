@@ -147,6 +147,29 @@ def test_the_command_lists_and_activates(bundle: Bundle, tmp_path: Path) -> None
         run(app, ["versions", str(tmp_path)], catch_exceptions=False)
 
 
+@pytest.mark.parametrize("damage", ["bundle/manifest.json", "version.json"])
+def test_a_damaged_version_is_listed(bundle: Bundle, tmp_path: Path, damage: str) -> None:
+    folder, run = tmp_path / "deployment", CliRunner().invoke
+    add_version(bundle, folder)
+    second = add_version(bundle, folder)
+    (second.path / damage).write_text("{")
+    listed = run(app, ["versions", str(folder), "--json"], catch_exceptions=False)
+    whole, damaged = json.loads(listed.stdout)["versions"]
+    assert (whole["damaged"], whole["engine"]) == (None, bundle.manifest.selected)
+    assert damage.rpartition("/")[2] in damaged["damaged"]
+    assert damaged["deployed"] is None
+    assert "damaged:" in run(app, ["versions", str(folder)], catch_exceptions=False).stdout
+
+
+def test_a_version_that_cannot_be_served_is_not_activated(bundle: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "deployment"
+    first, second = add_version(bundle, folder), add_version(bundle, folder)
+    (second.bundle / "manifest.json").write_text("{")
+    with pytest.raises(ServingError, match=r"versions/2 cannot be served as it is"):
+        CliRunner().invoke(app, ["versions", str(folder), "--activate", "2"], catch_exceptions=False)
+    assert Deployment(folder).active == first
+
+
 @pytest.mark.parametrize(
     ("then", "said"),
     [
