@@ -79,6 +79,11 @@ class Place:
         return (self.store.base + self.path).rstrip("/") or "/"
 
     @property
+    def real(self) -> tuple[str, str]:
+        """Origin and path in which two names of one place are the same: links of this machine are followed."""
+        return ("", os.path.realpath(self.inner)) if self.is_local else (self.store.origin, self.path)
+
+    @property
     def inner_bytes(self) -> bytes:
         """``inner`` as ``filesystem`` takes it: of texts, pyarrow refuses names that are not UTF-8."""
         return os.fsencode(self.inner)

@@ -164,9 +164,10 @@ def _described(plan: Plan) -> str:
 
 
 def _require_apart(sources: Sequence[Place], output: Place) -> None:
+    origin, path = output.real
     for source in sources:
-        same = source.store.origin == output.store.origin
-        if same and f"{output.path}/".startswith(f"{source.path.rstrip('/')}/"):
+        source_origin, source_path = source.real
+        if origin == source_origin and f"{path}/".startswith(f"{source_path.rstrip('/')}/"):
             raise UsageError(
                 f"{on_one_line(output.name)} lies in the source {on_one_line(source.name)}, and the "
                 "next run would take it for images: choose a place outside"

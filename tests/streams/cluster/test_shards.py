@@ -284,10 +284,14 @@ def test_a_table_is_gone_on_with_if_it_is_the_same(
     (out / "_manifest.json").write_text("{")
     with pytest.raises(DataError, match="is damaged"):
         score(again)
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path / "faces")
     for place, message in (
         (source, "holds other files|lies in the source"),
         (str(tmp_path / "faces/out"), "lies in the source"),
         (str(tmp_path / "faces/0.jpg"), "lies in the source"),
+        (str(linked / "out"), "lies in the source"),
+        ((tmp_path / "faces/out").as_uri(), "lies in the source"),
         (str(tmp_path), "holds other files"),
     ):
         with pytest.raises(UsageError, match=message):
