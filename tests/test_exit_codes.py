@@ -76,3 +76,23 @@ def test_exit_code(line: str, code: int, checkpoint_path: Path, bundle_path: Pat
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["face.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["evaluate", "a.safetensors", "--data", ""], "that after --data is"),
+        (["train", "--data=", "-o", "a.safetensors"], "that of --data is"),
+        (
+            ["export-engine", "-c", "a.safetensors", "-o", "out", "--calibration", ""],
+            "that after --calibration is",
+        ),
+        ([""], "and that is"),
+    ],
+)
+def test_an_empty_argument_is_refused(arguments: list[str], where: str, tmp_path: Path) -> None:
+    """As a path it would be the current folder."""
+    done = call(main, "lnlattennet", *arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert "an argument must not be empty" in done.stderr
+    assert where in done.stderr

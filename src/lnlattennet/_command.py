@@ -12,12 +12,13 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from lnlattennet._interrupt import caused_by_interrupt, interrupt_ends_program
-from lnlattennet.errors import LnlAttenNetError, require
+from lnlattennet.errors import LnlAttenNetError, UsageError, require
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Characters that would start a new line or control the terminal."""
@@ -47,6 +48,7 @@ def _run(app: Callable[[], object]) -> None:
     try:
         from lnlattennet.machine._hardware import limit_threads
 
+        _refuse_empty(sys.argv[1:])
         limit_threads()
         app()
     except LnlAttenNetError as error:
@@ -62,6 +64,18 @@ def _run(app: Callable[[], object]) -> None:
         # A file that cannot be read, a name that is too long: a traceback would add nothing.
         _print_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         sys.exit(1)
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse an empty argument: as a path it is the current folder, and others are taken for defaults."""
+    for before, argument in pairwise(["", *arguments]):
+        option, mark, value = argument.partition("=")
+        if argument and not (option.startswith("--") and mark and not value):
+            continue
+        where = f" of {option}" if option else f" after {on_one_line(before)}" if before else ""
+        raise UsageError(
+            f"an argument must not be empty, and that{where} is: is a variable of the shell not set?"
+        )
 
 
 def _open_closed_streams() -> None:

@@ -80,7 +80,7 @@ class Place:
 
     @property
     def real(self) -> tuple[str, str]:
-        """Origin and path in which two names of one place are the same: links of this machine are followed."""
+        """Origin and path, which two names of one place share: links of this machine are followed."""
         return ("", os.path.realpath(self.inner)) if self.is_local else (self.store.origin, self.path)
 
     @property

@@ -89,7 +89,7 @@ class FrameClock:
             yield self._first()
 
     def finish(self) -> Iterator[TimedFrame]:
-        """Yield the frames that are left; none if all have one time, for nobody knows how long they lasted."""
+        """Yield the frames that are left; none if all have one time: nobody knows how long they lasted."""
         while self.intervals and self._pending:
             yield self._first()
 
