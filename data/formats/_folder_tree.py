@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from collections.abc import Set
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,8 +12,8 @@ from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import FaceData
 from lnlattennet.data.formats import _ferplus
 from lnlattennet.data.formats._class_folders import ClassTree, class_tree
+from lnlattennet.data.formats._distinct_names import require_distinct_names
 from lnlattennet.data.formats._rafdb_digits import require_named_order
-from lnlattennet.errors import DataError
 from lnlattennet.model._class_names import class_names_problem
 
 TREE = ExpectedTree(
@@ -77,17 +75,7 @@ def _check_names(path: Path, tree: ClassTree, names: list[str]) -> None:
     empty = [printable(name) for name in names if name not in filled]
     if empty:
         raise TREE.error(path, f"no image of {', '.join(empty)}", tree.counts())
-    spelled = Counter(map(_spelling, names))
-    alike = [printable(name) for name in names if spelled[_spelling(name)] > 1]
-    if alike:
-        raise DataError(
-            f"{printable(path)} has classes whose names differ in case only, in spaces, or in the Unicode "
-            f"form of their accents: {', '.join(alike)}; give each class one name"
-        )
-
-
-def _spelling(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    require_distinct_names(path, names)
 
 
 def _gaps(tree: ClassTree, names: list[str]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from lnlattennet.data._files import first_few, ignored_notes, listing, read_line
 from lnlattennet.data._format import DatasetFormat, ExpectedTree
 from lnlattennet.data._records import Face, FaceData
 from lnlattennet.data.formats._class_folders import SPLIT_NAMES
+from lnlattennet.data.formats._distinct_names import require_distinct_names
 from lnlattennet.errors import DataError, ImageError
 from lnlattennet.images._decode import FILE_SUFFIXES, DecodedImage, Detail, decode_file
 from lnlattennet.images._whole_file import read_stream
@@ -72,6 +73,7 @@ def load(path: Path) -> FaceData:
     if not samples:
         raise TREE.error(path, "no shard (*.tar, not compressed) holds an image with its class")
     names, labels = _classes(path, {sample.label for sample in samples})
+    require_distinct_names(path, names)
     faces = tuple(Face(sample.name, labels[sample.label], splits[sample.shard]) for sample in samples)
     data = FaceData("webdataset", path, names, faces, _reader(path, samples), ignored_notes(ignored))
     missing = set(range(len(names))) - set(labels.values())

@@ -99,6 +99,10 @@ def test_other_members_are_left_out_with_a_note(tmp_path: Path) -> None:
             [("a.png", b""), ("a.cls", b"calm"), ("b.png", b""), ("b.cls", b"3")],
             "some .cls files hold a class's number and some a name: 3, calm",
         ),
+        (
+            [("a.png", b""), ("a.cls", b"calm"), ("b.png", b""), ("b.cls", b"Calm")],
+            "differ in case only, in spaces, or in the Unicode form of their accents: Calm, calm",
+        ),
     ],
 )
 def test_a_sample_that_breaks_a_rule_is_named(
