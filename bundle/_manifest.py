@@ -256,11 +256,11 @@ class Manifest(_Strict):
         )
 
 
-def read_manifest(bundle: Path) -> Manifest:
+def read_manifest(bundle: Path | str) -> Manifest:
     """Read and validate ``bundle/manifest.json``; raise BundleError if it is missing or breaks the schema."""
-    path = bundle / MANIFEST_NAME
+    path = Path(bundle) / MANIFEST_NAME
     if not path.is_file():
-        raise BundleError(f"{bundle} is not a bundle: {_reason(bundle)}")
+        raise BundleError(f"{bundle} is not a bundle: {_reason(path.parent)}")
     if path.stat().st_size > _MAX_BYTES:
         raise BundleError(f"{path} is larger than {_MAX_BYTES} bytes: not a manifest of this toolkit")
     content = path.read_bytes()

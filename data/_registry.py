@@ -50,7 +50,7 @@ _PUBLISHED = tuple(format for format in FORMATS.values() if not format.named_onl
 
 
 def load_dataset(
-    path: Path, format: str | None = None, targets: Targets = "majority", faces: FacesOption = "auto"
+    path: Path | str, format: str | None = None, targets: Targets = "majority", faces: FacesOption = "auto"
 ) -> FaceData:
     """Read a data set's labels; its images are read when they are asked for.
 
@@ -70,6 +70,7 @@ def load_dataset(
         raise UsageError(f"--format must be one of {', '.join(FORMATS)}, got {format!r}")
     if faces not in get_args(FacesOption):
         raise UsageError(f"--faces must be one of {', '.join(get_args(FacesOption))}, got {faces!r}")
+    path = Path(path)
     if not path.exists():
         raise DataError(f"{printable(path)} does not exist; give the folder of a data set")
     chosen, root = (FORMATS[format], find_root(FORMATS[format], path)) if format else _detect(path)

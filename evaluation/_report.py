@@ -54,12 +54,13 @@ def check_folder(folder: Path) -> None:
             folder.rmdir()
 
 
-def write_report(evaluation: Evaluation, folder: Path) -> None:
+def write_report(evaluation: Evaluation, folder: Path | str) -> None:
     """Write the three files into ``folder``, each whole or not at all; earlier ones are replaced.
 
     Raises:
         UsageError: the folder cannot be written.
     """
+    folder = Path(folder)
     with output_errors(folder):
         with replace_file(folder / "predictions.csv") as draft:
             _write_predictions(evaluation, draft)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import lnlattennet
+from lnlattennet.bundle import read_manifest
+from lnlattennet.data import load_dataset
+from tests.data.trees import build_ferplus
 
 # fmt: off
 PUBLIC = {
@@ -96,3 +101,21 @@ def test_other_modules_begin_with_an_underscore() -> None:
     modules = {info.name.removeprefix("lnlattennet.") for info in infos if not info.ispkg}
     public = {name for name in modules if not name.rpartition(".")[2].startswith("_")}
     assert public == {"errors"} | COMMANDS
+
+
+@pytest.mark.parametrize("package", PUBLIC)
+def test_functions_take_paths_as_text_too(package: str) -> None:
+    """Whatever users call; options and what functions return hold paths."""
+    module = importlib.import_module(package)
+    for name in PUBLIC[package].split():
+        called = getattr(module, name, None)
+        if inspect.isfunction(called):
+            for parameter in inspect.signature(called).parameters.values():
+                kinds = set(str(parameter.annotation).split(" | "))
+                assert "Path" not in kinds or "str" in kinds, f"{package}.{name}: {parameter}"
+
+
+def test_a_path_as_text_is_the_same_path(bundle_path: Path, tmp_path: Path) -> None:
+    build_ferplus(tmp_path / "faces")
+    assert load_dataset(str(tmp_path / "faces")).faces == load_dataset(tmp_path / "faces").faces
+    assert read_manifest(str(bundle_path)) == read_manifest(bundle_path)

@@ -60,7 +60,7 @@ class TritonServer:
 
 
 @contextmanager
-def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]:
+def find_server(backend_directory: Path | str | None = None) -> Iterator[TritonServer]:
     """Yield the server to use; files that were assembled for it are removed afterwards.
 
     Args:
@@ -73,7 +73,7 @@ def find_server(backend_directory: Path | None = None) -> Iterator[TritonServer]
     program = shutil.which("tritonserver")
     if program:
         # Absolute paths: the server runs in another folder than this process.
-        yield _installed(Path(program).absolute(), (backend_directory or DEFAULT_BACKENDS).absolute())
+        yield _installed(Path(program).absolute(), Path(backend_directory or DEFAULT_BACKENDS).absolute())
         return
     if backend_directory:
         raise UnavailableError(f"--backend-directory {backend_directory} needs a tritonserver on PATH")

@@ -44,14 +44,15 @@ KEPT_VERSIONS = 5
 
 def deploy(
     bundle: Bundle,
-    destination: Path,
+    destination: Path | str,
     backends: Collection[str] = ("python",),
     engine: str | None = None,
     topology: Topology | None = None,
 ) -> Deployment:
     """Write a bundle as the next version of the deployment at ``destination``; see ``add_version``."""
-    add_version(bundle, destination, backends, engine, topology)
-    return Deployment(destination.resolve())
+    folder = Path(destination)
+    add_version(bundle, folder, backends, engine, topology)
+    return Deployment(folder.resolve())
 
 
 def add_version(
