@@ -202,7 +202,7 @@ def _augmentation(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
 def _faithfulness(record: Mapping[str, Any], samples: Starts) -> Iterator[str]:
     data, accuracy = record["data"], record["accuracy"]
     yield (
-        f"`{record['checkpoint']}` on {data['faces']:,} faces of {Path(data['name']).name}, {data['split']}: "
+        f"`{record['checkpoint']}` on {data['faces']:,} faces of {data['format']}, {data['split']}: "
         f"accuracy {accuracy['value']:.1%}. {record['covered']} of {record['regions']} regions are covered."
     )
     rows = [["reading", "points lost, highest covered", "lowest covered", "highest over random",
