@@ -45,12 +45,14 @@ def _use_recipe(context: typer.Context, name: str | None) -> str | None:
     """Take the recipe's values as defaults of the other options, before those are read."""
     if name is not None:
         options = {
-            option.removeprefix("--"): str(parameter.name)
+            option.removeprefix("--"): parameter
             for parameter in context.command.params
             for option in parameter.opts
             if option.startswith("--") and parameter.expose_value and parameter.name != "recipe"
         }
-        context.default_map = read_recipe(name).defaults(options)
+        names = {option: str(parameter.name) for option, parameter in options.items()}
+        repeated = {option for option, parameter in options.items() if getattr(parameter, "multiple", False)}
+        context.default_map = read_recipe(name).defaults(names, repeated)
     return name
 
 

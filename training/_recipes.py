@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,15 @@ class Recipe:
     sha256: str
     values: dict[str, Any]
 
-    def defaults(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+    def defaults(self, parameters: Mapping[str, str], repeated: Set[str]) -> dict[str, Any]:
         """Return the values as a command line would give them, by parameter.
 
         Args:
             parameters: option, without its dashes, -> name of its parameter.
+            repeated: options that may be given several times; one value of theirs needs no list.
 
         Raises:
-            UsageError: the recipe has an option that is not among them.
+            UsageError: the recipe has an option that is not among them, or an empty value.
         """
         unknown = sorted(set(self.values) - set(parameters))
         if unknown:
@@ -44,7 +45,13 @@ class Recipe:
                 f"--recipe {self.name}: there is no option {unknown[0]!r}; known: "
                 f"{', '.join(sorted(parameters))}"
             )
-        return {parameters[option]: _as_argument(value) for option, value in self.values.items()}
+        arguments: dict[str, Any] = {}
+        for option, value in self.values.items():
+            if value == "":
+                raise UsageError(f"--recipe {self.name}: {option!r} must not be empty; leave it out")
+            listed = option in repeated and not isinstance(value, list)
+            arguments[parameters[option]] = _as_argument([value] if listed else value)
+        return arguments
 
     def provenance(self) -> dict[str, str]:
         """Return what a checkpoint says of its recipe."""

@@ -67,6 +67,7 @@ def test_options_of_the_command_win_over_those_of_the_recipe(folder: Path) -> No
         ("epoch = 3", "there is no option 'epoch'; known: augmentation, balance, "),
         ('recipe = "demo"', "there is no option 'recipe'"),
         ("epochs = ", "neither a recipe"),
+        ('init = ""', "'init' must not be empty; leave it out"),
         ('[network]\nchanels = 3', "unknown network config field 'chanels'"),
     ],
 )  # fmt: skip
@@ -74,6 +75,13 @@ def test_a_wrong_recipe_is_refused_by_name(text: str, message: str, folder: Path
     (folder / "mine.toml").write_text(f"{text}\n")
     with pytest.raises((UsageError, ConfigError), match=message):
         options("--data", "faces", "--recipe", "mine.toml")
+
+
+@pytest.mark.parametrize("value", ['"t.safetensors"', '["t.safetensors"]'])
+def test_one_value_of_an_option_that_may_be_repeated_needs_no_list(value: str, folder: Path) -> None:
+    (folder / "t.safetensors").touch()
+    (folder / "mine.toml").write_text(f"teacher = {value}\n")
+    assert options("--data", "faces", "--recipe", "mine.toml").teachers == (Path("t.safetensors"),)
 
 
 @pytest.mark.parametrize("value", ["true", "false"])
