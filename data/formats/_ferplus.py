@@ -114,9 +114,14 @@ def _read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
     """
     for row in read_table(file, _COLUMNS[1:]):
         if not row.named:
-            name = next((field.strip() for field in row.fields if _is_image_name(field)), row.fields[0])
-            votes = zip(_COLUMNS[2:], row.fields[-_CHOICES:], strict=False)
-            row = row._replace(values={"Image name": name} | dict(votes))
+            at = next((index for index, field in enumerate(row.fields) if _is_image_name(field)), 0)
+            votes = row.fields[at + 1 :]
+            if len(votes) > _CHOICES and whole_number(votes[0]) is None:
+                votes = votes[1:]  # without the box
+            if len(votes) != _CHOICES:
+                raise _broken(file, row, f"a name and {_CHOICES} votes")
+            named = {"Image name": row.fields[at].strip()}
+            row = row._replace(values=named | dict(zip(_COLUMNS[2:], votes, strict=True)))
         if not row.values.get("Image name") or len(row.fields) < 1 + _CHOICES:
             raise _broken(file, row, f"a name and {_CHOICES} votes")
         yield row.values["Image name"], _votes(file, row)

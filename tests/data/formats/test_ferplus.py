@@ -211,3 +211,11 @@ def test_the_notes_say_whose_votes_are_read(tmp_path: Path) -> None:
     trees.build_ferplus_folders(tmp_path / "tree")
     [note] = (note for note in load_dataset(tmp_path / "tree").notes if note.startswith("the votes are"))
     assert "those of the folders' label.csv; fer2013new.csv of a later release has other votes" in note
+
+
+def test_a_number_after_the_votes_is_refused(tmp_path: Path) -> None:
+    """The last ten fields would be the votes of the next classes."""
+    trees.build_ferplus_folders(tmp_path)
+    labels = next(tmp_path.rglob("label.csv"))
+    labels.write_text("".join(f"{line},0\n" for line in labels.read_text().splitlines()))
+    assert "must have a name and 10 votes" in message(tmp_path)
