@@ -88,6 +88,7 @@ def test_exit_code(line: str, code: int, checkpoint_path: Path, bundle_path: Pat
             "that after --calibration is",
         ),
         ([""], "and that is"),
+        (["predict", "rtsp://me:secret@camera/1", ""], "and that is"),
     ],
 )
 def test_an_empty_argument_is_refused(arguments: list[str], where: str, tmp_path: Path) -> None:
@@ -96,3 +97,4 @@ def test_an_empty_argument_is_refused(arguments: list[str], where: str, tmp_path
     assert done.returncode == 2
     assert "an argument must not be empty" in done.stderr
     assert where in done.stderr
+    assert "secret" not in done.stderr

@@ -72,7 +72,9 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
         option, mark, value = argument.partition("=")
         if argument and not (option.startswith("--") and mark and not value):
             continue
-        where = f" of {option}" if option else f" after {on_one_line(before)}" if before else ""
+        # Only options are repeated: an address may hold a password.
+        known = before.partition("=")[0] if before.startswith("-") else ""
+        where = f" of {option}" if option else f" after {known}" if known else ""
         raise UsageError(
             f"an argument must not be empty, and that{where} is: is a variable of the shell not set?"
         )
