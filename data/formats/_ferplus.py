@@ -114,17 +114,21 @@ def _read_labels(file: Path) -> Iterator[tuple[str, Votes]]:
     """
     for row in read_table(file, _COLUMNS[1:]):
         if not row.named:
-            at = next((index for index, field in enumerate(row.fields) if _is_image_name(field)), 0)
-            votes = row.fields[at + 1 :]
-            if len(votes) > _CHOICES and whole_number(votes[0]) is None:
-                votes = votes[1:]  # without the box
-            if len(votes) != _CHOICES:
-                raise _broken(file, row, f"a name and {_CHOICES} votes")
-            named = {"Image name": row.fields[at].strip()}
-            row = row._replace(values=named | dict(zip(_COLUMNS[2:], votes, strict=True)))
+            row = row._replace(values=_by_position(row.fields))
         if not row.values.get("Image name") or len(row.fields) < 1 + _CHOICES:
             raise _broken(file, row, f"a name and {_CHOICES} votes")
         yield row.values["Image name"], _votes(file, row)
+
+
+def _by_position(fields: Sequence[str]) -> dict[str, str]:
+    """Return a row's name and votes by column; nothing where the votes are not what follows name and box."""
+    at = next((index for index, field in enumerate(fields) if _is_image_name(field)), 0)
+    votes = fields[at + 1 :]
+    if len(votes) > _CHOICES and whole_number(votes[0]) is None:
+        votes = votes[1:]  # without the box
+    if len(votes) != _CHOICES:
+        return {}
+    return {"Image name": fields[at].strip()} | dict(zip(_COLUMNS[2:], votes, strict=True))
 
 
 def _is_image_name(field: str) -> bool:
