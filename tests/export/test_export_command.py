@@ -48,6 +48,7 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
     ("arguments", "code", "message"),
     [
         (["--batch", "8:4:1"], 2, "1 <= MIN <= OPT <= MAX"),
+        (["--batch", ""], 2, "an argument must not be empty, and that after --batch is"),
         (["--batch", "8:"], 2, "--batch must be MIN:OPT:MAX or one number, such as 1:8:32, got '8:'"),
         (["--backend", "tvm"], 2, "unknown backend 'tvm'"),
         (["--backend", "auto", "--backend", "openvino"], 2, "--backend auto already means"),
@@ -65,6 +66,7 @@ def test_a_dry_run_builds_nothing(checkpoint_path: Path, tmp_path: Path) -> None
         (["--strategy", "cheapest"], 2, "--strategy must be one of min-latency"),
         (["--latency-budget", "5ms"], 2, "--strategy latency-budget --latency-budget 5ms"),
         (["--strategy", "latency-budget", "--latency-budget", "soon"], 2, "a positive time such as 5ms"),
+        (["--latency-budget", ""], 2, "an argument must not be empty, and that after --latency-budget is"),
         (["--min-agreement", "99"], 2, "--min-agreement must be a share from 0 to 1"),
         (["--calibration-faces", "3"], 2, "--calibration-faces must be from 32"),
         (["--calibration-method", "guess"], 2, "--calibration-method must be one of minmax"),
