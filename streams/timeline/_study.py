@@ -112,7 +112,8 @@ class Study:
 def study(columns: Columns, read: Callable[[], Iterable[Row]]) -> Study:
     """Return the figures of a table.
 
-    The memory that it takes depends on the number of persons, not on the number of rows. Rows that are not
+    The memory that it takes depends on the number of persons, not on the number of rows, but for sources
+    whose rows all have one time: theirs are kept. Rows that are not
     in order of time are sorted on the disk first.
 
     Args:
